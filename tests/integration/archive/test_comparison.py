@@ -1,0 +1,108 @@
+"""The comparison of a copy with what the storage has, at an S3 that does not tell the truth."""
+
+import asyncio
+import hashlib
+import random
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from tests.integration.archive.file_source import FileSource
+from tests.integration.archive.object_stores import s3_environ
+from worker.archive.copier import Copier
+from worker.archive.download import Download
+from worker.archive.errors import CopyDiffers
+from worker.archive.storage import ArchiveStorage
+from worker.domain.archive import CopiedFile
+
+BODY = random.Random(1).randbytes(100_000)
+MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
+
+
+class OddS3(AbstractAsyncContextManager["OddS3"]):
+    """Takes an object, and answers with this ETag and this body when asked for it."""
+
+    def __init__(self, etag: str, stored: bytes) -> None:
+        self._etag = etag
+        self._stored = stored
+        self.methods: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method = head.partition(" ")[0]
+        self.methods.append(method)
+        if method == "PUT":
+            await reader.readexactly(len(BODY))
+        length = 0 if method == "PUT" else len(self._stored)
+        lines = (
+            "HTTP/1.1 200 OK",
+            f'ETag: "{self._etag}"',
+            f"Content-Length: {length}",
+            "Last-Modified: Sun, 29 Nov 2026 11:00:00 GMT",
+            "Connection: close",
+        )
+        writer.write("\r\n".join((*lines, "", "")).encode())
+        writer.write(self._stored if method == "GET" else b"")
+        await writer.drain()
+        writer.close()
+
+
+async def copy(store: OddS3, monkeypatch: pytest.MonkeyPatch) -> CopiedFile:
+    for name, value in s3_environ(store.url).items():
+        monkeypatch.setenv(name, value)
+    storage = ArchiveStorage.open("s3://bucket", max_retries=0)
+    download = Download(timeout_seconds=5, allow_private_sources=True)
+    copier = Copier(storage, download, part_bytes=5_242_880, max_file_bytes=10**9)
+    async with FileSource(BODY) as source:
+        return await copier.copy(source.url, "a.webm", file_name="a.webm", media_kind="video")
+
+
+async def test_an_etag_that_is_the_md5_proves_a_copy_without_reading_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with OddS3(MD5, BODY) as store:
+        await copy(store, monkeypatch)
+    assert store.methods == ["PUT", "HEAD"]
+
+
+@pytest.mark.parametrize("etag", ["0" * 32, "8d7a-2", "opaque"])
+async def test_with_any_other_etag_the_object_is_read_back(
+    etag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with OddS3(etag, BODY) as store:
+        copied = await copy(store, monkeypatch)
+    assert store.methods == ["PUT", "HEAD", "GET"]
+    assert copied.sha256 == hashlib.sha256(BODY).hexdigest()
+
+
+async def test_an_object_with_other_bytes_is_not_announced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with OddS3("opaque", BODY[:-1] + bytes([BODY[-1] ^ 1])) as store:
+        with pytest.raises(CopyDiffers, match="checksum_differs"):
+            await copy(store, monkeypatch)
+
+
+@pytest.mark.parametrize("stored", [BODY[:-1], BODY + b"x", b""])
+async def test_an_object_of_another_size_is_not_announced(
+    stored: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with OddS3(MD5, stored) as store:
+        with pytest.raises(CopyDiffers, match="size_differs"):
+            await copy(store, monkeypatch)

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from typing import Final
 
-MAX_REST_BYTES: Final = 2 * 1024 * 1024
 MAX_ELEMENTS: Final = 5_000_000
 """A hostile file of tiny elements would cost a second of CPU for each million."""
 
@@ -35,7 +34,8 @@ class ElementReader(ABC):
     def parse(self, data: bytes) -> int:
         """Read the elements in `data`. Returns where the first one begins that is not whole.
 
-        That may be behind the end of `data`: what lies between is skipped.
+        That may be behind the end of `data`: what lies between is skipped. What is not whole is
+        kept until it is, so a reader skips what is large.
         """
 
     def feed(self, chunk: bytes) -> None:
@@ -48,8 +48,6 @@ class ElementReader(ABC):
         data = self._rest + chunk[self._skip :]
         at = self.parse(data)
         self._skip, self._rest = max(0, at - len(data)), data[at:]
-        if len(self._rest) > MAX_REST_BYTES:
-            self.finish()
 
     def count(self) -> None:
         """Note one more element. After `MAX_ELEMENTS` the duration stays unknown."""

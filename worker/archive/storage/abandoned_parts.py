@@ -22,7 +22,7 @@ import botocore.exceptions
 import botocore.session
 
 from worker.archive.errors import StorageRefused, StorageUnavailable
-from worker.archive.storage.stores import endpoint, region
+from worker.archive.storage.stores import endpoint, has_bucket_in_host, region
 from worker.domain.storage_url import StorageUrl
 
 _STAGED: Final = re.compile(r"(?P<target>.+)#\d+")
@@ -47,7 +47,7 @@ async def remove_abandoned(url: StorageUrl, key: str | None, started_before: dat
 
 def _abort_s3(url: StorageUrl, key: str | None, started_before: datetime) -> int:
     try:
-        client = _client(url)
+        client = open_client(url)
         aborted = 0
         for upload in _uploads(client, url, key):
             if upload["Initiated"] < started_before:
@@ -61,16 +61,20 @@ def _abort_s3(url: StorageUrl, key: str | None, started_before: datetime) -> int
     return aborted
 
 
-def _client(url: StorageUrl) -> botocore.client.BaseClient:
+def open_client(url: StorageUrl) -> botocore.client.BaseClient:
+    """botocore's client for the same endpoint, bucket and credentials as those of obstore."""
+    named = endpoint(url)
+    virtual = has_bucket_in_host()
     config = botocore.config.Config(
         connect_timeout=10,
         read_timeout=30,
         retries={"total_max_attempts": 2},
-        s3={"addressing_style": "path" if endpoint(url) else "auto"},
+        s3={"addressing_style": "virtual" if virtual else "path"},
     )
     return botocore.session.Session().create_client(
         "s3",
-        endpoint_url=endpoint(url),
+        # botocore puts the bucket into the host by itself.
+        endpoint_url=named.replace(f"//{url.bucket}.", "//", 1) if named and virtual else named,
         region_name=region(),
         config=config,
         verify=os.environ.get("SSL_CERT_FILE"),

@@ -63,15 +63,23 @@ def _open_s3(url: StorageUrl, options: "ClientConfig", retries: "RetryConfig") -
     if endpoint(url) is None and not os.environ.get("AWS_CHECKSUM_ALGORITHM"):
         # Object lock asks for a checksum of each part. Other makers of S3 may not know the header.
         config["checksum_algorithm"] = "SHA256"
-    unsigned = os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in {"1", "true", "yes", "on"}
     return S3Store(
         url.bucket,
         prefix=url.prefix or None,
         config=config,
         client_options=options,
         retry_config=retries,
-        credential_provider=None if unsigned else S3Credentials(),
+        credential_provider=None if _is_on("AWS_SKIP_SIGNATURE") else S3Credentials(),
     )
+
+
+def has_bucket_in_host() -> bool:
+    """Whether the endpoint of S3 has the bucket in its host (virtual-hosted style)."""
+    return _is_on("AWS_VIRTUAL_HOSTED_STYLE_REQUEST")
+
+
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in {"1", "true", "yes", "on"}
 
 
 def region() -> str:

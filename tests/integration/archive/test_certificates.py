@@ -1,0 +1,97 @@
+"""Sources and storages whose certificate is that of a private authority."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.helm.certificates import Authority
+from tests.integration.archive.file_source import FileSource
+from tests.integration.archive.object_stores import s3_environ
+from worker.archive.download import Download
+from worker.archive.download.transport import tls_context
+from worker.archive.errors import SourceUnavailable, StorageUnavailable
+from worker.archive.storage import ArchiveStorage
+
+BODY = b"body" * 50_000
+
+
+class TlsServer(NamedTuple):
+    """The context of a server, and the file of the authority that signed its certificate."""
+
+    context: ssl.SSLContext
+    authority: Path
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsServer:
+    """A server's certificate by an authority of the tests."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = Authority()
+    pair = authority.pair("server")
+    (folder / "ca.pem").write_text(authority.certificate)
+    (folder / "server.pem").write_text(pair.certificate + pair.key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "server.pem")
+    return TlsServer(context, folder / "ca.pem")
+
+
+@pytest.fixture(autouse=True)
+def forget_authorities() -> Iterator[None]:
+    """Authorities are read once for a process."""
+    tls_context.cache_clear()
+    yield
+    tls_context.cache_clear()
+
+
+async def read(url: str) -> bytes:
+    async with Download(timeout_seconds=5, allow_private_sources=True).open(
+        url, max_bytes=10**6
+    ) as file:
+        return b"".join([block async for block in file.blocks()])
+
+
+async def test_a_source_with_an_authority_of_ssl_cert_file_is_read(
+    tls: TlsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.authority))
+    async with FileSource(BODY, tls=tls.context) as source:
+        assert await read(source.url) == BODY
+
+
+async def test_a_source_with_an_unknown_authority_is_not_read(
+    tls: TlsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    async with FileSource(BODY, tls=tls.context) as source:
+        with pytest.raises(SourceUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            await read(source.url)
+        assert source.requests == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_storage_needs_an_authority_that_is_known(
+    tls: TlsServer, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tls.authority))
+    requests = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls.context)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for name, value in s3_environ(url).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StorageUnavailable):
+        await ArchiveStorage.open("s3://bucket", max_retries=0).head("a")
+    server.close()
+    await server.wait_closed()
+    assert bool(requests) is known

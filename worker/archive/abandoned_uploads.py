@@ -15,6 +15,7 @@ MAX_UPLOAD_SECONDS: Final = 2 * 86_400.0
 
 MAX_CLOCK_DIFFERENCE_SECONDS: Final = 3_600.0
 
+FIRST_AFTER_SECONDS: Final = 300.0
 INTERVAL_SECONDS: Final = 86_400.0
 
 
@@ -31,11 +32,15 @@ class AbandonedUploads:
         await self._remove(self._now() + MAX_CLOCK_DIFFERENCE_SECONDS, key)
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Every day, remove the old uploads of all objects, also of files that were given up."""
+        """After the start and every day, remove the old uploads of all objects.
+
+        They may be those of files that were given up, which nobody copies again.
+        """
+        await asyncio.sleep(FIRST_AFTER_SECONDS)
         while True:
-            await asyncio.sleep(INTERVAL_SECONDS)
             if is_leader():
                 await self._remove(self._now() - MAX_UPLOAD_SECONDS, None)
+            await asyncio.sleep(INTERVAL_SECONDS)
 
     async def _remove(self, started_before: float, key: str | None) -> None:
         try:

@@ -1,0 +1,174 @@
+"""The archive while its storage, its sources or its workers fail: nothing is lost or doubled."""
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import botocore.session
+import pytest
+
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import eventually
+from recording_schemas import Archived, ArchiveFailed, Completed, EventData, FileArchived
+from tests.fault.archive_folder import archive_settings
+from tests.fault.fault_environment import (
+    FaultEnvironment,
+    open_fault_environment,
+    proxy_to,
+)
+from tests.fault.killable_worker import KillableWorker
+from tests.fault.published_events import PublishedEvents
+from tests.fault.run_record import SUCCEEDED
+from tests.integration.archive.object_stores import (
+    ACCESS_KEY,
+    BUCKET,
+    SECRET_KEY,
+    RcloneS3,
+    s3_environ,
+)
+
+MEGABYTE = 1_000_000
+MULTIPART = 11 * MEGABYTE
+MAX_RESIDENT_BYTES = 280 * MEGABYTE
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneS3]:
+    with RcloneS3(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@asynccontextmanager
+async def archiving(
+    amqp_url: str, prefix: str, directory: Path, database: str = "", **settings: str
+) -> AsyncIterator[FaultEnvironment]:
+    database = database or f"sqlite:///{directory / 'state.db'}"
+    async with open_fault_environment(
+        amqp_url, database, directory, prefix=prefix, seed=1
+    ) as environment:
+        environment.settings |= archive_settings(directory, **settings)
+        yield environment
+
+
+async def record(environment: FaultEnvironment, meetings: int, *, people: int = 1) -> None:
+    """Record so many meetings at once, and stop them."""
+    names = [str(uuid.uuid4()) for _ in range(meetings)]
+    for name in names:
+        environment.sandbox.meetings.create(name, participants=people)
+        start = {"type": "start_track_recording", "id": f"start-{name}", "meeting_id": name}
+        await environment.sender.send(start, allowed=SUCCEEDED)
+    for name in names:
+        await environment.recorder.outcome_of(f"start-{name}")
+        stop = {"type": "stop_recording", "id": f"stop-{name}", "start_id": f"start-{name}"}
+        await environment.sender.send(stop, allowed=SUCCEEDED)
+
+
+def published(environment: FaultEnvironment, kind: type) -> list[EventData]:
+    told = PublishedEvents(environment.facts)
+    return [event.data for event in told.everything() if isinstance(event.data, kind)]
+
+
+async def until(environment: FaultEnvironment, kind: type, count: int) -> list[EventData]:
+    await eventually(
+        lambda: len(published(environment, kind)) >= count,
+        seconds=60,
+        what=f"{count} of {kind.__name__}",
+    )
+    return published(environment, kind)
+
+
+def create_bucket(url: str, name: str) -> None:
+    keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
+    client = botocore.session.get_session().create_client(
+        "s3", region_name="us-east-1", endpoint_url=url, **keys
+    )
+    client.create_bucket(Bucket=name)
+
+
+async def test_two_replicas_copy_each_file_once(
+    amqp_url: str,
+    names_prefix: str,
+    postgresql: PostgreSQLServer,
+    storage: RcloneS3,
+    tmp_path: Path,
+) -> None:
+    database = postgresql.new_database()
+    s3 = {**s3_environ(storage.url), "WORKER_ARCHIVE_URL": f"s3://{BUCKET}/{names_prefix}"}
+    async with archiving(amqp_url, names_prefix, tmp_path, database, **s3) as environment:
+        environment.sandbox.behaviour.file_bytes = MULTIPART
+        workers = [environment.worker(WORKER_ARCHIVE_CONCURRENCY="1") for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        await record(environment, 4, people=3)
+        found = await environment.settled()
+        served = Counter(one.name for one in environment.sandbox.request_log.files_served)
+    postgresql.drop_database(database)
+    assert (found.violations, found.archived) == ((), 12)
+    assert set(served.values()) == {1}
+    assert all("file_archived" in worker.log.read_text() for worker in workers)
+
+
+async def test_while_the_storage_is_away_events_go_on_and_memory_is_bounded(
+    amqp_url: str, names_prefix: str, storage: RcloneS3, tmp_path: Path
+) -> None:
+    async with proxy_to(storage.url) as link:
+        s3 = {
+            **s3_environ(f"http://127.0.0.1:{link.port}"),
+            "WORKER_ARCHIVE_URL": f"s3://{BUCKET}/{names_prefix}",
+        }
+        async with archiving(amqp_url, names_prefix, tmp_path, **s3) as environment:
+            environment.sandbox.behaviour.file_bytes = 40 * MEGABYTE
+            worker = environment.worker()
+            worker.start()
+            await worker.ready()
+            link.refuse()
+            await record(environment, 5)
+            await until(environment, Completed, 5)
+            assert published(environment, FileArchived) == []
+            link.black_hole()
+            await link.restore()
+            await until(environment, Archived, 5)
+            peak = _peak(worker)
+            found = await environment.settled()
+    assert (found.violations, found.archived) == ((), 5)
+    assert peak < MAX_RESIDENT_BYTES
+
+
+def _peak(worker: KillableWorker) -> int:
+    """The most memory that the process had at a time."""
+    status = Path(f"/proc/{worker.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+async def test_a_storage_that_refuses_is_told_once_and_gets_the_files_later(
+    amqp_url: str, names_prefix: str, storage: RcloneS3, tmp_path: Path
+) -> None:
+    s3 = {**s3_environ(storage.url), "WORKER_ARCHIVE_URL": f"s3://{names_prefix}/calls"}
+    async with archiving(amqp_url, names_prefix, tmp_path, **s3) as environment:
+        environment.worker().start()
+        await record(environment, 1)
+        (failed,) = await until(environment, ArchiveFailed, 1)
+        assert isinstance(failed, ArchiveFailed)
+        assert (failed.final, failed.attempts, failed.error.code) == (False, 5, "storage_refused")
+        await asyncio.to_thread(create_bucket, storage.url, names_prefix)
+        found = await environment.settled()
+    assert (found.violations, found.archived) == ((), 1)
+    assert len(published(environment, ArchiveFailed)) == 1
+
+
+async def test_a_file_whose_url_expires_for_good_is_told_as_final(
+    amqp_url: str, names_prefix: str, tmp_path: Path
+) -> None:
+    async with archiving(amqp_url, names_prefix, tmp_path) as environment:
+        environment.sandbox.behaviour.retention_seconds = 3.0
+        environment.sandbox.faults.add(Fault(kind="download_refuse", status=403))
+        environment.worker().start()
+        await record(environment, 1)
+        (failed,) = await until(environment, ArchiveFailed, 1)
+        await environment.stop_all()
+    assert isinstance(failed, ArchiveFailed)
+    assert (failed.final, failed.error.code) == (True, "url_expired")

@@ -1,7 +1,7 @@
 """What the console asks of the state: right in every order, and never a walk through history."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,6 +20,8 @@ from tests.contract.test_store_plans import (
     sqlite_steps,
 )
 from worker.domain.event_envelopes import outcome_record
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.track_files import TrackFile
 from worker.store.admin.archive_pages import read_archive, read_recording_archive
 from worker.store.admin.command_pages import (
     CommandsPage,
@@ -264,3 +266,35 @@ async def test_what_goes_on_is_counted_by_app_and_status(database_url: str) -> N
         ("eu", Status.RECORDING): 1,
     }
     assert (now.unfinished, now.overview.outbox.events) == (1, 4)
+
+
+# When the next file is lost
+
+
+def file_of(name: str, expiry: datetime | None) -> Any:
+    snapshot = RecordingSnapshot(
+        recording_id=name,
+        status=Status.UPLOADED,
+        kind="track",
+        meeting_id="m",
+        download_url_expiry=expiry,
+    )
+    found = TrackFile(file_name=f"{name}.webm", media_kind="audio", download_url="https://u/f")
+    return msgspec.structs.replace(seen(name), snapshot=snapshot, files=(found,), files_final=True)
+
+
+async def test_without_an_archive_the_url_that_expires_next_is_the_next_file_lost(
+    database_url: str,
+) -> None:
+    store = await Store.open(database_url, source="test")
+    now = datetime.now(UTC)
+    for name, hours in (("over", -1), ("soon", 2), ("later", 9)):
+        await store.apply([file_of(name, now + timedelta(hours=hours))])
+    await store.close()
+    reader = StateReader(database_url)
+
+    expiry = reader.read(read_now).next_expiry
+    reader.close()
+
+    assert expiry is not None
+    assert (expiry.recording_id, expiry.is_queued) == ("soon", False)

@@ -46,5 +46,6 @@ export const commandColumns = [
 export function why(row) {
   const code = row.code ?? row.last_error?.code;
   if (!code) return "";
-  return [el("code", {}, code), row.message ? ` ${row.message}` : ""];
+  const message = (row.message ?? "").replace(/ \(see https?:\S+\)$/, "");
+  return [el("code", {}, code), message ? ` ${message}` : ""];
 }

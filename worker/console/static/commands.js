@@ -109,6 +109,6 @@ function errorsOf(summary, choose) {
     el("div", { class: "group-head" },
       el("button", { type: "button", class: "link", on: { click: () => choose(group) } }, el("code", {}, group.code)),
       chip(group.outcome), el("span", { class: "num" }, plural(group.commands, "command"))),
-    el("p", {}, group.example.message ?? "Its deadline passed."),
+    el("p", {}, (group.example.message ?? "Its deadline passed.").replace(/ \(see https?:\S+\)$/, "")),
     el("p", { class: "muted" }, `${group.types.map(commandName).join(", ")}. Last: `, idLink("commands", group.example.command_id), " ", ago(group.example.ended)))));
 }

@@ -130,7 +130,7 @@ function figuresOf(now, counts) {
     figure("Queued commands", queued ?? "–", later ? `${later} for a later try` : queued === null ? "queue not seen" : "none for a later try", "/commands"),
     figure("Unpublished events", now.outbox.events, now.outbox.oldest_at ? ["oldest ", ago(now.outbox.oldest_at)] : "all are out"),
     figure("Dead letters", dead ?? "–", dead ? "need a decision" : dead === null ? "queue not seen" : "none", "/dead"),
-    figure("Next file lost", next ? ago(next.expires_at) : "–", next ? ["not archived: ", idLink("recordings", next.recording_id)] : now.archive.failed ? `${now.archive.failed} lost before` : "no file waits for a copy", next ? `/recordings/${encodeURIComponent(next.recording_id)}` : null),
+    figure("Next file lost", next ? ago(next.expires_at) : "–", next ? [next.is_queued ? "to be archived: " : "its URL expires: ", idLink("recordings", next.recording_id)] : now.archive.failed ? `${now.archive.failed} lost before` : "no file waits for a copy", next ? `/recordings/${encodeURIComponent(next.recording_id)}` : null),
   ];
 }
 

@@ -18,6 +18,7 @@ from worker.store.database.archive_schema import (
     archive_files,
     archive_recordings,
 )
+from worker.store.database.schema import HAS_URL, files
 
 MAX_LISTED: Final = 100
 MAX_COUNTED: Final = 10_000
@@ -32,11 +33,12 @@ class ManifestState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExpiringFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The file whose URL expires next and that is not archived yet."""
+    """A file whose URL expires. `is_queued`: it waits to be archived before that."""
 
     recording_id: str
     file_name: str
     expires_at: float
+    is_queued: bool
 
 
 class ArchiveState(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,16 +65,38 @@ def read_archive(connection: sa.Connection) -> ArchiveState:
     )
 
 
-def next_expiry(connection: sa.Connection) -> ExpiringFile | None:
-    """The queued file that expires first. None if nothing is queued."""
+def next_expiry(connection: sa.Connection, now: float) -> ExpiringFile | None:
+    """The file that is lost first unless something is done. None if no file is known to be.
+
+    With an archive, that is a file which still waits to be copied. Without one, the worker does not
+    know who downloads what, so it is the file whose URL expires first.
+    """
     soonest = _ROWS.where(QUEUED).order_by(archive_files.c.expires_at).limit(1)
     for file in _decoded(connection, soonest):
         return ExpiringFile(
             recording_id=file.recording_id,
             file_name=file.file.file_name,
             expires_at=file.expires_at or 0.0,
+            is_queued=True,
         )
-    return None
+    if connection.execute(_ANY_ARCHIVE).first() is not None:
+        return None
+    row = connection.execute(_NEXT_URL, {"now": now}).first()
+    return row and ExpiringFile(
+        recording_id=row.recording_id,
+        file_name=row.file_name,
+        expires_at=row.url_expires_at,
+        is_queued=False,
+    )
+
+
+_ANY_ARCHIVE: Final = sa.select(archive_recordings.c.recording_id).limit(1)
+_NEXT_URL: Final = (
+    sa.select(files.c.recording_id, files.c.file_name, files.c.url_expires_at)
+    .where(HAS_URL, files.c.url_expires_at > sa.bindparam("now"))
+    .order_by(files.c.url_expires_at)
+    .limit(1)
+)
 
 
 def read_recording_archive(

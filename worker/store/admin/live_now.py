@@ -64,7 +64,7 @@ def read_now(connection: sa.Connection) -> LiveNow:
         next_due_at=connection.execute(sa.select(sa.func.min(parked.c.due_at))).scalar(),
         replicas=_replicas(connection, seen.at),
         archive=measure(connection, [None])[0],
-        next_expiry=next_expiry(connection),
+        next_expiry=next_expiry(connection, seen.at),
     )
 
 

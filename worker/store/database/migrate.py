@@ -18,7 +18,7 @@ from worker.domain.errors import StoreUnavailable
 from worker.store.database import archive_schema  # noqa: F401 - its tables are part of `metadata`
 from worker.store.database.schema import metadata
 
-HEAD: Final = "0016"
+HEAD: Final = "0017"
 """The newest revision, `command_digests`. A test compares it with the files in migrations/."""
 
 ADVISORY_LOCK: Final = 7_265_636_072

@@ -222,6 +222,9 @@ files = sa.Table(
     sa.Column("url_hash", sa.String(64)),
     sa.Column("url_expires_at", sa.Double),
 )
+# Files come in the order of their expiry, so that new ones are added at the end of the index.
+HAS_URL = sa.text("files.url_expires_at IS NOT NULL")
+sa.Index("files_url_expiry", files.c.url_expires_at, sqlite_where=HAS_URL, postgresql_where=HAS_URL)
 
 outbox = sa.Table(
     "outbox",

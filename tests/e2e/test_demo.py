@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -127,3 +128,31 @@ async def test_ctrl_c_stops_the_worker_and_leaves_no_file(
     assert demo.returncode == 130
     assert not Path(f"/proc/{worker}").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_demo_that_is_kept_shows_everything_in_the_console_until_it_is_stopped(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, "--keep", "--json", "--speed", "40") as demo:
+        assert demo.stdout is not None
+        async with asyncio.timeout(TIME_LIMIT):
+            async for line in demo.stdout:
+                entry = msgspec.json.decode(line)
+                if "addresses" in entry:
+                    break
+        addresses = entry["addresses"]
+        headers = {"Authorization": f"Bearer {addresses['console_token']}"}
+        async with aiohttp.ClientSession(addresses["console_url"], headers=headers) as http:
+            async with http.get("/") as page:
+                html = await page.text()
+            async with http.get("/api/session") as response:
+                session = await response.json()
+            async with http.get("/api/recordings?status=ended") as response:
+                recordings = (await response.json())["recordings"]
+        demo.send_signal(signal.SIGTERM)
+        _, err = await output(demo)
+
+    assert "Recording console" in html
+    assert session["may_act"] is True
+    assert [row["file_count"] for row in recordings] == [3]
+    assert (demo.returncode, err) == (0, "")

@@ -41,7 +41,12 @@ def usage_text(variables: Mapping[str, str], urls: Mapping[str, str]) -> str:
         f"  export {name}={shlex.quote(value)}" for name, value in variables.items()
     )
     return f"""
-Everything keeps running until Ctrl-C. In another terminal:
+Everything keeps running until Ctrl-C. The console shows it in a browser:
+
+  {urls["console_url"]}
+  To act there, log in with the token {urls["console_token"]}
+
+In another terminal:
 
 {exports}
   recording-worker tail &

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Mapping
 
 import aiohttp
 import click
@@ -14,6 +15,7 @@ from recording_sandbox.demo.archive import (
     read_manifest,
 )
 from recording_sandbox.demo.assertions import find_deviations
+from recording_sandbox.demo.console_process import open_console, show_in_browser
 from recording_sandbox.demo.environment import (
     DemoEnvironment,
     start_environment,
@@ -90,8 +92,19 @@ async def _run(node: RabbitMQNode, options: DemoOptions, timeline: Timeline) -> 
         result = await _record_while_watched(environment, timeline)
         _print_result(result, options, timeline)
         if options.keep:
-            _print_instructions(environment, options, timeline)
-            await wait_for_signal()
+            await _keep_running(environment, options, timeline)
+        elif not options.as_json:
+            click.echo("To see it in a browser: recording-worker demo --keep")
+
+
+async def _keep_running(
+    environment: DemoEnvironment, options: DemoOptions, timeline: Timeline
+) -> None:
+    variables = tool_variables(environment)
+    async with open_console(variables, environment.worker.directory) as console:
+        _print_instructions(variables, {**addresses(environment), **console}, options, timeline)
+        show_in_browser(console["console_url"])
+        await wait_for_signal()
 
 
 async def _record_while_watched(environment: DemoEnvironment, timeline: Timeline) -> DemoResult:
@@ -159,9 +172,11 @@ def _print_tables(result: DemoResult) -> None:
 
 
 def _print_instructions(
-    environment: DemoEnvironment, options: DemoOptions, timeline: Timeline
+    variables: Mapping[str, str],
+    urls: Mapping[str, str],
+    options: DemoOptions,
+    timeline: Timeline,
 ) -> None:
-    variables, urls = tool_variables(environment), addresses(environment)
     if options.as_json:
         timeline.add("setup", "everything keeps running", environment=variables, addresses=urls)
     else:

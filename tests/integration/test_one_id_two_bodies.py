@@ -257,6 +257,19 @@ async def test_a_first_body_that_was_never_attempted_may_be_lost(bench: CommandB
     assert data["last_error"]["code"] == "too_old"
 
 
+async def test_a_stop_does_not_wait_longer_for_a_start_that_is_lost(bench: CommandBench) -> None:
+    await while_the_api_is_away(bench)
+    bench.breaker.record(None)
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
+    await bench.send(stop | {"deadline": "2999-01-01T00:00:00Z"})
+    assert await bench.take_due() == []
+    bench.pass_time(HOUR + LEASE_SECONDS)
+    await bench.send(bench.start())
+    assert (await bench.outcome())["data"]["code"] == "cancelled"
+    assert await bench.unpark() == [Ack()]
+    assert (await bench.outcome("stop"))["type"] != "command.expired.v1"
+
+
 async def test_an_outage_does_not_delay_the_answer_to_a_repeat(bench: CommandBench) -> None:
     await bench.send(first(bench))
     bench.breaker.record(Throttled("throttled", "a pause", retry_after=1000.0))
@@ -349,6 +362,18 @@ async def test_the_age_of_a_parked_command_does_not_grow_until_its_session_begin
     await bench.send(bench.start())
     assert (await bench.outcome())["data"]["last_error"]["code"] == "no_session"
     assert await bench.parked() == 0
+
+
+async def test_a_second_body_does_not_wake_a_start_with_secrets_before_its_session(
+    bench: CommandBench,
+) -> None:
+    new_meeting_without_session(bench)
+    command = bench.start(wait_for_session=True, storage_config=STORAGE, type="start_recording")
+    await bench.send(command)
+    requests = len(bench.sandbox.request_log.requests)
+    assert isinstance(await bench.send(bench.start()), Retry)
+    assert isinstance(await bench.send(command), Retry)
+    assert (await bench.parked(), len(bench.sandbox.request_log.requests)) == (1, requests)
 
 
 async def test_the_first_body_is_executed_also_after_a_second_one_has_woken_it(

@@ -8,7 +8,7 @@ import msgspec
 from recording_schemas import Command, CommandFailed, CommandRejected, Outcome
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.decision import CallState, Complete, RetryAfter
-from worker.commands.final_outcome import NEVER_CAME_BACK, last_error_of
+from worker.commands.final_outcome import outcome_of_lost
 from worker.commands.park import Park
 from worker.commands.parker import PARKED, CommandParker, reply_of, reply_of_start
 from worker.domain import outcomes
@@ -109,15 +109,7 @@ class CommandCompleter:
 
     async def complete_lost(self, lost: LostCommand) -> None:
         """Complete a command whose message is lost, as its age would."""
-        reply = lost.reply
-        outcome = outcomes.failed_command(
-            lost.command_id,
-            lost.command_type,
-            lost.attempts,
-            last_error_of(lost.last_error, NEVER_CAME_BACK),
-            reply.metadata,
-        )
-        await self._complete_in_store(outcome, reply, may_be_parked=True)
+        await self._complete_in_store(outcome_of_lost(lost), lost.reply, may_be_awaited=True)
         self._on_commit()
 
     async def _complete_cancelled(self, command: Command, decision: Complete) -> None:
@@ -138,7 +130,7 @@ class CommandCompleter:
         observations: tuple[Observation, ...] = (),
         *,
         replay_ids: tuple[str, ...] = (),
-        may_be_parked: bool = False,
+        may_be_awaited: bool = False,
     ) -> None:
         record = outcome_record(
             outcome,
@@ -154,7 +146,7 @@ class CommandCompleter:
                 observations=observations,
                 now=self._now(),
                 replay_ids=replay_ids,
-                is_rejected=may_be_parked or isinstance(outcome, CommandRejected),
+                is_rejected=may_be_awaited or isinstance(outcome, CommandRejected),
             )
         )
 

@@ -11,7 +11,7 @@ from worker.commands.operations.context import OperationResult
 from worker.domain import outcomes
 from worker.domain.command_keys import metadata_of
 from worker.domain.errors import NotYet, OutcomeUnknown, Refused, Unavailable
-from worker.store.claims import ClaimResult
+from worker.store.claims import ClaimResult, LostCommand
 
 NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
 NEVER_CAME_BACK: Final = ErrorInfo(code="too_old", message="its message did not come back in time")
@@ -64,3 +64,14 @@ def reason_of(failure: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
 def last_error_of(stored: str | None, default: ErrorInfo) -> ErrorInfo:
     """The stored error of the last attempt. The default if no attempt has left one."""
     return default if stored is None else msgspec.json.decode(stored, type=ErrorInfo)
+
+
+def outcome_of_lost(lost: LostCommand) -> Outcome:
+    """The outcome of a command whose message is lost: that of its age, or of its stop."""
+    command_id, metadata = lost.command_id, lost.reply.metadata
+    if lost.cancelled_by:
+        return outcomes.cancelled(command_id, lost.command_type, lost.cancelled_by, metadata)
+    last_error = last_error_of(lost.last_error, NEVER_CAME_BACK)
+    return outcomes.failed_command(
+        command_id, lost.command_type, lost.attempts, last_error, metadata
+    )

@@ -56,12 +56,14 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 class LostCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command past its age whose message did not come back. `reply` is the address for its
-    outcome, as far as it is stored."""
+    outcome, as far as it is stored. `cancelled_by`: the stop that cancelled it, if it surely never
+    called the API."""
 
     command_id: str
     command_type: str
     attempts: int
     last_error: str | None
+    cancelled_by: str | None
     reply: Reply
 
 

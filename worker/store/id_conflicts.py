@@ -80,5 +80,6 @@ def _lost_command(row: InboxRow) -> LostCommand:
         command_type=row.command_type,
         attempts=row.attempts,
         last_error=row.last_error,
+        cancelled_by=None if row.may_have_called else row.cancelled_by,
         reply=reply,
     )

@@ -78,8 +78,6 @@ def _not_to_execute(
     None if it may be."""
     if row.is_of_other_body(request.digest):
         return claim_other_body(connection, rows, row, request)
-    if request.reserve_only:
-        return None
     if verdict := parked_verdict(connection, row, request):
         return ClaimResult(verdict=verdict, first_seen_at=row.first_seen_at)
     return None

@@ -45,7 +45,7 @@ SECONDS_PER_FILE = {
     "e2e/test_runbooks.py": 28.0,
     "e2e/test_webhooks.py": 25.0,
     "fault/test_api_storms.py": 41.0,
-    "fault/test_broker_faults.py": 36.0,
+    "fault/test_broker_faults.py": 26.0,
     "fault/test_budget_fleet.py": 25.0,
     "fault/test_chaos.py": 40.0,
     "fault/test_clocks.py": 2.0,
@@ -56,7 +56,7 @@ SECONDS_PER_FILE = {
     "fault/test_lost_answers.py": 17.0,
     "fault/test_poison.py": 30.0,
     "fault/test_reliability_report.py": 1.0,
-    "fault/test_restarts.py": 16.0,
+    "fault/test_restarts.py": 25.0,
     "fault/test_sqlite_files.py": 1.0,
     "fault/test_state_machine.py": 20.0,
     "fault/test_tcp_proxy.py": 1.0,
@@ -66,12 +66,11 @@ SECONDS_PER_FILE = {
     "image/test_image.py": 120.0,
     "integration/test_broker_outages.py": 25.0,
     "integration/test_broker_url.py": 31.0,
-    "integration/test_disputed_ends.py": 44.0,
+    "integration/test_disputed_ends.py": 14.0,
     "integration/test_launchers.py": 58.0,
     "integration/test_max_seconds.py": 39.0,
     "integration/test_publishers_properties.py": 56.0,
-    "integration/test_relay.py": 35.0,
-    "integration/test_session_watch.py": 23.0,
+    "integration/test_relay.py": 20.0,
 }
 """The files that take much longer, or much shorter, than the figure of their folder says."""
 PROGRAM_FIXTURES = {

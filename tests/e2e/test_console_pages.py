@@ -1,7 +1,11 @@
-"""The console in a real browser, beside a running worker: every page, both themes, every width."""
+"""The console in a real browser, beside a running worker: every page, both themes, every width.
+
+CONSOLE_SHOTS=<folder> also takes pictures.
+"""
 
 import asyncio
 import json
+import os
 import shutil
 import uuid
 from collections.abc import AsyncIterator
@@ -16,7 +20,8 @@ from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environm
 from tests.integration.console_client import TOKEN, running_console
 
 SCRIPT: Final = Path(__file__).parents[1] / "node" / "console.mjs"
-SHOTS: Final = Path(__file__).parents[2] / "var" / "console"
+SHOTS: Final = os.environ.get("CONSOLE_SHOTS", "")
+"""The folder for pictures of each page, if any."""
 HOSTILE: Final = "<img src=x onerror=alert(1)>"
 
 
@@ -105,7 +110,6 @@ async def findings_of(plan: dict[str, str], on_ask: Any) -> list[dict[str, Any]]
 async def test_every_page_of_the_console_works_in_a_browser(
     environment: WorkerEnvironment, chromium: str, tmp_path: Path
 ) -> None:
-    SHOTS.mkdir(parents=True, exist_ok=True)
     worker = environment.worker.settings
     names = ("AMQP_URL", "WORKER_NAME_PREFIX", "WORKER_RETRY_DELAYS_SECONDS")
     environ = {
@@ -124,7 +128,7 @@ async def test_every_page_of_the_console_works_in_a_browser(
         place = {
             "base": console.origin,
             "chromium": shutil.which(chromium) or chromium,
-            "shots": str(SHOTS),
+            "shots": SHOTS,
         }
         findings = await findings_of(plan | place, start_another)
 

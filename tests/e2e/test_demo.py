@@ -135,12 +135,11 @@ async def test_a_demo_that_is_kept_shows_everything_in_the_console_until_it_is_s
 ) -> None:
     async with running(tmp_path, "--keep", "--json", "--speed", "40") as demo:
         assert demo.stdout is not None
+        addresses: dict[str, str] = {}
         async with asyncio.timeout(TIME_LIMIT):
-            async for line in demo.stdout:
-                entry = msgspec.json.decode(line)
-                if "addresses" in entry:
-                    break
-        addresses = entry["addresses"]
+            while not addresses:
+                entry = msgspec.json.decode(await demo.stdout.readline())
+                addresses = entry.get("facts", {}).get("addresses", {})
         headers = {"Authorization": f"Bearer {addresses['console_token']}"}
         async with aiohttp.ClientSession(addresses["console_url"], headers=headers) as http:
             async with http.get("/") as page:

@@ -12,6 +12,10 @@ _SYNTAX: Final = (
     "must be s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path"
 )
 
+MAX_PREFIX_BYTES: Final = 250
+"""The longest prefix. With a slash and `archive_keys.MAX_KEY_BYTES` it is within the 1,024 bytes of
+S3, GCS and Azure."""
+
 
 class StorageUrl(msgspec.Struct, frozen=True):
     """Where the archive is. `bucket` is a container at Azure and empty for a folder.
@@ -55,6 +59,8 @@ def parse_storage_url(text: str) -> StorageUrl:
     prefix = parts.path.strip("/")
     if not parts.netloc or not _is_clean(prefix):
         raise ValueError(_SYNTAX)
+    if len(prefix.encode()) > MAX_PREFIX_BYTES:
+        raise ValueError(f"has a prefix of more than {MAX_PREFIX_BYTES} bytes")
     return StorageUrl(cast("Scheme", parts.scheme), parts.netloc, prefix)
 
 

@@ -46,7 +46,8 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
             KeyTemplate.parse,
             "Name of each copy under `WORKER_ARCHIVE_URL`, from `{app}`, `{meeting_id}`, "
             "`{recording_id}`, `{file_name}`, `{kind}`, `{user_id}`, `{custom_participant_id}` and "
-            "`{date}`, the UTC day on which the recording started.",
+            "`{date}`, the UTC day on which the recording started. `{recording_id}` and "
+            "`{file_name}` are needed.",
             default="{app}/{meeting_id}/{recording_id}/{file_name}",
         ),
     ]
@@ -56,7 +57,8 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
             "WORKER_ARCHIVE_MANIFEST_KEY",
             KeyTemplate.parse_manifest,
             "Name of the manifest of each recording under `WORKER_ARCHIVE_URL`, from `{app}`, "
-            "`{meeting_id}`, `{recording_id}`, `{kind}` and `{date}`.",
+            "`{meeting_id}`, `{recording_id}`, `{kind}` and `{date}`. `{recording_id}` is needed, "
+            "and `.json` at the end.",
             default="{app}/{meeting_id}/{recording_id}/manifest.json",
         ),
     ]

@@ -24,9 +24,15 @@ HOSTILE: Final = (
     'a:b*c?"<>|^`{}[]~.webm',
     "x" * 400 + ".webm",
     "manifest.json",
+    "ends with a dot.",
+    "...",
+    " space ",
+    "-",
 )
 
-pytestmark = pytest.mark.parametrize("store_server", ["folder", "rclone", "moto"], indirect=True)
+pytestmark = pytest.mark.parametrize(
+    "store_server", ["folder", "rclone", "moto", "azurite"], indirect=True
+)
 
 
 async def archived(storage: ArchiveStorage, key: str, body: bytes = BODY) -> CopiedFile:

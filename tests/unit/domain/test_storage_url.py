@@ -2,7 +2,8 @@
 
 import pytest
 
-from worker.domain.storage_url import parse_storage_url
+from worker.domain.archive_keys import MAX_KEY_BYTES
+from worker.domain.storage_url import MAX_PREFIX_BYTES, parse_storage_url
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,12 @@ def test_a_wrong_url_is_refused_with_the_right_forms_and_is_not_repeated(url: st
         parse_storage_url(url)
     assert "secret" not in str(refused.value)
     assert "sesame" not in str(refused.value)
+
+
+def test_a_prefix_leaves_room_for_the_longest_name() -> None:
+    longest = "é" * (MAX_PREFIX_BYTES // 2)
+    assert MAX_PREFIX_BYTES + 1 + MAX_KEY_BYTES < 1024
+
+    assert parse_storage_url(f"s3://bucket/{longest}").prefix == longest
+    with pytest.raises(ValueError, match="more than 250 bytes"):
+        parse_storage_url(f"s3://bucket/{longest}x")

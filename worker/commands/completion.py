@@ -109,7 +109,7 @@ class CommandCompleter:
 
     async def complete_lost(self, lost: LostCommand) -> None:
         """Complete a command whose message is lost, as its age would."""
-        await self._complete_in_store(outcome_of_lost(lost), lost.reply, may_be_awaited=True)
+        await self._complete_in_store(outcome_of_lost(lost), lost.reply)
         self._on_commit()
 
     async def _complete_cancelled(self, command: Command, decision: Complete) -> None:
@@ -130,7 +130,6 @@ class CommandCompleter:
         observations: tuple[Observation, ...] = (),
         *,
         replay_ids: tuple[str, ...] = (),
-        may_be_awaited: bool = False,
     ) -> None:
         record = outcome_record(
             outcome,
@@ -146,7 +145,7 @@ class CommandCompleter:
                 observations=observations,
                 now=self._now(),
                 replay_ids=replay_ids,
-                is_rejected=may_be_awaited or isinstance(outcome, CommandRejected),
+                is_rejected=isinstance(outcome, CommandRejected),
             )
         )
 

@@ -43,6 +43,10 @@ def test_the_url_of_a_folder_opens(tmp_path: Path) -> None:
         ("gs://bucket", "GOOGLE_SERVICE_ACCOUNT_KEY", "sesame", "service account"),
         ("s3://bucket", "AWS_PROFILE", "missing", r"profile \(missing\)"),
         ("s3://bucket", "AWS_CHECKSUM_ALGORITHM", "CRC9", "CRC9"),
+        ("s3://bucket", "AWS_ENDPOINT_URL", "sesame", "AWS_ENDPOINT_URL must begin with"),
+        ("s3://bucket", "AWS_ENDPOINT_URL_S3", "https://", "AWS_ENDPOINT_URL_S3 must begin with"),
+        ("gs://bucket", "GOOGLE_BASE_URL", "sesame:443", "GOOGLE_BASE_URL must begin with"),
+        ("az://bucket", "AZURE_STORAGE_ENDPOINT", "ftp://a", "AZURE_STORAGE_ENDPOINT must begin"),
         ("s3://bucket", "SSL_CERT_FILE", "/missing.pem", "/missing.pem"),
     ],
 )

@@ -1,10 +1,12 @@
 """Errors of the storage."""
 
+import obstore
 import pytest
 from obstore.exceptions import GenericError
+from obstore.store import S3Store
 
 from worker.archive.errors import StorageRefused, StorageUnavailable
-from worker.archive.storage.storage_errors import storage_error
+from worker.archive.storage.storage_errors import storage_error, translated_errors
 
 
 def answer(status: int, body: str = "") -> GenericError:
@@ -57,3 +59,14 @@ def test_the_text_has_the_words_of_the_storage_and_no_url_or_signature() -> None
     )
     assert "sesame" not in str(storage_error(answer(999), "write a"))
     assert "sesame" not in str(storage_error(GenericError("at https://h/?sig=sesame in 2s"), "x"))
+
+
+async def test_a_panic_of_the_library_is_an_error_of_the_storage_and_ends_no_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    store = S3Store("bucket", config={"endpoint": "no URL", "region": "us-east-1"})
+
+    with pytest.raises(StorageUnavailable, match="panic"), translated_errors("write a.webm"):
+        await obstore.put_async(store, "a.webm", b"x")

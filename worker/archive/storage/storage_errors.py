@@ -17,6 +17,9 @@ from worker.archive.errors import ObjectMissing, StorageRefused, StorageUnavaila
 _STORAGE_ERRORS: Final = (BaseError, BotoCoreError, OSError, ValueError)
 """What obstore raises. For HTTP 404 it raises FileNotFoundError."""
 
+_PANIC: Final = "RustPanic"
+"""A fault in obstore itself, of a class that cannot be imported. It must not end the worker."""
+
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _OS_ERROR: Final = re.compile(r"\(os error (\d{1,4})\)")
 _CODE: Final = re.compile(r"<Code>([\w.]{1,64})</Code>")
@@ -30,7 +33,9 @@ def translated_errors(doing: str) -> Iterator[None]:
     """Raise our errors in place of obstore's. `doing` says what is tried."""
     try:
         yield
-    except _STORAGE_ERRORS as error:
+    except Exception as error:
+        if not isinstance(error, _STORAGE_ERRORS) and type(error).__name__ != _PANIC:
+            raise
         # The text of the cause may hold a signature: a traceback would log it.
         raise storage_error(error, doing) from None
 

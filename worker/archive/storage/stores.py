@@ -1,6 +1,7 @@
 """obstore's stores, configured by the usual variables and files of each provider."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ ENDPOINT_VARIABLES: Final = {
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
     "file": (),
 }
+_ENDPOINT: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 MAX_RETRY_TIME: Final = timedelta(minutes=2)
 """Within one attempt to copy a file. The queue then tries it again."""
@@ -37,6 +39,7 @@ def open_store(
 
     Raises: ValueError, OSError or obstore's BaseError: the variables of the provider are wrong.
     """
+    _check_endpoint(url)
     options = _client_options(url, timeout)
     if read_timeout is not None:
         options["read_timeout"] = read_timeout
@@ -49,6 +52,13 @@ def open_store(
     if url.scheme == "az":
         return AzureStore(url.bucket, prefix=prefix, client_options=options, retry_config=retries)
     return LocalStore(Path(url.prefix), mkdir=True)
+
+
+def _check_endpoint(url: StorageUrl) -> None:
+    """Raise ValueError if a variable names no URL: obstore would panic at the first request."""
+    for name in ENDPOINT_VARIABLES[url.scheme]:
+        if (value := os.environ.get(name)) and not _ENDPOINT.fullmatch(value):
+            raise ValueError(f"{name} must begin with http:// or https:// and name a host")
 
 
 def endpoint(url: StorageUrl, environ: Mapping[str, str] = os.environ) -> str | None:

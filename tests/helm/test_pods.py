@@ -23,6 +23,8 @@ from tests.helm.chart import (
     workload,
 )
 from worker.settings.documentation import documented_settings
+from worker.settings.settings import Settings
+from worker.settings.variables import variables_of
 
 SECRETS: Final = "/run/secrets/recording-worker"
 EVERY_CREDENTIAL: Final = merged(
@@ -86,9 +88,9 @@ def test_every_credential_is_a_file_of_a_secret() -> None:
     }
 
 
-def test_every_secret_setting_is_read_from_a_file() -> None:
+def test_every_secret_setting_of_the_worker_is_read_from_a_file() -> None:
     variables = environment(manifests(EVERY_CREDENTIAL))
-    secret = {setting.variable for setting in documented_settings() if setting.secret}
+    secret = {variable.name for variable in variables_of(Settings).values() if variable.secret}
     assert secret & variables.keys() == set()
     assert {f"{name}_FILE" for name in secret} <= variables.keys()
 

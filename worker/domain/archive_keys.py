@@ -94,7 +94,7 @@ class KeyTemplate(msgspec.Struct, frozen=True):
         """
         values = {name: getattr(file, name, None) or STAND_IN for name in FILE_FIELDS}
         values["app"] = app or STAND_IN
-        values["date"] = started.astimezone(UTC).date().isoformat() if started else STAND_IN
+        values["date"] = _day(started) if started else STAND_IN
         keys = self._candidates(values)
         key = next(key for key in keys if len(key.encode()) <= MAX_KEY_BYTES)
         return _MANIFEST_END.sub("!2E", key) if isinstance(file, FileReady) else key
@@ -105,6 +105,14 @@ class KeyTemplate(msgspec.Struct, frozen=True):
             yield "/".join(
                 part.render(values, max(max_bytes, part.smallest())) for part in self.parts
             )
+
+
+def _day(time: datetime) -> str:
+    """The day in UTC. Near the ends of the calendar an offset can lead out of it: it is ignored."""
+    try:
+        return time.astimezone(UTC).date().isoformat()
+    except OverflowError:
+        return time.date().isoformat()
 
 
 def _parsed(text: str, fields: tuple[str, ...], *, required: tuple[str, ...]) -> tuple[_Part, ...]:

@@ -66,6 +66,16 @@ def test_the_date_is_the_day_in_utc(hours: int, day: str) -> None:
     assert name.partition("/")[0] == day
 
 
+@pytest.mark.parametrize(("year", "hours"), [(1, 14), (9999, -14)])
+def test_a_time_at_an_end_of_the_calendar_has_a_date(year: int, hours: int) -> None:
+    at = datetime(year, 1 if year == 1 else 12, 1 if year == 1 else 31, 12, tzinfo=UTC)
+    started = at.replace(tzinfo=timezone(timedelta(hours=hours)))
+
+    name = rendered("{date}/{recording_id}/{file_name}", started=started)
+
+    assert name.startswith(at.date().isoformat())
+
+
 def test_a_value_that_is_null_or_empty_is_written_as_none() -> None:
     fields: dict[str, Any] = dict.fromkeys(("meeting_id", "user_id", "custom_participant_id"))
 

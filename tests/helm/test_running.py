@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -192,11 +193,9 @@ async def test_the_statefulset_keeps_its_state_on_the_volume(
     with Pod(found, secrets, tmp_path) as running:
         worker = running.run(container(found))
         await wait_for_probe(worker, "readinessProbe", eventually)
-        operator_url = tmp_path / "operator-url"
-        operator_url.write_text(amqp_url)
-        given = {"$MEETING": MEETING, "AMQP_URL_FILE=/dev/stdin": f"AMQP_URL_FILE={operator_url}"}
         for words in in_the_pod(merged(MINIMAL_SQLITE, quick)):
-            command = [given.get(word, word) for word in words]
+            line = shlex.join(MEETING if word == "$MEETING" else word for word in words)
+            command = ("sh", "-c", f"echo {shlex.quote(amqp_url)} | {line}")
             done = running.run(container(found), command=command)
             assert await done.ended() == 0, done.output
         worker.terminate()

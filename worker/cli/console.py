@@ -21,7 +21,8 @@ Examples:
   WORKER_CONSOLE_TOKEN_FILE=/run/secrets/console recording-worker console
   WORKER_CONSOLE_TOKEN_FILE=/run/secrets/console recording-worker console --host :: \\
     --allowed-host recordings.example.com
-  kubectl port-forward deploy/recording-console 8090
+  kubectl exec deploy/recording-worker -- recording-worker console &
+  kubectl port-forward deploy/recording-worker 8090
 
 The console shows what is recorded now, each recording from its command to its files, commands,
 dead letters and the request budget. It reads the database of DATABASE_URL, and receives events from

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from jsonschema import Draft202012Validator
 
 from recording_sandbox.model.faults import Fault
 from recording_schemas import (
@@ -22,6 +23,8 @@ from recording_schemas import (
     Status,
     StatusChanged,
 )
+from recording_schemas.json_schema import documents
+from recording_schemas.manifest import MANIFEST_NAME
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 
 
@@ -70,10 +73,16 @@ async def test_every_file_is_copied_and_the_manifest_lists_what_is_there(
             assert len(copy_of(copy)) == copy.size_bytes
             assert copy.metadata == {"case": "7"}
         path = Path(archived.manifest_url.removeprefix("file://"))
+        Draft202012Validator(documents()[MANIFEST_NAME]).validate(json.loads(path.read_bytes()))
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
         assert {one.sha256 for one in manifest.files} == {one.sha256 for one in copies}
         assert [one.status for one in manifest.timeline][-1] is Status.UPLOADED
-        assert len(manifest.participants or ()) == 3
+        people = manifest.participants or ()
+        assert [len(person.stays) for person in people] == [1, 1, 1]
+        assert all(person.expected and person.files == person.stays[0].files for person in people)
+        assert {name for person in people for name in person.files} == {
+            one.file_name for one in copies
+        }
         # Both events are behind the completion, in one order.
         order = [one.data for one in environment.messages.events if one.subject == recording_id]
         kinds = [type(one) for one in order]

@@ -62,7 +62,7 @@ def _bars(
 ) -> None:
     there = [one for one in reversed(CONTESTANTS) if measured.of(one.name)]
     values = [measured.median(one.name, figure) for one in there]
-    colors = [OURS if one.database else OTHERS for one in there]
+    colors = [OURS if one.is_ours else OTHERS for one in there]
     bars = axes.barh([one.label for one in there], values, color=colors)
     axes.bar_label(bars, [f"{value:,.{2 * (value < 10)}f}" for value in values], fontsize=7)
     axes.set_title(title, fontsize=9)

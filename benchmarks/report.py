@@ -101,7 +101,7 @@ def machine(measured: BenchResults) -> str:
     return (
         f"{what.processors} processors shared by everything, Python {what.python}, RabbitMQ "
         f"{what.rabbitmq}; medians of {rounds} interleaved rounds, heaps of {measured.commands} "
-        "commands (a quarter of that for slower ones), 100 in flight where nothing else is said."
+        "commands (fewer for slower ones), 100 in flight where nothing else is said."
     )
 
 

@@ -54,8 +54,8 @@ class ConsoleClient:
 async def next_message(stream: aiohttp.StreamReader, name: str) -> Any:
     """The next message of this name."""
     async with asyncio.timeout(20):
-        while (await stream.readline()).strip() != f"event: {name}".encode():
-            pass
+        while (line := await stream.readline()).strip() != f"event: {name}".encode():
+            assert line, "the stream has ended"
         return msgspec.json.decode((await stream.readline()).partition(b": ")[2])
 
 

@@ -6,8 +6,10 @@ from contextlib import AsyncExitStack
 import aio_pika
 import pytest
 
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
 from tests.contract.test_store_history import NOW, seen
+from tests.fault.tcp_proxy import TcpProxy
 from tests.integration.console_client import (
     TOKEN,
     ConsoleClient,
@@ -180,6 +182,34 @@ async def test_too_many_browsers_are_told_to_come_back(console: ConsoleClient) -
             await streams.enter_async_context(console.stream())
         status, _, _ = await console.ask("/api/stream")
     assert status == 503
+
+
+async def test_a_lost_broker_is_said_and_found_again(
+    amqp_url: str, rabbitmq: RabbitMQNode, names_prefix: str, store: Store, sqlite_url: str
+) -> None:
+    topology = Topology(prefix=names_prefix, retry_delays=(5.0,))
+    async with connect(amqp_url, "test") as connection:
+        await declare_once(connection, topology)
+    async with TcpProxy(rabbitmq.port) as link:
+        environ = {
+            "DATABASE_URL": sqlite_url,
+            "AMQP_URL": f"amqp://guest:guest@127.0.0.1:{link.port}/",
+            "WORKER_NAME_PREFIX": names_prefix,
+        }
+        async with running_console(environ) as console, console.stream() as stream:
+            states = [await next_message(stream, "broker")]
+            link.refuse()
+            link.cut()
+            while states[-1]["state"] != "unavailable":
+                states.append(await next_message(stream, "broker"))
+            now = await console.get("/api/now")
+            await link.restore()
+            while states[-1]["state"] != "listening":
+                states.append(await next_message(stream, "broker"))
+
+    assert states[0]["state"] == "listening"
+    (broker,) = [check for check in now["checks"] if check["name"] == "broker"]
+    assert broker["state"] == "failed"
 
 
 async def test_events_and_figures_arrive_while_somebody_looks(

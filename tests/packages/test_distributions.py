@@ -105,6 +105,18 @@ def test_the_wheel_has_its_package_its_licence_and_nothing_else(built: Built) ->
         assert f"{top.pop()}/py.typed" in names
 
 
+def test_the_wheel_of_the_worker_has_every_file_of_the_console(tmp_path: Path) -> None:
+    folder = ROOT / "worker" / "console" / "static"
+    build(ROOT, tmp_path, "--wheel")
+    (wheel,) = tmp_path.glob("*.whl")
+
+    names = contents(wheel).keys()
+
+    expected = {f"worker/console/static/{file.name}" for file in folder.iterdir()}
+    assert len(expected) > 10
+    assert expected <= names
+
+
 def test_the_wheel_of_the_message_types_carries_its_documents_and_writes_them(
     tmp_path: Path,
 ) -> None:

@@ -9,11 +9,12 @@ import msgspec
 import structlog
 
 from recording_schemas import CloudEvent, NotAnEvent, decode_event
+from worker.aio import cancel_all
 from worker.broker.admin.one_shot import Connection, connect
 from worker.broker.admin.queue_counts import QueueCounts, count_queues
 from worker.broker.admin.subscriber import Subscription, subscribe
 from worker.broker.topology import Topology
-from worker.domain.errors import BrokerUnavailable, RecordingWorkerError, TopologyDiffers
+from worker.domain.errors import RecordingWorkerError
 from worker.settings.secret import Secret
 
 COUNT_INTERVAL_SECONDS: Final = 3.0
@@ -62,8 +63,8 @@ class BrokerWatch:
         while True:
             try:
                 await self._listen()
-            except* RecordingWorkerError as group:
-                reason = str(_first_leaf(group))
+            except RecordingWorkerError as error:
+                reason = str(error)
                 if self.state.reason != reason:
                     structlog.get_logger().warning("console_broker_unavailable", reason=reason)
                 self._note(BrokerState(state="unavailable", reason=reason))
@@ -76,10 +77,19 @@ class BrokerWatch:
         async with (
             connect(self._url.reveal(), "console") as connection,
             subscribe(connection, exchanges) as subscription,
-            asyncio.TaskGroup() as tasks,
         ):
-            tasks.create_task(self._receive(subscription), name="console-receive")
-            tasks.create_task(self._count(connection), name="console-count")
+            # Not in a TaskGroup: it would leave this task marked as cancelled, and then the
+            # connection could not be closed.
+            tasks = [
+                asyncio.create_task(self._receive(subscription), name="console-receive"),
+                asyncio.create_task(self._count(connection), name="console-count"),
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await cancel_all(tasks)
+            for task in done:
+                task.result()
 
     async def _receive(self, subscription: Subscription) -> None:
         while True:
@@ -101,12 +111,3 @@ class BrokerWatch:
         if state != self.state:
             self.state = state
             self._on_state(state)
-
-
-def _first_leaf(group: BaseExceptionGroup[RecordingWorkerError]) -> RecordingWorkerError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, BrokerUnavailable | TopologyDiffers):
-        return error
-    return BrokerUnavailable(str(error))

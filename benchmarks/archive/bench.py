@@ -113,20 +113,29 @@ def _ways(url: str, files: int, at_once: int) -> Mapping[str, list[str]]:
 
 def _run(way: str, at_once: int, command: list[str], environ: Mapping[str, str]) -> Copied:
     """Run a contestant in a session of its own. Children that it waited for count as its CPU."""
-    before, began = os.times(), time.monotonic()
-    memory = 0
+    before, idle, memory = _children_cpu(), 0.0, 0
+    pipe = subprocess.PIPE if way == WAYS[0] else None
     with subprocess.Popen(  # noqa: S603 - a command of this module
-        command, env=dict(environ), start_new_session=True
+        command, env=dict(environ), start_new_session=True, stdin=pipe, stdout=pipe
     ) as process:
+        if process.stdin and process.stdout:
+            process.stdout.readline()
+            idle = usage_of_session(process.pid).cpu
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+        began = time.monotonic()
         while process.poll() is None:
             memory = max(memory, usage_of_session(process.pid).rss)
             time.sleep(SAMPLE_SECONDS)
-    seconds, after = time.monotonic() - began, os.times()
+        seconds = time.monotonic() - began
     if process.returncode:
         raise SystemExit(f"{way} failed with {process.returncode}")
-    cpu = after.children_user + after.children_system
-    cpu -= before.children_user + before.children_system
-    return Copied(way, at_once, seconds, cpu, memory)
+    return Copied(way, at_once, seconds, _children_cpu() - before - idle, memory)
+
+
+def _children_cpu() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @contextmanager

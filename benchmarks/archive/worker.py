@@ -1,6 +1,7 @@
 """Copies files with the archive's copier: `python -m benchmarks.archive.worker URL COUNT AT_ONCE`.
 
-The archive is at the URL of the variable ARCHIVE.
+The archive is at the URL of the variable ARCHIVE. It says when it is ready, and begins when a line
+comes, because a worker that archives has been running for long.
 """
 
 import asyncio
@@ -25,6 +26,9 @@ async def main(url: str, count: int, at_once: int) -> None:
         async with places:
             await copier.copy(url, f"worker/{index}", file_name="a.webm", media_kind="video")
 
+    await storage.put("worker/warm", b"opens the connections", "text/plain")
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
     async with asyncio.TaskGroup() as group:
         for index in range(count):
             group.create_task(copy(index))

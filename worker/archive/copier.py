@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 from worker.archive.checksums import Checksums
@@ -17,7 +18,8 @@ from worker.domain.archive import CopiedFile
 class Copier:
     """Copies files from the API's bucket to the user's storage in constant memory.
 
-    A file of up to `part_bytes` is written in one request, a larger one in parts.
+    A file of up to `part_bytes` is written in one request, a larger one in parts. All copies share
+    one thread for what needs the CPU: more threads would let the event loop wait for its turn.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class Copier:
         self._download = download
         self._part_bytes = part_bytes
         self._max_file_bytes = max_file_bytes
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive-checksums")
 
     async def copy(self, url: str, key: str, *, file_name: str, media_kind: str) -> CopiedFile:
         """Copy the file at a download URL. When this returns, the object is whole and compared.
@@ -35,7 +38,8 @@ class Copier:
         """
         async with self._download.open(url, max_bytes=self._max_file_bytes) as source:
             content_type = content_type_of(file_name, media_kind, source.content_type)
-            passing = _Passing(self._part_bytes)
+            checksums = Checksums(self._part_bytes, etag=self._storage.has_md5_etags)
+            passing = _Passing(checksums, self._part_bytes, self._thread)
             etag = await self._write(key, source, passing, content_type)
         await self._compare(key, passing.checksums, etag)
         return CopiedFile(
@@ -70,7 +74,7 @@ class Copier:
         stored = hashlib.sha256()
         async with aclosing(self._storage.read(key)) as blocks:
             async for block in blocks:
-                await asyncio.to_thread(stored.update, block)
+                await asyncio.get_running_loop().run_in_executor(self._thread, stored.update, block)
         if stored.hexdigest() != sent.sha256:
             raise CopyDiffers("checksum_differs", f"the bytes of {key} differ from those sent")
 
@@ -78,15 +82,17 @@ class Copier:
 class _Passing:
     """The bytes of a file on their way: their checksums and the duration that they tell."""
 
-    def __init__(self, part_bytes: int) -> None:
+    def __init__(self, checksums: Checksums, part_bytes: int, thread: ThreadPoolExecutor) -> None:
+        self._thread = thread
         self.part_bytes = part_bytes
-        self.checksums = Checksums(part_bytes)
+        self.checksums = checksums
         self.duration = DurationReader()
 
     async def through(self, blocks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The same blocks. They are looked at in a thread: commands do not wait for it."""
+        loop = asyncio.get_running_loop()
         async for block in blocks:
-            await asyncio.to_thread(self._look_at, block)
+            await loop.run_in_executor(self._thread, self._look_at, block)
             yield block
 
     def _look_at(self, block: bytes) -> None:

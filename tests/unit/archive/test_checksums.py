@@ -42,6 +42,14 @@ def test_an_etag_of_parts_of_another_size_proves_nothing() -> None:
     assert not checksums([body]).prove(multipart_etag(body, part=50))
 
 
+def test_without_etags_nothing_is_proved_and_the_checksum_is_the_same() -> None:
+    body = bytes(range(200))
+    taken = Checksums(PART, etag=False)
+    taken.update(body)
+    assert taken.sha256 == hashlib.sha256(body).hexdigest()
+    assert not taken.prove(multipart_etag(body))
+
+
 def checksums(chunks: list[bytes]) -> Checksums:
     taken = Checksums(PART)
     for chunk in chunks:

@@ -17,7 +17,7 @@ from worker.archive.download.responses import (
 from worker.archive.errors import SourceRefused, SourceUnavailable
 
 BLOCK_BYTES: Final = 1024 * 1024
-GATHERED_BYTES: Final = 64 * 1024
+GATHERED_BYTES: Final = 256 * 1024
 """A source that brings less than this within the time-out is as good as silent."""
 RESUME_DELAYS_SECONDS: Final = (0.1, 0.5, 2.0)
 """The waits after breaks that follow each other without `BLOCK_BYTES` of progress."""

@@ -60,6 +60,11 @@ class ArchiveStorage:
                 open_store(parsed, max_retries, timeout=MAX_READ_TIME, read_timeout=timeout),
             )
 
+    @property
+    def has_md5_etags(self) -> bool:
+        """Whether an ETag of this storage is usually the MD5 of the bytes."""
+        return self._url.scheme == "s3"
+
     def url_of(self, key: str) -> str:
         """The URL of an object, as events and the manifest name it."""
         return self._url.of(key)

@@ -46,12 +46,12 @@ Example:
   recording-worker config show-defaults --json
 """
 CHECK_COLUMNS: Final = (
-    Column("variable", "variable"),
+    Column("variable", "variable", "name"),
     Column("value", "value"),
     Column("source", "source"),
 )
 DEFAULTS_COLUMNS: Final = (
-    Column("variable", "variable"),
+    Column("variable", "variable", "name"),
     Column("default", "default"),
     Column("meaning", "meaning"),
 )

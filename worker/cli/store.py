@@ -67,7 +67,7 @@ a second. Workers may run meanwhile.
 """
 SET_ASIDE_COLUMNS: Final = (
     Column("event", "event_id", "id"),
-    Column("type", "event_type"),
+    Column("type", "event_type", "type"),
     Column("subject", "subject", "id"),
     Column("exchange", "exchange"),
     Column("routing key", "routing_key"),

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -19,7 +19,9 @@ Row = dict[str, Any]
 WIDE: Final = f"{__name__}.wide"
 """In the context of a command: whether --wide is given."""
 
-MIN_WIDTH: Final = 60
+MIN_FOLDED: Final = 6
+"""A column that folds gets at least this many letters."""
+
 _STYLES: Final = {
     "ok": "green",
     "succeeded": "green",
@@ -39,13 +41,15 @@ _STYLES: Final = {
 class Column(msgspec.Struct, frozen=True):
     """A column: its title, and the field of the rows that it shows.
 
-    A terminal shows a short `id`, a relative `time`, and the `type` of a command without its end. A
-    time is a number of seconds since the epoch, or a datetime.
+    A terminal shows a short `id`, a relative `time`, a whole `name`, and the `type` of a command or
+    an event without what all types have. A time is a number of seconds since the epoch, or a
+    datetime. On a terminal, a `wide` column needs --wide.
     """
 
     title: str
     field: str
-    kind: Literal["text", "id", "time", "type"] = "text"
+    kind: Literal["text", "id", "time", "type", "name"] = "text"
+    wide: bool = False
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
@@ -83,13 +87,16 @@ def _print_short_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
     by_column = {
         column: _short_cells(column, [row[column.field] for row in rows]) for column in columns
     }
-    same = [column for column in columns[1:] if len(rows) > 1 and len(set(by_column[column])) == 1]
-    shown = [column for column in columns if column not in same]
+    fitting = [column for column in columns if not column.wide]
+    same = [column for column in fitting[1:] if len(rows) > 1 and len(set(by_column[column])) == 1]
+    shown = [column for column in fitting if column not in same]
     cells = list(zip(*(by_column[column] for column in shown), strict=True))
-    _print_rich_table(shown, cells, keep_whole={"id", "time"})
+    _print_rich_table(shown, cells, keep_whole={"id", "time", "name"})
     if facts := [f"{column.title} {by_column[column][0]}" for column in same
                  if by_column[column][0] != "-"]:  # fmt: skip
         click.secho(f"In each row: {', '.join(facts)}", dim=True)
+    if left_out := [column.title for column in columns if column.wide]:
+        click.secho(f"With --wide: {', '.join(left_out)}", dim=True)
 
 
 def _short_cells(column: Column, values: Sequence[Any]) -> list[str]:
@@ -100,8 +107,12 @@ def _short_cells(column: Column, values: Sequence[Any]) -> list[str]:
         case "time":
             return [_text(relative_time(value)) for value in values]
         case "type":
-            return [_text(value).removesuffix("_recording") for value in values]
+            return [_short_type(_text(value)) for value in values]
     return [_text(value) for value in values]
+
+
+def _short_type(text: str) -> str:
+    return text.removeprefix("recording.").removesuffix(".v1").removesuffix("_recording")
 
 
 def relative_time(value: float | datetime | None, now: float | None = None) -> str | None:
@@ -114,7 +125,7 @@ def relative_time(value: float | datetime | None, now: float | None = None) -> s
 
 
 def _print_rich_table(
-    columns: Sequence[Column], rows: Iterable[Sequence[str]], *, keep_whole: Collection[str] = ()
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], *, keep_whole: Collection[str] = ()
 ) -> None:
     """Print a table that folds cells which are too wide. Columns of the kinds in `keep_whole` fold
     last."""
@@ -124,14 +135,27 @@ def _print_rich_table(
     from rich.text import Text
 
     console = Console(color_system=None if without_colour() else "auto")
-    is_narrow = console.width < MIN_WIDTH  # then every cell must fold, because nothing is cut off
+    whole = [column.kind in keep_whole for column in columns]
+    if _least_width(columns, rows, whole) > console.width:
+        whole = [False] * len(columns)  # every cell must fold, because nothing may be cut off
     table = Table(header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        is_whole = column.kind in keep_whole and not is_narrow
+    for column, is_whole in zip(columns, whole, strict=True):
         table.add_column(column.title, overflow="fold", no_wrap=is_whole)
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     console.print(table)
+
+
+def _least_width(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], whole: Sequence[bool]
+) -> int:
+    """How wide the table is if only the columns that are not `whole` fold."""
+    widths = (
+        max(len(text) for text in (column.title, *(row[index] for row in rows)))
+        for index, column in enumerate(columns)
+    )
+    pairs = zip(widths, whole, strict=True)
+    return sum(2 + (width if is_whole else min(width, MIN_FOLDED)) for width, is_whole in pairs)
 
 
 def without_colour() -> bool:

@@ -55,14 +55,14 @@ Exit codes: 0 nothing is missing or known to differ, 1 something is, or the brok
 """
 SHOW_COLUMNS: Final = (
     Column("kind", "kind"),
-    Column("name", "name"),
+    Column("name", "name", "name"),
     Column("type", "type"),
-    Column("bound to", "bound_to"),
+    Column("bound to", "bound_to", "name"),
     Column("key", "binding"),
-    Column("arguments", "arguments"),
+    Column("arguments", "arguments", wide=True),
 )
 CHECK_COLUMNS: Final = (
-    Column("name", "name"),
+    Column("name", "name", "name"),
     Column("kind", "kind"),
     Column("state", "state"),
     Column("messages", "messages"),

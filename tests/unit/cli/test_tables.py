@@ -14,7 +14,7 @@ import click
 import pytest
 
 from worker.cli.output import print_rows, table_options
-from worker.cli.tables import Column, relative_time
+from worker.cli.tables import Column, print_table, relative_time
 from worker.cli.text import cut_end, cut_middle
 
 COLUMNS = (
@@ -106,6 +106,17 @@ def test_wide_shows_whole_ids_exact_times_and_every_column() -> None:
     assert "order-2026-000000000000017" in text
     assert NOW.astimezone().strftime("%Y-%m-") in text
     assert "In each row" not in text
+
+
+def test_a_long_column_needs_wide_and_is_named_without_it() -> None:
+    columns = (Column("name", "name", "name"), Column("notes", "notes", wide=True))
+    row = {"name": "n" * 70, "notes": "words " * 20}
+
+    with terminal() as written:
+        print_table(columns, [row, row | {"name": "m"}])
+
+    lines = plain(str(written["out"])).splitlines()
+    assert [line.strip() for line in lines] == ["name", "n" * 70, "m", "With --wide: notes"]
 
 
 @pytest.mark.parametrize("flags", [(), ("--wide",)])

@@ -1,7 +1,8 @@
 """Draws docs/images/dashboard.png in four minutes: `python -m tests.helm.dashboard_picture`.
 
 A real worker uses the emulated API with a small request budget. It gets webhooks, some of them
-twice and some forged. The API is unavailable for half a minute. The budget is too small to catch up
+twice and some forged. Its files are archived into a folder, and some downloads break off. The API
+is unavailable for half a minute. The budget is too small to catch up
 at once, so some commands and most reads have to wait. A real Prometheus scrapes the worker and
 answers the queries of the dashboard.
 """
@@ -73,6 +74,12 @@ def spoil_webhooks(environment: WorkerEnvironment) -> None:
     """Make the API send some webhooks twice, and some with a forged signature."""
     environment.sandbox.faults.add(Fault(kind="webhook_duplicate", probability=0.1))
     environment.sandbox.faults.add(Fault(kind="webhook_forge", probability=0.05))
+
+
+def spoil_downloads(environment: WorkerEnvironment) -> None:
+    """Make files large, and let some downloads break off."""
+    environment.sandbox.behaviour.file_bytes = 3_000_000
+    environment.sandbox.faults.add(Fault(kind="download_refuse", status=503, probability=0.1))
 
 
 async def outage(environment: WorkerEnvironment) -> None:
@@ -148,11 +155,14 @@ async def run_and_draw(directory: Path, amqp_url: str) -> None:
         "HTTP_PORT": str(own),
         "WORKER_PUBLIC_URL": f"http://127.0.0.1:{own}",
         "WORKER_API_BUDGET": BUDGET,
+        "WORKER_ARCHIVE_URL": f"{directory.as_uri()}/archive",
+        "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES": "on",
     }
     async with open_worker_environment(
         amqp_url, f"picture-{uuid.uuid4().hex[:6]}", directory, speed=1.0, **more
     ) as environment:
         spoil_webhooks(environment)
+        spoil_downloads(environment)
         (directory / "prometheus.yml").write_text(
             yaml.safe_dump(config(environment.worker.url.removeprefix("http://")))
         )

@@ -42,7 +42,7 @@ SECONDS_PER_FILE = {
     "e2e/test_demo.py": 20.0,
     "e2e/test_late_files.py": 20.0,
     "e2e/test_readme.py": 1.0,
-    "e2e/test_runbooks.py": 28.0,
+    "e2e/test_runbooks.py": 40.0,
     "e2e/test_webhooks.py": 25.0,
     "fault/test_api_storms.py": 41.0,
     "fault/test_broker_faults.py": 26.0,

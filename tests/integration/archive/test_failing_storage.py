@@ -95,14 +95,16 @@ CALLS: list[Call] = [put, upload, head, read]
 @pytest.fixture(params=sorted(ENDPOINTS))
 def open_at(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], ArchiveStorage]:
+) -> Callable[..., ArchiveStorage]:
     """Opens a storage of each provider at the URL of a server."""
 
-    def opened(url: str) -> ArchiveStorage:
+    def opened(url: str, request_timeout_seconds: float = 30.0) -> ArchiveStorage:
         for name, value in ENDPOINTS[request.param].items():
             monkeypatch.setenv(name, value.format(url=url))
         return ArchiveStorage.open(
-            f"{request.param}://bucket/prefix", request_timeout_seconds=0.2, max_retries=0
+            f"{request.param}://bucket/prefix",
+            request_timeout_seconds=request_timeout_seconds,
+            max_retries=0,
         )
 
     return opened
@@ -119,14 +121,14 @@ def open_at(
     ],
 )
 async def test_a_failure_of_the_storage_is_a_refusal_or_passes(
-    open_at: Callable[[str], ArchiveStorage],
+    open_at: Callable[..., ArchiveStorage],
     call: Call,
     status: int | None,
     kind: type[ArchiveError],
 ) -> None:
     async with FailingStore(status) as store:
         with pytest.raises(kind) as raised:
-            await call(open_at(store.url))
+            await call(open_at(store.url, 30.0 if status else 0.2))
     assert status is None or f"HTTP {status}" in raised.value.message
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__
@@ -135,7 +137,7 @@ async def test_a_failure_of_the_storage_is_a_refusal_or_passes(
 
 
 async def test_the_storage_has_the_last_word_in_the_message(
-    open_at: Callable[[str], ArchiveStorage],
+    open_at: Callable[..., ArchiveStorage],
 ) -> None:
     async with FailingStore(403) as store:
         with pytest.raises(StorageRefused, match="HTTP 403, TheCode, the words"):
@@ -143,7 +145,7 @@ async def test_the_storage_has_the_last_word_in_the_message(
 
 
 async def test_a_storage_that_nobody_serves_is_tried_later(
-    open_at: Callable[[str], ArchiveStorage],
+    open_at: Callable[..., ArchiveStorage],
 ) -> None:
     async with FailingStore(200) as store:
         url = store.url

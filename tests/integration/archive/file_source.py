@@ -102,7 +102,7 @@ class FileSource:
             f"HTTP/1.1 {status} Words",
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
-        writer.write("\r\n".join((*head, "", "")).encode())
+        writer.write("\r\n".join((*head, "", "")).encode("latin-1"))
         await self._send(payload, turn, writer)
 
     async def _send(self, payload: bytes, turn: Turn, writer: asyncio.StreamWriter) -> None:

@@ -102,6 +102,8 @@ async def test_a_source_without_an_etag_is_resumed_by_the_time_of_its_change() -
     [
         Turn(break_after=MIB, etag=None),
         Turn(break_after=MIB, etag='W/"v1"'),
+        Turn(break_after=MIB, etag='"v\xfc"'),
+        Turn(break_after=MIB, etag='"' + "v" * 2000),
         Turn(break_after=MIB, chunked=True),
         Turn(with_length=False),
     ],

@@ -26,6 +26,8 @@ from worker.archive.errors import SourceRefused
         "https://" + "a" * 64 + ".example.com/",
         "https://files.example.com\n/a",
         "//files.example.com/a",
+        "https://xn--/a",
+        "https://xn--a.example.com/a",
         "files.example.com/a",
     ],
 )

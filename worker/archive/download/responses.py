@@ -11,6 +11,7 @@ from worker.archive.errors import ArchiveError, SourceDenied, SourceUnavailable
 REDIRECTS: Final = {301, 302, 303, 307, 308}
 _LATER: Final = {408, 425, 429}
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,1024}")
 _CONTENT_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}", re.ASCII)
 
 
@@ -24,8 +25,9 @@ class Version(msgspec.Struct, frozen=True):
     @property
     def validator(self) -> str | None:
         """The value for If-Range: a strong ETag, else the time of the last change."""
-        strong = self.etag if self.etag and not self.etag.startswith("W/") else None
-        return strong or self.modified
+        strong = None if (self.etag or "").startswith("W/") else self.etag
+        validator = strong or self.modified
+        return validator if validator and _HEADER_VALUE.fullmatch(validator) else None
 
 
 def status_error(response: httpx.Response) -> ArchiveError:

@@ -14,6 +14,7 @@ def parse_source_url(text: str, *, allow_private: bool) -> httpx.URL:
     """
     try:
         url = httpx.URL(text)
+        host = url.host  # it decodes IDNA, which can fail
     except (httpx.InvalidURL, TypeError, ValueError):
         raise _refused("it cannot be parsed") from None
     schemes = {"https", "http"} if allow_private else {"https"}
@@ -22,10 +23,10 @@ def parse_source_url(text: str, *, allow_private: bool) -> httpx.URL:
     if url.userinfo:
         raise _refused("it has a user name or a password")
     port = 443 if url.port is None else url.port
-    if not url.host or not is_possible_host(url.host) or not 0 < port < 65_536:
+    if not host or not is_possible_host(host) or not 0 < port < 65_536:
         raise _refused("its host or its port cannot exist")
-    if not allow_private and (address := literal_address(url.host)):
-        check_public(url.host, address)
+    if not allow_private and (address := literal_address(host)):
+        check_public(host, address)
     return url.copy_with(fragment=None)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -28,8 +29,9 @@ WORDS = "<Error><Code>TheCode</Code><Message>the words</Message><Token>sesame</T
 class FailingStore:
     """Answers every request with one status, or never if it is None."""
 
-    def __init__(self, status: int | None) -> None:
+    def __init__(self, status: int | None, body: str = WORDS) -> None:
         self._status = status
+        self._body = body.encode()
         self._stop = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -61,9 +63,9 @@ class FailingStore:
         if self._status is None:
             await self._stop.wait()
             return
-        body = b"" if head.startswith(b"HEAD") else WORDS.encode()
+        body = b"" if head.startswith(b"HEAD") else self._body
         answer = f"HTTP/1.1 {self._status} Words\r\nConnection: close\r\n"
-        writer.write(f"{answer}Content-Length: {len(WORDS)}\r\n\r\n".encode() + body)
+        writer.write(f"{answer}Content-Length: {len(self._body)}\r\n\r\n".encode() + body)
 
 
 async def blocks() -> AsyncIterator[bytes]:
@@ -162,3 +164,24 @@ async def test_without_credentials_the_error_names_the_variables(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(StorageRefused, match="set AWS_ACCESS_KEY_ID"):
         await put(ArchiveStorage.open("s3://bucket"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<x",
+        "{}",
+        "<R><Upload><Key>prefix/a</Key></Upload></R>",
+        "<R><Upload><Key>prefix/a</Key><Initiated>never</Initiated></Upload></R>",
+    ],
+)
+async def test_a_list_of_uploads_that_is_none_is_asked_for_later(
+    body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FailingStore(200, body) as store:
+        for name, value in s3_environ(store.url).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(StorageUnavailable):
+            await ArchiveStorage.open("s3://bucket/prefix").abort_abandoned(
+                started_before=datetime.now(UTC)
+            )

@@ -19,6 +19,7 @@ from typing import Any, Final
 import botocore.client
 import botocore.config
 import botocore.exceptions
+import botocore.parsers
 import botocore.session
 
 from worker.archive.errors import StorageRefused, StorageUnavailable
@@ -28,6 +29,15 @@ from worker.domain.storage_url import StorageUrl
 _STAGED: Final = re.compile(r"(?P<target>.+)#\d+")
 """How obstore names the file that will become the target."""
 _LATER: Final = {408, 429}
+
+_UNUSABLE: Final = (
+    botocore.exceptions.BotoCoreError,
+    botocore.parsers.ResponseParserError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
+"""No answer, or one that is no list of uploads."""
 
 _Upload = dict[str, Any]
 """An entry of ListMultipartUploads."""
@@ -55,7 +65,7 @@ def _abort_s3(url: StorageUrl, key: str | None, started_before: datetime) -> int
                 aborted += 1
     except botocore.exceptions.ClientError as error:
         raise _client_error(error) from error
-    except botocore.exceptions.BotoCoreError as error:
+    except _UNUSABLE as error:
         message = f"the storage failed to list uploads: {type(error).__name__}"
         raise StorageUnavailable("storage_unavailable", message) from error
     return aborted

@@ -21,17 +21,19 @@ Examples:
   WORKER_CONSOLE_TOKEN_FILE=/run/secrets/console recording-worker console
   WORKER_CONSOLE_TOKEN_FILE=/run/secrets/console recording-worker console --host :: \\
     --allowed-host recordings.example.com
-  kubectl exec deploy/recording-worker -- recording-worker console &
+  kubectl exec -i deploy/recording-worker -- env AMQP_URL_FILE=/dev/stdin \\
+    recording-worker console < operator-url &
   kubectl port-forward deploy/recording-worker 8090
 
 The console shows what is recorded now, each recording from its command to its files, commands,
-dead letters and the request budget. It reads the database of DATABASE_URL, and receives events from
-AMQP_URL as `tail` does. It is a process of its own, and changes nothing by itself.
+dead letters, the archive and the request budget. It reads the database of DATABASE_URL, and
+receives events from AMQP_URL as `tail` does, with the same rights. It is a process of its own, and
+changes nothing by itself.
 
 Without a token it only reads, and only this machine can connect. With WORKER_CONSOLE_TOKEN, or
-WORKER_CONSOLE_TOKEN_FILE, whoever has the token may also act: replay and drop dead letters, and
-stop recordings. Each action is logged. Other machines may connect only if there is a token; put TLS
-in front of the console then.
+WORKER_CONSOLE_TOKEN_FILE, whoever has the token may also act: replay and drop dead letters, stop
+recordings, and archive them again. Each action is logged. Other machines may connect only if there
+is a token; put TLS in front of the console then.
 
 \b
 Exit codes: 0 stopped cleanly, 1 cannot start, 2 wrong flags or settings.

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from recording_schemas import ErrorInfo, Status
 from tests.contract.test_store_history import NOW, prune, seen, send_all
 from worker.domain.archive import CopiedFile
+from worker.domain.recording import ObservedBy
 from worker.domain.snapshot import Participant, Storage
 from worker.domain.track_files import TrackFile
 from worker.store.archive_queue import (
@@ -55,13 +56,14 @@ async def end(
     *files: str | TrackFile,
     at: Any = NOW,
     life: timedelta = 7 * DAY,
+    by: ObservedBy = "sweep",
     **more: Any,
 ) -> None:
     """The recording has ended with these files. Their URLs expire after `life`."""
     listed = tuple(track(file) if isinstance(file, str) else file for file in files)
     observation = seen(name, Status.UPLOADED, at=at, files=listed, files_final=True, **more)
     snapshot = msgspec.structs.replace(observation.snapshot, download_url_expiry=at + life)
-    await store.apply([msgspec.structs.replace(observation, snapshot=snapshot)])
+    await store.apply([msgspec.structs.replace(observation, snapshot=snapshot, observed_by=by)])
 
 
 async def take(
@@ -293,6 +295,19 @@ async def test_a_manifest_is_written_once_more_if_a_file_was_added_meanwhile(sto
     assert [event["type"] for event in await events(store)].count("recording.archived.v1") == 1
 
 
+async def test_nobody_else_writes_a_manifest_while_its_owner_writes_an_older_one(
+    store: Store,
+) -> None:
+    await end(store, "r1", "a")
+    await done(store, (await take(store))[0])
+    (older,) = await take_manifests(store)
+    await end(store, "r1", "a", "late")
+    await done(store, (await take(store))[0])
+    assert await take_manifests(store, owner="other") == ()
+    assert not await written(store, older)
+    assert len(await take_manifests(store, owner="other")) == 1
+
+
 async def test_a_recording_that_completes_without_files_has_a_manifest(store: Store) -> None:
     await store.apply([seen("r1", Status.ERRORED)])
     (manifest,) = await take_manifests(store)
@@ -339,19 +354,38 @@ async def test_a_refused_file_stays_queued(store: Store) -> None:
 # New URLs, and copies again
 
 
-async def test_a_file_with_a_new_url_is_due_at_once(store: Store) -> None:
-    await end(store, "r1", "a")
-    (task,) = await take(store)
+async def later(store: Store) -> None:
+    """The file of `r1` is tried again in five minutes."""
     await store.archive.postpone_file(
         Postponement(
             recording_id="r1", file_index=1, owner="me", due_at=START + 300, error=encoded("x", "")
         )
     )
+
+
+async def test_a_file_for_which_somebody_asked_for_a_new_url_is_due_at_once(store: Store) -> None:
+    await end(store, "r1", "a")
+    (task,) = await take(store)
+    await later(store)
     renewed = track("a", url="https://files.example/a?again")
-    await end(store, "r1", renewed, life=9 * DAY, renews_urls=True)
+    await end(store, "r1", renewed, life=9 * DAY, by="command", renews_urls=True)
     (again,) = await take(store)
     assert again.download_url == "https://files.example/a?again"
     assert again.expires_at > task.expires_at
+
+
+@pytest.mark.parametrize("life, due", [(DAY, ()), (-DAY, ("a",))])
+async def test_a_url_that_the_archive_asked_for_wakes_a_waiting_file_only_if_the_old_one_expired(
+    life: timedelta, due: tuple[str, ...], store: Store
+) -> None:
+    await end(store, "r1", "a", life=life)
+    await take(store)
+    await later(store)
+    renewed = track("a", url="https://files.example/a?again")
+    await end(store, "r1", renewed, life=9 * DAY, renews_urls=True)
+    assert tuple(names(await take(store))) == due
+    (task,) = await take(store, at=START + 300 + LEASE)
+    assert task.download_url == "https://files.example/a?again"
 
 
 async def test_archived_again_means_new_events_with_ids_of_their_own(store: Store) -> None:

@@ -1,8 +1,9 @@
 """One attempt to copy a file: copy it, decide by the class of an error, and commit the result.
 
 error                what follows
-SourceDenied         read the recording again for a new URL. If there is none: give up when the
-                     old one has expired, else later
+SourceDenied         read the recording again for a new URL. If there is one: at once, but later if
+                     that is denied, too. If there is none: give up when the old one has expired,
+                     else later
 SourceRefused        give up
 SourceUnavailable    later
 CopyDiffers          later
@@ -36,6 +37,9 @@ from worker.store.archive_store import ArchiveStore
 
 MAX_DENIED_PAUSE_SECONDS = 3_600.0
 """While a URL is denied that has not expired, the recording is read again at most this often."""
+
+MAX_EXPIRED_PAUSE_SECONDS = 10.0
+"""A URL that replaces an expired one may be valid for a short time only."""
 
 ReadAgain = Callable[[str, str], Awaitable[None]]
 """Reads a recording of an app again, and applies what it shows. Raises ApiError."""
@@ -150,7 +154,7 @@ class FileCopies:
             await self._later(task, unread, self._pause(task))
             return
         if await self._store.find_url(task.recording_id, task.file_index) != task.download_url:
-            await self._later(task, error, 0.0)
+            await self._later(task, error, self._pause_with_new_url(task))
         elif task.expires_at <= self._now():
             text = f"its URL has expired, and the API gives no new one ({error.message})"
             await self._give_up(task, "url_expired", text)
@@ -219,6 +223,14 @@ class FileCopies:
 
     def _pause(self, task: FileTask) -> float:
         return pause_after(task.attempts, self._longest_pause)
+
+    def _pause_with_new_url(self, task: FileTask) -> float:
+        """None the first time. The API may sign anew whatever it is asked for, also a lost file."""
+        if task.attempts == 1:
+            return 0.0
+        has_expired = task.expires_at <= self._now()
+        longest = MAX_EXPIRED_PAUSE_SECONDS if has_expired else MAX_DENIED_PAUSE_SECONDS
+        return pause_after(task.attempts, longest)
 
     def _span(self, task: FileTask) -> Span:
         """The span of one attempt, in the trace of the command that started the recording."""

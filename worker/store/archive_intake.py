@@ -49,7 +49,7 @@ def take_note(
         _insert_file(connection, after, file, now)
     for event in events:
         if isinstance(event, FileUrlRenewed):
-            _note_url(connection, event, now)
+            _note_url(connection, event, observation, now)
     if observation.archives_again:
         _queue_again(connection, after, observation, names, now)
     if observation.participants is not None:
@@ -61,7 +61,12 @@ def take_note(
 
 
 def settle_manifest(connection: sa.Connection, recording_id: str, now: float) -> None:
-    """Have the manifest written if the recording is complete and no file of it is queued."""
+    """Have the manifest written if the recording is complete and no file of it is queued.
+
+    Whoever writes it now keeps it, so that no older manifest replaces a newer one.
+    """
+    is_free = archive_recordings.c.owner.is_(None)
+    due_at = sa.case((is_free, now), else_=archive_recordings.c.manifest_due_at)
     queued = sa.exists().where(archive_files.c.recording_id == recording_id, QUEUED)
     settled = connection.execute(
         sa.update(archive_recordings)
@@ -70,7 +75,7 @@ def settle_manifest(connection: sa.Connection, recording_id: str, now: float) ->
             archive_recordings.c.completed_at.is_not(None),
             ~queued,
         )
-        .values(manifest_due_at=now, owner=None, changes=archive_recordings.c.changes + 1)
+        .values(manifest_due_at=due_at, changes=archive_recordings.c.changes + 1)
     )
     if settled.rowcount:
         notify_on_commit(connection, "archive")
@@ -143,9 +148,18 @@ def _url_columns(url: str | None, expiry: datetime | None, now: float) -> dict[s
     }
 
 
-def _note_url(connection: sa.Connection, event: FileUrlRenewed, now: float) -> None:
-    """Try a queued file at once when it has a new URL, unless a replica copies it now."""
-    due_at = sa.case((archive_files.c.owner.is_(None), now), else_=archive_files.c.due_at)
+def _note_url(
+    connection: sa.Connection, event: FileUrlRenewed, observation: Observation, now: float
+) -> None:
+    """Try a queued file at once when it has a new URL, unless a replica copies it now.
+
+    A URL that the archive asked for, because another file of the recording was denied, only
+    replaces an expired one at once: else denied files would wake each other for ever.
+    """
+    is_free = archive_files.c.owner.is_(None)
+    if observation.observed_by != "command":
+        is_free &= archive_files.c.expires_at <= now
+    due_at = sa.case((is_free, now), else_=archive_files.c.due_at)
     connection.execute(
         sa.update(archive_files)
         .where(

@@ -16,7 +16,12 @@ from worker.domain.recording import RecordingEvent
 from worker.domain.times import utc
 from worker.store.archive_intake import settle_manifest
 from worker.store.archive_queue import is_file
-from worker.store.database.archive_schema import QUEUED, archive_files, archive_recordings
+from worker.store.database.archive_schema import (
+    MANIFEST_DUE,
+    QUEUED,
+    archive_files,
+    archive_recordings,
+)
 from worker.store.database.notifications import notify_on_commit
 from worker.store.recording_rows import RecordingRow, add_own_events, load_rows
 
@@ -177,10 +182,26 @@ def _manifest_done(connection: sa.Connection, request: ManifestResult, source: s
         )
     )
     if not done.rowcount:
+        _write_once_more(connection, request)
         return False
     event = archived(recording.recording, request.copies, request.manifest_url)
     _publish(connection, recording, event, source, request.now)
     return True
+
+
+def _write_once_more(connection: sa.Connection, request: ManifestResult) -> None:
+    """Have a manifest written again at once, if its owner still has it: something was added."""
+    again = connection.execute(
+        sa.update(archive_recordings)
+        .where(
+            archive_recordings.c.recording_id == request.recording_id,
+            archive_recordings.c.owner == request.owner,
+            MANIFEST_DUE,
+        )
+        .values(manifest_due_at=request.now, owner=None, attempts=0)
+    )
+    if again.rowcount:
+        notify_on_commit(connection, "archive")
 
 
 def manifests_refused(

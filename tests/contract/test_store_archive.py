@@ -374,7 +374,7 @@ async def test_a_file_for_which_somebody_asked_for_a_new_url_is_due_at_once(stor
     assert again.expires_at > task.expires_at
 
 
-@pytest.mark.parametrize("life, due", [(DAY, ()), (-DAY, ("a",))])
+@pytest.mark.parametrize(("life", "due"), [(DAY, ()), (-DAY, ("a",))])
 async def test_a_url_that_the_archive_asked_for_wakes_a_waiting_file_only_if_the_old_one_expired(
     life: timedelta, due: tuple[str, ...], store: Store
 ) -> None:

@@ -10,7 +10,7 @@ from worker.archive.checksums import Checksums
 from worker.archive.container import DurationReader
 from worker.archive.content_type import content_type_of
 from worker.archive.download import Download, SourceFile
-from worker.archive.errors import CopyDiffers
+from worker.archive.errors import CopyDiffers, StorageRefused
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive import CopiedFile
 
@@ -35,13 +35,17 @@ class Copier:
         """Copy the file at a download URL. When this returns, the object is whole and compared.
 
         Raises every error of `worker.archive.errors`. After an error the object is as before.
+        A storage that lets nobody replace an object may have it from an attempt that was killed.
         """
         async with self._download.open(url, max_bytes=self._max_file_bytes) as source:
             content_type = content_type_of(file_name, media_kind, source.content_type)
-            checksums = Checksums(self._part_bytes, etag=self._storage.has_md5_etags)
-            passing = _Passing(checksums, self._part_bytes, self._thread)
-            etag = await self._write(key, source, passing, content_type)
-        await self._compare(key, passing.checksums, etag)
+            passing = self._passing()
+            try:
+                etag = await self._write(key, source, passing, content_type)
+            except StorageRefused as refusal:
+                passing = await self._compare_kept(url, key, source.size, refusal)
+            else:
+                await self._compare(key, passing.checksums, etag)
         return CopiedFile(
             archive_url=self._storage.url_of(key),
             size_bytes=passing.checksums.size,
@@ -49,6 +53,10 @@ class Copier:
             content_type=content_type,
             duration_seconds=passing.duration.seconds,
         )
+
+    def _passing(self) -> "_Passing":
+        checksums = Checksums(self._part_bytes, etag=self._storage.has_md5_etags)
+        return _Passing(checksums, self._part_bytes, self._thread)
 
     async def _write(
         self, key: str, source: SourceFile, passing: "_Passing", content_type: str
@@ -60,6 +68,26 @@ class Copier:
                 )
             body = b"".join([chunk async for chunk in chunks])
         return await self._storage.put(key, body, content_type)
+
+    async def _compare_kept(
+        self, url: str, key: str, size: int | None, refusal: StorageRefused
+    ) -> "_Passing":
+        """The bytes of the source, if the object has them already. Else raise the refusal."""
+        passing = self._passing()
+        try:
+            if await self._storage.head(key) != size:
+                raise refusal
+            async with (
+                self._download.open(url, max_bytes=self._max_file_bytes) as source,
+                aclosing(source.blocks()) as blocks,
+                aclosing(passing.through(blocks)) as chunks,
+            ):
+                async for _ in chunks:
+                    pass
+            await self._compare(key, passing.checksums, None)
+        except (StorageRefused, CopyDiffers):
+            raise refusal from None
+        return passing
 
     async def _compare(self, key: str, sent: Checksums, etag: str | None) -> None:
         """Raise CopyDiffers unless the storage has what was sent.

@@ -5,7 +5,7 @@ SourceDenied         read the recording again for a new URL. If there is one: at
                      that is denied, too. If there is none: give up when the old one has expired,
                      else later
 SourceRefused        give up
-SourceUnavailable    later
+SourceUnavailable    later; when the URL has expired, as SourceDenied
 CopyDiffers          later
 StorageRefused       later; the fifth time in a row, an event says so
 StorageUnavailable   later; the archiver takes nothing else meanwhile
@@ -22,6 +22,7 @@ from worker.archive.errors import (
     ArchiveError,
     SourceDenied,
     SourceRefused,
+    SourceUnavailable,
     StorageRefused,
     StorageUnavailable,
 )
@@ -138,6 +139,8 @@ class FileCopies:
         match error:
             case SourceDenied():
                 await self._after_denial(task, error)
+            case SourceUnavailable() if task.expires_at <= self._now():
+                await self._after_denial(task, error)
             case SourceRefused():
                 await self._give_up(task, error.code, error.message)
             case StorageRefused():
@@ -145,7 +148,7 @@ class FileCopies:
             case _:
                 await self._later(task, error, self._pause(task))
 
-    async def _after_denial(self, task: FileTask, error: SourceDenied) -> None:
+    async def _after_denial(self, task: FileTask, error: SourceDenied | SourceUnavailable) -> None:
         try:
             await self._read_again(task.app, task.recording_id)
         except Refused:

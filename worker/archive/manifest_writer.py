@@ -89,8 +89,23 @@ class ManifestWriter:
         recording = archive.recording
         key = self._key.render(app=recording.app, file=recording, started=recording.started_time)
         body = msgspec.json.format(msgspec.json.encode(compose_manifest(archive)), indent=2)
-        await self._storage.put(key, body, CONTENT_TYPE)
+        try:
+            await self._storage.put(key, body, CONTENT_TYPE)
+        except StorageRefused as refusal:
+            await self._compare_kept(key, body, refusal)
         return self._storage.url_of(key)
+
+    async def _compare_kept(self, key: str, body: bytes, refusal: StorageRefused) -> None:
+        """Raise the refusal, unless the storage has this manifest from an earlier attempt."""
+        kept = bytearray()
+        try:
+            if await self._storage.head(key) == len(body):
+                async for block in self._storage.read(key):
+                    kept += block
+        except StorageRefused:
+            raise refusal from None
+        if kept != body:
+            raise refusal
 
     async def _with_participants(self, archive: RecordingArchive) -> RecordingArchive:
         """The archive with the stays in the session, which nobody reads for a composite before."""

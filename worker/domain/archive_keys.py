@@ -7,6 +7,7 @@ No value can leave its place in a name, and two different names of files never b
 - A value that is null or empty is written as `none`.
 - A name that a storage would not take is shortened, and ends with a hash of the whole value and
   with the extension.
+- No name ends with `#` and digits, as unfinished files of a folder do.
 - Only manifests end with `.json`, so that no file replaces a manifest.
 """
 
@@ -39,6 +40,8 @@ _FIELD: Final = re.compile(r"\{([^{}/]*)\}")
 _MARKS: Final = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _UNSAFE: Final = re.compile(rf"[\x00-\x1f\x7f-\x9f/\\!{_MARKS}]")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
+_STAGED_END: Final = re.compile(r"#(?=[0-9]+\Z)")
+"""obstore names a file of a folder so while it is not finished."""
 _MANIFEST_END: Final = re.compile(r"\.(?=json\Z)", re.IGNORECASE)
 _HASH_DIGITS: Final = 16
 _SMALLEST_VALUE_BYTES: Final = 48
@@ -97,6 +100,7 @@ class KeyTemplate(msgspec.Struct, frozen=True):
         values["date"] = _day(started) if started else STAND_IN
         keys = self._candidates(values)
         key = next(key for key in keys if len(key.encode()) <= MAX_KEY_BYTES)
+        key = _STAGED_END.sub("!23", key)
         return _MANIFEST_END.sub("!2E", key) if isinstance(file, FileReady) else key
 
     def _candidates(self, values: dict[str, str]) -> Iterator[str]:

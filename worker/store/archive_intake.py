@@ -156,7 +156,7 @@ def _note_url(
     A URL that the archive asked for, because another file of the recording was denied, only
     replaces an expired one at once: else denied files would wake each other for ever.
     """
-    is_free = archive_files.c.owner.is_(None)
+    is_free: sa.ColumnElement[bool] = archive_files.c.owner.is_(None)
     if observation.observed_by != "command":
         is_free &= archive_files.c.expires_at <= now
     due_at = sa.case((is_free, now), else_=archive_files.c.due_at)

@@ -13,7 +13,7 @@ from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.object_stores import s3_environ
 from worker.archive.copier import Copier
 from worker.archive.download import Download
-from worker.archive.errors import CopyDiffers
+from worker.archive.errors import CopyDiffers, StorageRefused
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive import CopiedFile
 
@@ -24,9 +24,10 @@ MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
 class OddS3(AbstractAsyncContextManager["OddS3"]):
     """Takes an object, and answers with this ETag and this body when asked for it."""
 
-    def __init__(self, etag: str, stored: bytes) -> None:
+    def __init__(self, etag: str, stored: bytes, *, put_status: str = "200 OK") -> None:
         self._etag = etag
         self._stored = stored
+        self._put_status = put_status
         self.methods: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -51,7 +52,7 @@ class OddS3(AbstractAsyncContextManager["OddS3"]):
             await reader.readexactly(len(BODY))
         length = 0 if method == "PUT" else len(self._stored)
         lines = (
-            "HTTP/1.1 200 OK",
+            f"HTTP/1.1 {self._put_status if method == 'PUT' else '200 OK'}",
             f'ETag: "{self._etag}"',
             f"Content-Length: {length}",
             "Last-Modified: Sun, 29 Nov 2026 11:00:00 GMT",
@@ -105,4 +106,22 @@ async def test_an_object_of_another_size_is_not_announced(
 ) -> None:
     async with OddS3(MD5, stored) as store:
         with pytest.raises(CopyDiffers, match="size_differs"):
+            await copy(store, monkeypatch)
+
+
+async def test_a_copy_that_is_there_already_counts_where_no_object_may_be_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with OddS3("opaque", BODY, put_status="403 Forbidden") as store:
+        copied = await copy(store, monkeypatch)
+    assert store.methods == ["PUT", "HEAD", "HEAD", "GET"]
+    assert copied.sha256 == hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.mark.parametrize("stored", [b"x" + BODY[1:], BODY[1:]])
+async def test_another_object_that_may_not_be_replaced_is_a_refusal(
+    stored: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with OddS3("opaque", stored, put_status="403 Forbidden") as store:
+        with pytest.raises(StorageRefused, match=r"failed to write a\.webm: HTTP 403"):
             await copy(store, monkeypatch)

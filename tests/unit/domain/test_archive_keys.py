@@ -137,6 +137,16 @@ LONG = {"a": 1, "東": 3, "🎙": 4, "/": 3}
 """Characters, and how many bytes they have in a name."""
 
 
+@pytest.mark.parametrize(
+    ("custom_id", "written"),
+    [("room#12", "room!2312"), ("#1", "!231"), ("a#1#2", "a#1!232"), ("#12a", "#12a")],
+)
+def test_no_file_has_the_name_of_an_unfinished_file(custom_id: str, written: str) -> None:
+    template = "{recording_id}/{file_name}/{custom_participant_id}"
+
+    assert rendered(template, custom_participant_id=custom_id).endswith(f"/{written}")
+
+
 @pytest.mark.parametrize("character", LONG)
 def test_a_long_file_name_is_shortened_and_keeps_its_beginning_and_its_extension(
     character: str,

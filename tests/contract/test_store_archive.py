@@ -10,13 +10,14 @@ import sqlalchemy as sa
 
 from recording_schemas import ErrorInfo, Status
 from tests.contract.test_store_history import NOW, prune, seen, send_all
-from worker.domain.archive import CopiedFile
+from worker.domain.archive import REFUSALS_TOLD, CopiedFile
 from worker.domain.recording import ObservedBy
 from worker.domain.snapshot import Participant, Storage
 from worker.domain.track_files import TrackFile
 from worker.store.archive_queue import (
     Extension,
     FileTask,
+    ManifestPostponement,
     ManifestTask,
     Postponement,
     TakeRequest,
@@ -361,6 +362,24 @@ async def later(store: Store) -> None:
             recording_id="r1", file_index=1, owner="me", due_at=START + 300, error=encoded("x", "")
         )
     )
+
+
+async def test_a_manifest_that_the_storage_refuses_is_counted_until_it_is_written(
+    store: Store,
+) -> None:
+    await store.apply([seen("r1", Status.ERRORED)])
+    for attempt in range(1, REFUSALS_TOLD + 1):
+        (task,) = await take_manifests(store)
+        assert task.attempts == attempt
+        error = encoded("storage_refused", "no")
+        await store.archive.postpone_manifest(
+            ManifestPostponement(recording_id="r1", owner="me", due_at=START, error=error)
+        )
+        assert (await store.archive.depth()).refused == (attempt == REFUSALS_TOLD)
+    (task,) = await take_manifests(store)
+    assert task.was_refused
+    assert await written(store, task)
+    assert (await store.archive.depth()).refused == 0
 
 
 async def test_a_file_for_which_somebody_asked_for_a_new_url_is_due_at_once(store: Store) -> None:

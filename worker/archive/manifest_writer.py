@@ -128,7 +128,8 @@ class ManifestWriter:
             reason=error.message,
             attempts=task.attempts,
         )
-        if isinstance(error, StorageRefused) and task.attempts == REFUSALS_TOLD:
+        is_news = task.attempts == REFUSALS_TOLD or not task.was_refused
+        if isinstance(error, StorageRefused) and task.attempts >= REFUSALS_TOLD and is_news:
             refusal = ManifestRefusal(
                 recording_id=task.recording_id,
                 owner=self._owner,

@@ -33,7 +33,7 @@ class ArchiveMetrics:
         )
         self._archive_refused = new.gauge(
             "archive_refused_files",
-            "Queued files that the storage has refused five times in a row.",
+            "Queued files and manifests that the storage has refused five times in a row.",
         )
         self._archive_failed = new.gauge(
             "archive_failed_files", "Files that were given up, and that the store still knows."

@@ -15,6 +15,7 @@ from recording_schemas import ErrorInfo, FileReady
 from worker.domain.recording import Recording
 from worker.store.database.archive_schema import (
     MANIFEST_DUE,
+    MANIFEST_REFUSED,
     QUEUED,
     archive_files,
     archive_recordings,
@@ -56,12 +57,16 @@ class FileTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManifestTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording whose manifest is to be written. `changes` tells its state when it was taken."""
+    """A recording whose manifest is to be written. `changes` tells its state when it was taken.
+
+    `was_refused`: the storage refused it at the last attempt.
+    """
 
     recording_id: str
     app: str
     changes: int
     attempts: int
+    was_refused: bool = False
 
 
 class Extension(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,6 +262,7 @@ def _take_manifests(connection: sa.Connection, request: TakeRequest) -> tuple[Ma
             app=row.app,
             changes=row.changes,
             attempts=row.attempts + 1,
+            was_refused=bool(row.was_refused),
         )
         for row in rows
     )
@@ -264,7 +270,11 @@ def _take_manifests(connection: sa.Connection, request: TakeRequest) -> tuple[Ma
 
 _MANIFESTS: Final = (
     sa.select(
-        *(archive_recordings.c[name] for name in ManifestTask.__struct_fields__),
+        archive_recordings.c.recording_id,
+        archive_recordings.c.app,
+        archive_recordings.c.changes,
+        archive_recordings.c.attempts,
+        MANIFEST_REFUSED.label("was_refused"),
     )
     .where(MANIFEST_DUE, archive_recordings.c.manifest_due_at <= sa.bindparam("now"))
     .order_by(archive_recordings.c.manifest_due_at)

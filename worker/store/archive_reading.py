@@ -18,6 +18,8 @@ from worker.domain.snapshot import Participant
 from worker.store.archive_queue import find_recording
 from worker.store.database.archive_schema import (
     FAILED,
+    MANIFEST_DUE,
+    MANIFEST_REFUSED,
     QUEUED,
     archive_files,
     archive_recordings,
@@ -29,7 +31,8 @@ Decoded = TypeVar("Decoded")
 
 class ArchiveDepth(msgspec.Struct, frozen=True, kw_only=True):
     """How much waits to be copied: files, since when the oldest waits, when the first URL expires
-    (seconds since the epoch, None if nothing waits), and how many files were given up."""
+    (seconds since the epoch, None if nothing waits), how many files and manifests the storage
+    refuses, and how many files were given up."""
 
     queued: int
     oldest_at: float | None
@@ -111,7 +114,7 @@ def measure(connection: sa.Connection, requests: Sequence[None]) -> list[Archive
         queued=queued,
         oldest_at=connection.execute(_first(archive_files.c.queued_at)).scalar(),
         first_expiry=connection.execute(_first(archive_files.c.expires_at)).scalar(),
-        refused=refused or 0,
+        refused=(refused or 0) + connection.execute(_REFUSED_MANIFESTS).scalar_one(),
         failed=connection.execute(_FAILED).scalar_one(),
     )
     return [depth] * len(requests)
@@ -124,4 +127,9 @@ def _first(column: sa.Column[Any]) -> sa.Select[Any]:
 _QUEUED: Final = sa.select(
     sa.func.count(), sa.func.sum(sa.case((archive_files.c.refusals >= REFUSALS_TOLD, 1), else_=0))
 ).where(QUEUED)
+_REFUSED_MANIFESTS: Final = (
+    sa.select(sa.func.count())
+    .select_from(archive_recordings)
+    .where(MANIFEST_DUE, MANIFEST_REFUSED, archive_recordings.c.attempts >= REFUSALS_TOLD)
+)
 _FAILED: Final = sa.select(sa.func.count()).select_from(archive_files).where(FAILED)

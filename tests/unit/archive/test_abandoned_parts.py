@@ -1,8 +1,11 @@
-"""Where the list of abandoned uploads is asked for."""
+"""Where the list of abandoned uploads is asked for, and which files of a folder are such."""
+
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from worker.archive.storage.abandoned_parts import open_client
+from worker.archive.storage.abandoned_parts import open_client, remove_abandoned
 from worker.domain.storage_url import parse_storage_url
 
 
@@ -26,3 +29,27 @@ def test_uploads_are_listed_where_objects_are_written(
     client = open_client(parse_storage_url("s3://bucket/prefix"))
     url = client.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "key"})
     assert url.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "is_removed"),
+    [
+        ("a.webm#1", None, True),
+        ("a.webm#1", "calls/a.webm", True),
+        ("a.webm#1", "calls/b.webm", False),
+        ("track#1", "calls/track", True),
+        # The folder may have been there before the archive.
+        ("Episode #12", None, False),
+        ("a.webm", None, False),
+    ],
+)
+async def test_only_what_an_upload_has_left_is_removed_from_a_folder(
+    name: str, key: str | None, is_removed: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "calls").mkdir()
+    path = tmp_path / "calls" / name
+    path.write_bytes(b"half")
+    url = parse_storage_url(tmp_path.as_uri())
+
+    assert await remove_abandoned(url, key, datetime(2100, 1, 1, tzinfo=UTC)) == is_removed
+    assert path.exists() != is_removed

@@ -28,6 +28,7 @@ from worker.domain.storage_url import StorageUrl
 
 _STAGED: Final = re.compile(r"(?P<target>.+)#\d+")
 """How obstore names the file that will become the target."""
+_EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _LATER: Final = {408, 429}
 
 _UNUSABLE: Final = (
@@ -133,9 +134,13 @@ def _remove_staged(folder: Path, key: str | None, started_before: datetime) -> i
 
 
 def _staged(folder: Path, key: str | None) -> Iterator[Path]:
+    """Unfinished files. Without a key, only such as recordings have: others may be the user's."""
     target = None if key is None else folder / key
     paths = folder.rglob("*#*") if target is None else target.parent.glob("*#*")
     for path in paths:
         found = _STAGED.fullmatch(path.name)
-        if found and path.is_file() and target in (None, path.with_name(found["target"])):
+        if not found or not path.is_file():
+            continue
+        name = found["target"]
+        if _EXTENSION.search(name) if target is None else target == path.with_name(name):
             yield path

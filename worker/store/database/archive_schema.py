@@ -79,6 +79,10 @@ archive_recordings = sa.Table(
     sa.Column("manifest_at", sa.Double),
 )
 MANIFEST_DUE = sa.text("archive_recordings.manifest_due_at IS NOT NULL")
+# The last attempt to write it ended so.
+MANIFEST_REFUSED = sa.func.coalesce(
+    archive_recordings.c.last_error.like('{"code":"storage_refused"%'), sa.false()
+)
 sa.Index(
     "archive_recordings_due",
     archive_recordings.c.manifest_due_at,

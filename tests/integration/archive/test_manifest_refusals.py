@@ -1,0 +1,59 @@
+"""A manifest that the storage refuses is told, whatever else failed before."""
+
+import pytest
+
+from recording_schemas import Status
+from tests.contract.test_store_archive import events
+from tests.contract.test_store_history import NOW, seen
+from tests.integration.archive.object_stores import s3_environ
+from tests.integration.archive.test_failing_storage import FailingStore
+from worker.archive.errors import StorageUnavailable
+from worker.archive.manifest_writer import ManifestWriter
+from worker.archive.storage import ArchiveStorage
+from worker.domain.archive_keys import KeyTemplate
+from worker.domain.snapshot import Participant
+from worker.store.archive_queue import TakeRequest
+from worker.store.store import Store
+
+
+async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
+    del app, session_id
+    return ()
+
+
+async def attempt(store: Store, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try to write the manifest in a storage that answers so."""
+    async with FailingStore(status) as server:
+        for name, value in s3_environ(server.url).items():
+            monkeypatch.setenv(name, value)
+        writer = ManifestWriter(
+            store.archive,
+            ArchiveStorage.open("s3://bucket", max_retries=0),
+            KeyTemplate.parse_manifest("{recording_id}.json"),
+            owner="me",
+            read_participants=nobody,
+            longest_pause=0.0,
+            now=NOW.timestamp,
+            on_commit=lambda: None,
+        )
+        now = NOW.timestamp()
+        request = TakeRequest(owner="me", now=now, until=now + 60, limit=1)
+        (task,) = await store.archive.take_manifests(request)
+        await writer.attempt(task)
+
+
+@pytest.mark.parametrize("unavailable", [0, 5])
+async def test_a_refusal_is_told_once_also_if_the_fifth_attempt_was_no_refusal(
+    unavailable: int, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(sqlite_url, source="test", archives=True)
+    await store.apply([seen("r1", Status.ERRORED)])
+    for _ in range(unavailable):
+        with pytest.raises(StorageUnavailable):
+            await attempt(store, 503, monkeypatch)
+    for _ in range(7):
+        await attempt(store, 403, monkeypatch)
+    told = await events(store)
+    await store.close()
+    assert [one["type"] for one in told] == ["recording.archive_failed.v1"]
+    assert (told[0]["data"]["file_name"], told[0]["data"]["final"]) == (None, False)

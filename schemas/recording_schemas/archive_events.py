@@ -89,7 +89,11 @@ class Archived(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of a recording is not in the archive, and somebody should know."""
+    """A file of a recording is not in the archive.
+
+    With `final` true the worker has given the file up. Otherwise the storage refuses the file, and
+    the worker goes on trying.
+    """
 
     recording_id: RecordingId
     meeting_id: MeetingId

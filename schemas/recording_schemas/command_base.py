@@ -27,11 +27,11 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     id: Annotated[
         CommandId,
         Meta(
-            description="The idempotency key: choose it yourself, and send a command again "
-            "with the same id after a doubt. The worker executes each id once. Every repeat "
-            "gets the stored outcome, also if its body differs. Without it the CloudEvent's "
-            "`id` counts, else the message's `message_id`; put it into the body, because some "
-            "libraries fill in a random `message_id`.",
+            description="The idempotency key. Choose it yourself. If in doubt, send the command "
+            "again with the same id. The worker executes each id once. Every repeat gets the "
+            "outcome of the first body, even if its own body differs. Without `id`, that of the "
+            "CloudEvent counts, else the message's `message_id`. Put it into the body, because "
+            "some libraries fill in a random `message_id`.",
             examples=["weekly-2026-01-01-start"],
         ),
     ] = ""

@@ -137,10 +137,10 @@ class ArchiveRecording(
     tag_field="type",
     tag="archive_recording",
 ):
-    """Read a recording again, and copy its files to the archive, again if they are there.
+    """Read a recording again, and copy all its files to the archive, even those that are there.
 
-    Each copy is announced by an event with an id of its own. The command succeeds when the files
-    are queued.
+    The command succeeds when the files are queued. Each copy is announced by an event with an id
+    of its own.
     """
 
     recording_id: Annotated[

@@ -57,7 +57,7 @@ _RETRY_CODES: Final = (
         when="Another body with the same command id came first, and has no outcome yet.",
         remedy="Nothing: the message gets the outcome of that body. To have this command executed, "
         "send it with another `id`.",
-        resend="by_worker",
+        resend="never",
     ),
     ErrorCode(
         code="api_circuit_open",

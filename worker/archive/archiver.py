@@ -5,6 +5,7 @@ growing intervals, so that neither the database nor the storage is asked for not
 """
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -137,8 +138,12 @@ class Archiver:
             self.wake()
 
     async def _watch_storage(self, work: Awaitable[None]) -> None:
-        """Do the work, and note whether the storage answered. Without the database its result is
-        lost, and the work is done again when its lease has ended."""
+        """Do the work, and note whether the storage answered.
+
+        Without the database its result is lost, and the work is done again when its lease has
+        ended. So it is after an error that nobody foresaw: what comes from outside may cause it
+        each time, and must not end the worker.
+        """
         try:
             await work
         except StorageUnavailable:
@@ -147,6 +152,14 @@ class Archiver:
             self._storage_asked_again_at = self._now() + pause
         except StoreUnavailable as error:
             structlog.get_logger().warning("archive_interrupted", reason=str(error))
+        except Exception as error:  # noqa: BLE001 - see above
+            # The text of the error may hold a URL with its signature.
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            structlog.get_logger().error(
+                "archive_attempt_broke",
+                error=type(error).__name__,
+                raised_at=f"{frame.filename}:{frame.lineno}",
+            )
         else:
             self._storage_failures = 0
 

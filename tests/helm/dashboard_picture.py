@@ -1,4 +1,4 @@
-"""Draws docs/images/dashboard.png in four minutes: `python -m tests.helm.dashboard_picture`.
+"""Draws docs/images/dashboard*.png in four minutes: `python -m tests.helm.dashboard_picture`.
 
 A real worker uses the emulated API with a small request budget. It gets webhooks, some of them
 twice and some forged. Its files are archived into a folder, and some downloads break off. The API
@@ -8,41 +8,48 @@ answers the queries of the dashboard.
 """
 
 import asyncio
-import json
 import math
 import random
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import yaml
-from matplotlib import pyplot as plt
 
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.services.ports import free_ports
 from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
 from recording_sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
-from tests.helm.chart import CHART
+from tests.helm.alert_rules import RULES
+from tests.helm.dashboard_drawing import Series, draw
+from tests.helm.dashboard_source import dashboard
 
-PICTURE: Final = Path(__file__).parents[2] / "docs" / "images" / "dashboard.png"
+IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
+PICTURES: Final = {
+    "dashboard": ("Is it well?",),
+    "dashboard-commands": ("Commands", "Recordings and tracking"),
+    "dashboard-more": ("Recording API and budget", "Publishing", "Archive", "Process"),
+}
 SECONDS: Final = 180
 OUTAGE: Final = (90, 120)
-COLUMNS: Final = 4
 BUDGET: Final = "1300/300"
-CHOSEN: Final = {"$namespace": ".*", "$pod": ".*", "$__rate_interval": "10s"}
+CHOSEN: Final = {
+    **dict.fromkeys(("$namespace", "$job", "$instance", "$app"), ".*"),
+    "$__rate_interval": "10s",
+}
 
 
 def config(target: str) -> dict[str, Any]:
     """The configuration of Prometheus, with the labels that its operator would set."""
     labels = {"namespace": "meetings", "pod": "recording-worker-0"}
     return {
-        "global": {"scrape_interval": "1s"},
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(RULES)],
         "scrape_configs": [
             {
                 "job_name": "recording-worker",
@@ -109,43 +116,48 @@ def series_name(legend: str, labels: dict[str, str]) -> str:
     return legend
 
 
-def panels() -> Iterator[dict[str, Any]]:
-    """The panels with lines."""
-    dashboard = json.loads((CHART / "files" / "dashboard.json").read_text())
-    return (panel for panel in dashboard["panels"] if panel["type"] == "timeseries")
+def rows() -> list[dict[str, Any]]:
+    """The rows with their panels, as if all were open."""
+    found: list[dict[str, Any]] = []
+    for panel in dashboard()["panels"]:
+        if panel["type"] == "row":
+            found.append(panel)
+        else:
+            found[-1]["panels"].append(panel)
+    return found
 
 
-async def draw(url: str, began: float) -> None:
-    """Draw every panel, in the order of the page."""
-    shown = list(panels())
-    rows = math.ceil(len(shown) / COLUMNS)
-    figure, axes = plt.subplots(rows, COLUMNS, figsize=(4.2 * COLUMNS, 2.3 * rows))
+async def results(url: str, began: float) -> dict[int, list[Series]]:
+    """The series of every panel."""
     async with aiohttp.ClientSession() as http:
-        for panel, axis in zip(shown, axes.flat, strict=False):
-            await draw_panel(http, url, panel, axis, began)
-    for axis in axes.flat[len(shown) :]:
-        axis.axis("off")
-    figure.tight_layout()
-    figure.savefig(PICTURE, dpi=60)
+        return {
+            panel["id"]: [
+                series
+                for target in panel["targets"]
+                for series in await target_series(http, url, target, began)
+            ]
+            for row in rows()
+            for panel in row["panels"]
+        }
 
 
-async def draw_panel(
-    http: aiohttp.ClientSession, url: str, panel: dict[str, Any], axis: Any, began: float
-) -> None:
-    """Draw one panel."""
-    unit = panel["fieldConfig"]["defaults"]["unit"]
-    axis.set_title(f"{panel['title']} ({unit})" if unit != "short" else panel["title"], fontsize=9)
-    for target in panel["targets"]:
-        for series in await query_range(http, url, target["expr"], began):
-            points = [(at - began, float(value)) for at, value in series["values"]]
-            label = series_name(target["legendFormat"], series["metric"])
-            axis.plot(*zip(*points, strict=True), label=label, linewidth=1)
-    axis.axvspan(*OUTAGE, color="0.93", zorder=0)
-    axis.set_xlim(0, SECONDS)
-    axis.set_ylim(bottom=0, top=axis.get_ylim()[1] * 1.2)
-    axis.tick_params(labelsize=7)
-    if axis.lines:
-        axis.legend(fontsize=6, loc="upper left", framealpha=0.6)
+async def target_series(
+    http: aiohttp.ClientSession, url: str, target: dict[str, Any], began: float
+) -> list[Series]:
+    """The series of one query of a panel."""
+    found = []
+    for series in await query_range(http, url, target["expr"], began):
+        points = [(at - began, float(value)) for at, value in series["values"]]
+        known = [(at, value) for at, value in points if not math.isnan(value)]
+        found.append(Series(series_name(target["legendFormat"], series["metric"]), known))
+    return found
+
+
+def draw_pictures(series: dict[int, list[Series]]) -> None:
+    """Draw the pictures of the documents."""
+    titled = {row["title"]: row for row in rows()}
+    for name, titles in PICTURES.items():
+        draw([titled[title] for title in titles], series, IMAGES / f"{name}.png")
 
 
 async def run_and_draw(directory: Path, amqp_url: str) -> None:
@@ -181,7 +193,7 @@ async def run_and_draw(directory: Path, amqp_url: str) -> None:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(meetings(environment, began))
                 tasks.create_task(outage(environment))
-            await draw(url, now)
+            draw_pictures(await results(url, now))
         finally:
             prometheus.terminate()
             await prometheus.wait()

@@ -1,8 +1,8 @@
 """Generates every document that repeats the code or values.yaml, and checks them.
 
 `python -m tests.helm.documents` writes the table of values in the chart's README, the descriptions
-in values.schema.json, the tables of settings and metrics, and the page of help texts in
-docs/reference/. With `--check` it names the stale files and exits with 1.
+in values.schema.json, the dashboard, the tables of settings and metrics, and the page of help
+texts in docs/reference/. With `--check` it names the stale files and exits with 1.
 
 The comment above a value is its documentation. The settings in the schema are those of the worker:
 new settings are added and removed ones are deleted. Types and bounds in the schema are kept.
@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from tests import command_line_page, metrics_page
+from tests.helm import dashboard_source
 from worker.settings.documentation import documented_settings, settings_table
 
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -159,6 +160,7 @@ def main(arguments: list[str]) -> int:
         SETTINGS_PAGE: generated_settings_page(),
         metrics_page.PAGE: metrics_page.page(),
         command_line_page.PAGE: command_line_page.page(),
+        dashboard_source.DASHBOARD: dashboard_source.text(),
     }
     stale = [path for path, text in generated.items() if path.read_text() != text]
     if "--check" in arguments:

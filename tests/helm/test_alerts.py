@@ -116,7 +116,7 @@ def test_the_text_of_an_alert_is_complete(
     promtool: str, tmp_path: Path, alert: str, changes: Series, at: str
 ) -> None:
     notes = annotations(promtool, tmp_path, {**HEALTHY, **changes}, at, f"RecordingWorker{alert}")
-    assert notes.keys() == {"summary", "description", "runbook_url"}
+    assert notes.keys() == {"summary", "description", "runbook_url", "dashboard_url"}
     for text in notes.values():
         assert not re.search(r"[{}]|<no value>|<error|%!|  |\b(of|in|for)\s+[.,]", text), text
 
@@ -164,7 +164,7 @@ def test_prometheus_accepts_the_rules(promtool: str) -> None:
 def test_an_alert_links_its_runbook_and_uses_only_its_own_labels(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in {"critical", "warning"}
     notes = alert["annotations"]
-    assert notes.keys() == {"summary", "description", "runbook_url"}
+    assert notes.keys() == {"summary", "description", "runbook_url", "dashboard_url"}
     assert notes["runbook_url"] == f"docs/how-to/operations.md#{alert['alert'].lower()}"
     grouped = re.search(r"by \(([\w, ]+)\)", alert["expr"])
     assert grouped is not None
@@ -178,4 +178,14 @@ def test_the_chart_sets_the_url_of_the_runbooks() -> None:
     (group,) = only(found, "PrometheusRule")["spec"]["groups"]
     assert [rule["annotations"]["runbook_url"] for rule in group["rules"]] == [
         f"{runbooks}#{alert['alert'].lower()}" for alert in alerts()
+    ]
+
+
+@pytest.mark.parametrize("grafana", ["", "https://grafana.example.com", "https://example.com/g/"])
+def test_the_chart_sets_the_url_of_grafana(grafana: str) -> None:
+    rule = {"enabled": True, "grafana": grafana}
+    found = manifests(merged(MINIMAL, {"metrics": {"prometheusRule": rule}}))
+    (group,) = only(found, "PrometheusRule")["spec"]["groups"]
+    assert [rule["annotations"]["dashboard_url"] for rule in group["rules"]] == [
+        grafana.removesuffix("/") + alert["annotations"]["dashboard_url"] for alert in alerts()
     ]

@@ -68,6 +68,8 @@ ANOTHER: Final[dict[str, Any]] = {
     "metrics.serviceMonitor.metricRelabelings": [{"action": "labeldrop", "regex": "a"}],
     "metrics.serviceMonitor.scheme": "http",
     "metrics.serviceMonitor.tlsConfig": {"insecureSkipVerify": False},
+    "metrics.prometheusRule.grafana": "https://grafana.example.com",
+    "metrics.dashboard.console": "https://console.example.com",
     "dnsPolicy": "Default",
     "dnsConfig": {"nameservers": ["10.0.0.9"]},
     "hostAliases": [{"ip": "10.0.0.9", "hostnames": ["another"]}],

@@ -70,7 +70,7 @@ def test_a_field_that_grafana_would_misread_is_a_fault(right: str, wrong: str) -
     assert faults(json.loads(text.replace(right, wrong)))
 
 
-async def test_alerts_and_dashboard_use_only_metrics_that_a_running_worker_exports(
+async def test_a_fresh_worker_exports_what_alerts_and_panels_use_and_no_panel_stays_silent(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     used = metrics_in(RULES.read_text()) | {

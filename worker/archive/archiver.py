@@ -5,6 +5,7 @@ growing intervals, so that neither the database nor the storage is asked for not
 """
 
 import asyncio
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -47,6 +48,7 @@ class Archiver:
         owner: str,
         concurrency: int,
         now: Callable[[], float],
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._files = files
@@ -55,11 +57,12 @@ class Archiver:
         self._owner = owner
         self._concurrency = concurrency
         self._now = now
+        self._ticks = ticks
         self._wakeup = asyncio.Event()
         self._copying: set[tuple[str, int]] = set()
         self._writing: set[str] = set()
         self._storage_failures = 0
-        self._storage_asked_again_at = 0.0
+        self._storage_asked_again_at = float("-inf")
 
     def wake(self) -> None:
         """Look at the queue now."""
@@ -82,7 +85,7 @@ class Archiver:
 
     async def _start_due(self, tasks: asyncio.TaskGroup) -> float:
         """Start all work that is due and fits. Returns in how many seconds to look again."""
-        pause = self._storage_asked_again_at - self._now()
+        pause = self._storage_asked_again_at - self._ticks()
         if pause > 0:
             return pause
         try:
@@ -149,7 +152,7 @@ class Archiver:
         except StorageUnavailable:
             self._storage_failures += 1
             pause = pause_after(self._storage_failures, MAX_STORAGE_PAUSE_SECONDS)
-            self._storage_asked_again_at = self._now() + pause
+            self._storage_asked_again_at = self._ticks() + pause
         except StoreUnavailable as error:
             structlog.get_logger().warning("archive_interrupted", reason=str(error))
         except Exception as error:  # noqa: BLE001 - see above

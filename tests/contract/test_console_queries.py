@@ -245,6 +245,40 @@ async def test_a_search_finds_what_an_id_means(database_url: str) -> None:
     assert (nothing.recordings, nothing.commands, nothing.events) == ((), (), ())
 
 
+async def test_a_search_finds_a_meeting_whose_starts_led_to_no_recording(database_url: str) -> None:
+    store = await Store.open(database_url, source="test")
+    await store.claim(claim("waits", slot="meeting-1/track", meeting_id="meeting-1", now=AT))
+    await store.claim(claim("other", slot="eu/Meeting_2/track".lower(), now=AT))
+    await store.claim(claim("refused", slot="meeting-3/track", now=AT))
+    request = msgspec.structs.replace(finish("refused"), outcome=rejection("refused", "capacity"))
+    await store.finish(msgspec.structs.replace(request, now=AT))
+    await store.close()
+    reader = StateReader(database_url)
+
+    found = {
+        text: set(reader.read(search, text).meetings)
+        for text in (
+            "meeting-1",
+            "MEETING-3",
+            "meeting_2",
+            "meeting",
+            "eu/m",
+            "eeting",
+            "track",
+            "%%%%",
+        )
+    }
+    reader.close()
+
+    assert found == {
+        "meeting-1": {"meeting-1"},
+        "MEETING-3": {"meeting-3"},
+        "meeting_2": {"meeting_2"},
+        "meeting": {"meeting-1", "meeting_2", "meeting-3"},
+        **{text: set() for text in ("eu/m", "eeting", "track", "%%%%")},
+    }
+
+
 # What goes on
 
 

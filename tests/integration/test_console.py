@@ -176,6 +176,17 @@ async def test_the_cookie_of_a_session_is_for_this_page_alone(
     assert TOKEN not in cookie
 
 
+async def test_a_browser_that_comes_later_is_told_that_the_broker_is_away(
+    console: ConsoleClient, eventually: Eventually
+) -> None:
+    async def is_known() -> bool:
+        return bool((await console.get("/api/now"))["broker"]["state"] == "unavailable")
+
+    await eventually(is_known)
+    async with console.stream() as stream:
+        assert (await next_message(stream, "broker"))["state"] == "unavailable"
+
+
 async def test_too_many_browsers_are_told_to_come_back(console: ConsoleClient) -> None:
     async with AsyncExitStack() as streams:
         for _ in range(MAX_CLIENTS):

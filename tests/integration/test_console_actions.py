@@ -8,10 +8,12 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
 from tests.contract.test_store_history import seen
 from tests.integration.console_client import TOKEN, ConsoleClient, running_console
 from tests.integration.dead_letter_queue import RECORDING, BrokerQueues, column, sync
+from worker.console import broker_watch
 from worker.settings.secret import REDACTED
 from worker.store.store import Store
 
@@ -84,6 +86,30 @@ async def test_nothing_is_done_and_nothing_previewed_without_the_token(
     assert "log in first" in answer["error"]
     assert await broker.waiting("commands") == 0
     assert column(await letters_of(console), "letter") == ["one"]
+
+
+async def test_the_first_figures_after_a_silence_have_the_letters_that_came_meanwhile(
+    console: ConsoleClient,
+    broker: BrokerQueues,
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(broker_watch, "COUNT_INTERVAL_SECONDS", 0.0)
+
+    async def counted() -> int | None:
+        queues = (await console.get("/api/now"))["queues"]
+        return int(queues["dead"]["messages"]) if queues else None
+
+    async def has_counted_none() -> bool:
+        return await counted() == 0
+
+    async def has_both() -> bool:
+        return await broker.waiting() == 2
+
+    await eventually(has_counted_none)
+    await broker.bury_commands("one", "two")
+    await eventually(has_both)
+    assert await counted() == 2
 
 
 @pytest.mark.parametrize("new_id", [False, True])

@@ -30,7 +30,7 @@ page.on("request", (request) => hosts.add(new URL(request.url()).origin));
 async function open(path) {
   await page.goto(plan.base + path);
   await page.locator("main h1").first().waitFor();
-  await page.locator(".view > *").first().waitFor();
+  await page.locator(path === "/" ? ".figure" : ".view > *").first().waitFor();
 }
 
 async function attempt(name, check) {
@@ -98,8 +98,8 @@ await attempt("why has this meeting no files", async () => {
   await page.keyboard.press("/");
   await page.keyboard.type(plan.empty_meeting);
   await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: /Meeting|Search/ }).waitFor();
-  if (!page.url().includes("/meetings/")) await open(`/meetings/${plan.empty_meeting}`);
+  await page.waitForURL(`${plan.base}/meetings/${plan.empty_meeting}`);
+  await page.getByText("It has no files").waitFor();
   expect((await text()).includes("It has no files"), await text());
   expect((await text()).includes(plan.rejection), await text());
 });
@@ -166,7 +166,21 @@ await attempt("the page works by keyboard alone", async () => {
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { level: 1 }).waitFor();
   await page.waitForURL(/commands|recordings|dead/);
-  expect(await page.evaluate(() => document.activeElement.tagName) === "H1", `after ${reached} the focus is not on the heading`);
+  // The heading gets the focus as soon as the page has its figures.
+  await page.waitForFunction(() => document.activeElement.tagName === "H1").catch(() => expect(false, `after ${reached} the focus is not on the heading`));
+});
+
+await attempt("a link keeps the focus when new figures arrive", async () => {
+  await open("/");
+  await page.locator(".figure a").first().focus();
+  await page.evaluate(() => { window.before = document.activeElement; });
+  await page.waitForFunction(() => !window.before.isConnected);
+  expect(await page.evaluate(() => document.activeElement.textContent === window.before.textContent), "the focus is lost");
+});
+
+await attempt("an address that is no text is said to have no page", async () => {
+  await page.goto(`${plan.base}/recordings/%E0%A4%A`);
+  await page.getByRole("heading", { name: "Not found" }).waitFor();
 });
 
 await attempt("the id of a recording is copied", async () => {
@@ -212,7 +226,10 @@ await attempt("a recording is stopped, and its page shows that at once", async (
   await dialog.getByText("will be stopped").waitFor();
   await dialog.getByRole("button", { name: "Stop the recording" }).click();
   await dialog.getByText("was sent").waitFor();
-  await dialog.getByRole("button", { name: "Close" }).click();
+  await dialog.getByRole("link", { name: "Show the command's story" }).click();
+  await page.getByRole("heading", { name: "Stop command" }).waitFor();
+  expect(!(await dialog.count()), "the dialog covers the story");
+  await page.goBack();
   await page.locator(".title .chip").filter({ hasText: /Uploading|Finding files|Complete/ }).waitFor({ timeout: 30000 });
 });
 

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+import structlog
 from aiohttp import web
 
 from worker.settings.secret import Secret
@@ -80,15 +81,15 @@ class Access:
             return False
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self._is_right(token.strip())
+            return self._is_right(token.strip(), request.remote)
         return self._is_session(request.cookies.get(COOKIE, ""))
 
-    def log_in(self, token: str) -> str:
-        """The id of a new session.
+    def log_in(self, token: str, *, address: str | None = None) -> str:
+        """The id of a new session, for a browser at this address.
 
         Raises HTTPTooManyRequests after many wrong tokens, and HTTPForbidden for a wrong one.
         """
-        if not self._is_right(token):
+        if not self._is_right(token, address):
             raise web.HTTPForbidden(reason="this is not the token of WORKER_CONSOLE_TOKEN")
         now = self._now()
         self._sessions = {
@@ -100,6 +101,9 @@ class Access:
             del self._sessions[next(iter(self._sessions))]
         session_id = secrets.token_urlsafe(32)
         self._sessions[session_id] = _Session(now + SESSION_SECONDS, self._token_hash())
+        structlog.get_logger().info(
+            "console_login", address=address, session=session_name(session_id)
+        )
         return session_id
 
     def log_out(self, request: web.Request) -> None:
@@ -121,7 +125,7 @@ class Access:
             return "Authorization" in request.headers
         return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
 
-    def _is_right(self, token: str) -> bool:
+    def _is_right(self, token: str, address: str | None) -> bool:
         now = self._now()
         self._failures = [at for at in self._failures if at > now - FAILURE_WINDOW_SECONDS]
         if len(self._failures) >= MAX_FAILURES:
@@ -129,6 +133,7 @@ class Access:
         if self._token is not None and hmac.compare_digest(_hash(token), self._token_hash()):
             return True
         self._failures.append(now)
+        structlog.get_logger().warning("console_token_refused", address=address)
         return False
 
     def _is_session(self, session_id: str) -> bool:
@@ -140,6 +145,11 @@ class Access:
 
     def _token_hash(self) -> bytes:
         return _hash(self._token.reveal() if self._token else "")
+
+
+def session_name(session_id: str) -> str:
+    """A session in the log. The id itself would open the console."""
+    return hashlib.sha256(session_id.encode()).hexdigest()[:12]
 
 
 def _hash(text: str) -> bytes:

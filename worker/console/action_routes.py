@@ -1,6 +1,5 @@
 """The routes of dead letters and actions. Everybody who may read sees the letters."""
 
-import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -9,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from worker.console import queries
-from worker.console.access import COOKIE, Access
+from worker.console.access import COOKIE, Access, session_name
 from worker.console.actions import Action, Actions, ImpossibleAction
 from worker.console.dead_letters import DeadLetters
 from worker.console.read_routes import Handler, json_response
@@ -61,10 +60,11 @@ class ActionRoutes:
 
 
 def _actor(request: web.Request) -> dict[str, Any]:
-    """Who acts, for the audit line. The session's id itself would open the console."""
-    session = request.cookies.get(COOKIE)
-    digest = hashlib.sha256(session.encode()).hexdigest()[:12] if session else None
-    return {"address": request.remote, "session": digest or "bearer"}
+    """Who acts, for the audit line. A program sends the token itself, and has no session."""
+    # A proxy may send other credentials beside the session.
+    is_program = request.headers.get("Authorization", "").lower().startswith("bearer ")
+    session = "bearer" if is_program else session_name(request.cookies.get(COOKIE, ""))
+    return {"address": request.remote, "session": session}
 
 
 def _answered(answer: Answer) -> Handler:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -11,6 +12,7 @@ from recording_schemas import ArchiveRecording, Command, StopRecording
 from worker.cli.sending import send
 from worker.console.dead_letters import DeadLetters
 from worker.console.state import ConsoleState
+from worker.domain.errors import BrokerUnavailable
 from worker.domain.recording import STOPPABLE, Recording
 from worker.settings.settings import CommonSettings
 from worker.store.admin.recording_details import find_details
@@ -103,11 +105,17 @@ class Actions:
         match action:
             case ReplayLetters():
                 name = "replay_with_new_id" if action.new_id else "replay"
-                rows = await self._letters.replay(set(action.letters), new_id=action.new_id)
-                return _letters_done(name, rows, actor)
+                rows = await self._letters.replay(
+                    set(action.letters),
+                    new_id=action.new_id,
+                    report=partial(_audit_letter, name, actor),
+                )
+                return _letters_done("replayed", rows)
             case DropLetters():
-                rows = await self._letters.drop(set(action.letters))
-                return _letters_done("drop", rows, actor)
+                rows = await self._letters.drop(
+                    set(action.letters), report=partial(_audit_letter, "drop", actor)
+                )
+                return _letters_done("dropped", rows)
             case StopOne():
                 recording = await self._recording(action.recording_id)
                 _stop_lines(recording)
@@ -133,8 +141,13 @@ class Actions:
             "app": recording.app,
         }
         command = msgspec.convert(fields, kind)
-        await send(self._settings, command, wait_seconds=None)
-        audit(name, actor, recording_id=recording.recording_id, command_id=command.id)
+        facts = {"recording_id": recording.recording_id, "command_id": command.id}
+        try:
+            await send(self._settings, command, wait_seconds=None)
+        except BrokerUnavailable as error:  # the broker may have it nevertheless
+            audit(name, actor, **facts, result="unconfirmed", detail=str(error))
+            raise
+        audit(name, actor, **facts)
         return Done(
             lines=(f"The command {command.id} was sent. Its story shows how it ends.",),
             command_id=command.id,
@@ -160,20 +173,21 @@ def _archive_lines(recording: Recording) -> list[str]:
     ]
 
 
-def _letters_done(name: str, rows: Sequence[dict[str, Any]], actor: dict[str, Any]) -> Done:
-    for row in rows:
-        audit(
-            name,
-            actor,
-            letter=row["letter"],
-            reason_code=row["reason_code"],
-            result=row["result"],
-            detail=row.get("detail"),
-            new_command_id=row.get("new_command_id"),
-        )
+def _audit_letter(name: str, actor: dict[str, Any], row: dict[str, Any]) -> None:
+    audit(
+        name,
+        actor,
+        letter=row["letter"],
+        reason_code=row["reason_code"],
+        result=row["result"],
+        detail=row.get("detail"),
+        new_command_id=row.get("new_command_id"),
+    )
+
+
+def _letters_done(word: str, rows: Sequence[dict[str, Any]]) -> Done:
     refused = [row for row in rows if row["result"] == "refused"]
     done = len(rows) - len(refused)
-    word = "dropped" if name == "drop" else "replayed"
     lines = [f"{done} {'letter' if done == 1 else 'letters'} {word}."]
     lines += [f"{row['letter']} stays: {row['detail']}." for row in refused[:10]]
     return Done(lines=tuple(lines))

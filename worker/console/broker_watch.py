@@ -18,6 +18,7 @@ from worker.domain.errors import RecordingWorkerError
 from worker.settings.secret import Secret
 
 COUNT_INTERVAL_SECONDS: Final = 3.0
+COUNT_TIMEOUT_SECONDS: Final = 2.0
 RECONNECT_SECONDS: Final = 3.0
 LISTENED: Final = ("status", "files", "results")
 
@@ -35,27 +36,33 @@ class BrokerState(msgspec.Struct, frozen=True, kw_only=True):
 class BrokerWatch:
     """Calls `on_event` for each event, and `on_state` when the state or a count changes.
 
-    The queues are counted while `watched` is set.
+    The queues are counted when `recent_queues` asks for them, at most every few seconds.
     """
 
     def __init__(
         self,
         url: Secret,
         topology: Topology,
-        watched: asyncio.Event,
         *,
         on_event: Callable[[CloudEvent], None],
         on_state: Callable[[BrokerState], None],
     ) -> None:
         self._url = url
         self._topology = topology
-        self._watched = watched
+        self._asked = asyncio.Event()
+        self._counted = asyncio.Event()  # set while the last count is recent
         self._on_event = on_event
         self._on_state = on_state
         self.state = BrokerState(state="connecting")
 
-    def queues(self) -> QueueCounts | str:
-        """The counts of the queues, or why there are none."""
+    async def recent_queues(self) -> QueueCounts | str:
+        """The counts of the queues now, or why there are none."""
+        if self.state.state == "listening" and not self._counted.is_set():
+            self._asked.set()
+            try:
+                await asyncio.wait_for(self._counted.wait(), COUNT_TIMEOUT_SECONDS)
+            except TimeoutError:
+                return self.state.reason or "RabbitMQ did not answer in time"
         return self.state.queues or self.state.reason or "not connected yet"
 
     async def run(self) -> None:
@@ -102,10 +109,15 @@ class BrokerWatch:
 
     async def _count(self, connection: Connection) -> None:
         while True:
+            self._asked.clear()
             counts = await count_queues(connection, self._topology)
             self._note(BrokerState(state="listening", queues=counts))
-            await asyncio.sleep(COUNT_INTERVAL_SECONDS)
-            await self._watched.wait()
+            self._counted.set()
+            try:
+                await asyncio.sleep(COUNT_INTERVAL_SECONDS)
+            finally:
+                self._counted.clear()
+            await self._asked.wait()
 
     def _note(self, state: BrokerState) -> None:
         if state != self.state:

@@ -4,7 +4,7 @@ Each walk takes all letters from the queue and returns them, so that only one ru
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.cli.dead.actions import (
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_LISTED: Final = 1000
 MAX_NAMED: Final = 8
 WALK_TIMEOUT_SECONDS: Final = 60.0
+
+Report = Callable[[Row], None]
 
 
 class DeadLetters:
@@ -75,22 +77,26 @@ class DeadLetters:
         ]
         return [*lines, *_gone(rows, len(fingerprints)), *_names(rows)]
 
-    async def replay(self, fingerprints: Collection[str], *, new_id: bool) -> list[Row]:
-        """Send these letters back to the queue of commands."""
+    async def replay(
+        self, fingerprints: Collection[str], *, new_id: bool, report: Report
+    ) -> list[Row]:
+        """Send these letters back to the queue of commands. Reports each as soon as it is done."""
 
         async def act(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
             return await replay_letter(queue, decoded, new_id=new_id)
 
-        return await self._walk(fingerprints, act)
+        return await self._walk(fingerprints, act, report)
 
-    async def drop(self, fingerprints: Collection[str]) -> list[Row]:
-        """Remove these letters for good."""
-        return await self._walk(fingerprints, drop_letter)
+    async def drop(self, fingerprints: Collection[str], *, report: Report) -> list[Row]:
+        """Remove these letters for good. Reports each as soon as it is done."""
+        return await self._walk(fingerprints, drop_letter, report)
 
-    async def _walk(self, fingerprints: Collection[str], action: Action) -> list[Row]:
+    async def _walk(
+        self, fingerprints: Collection[str], action: Action, report: Report = lambda _row: None
+    ) -> list[Row]:
         selection = Selection(fingerprints=frozenset(fingerprints))
         async with self._lock, asyncio.timeout(WALK_TIMEOUT_SECONDS):
-            return await act_on_letters(self._settings, selection, None, action, lambda _row: None)
+            return await act_on_letters(self._settings, selection, None, action, report)
 
 
 def _refusal(decoded: DecodedLetter) -> str | None:

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -44,15 +44,23 @@ class LiveStream:
         self.watched = asyncio.Event()
         self._clients: set[_Client] = set()
         self._recent: deque[bytes] = deque(maxlen=MAX_RECENT)
+        self._latest: dict[str, bytes] = {}
         self._is_closed = False
 
-    def send(self, name: str, value: object, *, keep: bool = False) -> None:
-        """Send a message to every browser. With `keep`, later browsers get it first."""
+    def send(
+        self, name: str, value: object, *, keep: Literal["recent", "latest"] | None = None
+    ) -> None:
+        """Send a message to every browser.
+
+        Later browsers first get those of `recent`, and of each name the last one of `latest`.
+        """
         if not (self._clients or keep):
             return
         message = _message(name, value)
-        if keep:
+        if keep == "recent":
             self._recent.append(message)
+        elif keep == "latest":
+            self._latest[name] = message
         for client in self._clients:
             client.add(message)
 
@@ -83,7 +91,7 @@ class LiveStream:
         if len(self._clients) >= MAX_CLIENTS:
             raise web.HTTPServiceUnavailable(reason=f"{MAX_CLIENTS} browsers listen already")
         client = _Client()
-        client.waiting.extend(self._recent)
+        client.waiting.extend((*self._latest.values(), *self._recent))
         client.arrived.set()
         self._clients.add(client)
         self.watched.set()

@@ -77,14 +77,13 @@ class Console:
         self._broker = BrokerWatch(
             settings.amqp_url,
             topology,
-            self._stream.watched,
             on_event=self._on_event,
             on_state=self._on_broker,
         )
         self._snapshots = Snapshots(
             self._state,
             self._stream.watched,
-            queues=self._broker.queues,
+            queues=self._broker.recent_queues,
             on_snapshot=lambda snapshot: self._stream.send("now", snapshot),
         )
 
@@ -161,7 +160,7 @@ class Console:
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         token = _field(await request.read(), "token")
-        session_id = self._access.log_in(token)
+        session_id = self._access.log_in(token, address=request.remote)
         response = json_response({"ok": True})
         response.set_cookie(
             COOKIE,
@@ -183,10 +182,10 @@ class Console:
     # What arrives
 
     def _on_event(self, event: CloudEvent) -> None:
-        self._stream.send("event", views.feed_entry(event), keep=True)
+        self._stream.send("event", views.feed_entry(event), keep="recent")
 
     def _on_broker(self, state: BrokerState) -> None:
-        self._stream.send("broker", state)
+        self._stream.send("broker", state, keep="latest")
 
 
 def _field(body: bytes, name: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -38,7 +38,7 @@ class Snapshots:
         state: ConsoleState,
         watched: asyncio.Event,
         *,
-        queues: Callable[[], QueueCounts | str],
+        queues: Callable[[], Awaitable[QueueCounts | str]],
         on_snapshot: Callable[[dict[str, Any]], None],
     ) -> None:
         self._state = state
@@ -65,7 +65,7 @@ class Snapshots:
                 self._last = await self._read()
                 self._last_at = time.monotonic()
                 self._took = self._last_at - started
-            return now_json(self._last, self._queues())
+            return now_json(self._last, await self._queues())
 
     async def _read(self) -> LiveNow | str:
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from structlog.testing import capture_logs
 
 from worker.console.access import (
     COOKIE,
@@ -124,3 +125,21 @@ def test_the_number_of_sessions_is_bounded_and_the_oldest_goes_first() -> None:
     first, *_, last = [own.log_in(TOKEN) for _ in range(MAX_SESSIONS + 1)]
     assert not own.may_act(request(Cookie=f"{COOKIE}={first}"))
     assert own.may_act(request(Cookie=f"{COOKIE}={last}"))
+
+
+def test_each_log_in_and_each_wrong_token_leaves_a_line_without_token_or_session_id() -> None:
+    own = access()
+    with capture_logs() as lines:
+        session = own.log_in(TOKEN, address="192.0.2.7")
+        with pytest.raises(web.HTTPForbidden):
+            own.log_in("a-guess", address="192.0.2.8")
+        assert not own.may_act(request(Authorization="Bearer another-guess"))
+
+    assert [line["event"] for line in lines] == [
+        "console_login",
+        "console_token_refused",
+        "console_token_refused",
+    ]
+    assert [line["address"] for line in lines[:2]] == ["192.0.2.7", "192.0.2.8"]
+    for secret in (TOKEN, session, "guess"):
+        assert secret not in str(lines)

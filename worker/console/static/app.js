@@ -47,8 +47,9 @@ async function show({ focus = false } = {}) {
   view = null;
   context.signal = leaving.signal;
   drawNavigation();
-  const [pattern, module] = VIEWS.find(([known]) => known.test(location.pathname)) ?? [/^/, missing];
-  const parameters = (location.pathname.match(pattern) ?? []).slice(1).map((part) => part && decodeURIComponent(part));
+  // A link in a dialog leads to another page, which the dialog must not cover.
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  const [module, parameters] = addressed();
   const root = el("div", { class: "view" });
   replace(main, root);
   const { signal } = leaving;
@@ -63,6 +64,19 @@ async function show({ focus = false } = {}) {
   const heading = root.querySelector("h1");
   document.title = `${heading?.textContent ?? "Console"} · Recording console`;
   if (focus) heading?.focus({ preventScroll: true });
+}
+
+// The view of the address, and the ids in it.
+function addressed() {
+  for (const [pattern, module] of VIEWS) {
+    const match = location.pathname.match(pattern);
+    try {
+      if (match) return [module, match.slice(1).map((part) => part && decodeURIComponent(part))];
+    } catch {
+      break; // an escape that stands for no letter
+    }
+  }
+  return [missing, []];
 }
 
 const missing = {

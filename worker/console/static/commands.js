@@ -6,7 +6,7 @@ import { el, replace, svg } from "./dom.js";
 import { ago, chip, commandName, exact, idLink, plural } from "./format.js";
 import { button, choice, empty, pagedTable, panel, table, throttled, title } from "./parts.js";
 
-const TYPES = ["start_track_recording", "start_recording", "stop_recording", "pause_recording", "resume_recording", "sync_recording", "replay_recording"];
+const TYPES = ["start_track_recording", "start_recording", "stop_recording", "pause_recording", "resume_recording", "sync_recording", "replay_recording", "archive_recording"];
 const OUTCOMES = ["succeeded", "rejected", "failed", "expired"];
 
 export async function show(root, context) {

@@ -41,9 +41,18 @@ function add(element, children) {
   }
 }
 
+// Whoever uses the keyboard stays on the same link or button, although it is a new element.
 export function replace(parent, ...children) {
+  const before = document.activeElement;
+  const focused = before !== parent && parent.contains(before) ? before : null;
   parent.replaceChildren();
   add(parent, children);
+  if (focused) [...parent.querySelectorAll(focused.localName)].find((element) => isSame(element, focused))?.focus({ preventScroll: true });
+}
+
+function isSame(element, other) {
+  const name = ["href", "aria-label"].find((attribute) => other.hasAttribute(attribute));
+  return name ? element.getAttribute(name) === other.getAttribute(name) : element.textContent === other.textContent;
 }
 
 // Makes the children of `parent` those of `rows`. An element stays as long as its row is the same,

@@ -55,7 +55,7 @@ export async function show(root, context) {
 
   const draw = (now) => {
     const { counts, total, names } = countsOf(now);
-    replace(headline, total ? sentence(counts) : "Nothing is being recorded.");
+    replace(headline, now.error ? "Unknown, because the state cannot be read." : total ? sentence(counts) : "Nothing is being recorded.");
     replace(attention, concernsOf(now.checks));
     if (now.error) return;
     replace(figures, figuresOf(now, counts));

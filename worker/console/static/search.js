@@ -37,6 +37,7 @@ function onlyResult({ q, meetings, recordings, commands }) {
   if (meetings.length === 1 && isExact(meetings[0])) return `/meetings/${encodeURIComponent(meetings[0])}`;
   if (recordings.length === 1 && isExact(recordings[0].recording_id)) return `/recordings/${encodeURIComponent(recordings[0].recording_id)}`;
   if (commands.length === 1 && isExact(commands[0].command_id)) return `/commands/${encodeURIComponent(commands[0].command_id)}`;
+  if (meetings.length === 1 && !recordings.length && !commands.length) return `/meetings/${encodeURIComponent(meetings[0])}`;
   if (recordings.length + commands.length === 1 && !meetings.length) return recordings.length ? `/recordings/${encodeURIComponent(recordings[0].recording_id)}` : `/commands/${encodeURIComponent(commands[0].command_id)}`;
   return null;
 }

@@ -19,12 +19,15 @@ from worker.store.admin.past_commands import (
     is_selected,
     past_command_of,
 )
+from worker.store.database.dialects import meeting_key
 from worker.store.database.schema import FINISHED, UNFINISHED, inbox, parked
 
 MAX_LOOKED_AT: Final = 10_000
 """How many of the newest commands a page or a summary looks at."""
 
 MAX_UNFINISHED: Final = 200
+MAX_MEETINGS: Final = 40
+"""How many starts are read for the meetings that a search finds."""
 
 
 class CommandsPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,13 +177,41 @@ def find_starts_of_meeting(
     return tuple(sorted(commands, key=lambda command: command.first_seen_at, reverse=True))
 
 
-def _of_meeting(
-    condition: sa.TextClause, meeting_id: str, max_commands: int
-) -> sa.Select[tuple[str]]:
+def find_meetings_of_starts(
+    connection: sa.Connection, beginning: str, *, max_commands: int = MAX_LOOKED_AT
+) -> tuple[str, ...]:
+    """Meetings with a start among the newest commands, whose ids begin like this."""
+    beginning = meeting_key(beginning) or ""
+    slots = [
+        slot
+        for condition in (UNFINISHED, FINISHED)
+        for slot in connection.execute(_slots(condition, beginning, max_commands)).scalars()
+    ]
+    meetings = dict.fromkeys(slot.rpartition("/")[0].rpartition("/")[2] for slot in slots)
+    return tuple(meeting for meeting in meetings if meeting.startswith(beginning))
+
+
+def _slots(condition: sa.TextClause, beginning: str, max_commands: int) -> sa.Select[str]:
+    looked_at = _newest(condition, max_commands)
+    # Of the default app, and of another one: see `_of_meeting`.
+    begins = sa.or_(
+        looked_at.c.slot.startswith(beginning, autoescape=True),
+        looked_at.c.slot.contains(f"/{beginning}", autoescape=True),
+    )
+    return sa.select(looked_at.c.slot).where(begins).distinct().limit(MAX_MEETINGS)
+
+
+def _newest(condition: sa.TextClause, max_commands: int) -> sa.Subquery:
     newest = sa.select(inbox.c.command_id, inbox.c.slot).where(condition).limit(max_commands)
     if condition is FINISHED:
         newest = newest.order_by(inbox.c.finished_at.desc())
-    looked_at = newest.subquery()
+    return newest.subquery()
+
+
+def _of_meeting(
+    condition: sa.TextClause, meeting_id: str, max_commands: int
+) -> sa.Select[tuple[str]]:
+    looked_at = _newest(condition, max_commands)
     # The slot of the default app is `meeting/kind`, that of another one `app/meeting/kind`.
     slots = [start_slot(DEFAULT_APP, meeting_id, kind) for kind in KINDS]
     is_of_meeting = sa.or_(

@@ -1,7 +1,7 @@
 """Finds what an id is about: a recording, a command, a meeting, or anything that an event names.
 
-The first three have indexes. All other ids are looked for in the newest events, so that a search
-never reads through history.
+The first three have indexes. A meeting that has no recording is looked for in the newest commands,
+and all other ids in the newest events, so that a search never reads through history.
 """
 
 from typing import Any, Final
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from worker.domain.recording import Recording
 from worker.domain.short_ids import ELLIPSIS
+from worker.store.admin.command_pages import MAX_LOOKED_AT, find_meetings_of_starts
 from worker.store.admin.past_commands import PastCommand, find_command
 from worker.store.database.dialects import meeting_key, open_or_closed
 from worker.store.database.schema import inbox, outbox, recordings
@@ -59,6 +60,9 @@ def search(connection: sa.Connection, text: str, *, max_events: int = MAX_EVENTS
     )
     if found_recordings or commands:
         return SearchResult(recordings=found_recordings, commands=commands, meetings=meetings)
+    meetings = _meetings_without_recording(connection, text, min(max_events, MAX_LOOKED_AT))
+    if meetings:
+        return SearchResult(meetings=meetings)
     events, looked_back_to = _mentions(connection, text, max_events)
     return SearchResult(events=events, looked_back_to=looked_back_to)
 
@@ -105,6 +109,16 @@ def _commands(connection: sa.Connection, text: str) -> tuple[PastCommand, ...]:
     ).scalars()
     found = (find_command(connection, command_id) for command_id in ids.all())
     return tuple(command for command in found if command is not None)
+
+
+def _meetings_without_recording(
+    connection: sa.Connection, text: str, max_commands: int
+) -> tuple[str, ...]:
+    """Meetings whose starts have failed, or wait."""
+    if len(text) < MIN_PREFIX_LENGTH:
+        return ()
+    found = find_meetings_of_starts(connection, text, max_commands=max_commands)
+    return found[:MAX_FOUND]
 
 
 def _mentions(

@@ -1,5 +1,6 @@
 """Tables for people. On a terminal, a row fits into 80 columns; elsewhere nothing is left out."""
 
+import shutil
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -10,6 +11,7 @@ import click
 import msgspec
 
 from worker.cli.moments import local_time, span
+from worker.cli.text import cut_middle
 from worker.domain.escaping import escape_controls
 from worker.domain.short_ids import shorten
 
@@ -21,6 +23,10 @@ WIDE: Final = f"{__name__}.wide"
 
 MIN_FOLDED: Final = 6
 """A column that folds gets at least this many letters."""
+
+MIN_FILE: Final = 24
+MAX_TEXT_BESIDE_FILE: Final = 24
+"""A long text folds, so that a file name beside it has room."""
 
 _STYLES: Final = {
     "ok": "green",
@@ -41,14 +47,14 @@ _STYLES: Final = {
 class Column(msgspec.Struct, frozen=True):
     """A column: its title, and the field of the rows that it shows.
 
-    A terminal shows a short `id`, a relative `time`, a whole `name`, and the `type` of a command or
-    an event without what all types have. A time is a number of seconds since the epoch, or a
-    datetime. On a terminal, a `wide` column needs --wide.
+    A terminal shows a short `id`, a relative `time`, a whole `name`, the `type` of a command or an
+    event without what all types have, and a `file` cut in the middle. A time is a number of seconds
+    since the epoch, or a datetime. On a terminal, a `wide` column needs --wide.
     """
 
     title: str
     field: str
-    kind: Literal["text", "id", "time", "type", "name"] = "text"
+    kind: Literal["text", "id", "time", "type", "name", "file"] = "text"
     wide: bool = False
 
 
@@ -90,8 +96,9 @@ def _print_short_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
     fitting = [column for column in columns if not column.wide]
     same = [column for column in fitting[1:] if len(rows) > 1 and len(set(by_column[column])) == 1]
     shown = [column for column in fitting if column not in same]
+    by_column |= _cut_files({column: by_column[column] for column in shown})
     cells = list(zip(*(by_column[column] for column in shown), strict=True))
-    _print_rich_table(shown, cells, keep_whole={"id", "time", "name"})
+    _print_rich_table(shown, cells, keep_whole={"id", "time", "name", "file"})
     if facts := [f"{column.title} {by_column[column][0]}" for column in same
                  if by_column[column][0] != "-"]:  # fmt: skip
         click.secho(f"In each row: {', '.join(facts)}", dim=True)
@@ -109,6 +116,24 @@ def _short_cells(column: Column, values: Sequence[Any]) -> list[str]:
         case "type":
             return [_short_type(_text(value)) for value in values]
     return [_text(value) for value in values]
+
+
+def _cut_files(by_column: dict[Column, list[str]]) -> dict[Column, list[str]]:
+    """The file names, cut to the room that other columns leave."""
+    widths = {
+        column: max(len(column.title), *map(len, cells), 0) for column, cells in by_column.items()
+    }
+    others = sum(
+        2 + (min(width, MAX_TEXT_BESIDE_FILE) if column.kind == "text" else width)
+        for column, width in widths.items()
+        if column.kind != "file"
+    )
+    room = max(MIN_FILE, shutil.get_terminal_size().columns - others)
+    return {
+        column: [cut_middle(cell, room) for cell in cells]
+        for column, cells in by_column.items()
+        if column.kind == "file"
+    }
 
 
 def _short_type(text: str) -> str:

@@ -119,6 +119,24 @@ def test_a_long_column_needs_wide_and_is_named_without_it() -> None:
     assert [line.strip() for line in lines] == ["name", "n" * 70, "m", "With --wide: notes"]
 
 
+def test_a_long_file_name_is_cut_in_the_middle_so_that_each_row_is_one_line() -> None:
+    columns = (
+        Column("recording", "id", "id"),
+        Column("file", "file", "file"),
+        Column("why", "why"),
+    )
+    row = {"id": "1a2b3c4d-0000-4000-8000-000000000001", "file": f"weekly_{'x' * 90}_1.webm"}
+    other = {**row, "file": "short.webm", "why": None}
+
+    with terminal() as written:
+        print_table(columns, [{**row, "why": "refused"}, other])
+
+    _, long, short = plain(str(written["out"])).splitlines()
+    assert re.fullmatch(r"1a2b3c4d +weekly_x+…x+_1\.webm +refused *", long)
+    assert len(long) <= 80
+    assert "short.webm" in short
+
+
 @pytest.mark.parametrize("flags", [(), ("--wide",)])
 def test_colours_can_be_switched_off(flags: tuple[str, ...]) -> None:
     assert "\x1b[" in shown(*flags)

@@ -8,7 +8,7 @@ from worker.store.admin.archived_files import ArchiveEntry
 
 COLUMNS: Final = (
     Column("recording", "recording_id", "id"),
-    Column("file", "shown_file"),
+    Column("file", "shown_file", "file"),
     Column("state", "state"),
     Column("bytes", "size_bytes"),
     Column("url expires", "url_expires_at", "time"),

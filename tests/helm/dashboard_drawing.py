@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
 
 Json = dict[str, Any]
 
@@ -19,6 +20,7 @@ CELL: Final = 0.37
 """The height of one unit of the layout, in inches."""
 GAP: Final = 0.06
 DPI: Final = 137
+MAX_COLORS: Final = 96
 PAGE: Final = "#111217"
 PANEL: Final = "#181b1f"
 EDGE: Final = "#2c3235"
@@ -88,8 +90,11 @@ def draw(rows: Sequence[Json], results: Results, path: Path) -> None:
         first = min(panel["gridPos"]["y"] for panel in row["panels"])
         for panel in row["panels"]:
             draw_panel(page, panel, top + 1 + panel["gridPos"]["y"] - first, results[panel["id"]])
-    page.figure.savefig(path, dpi=DPI, facecolor=PAGE, pil_kwargs={"optimize": True})
+    page.figure.savefig(path, dpi=DPI, facecolor=PAGE)
     plt.close(page.figure)
+    with Image.open(path) as drawn:
+        few = drawn.convert("RGB").quantize(MAX_COLORS, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 class Page:

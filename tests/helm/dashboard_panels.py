@@ -91,13 +91,13 @@ IS_IT_WELL: Final = Row(1, "Is it well?", (
         "RecordingWorkerApiOutage", "/", kind="stat", words=("works", "away"),
     ),
     Panel(
-        55, "Failed in 15 min", "Commands that reached their maximum age without success.",
+        55, "Failed commands", "Commands that reached their maximum age in the last 15 minutes.",
         "short",
         (grown(of("commands_completed_total", FAILED), 15, "failed"),),
         "RecordingWorkerCommandsFail", "/commands", kind="stat",
     ),
     Panel(
-        56, "Dead in 15 min", "Messages that went to the dead-letter queue.", "short",
+        56, "Dead letters", "Messages that were dead-lettered in the last 15 minutes.", "short",
         (grown(of("dead_letters_total"), 15, "dead letters"),),
         "RecordingWorkerDeadLettersGrow", "/dead", kind="stat",
     ),

@@ -24,7 +24,7 @@ WIDE: Final = f"{__name__}.wide"
 MIN_FOLDED: Final = 6
 """A column that folds gets at least this many letters."""
 
-MIN_FILE: Final = 24
+MIN_FILE: Final = 22
 MAX_TEXT_BESIDE_FILE: Final = 24
 """A long text folds, so that a file name beside it has room."""
 

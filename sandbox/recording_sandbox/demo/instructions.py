@@ -52,6 +52,7 @@ In another terminal:
   recording-worker tail &
   recording-worker send start_track_recording --meeting-id {uuid.uuid4()} --id try-1 --wait
   recording-worker send stop_recording --start-id try-1 --wait
+  recording-worker status --worker-url {urls["worker_url"]}
   recording-worker recordings
   recording-worker recordings show try-1
   curl -s {urls["control_url"]}/meetings -d '{{"participants": ["ana", "ben"], "begins_in": 240}}'

@@ -76,3 +76,10 @@ def test_the_json_of_a_copy_has_its_place_and_checksum() -> None:
 def test_the_json_says_no_next_attempt_while_a_worker_is_at_it() -> None:
     assert entry_json(entry(is_taken=True), NOW)["next_attempt_at"] is None
     assert entry_json(entry(), NOW)["next_attempt_at"] is not None
+
+
+def test_a_row_has_the_code_of_an_error_and_its_text_apart_which_may_be_long() -> None:
+    row = entry_row(entry(last_error=REFUSED, due_at=NOW + 600), NOW)
+
+    assert row["shown_why"] == "storage_refused; next attempt in 10m"
+    assert row["error_text"] == "HTTP 403"

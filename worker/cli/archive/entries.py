@@ -12,8 +12,9 @@ COLUMNS: Final = (
     Column("state", "state"),
     Column("bytes", "size_bytes"),
     Column("url expires", "url_expires_at", "time"),
-    Column("attempts", "attempts"),
-    Column("why", "why"),
+    Column("attempts", "attempts", wide=True),
+    Column("why", "shown_why"),
+    Column("error", "error_text", wide=True),
 )
 
 
@@ -50,12 +51,18 @@ def entry_row(entry: ArchiveEntry, now: float) -> Row:
         **entry_json(entry, now),
         "shown_file": entry.file.file_name if entry.file else "(manifest)",
         "url_expires_at": entry.url_expires_at,
+        "shown_why": _why(entry, now, entry.last_error.code if entry.last_error else None),
+        "error_text": entry.last_error.message if entry.last_error else None,
     }
 
 
 def why(entry: ArchiveEntry, now: float) -> str | None:
     """Why the file waits or failed, in words. None if all is well."""
     error = f"{entry.last_error.code}: {entry.last_error.message}" if entry.last_error else None
+    return _why(entry, now, error)
+
+
+def _why(entry: ArchiveEntry, now: float, error: str | None) -> str | None:
     if entry.state == "external":
         return "it is in the customer's own storage"
     if entry.state != "queued":

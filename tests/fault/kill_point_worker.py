@@ -94,7 +94,7 @@ def _install_archive(steps: PointTracker) -> None:
             await steps.whole("manifest", super().attempt(task))
 
     class SteppingChunkPipe(ChunkPipe):
-        async def fill(self, chunks: AsyncIterator[bytes]) -> None:
+        async def fill(self, chunks: AsyncIterator[bytes | memoryview]) -> None:
             await steps.part("archive", super().fill(chunks))
 
     vars(worker.archive.storage.storage).update(ChunkPipe=SteppingChunkPipe)

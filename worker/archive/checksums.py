@@ -22,7 +22,7 @@ class Checksums:
         self._parts: list[bytes] = []
         self.size = 0
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes."""
         self.size += len(chunk)
         self._sha256.update(chunk)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from worker.archive.checksums import Checksums
 from worker.archive.container import DurationReader
 from worker.archive.content_type import content_type_of
-from worker.archive.download import Download, SourceFile
+from worker.archive.download import Block, Download, SourceFile
 from worker.archive.errors import CopyDiffers, StorageRefused
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive import CopiedFile
@@ -116,13 +116,13 @@ class _Passing:
         self.checksums = checksums
         self.duration = DurationReader()
 
-    async def through(self, blocks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    async def through(self, blocks: AsyncIterator[Block]) -> AsyncGenerator[Block, None]:
         """The same blocks. They are looked at in a thread: commands do not wait for it."""
         loop = asyncio.get_running_loop()
         async for block in blocks:
             await loop.run_in_executor(self._thread, self._look_at, block)
             yield block
 
-    def _look_at(self, block: bytes) -> None:
+    def _look_at(self, block: Block) -> None:
         self.checksums.update(block)
         self.duration.feed(block)

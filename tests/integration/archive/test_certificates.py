@@ -1,6 +1,7 @@
 """Sources and storages whose certificate is that of a private authority."""
 
 import asyncio
+import hashlib
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,36 @@ async def test_a_source_with_an_unknown_authority_is_not_read(
         with pytest.raises(SourceUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             await read(source.url)
         assert source.requests == []
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.parametrize("said", [None, "true", "false"])
+async def test_the_bytes_of_an_upload_are_signed_where_tls_does_not_protect_them(
+    tls: TlsServer, monkeypatch: pytest.MonkeyPatch, scheme: str, said: str | None
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.authority))
+    if said:
+        monkeypatch.setenv("AWS_UNSIGNED_PAYLOAD", said)
+    heads = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        await reader.readexactly(len(BODY))
+        writer.write(b'HTTP/1.1 200 OK\r\nETag: "a"\r\nContent-Length: 0\r\n\r\n')
+        writer.close()
+
+    server = await asyncio.start_server(
+        answer, "127.0.0.1", 0, ssl=tls.context if scheme == "https" else None
+    )
+    url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for name, value in s3_environ(url).items():
+        monkeypatch.setenv(name, value)
+    await ArchiveStorage.open("s3://bucket", max_retries=0).put("a", BODY, "text/plain")
+    server.close()
+    await server.wait_closed()
+    is_unsigned = said == "true" or (said is None and scheme == "https")
+    what = "UNSIGNED-PAYLOAD" if is_unsigned else hashlib.sha256(BODY).hexdigest()
+    assert f"x-amz-content-sha256: {what}\r\n" in heads[0]
 
 
 @pytest.mark.parametrize("known", [True, False])

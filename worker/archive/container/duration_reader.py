@@ -20,7 +20,7 @@ class DurationReader:
         """The duration in seconds, None if the container does not tell it or is another one."""
         return self._reader.seconds if self._reader else None
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes."""
         if self._is_known:
             if self._reader is not None:

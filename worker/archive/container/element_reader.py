@@ -38,7 +38,7 @@ class ElementReader(ABC):
         kept until it is, so a reader skips what is large.
         """
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes of the file."""
         if self.is_done:
             return

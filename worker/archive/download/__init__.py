@@ -10,6 +10,6 @@ connection.py    one HTTP/1.1 connection, with flow control
 """
 
 from worker.archive.download.download import Download
-from worker.archive.download.source_file import SourceFile
+from worker.archive.download.source_file import Block, SourceFile
 
-__all__ = ["Download", "SourceFile"]
+__all__ = ["Block", "Download", "SourceFile"]

@@ -22,6 +22,7 @@ GATHERED_BYTES: Final = 256 * 1024
 RESUME_DELAYS_SECONDS: Final = (0.1, 0.5, 2.0)
 """The waits after breaks that follow each other without `BLOCK_BYTES` of progress."""
 
+Block = bytes | memoryview
 Get = Callable[[dict[str, str]], Awaitable[httpx.Response]]
 
 
@@ -65,24 +66,24 @@ class SourceFile:
         """The size in bytes, None if the source does not say it beforehand."""
         return self._version.size
 
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
+    async def blocks(self) -> AsyncGenerator[Block, None]:
         """The body in blocks of at least `BLOCK_BYTES`, the last one shorter.
 
         Raises: SourceUnavailable, SourceDenied, SourceRefused: the blocks so far are of no use.
         """
-        pieces: list[bytes] = []
+        pieces: list[Block] = []
         count = 0
         async with aclosing(self._pieces()) as received:
             async for piece in received:
                 pieces.append(piece)
                 count += len(piece)
                 if count >= BLOCK_BYTES:
-                    yield b"".join(pieces)
+                    yield _joined(pieces)
                     pieces, count = [], 0
         if pieces:
-            yield b"".join(pieces)
+            yield _joined(pieces)
 
-    async def _pieces(self) -> AsyncGenerator[bytes, None]:
+    async def _pieces(self) -> AsyncGenerator[Block, None]:
         """The pieces of the body, over as many connections as it takes."""
         breaks = 0
         while True:
@@ -97,12 +98,12 @@ class SourceFile:
             else:
                 return
 
-    async def _received(self) -> AsyncGenerator[bytes, None]:
+    async def _received(self) -> AsyncGenerator[Block, None]:
         """The pieces that come over one connection. Raises _Broken."""
         stream = aiter(self._response.stream)  # type: ignore[arg-type]  # an async transport's
         ended: bool | _Broken = False
         while not ended:
-            pieces: list[bytes] = []
+            pieces: list[Block] = []
             ended = await self._gather(stream, pieces)
             count = sum(map(len, pieces))
             self._offset += count
@@ -116,7 +117,7 @@ class SourceFile:
         if self._version.size is not None and self._offset != self._version.size:
             raise _Broken("source_truncated", "the file ended early")
 
-    async def _gather(self, stream: AsyncIterator[bytes], pieces: list[bytes]) -> bool | _Broken:
+    async def _gather(self, stream: AsyncIterator[Block], pieces: list[Block]) -> bool | _Broken:
         """Add the next pieces. Returns whether they are the last ones, or why no more come."""
         count = 0
         try:
@@ -155,3 +156,15 @@ class SourceFile:
         if size > self._max_bytes:
             message = f"the file has {size} bytes or more; at most {self._max_bytes} are allowed"
             raise SourceRefused("file_too_large", message)
+
+
+def _joined(pieces: list[Block]) -> Block:
+    """One block of pieces. It is not copied if the pieces are all of one buffer."""
+    first = pieces[0]
+    if isinstance(first, memoryview) and all(
+        isinstance(piece, memoryview) and piece.obj is first.obj for piece in pieces
+    ):
+        whole = memoryview(first.obj)
+        if len(whole) == sum(map(len, pieces)):
+            return whole
+    return b"".join(pieces)

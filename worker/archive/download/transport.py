@@ -71,7 +71,7 @@ class _Body(httpx.AsyncByteStream):
         self._connection = connection
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._connection.body()
+        return self._connection.body()  # type: ignore[return-value]  # SourceFile takes both
 
     async def aclose(self) -> None:
         self._connection.close()

@@ -20,12 +20,12 @@ class ChunkPipe:
     """A short queue of chunks. One task fills it, obstore iterates over it."""
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes | memoryview] = deque()
         self._ended = False
         self._error: BaseException | None = None
         self._changed = asyncio.Event()
 
-    async def fill(self, chunks: AsyncIterator[bytes]) -> None:
+    async def fill(self, chunks: AsyncIterator[bytes | memoryview]) -> None:
         """Pass all chunks on, or the error that the iterator raises. This raises nothing."""
         try:
             async for chunk in chunks:
@@ -46,7 +46,7 @@ class ChunkPipe:
     def __aiter__(self) -> "ChunkPipe":
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> bytes | memoryview:
         """The next chunk."""
         while not (self._chunks or self._ended or self._error):
             await self._change()

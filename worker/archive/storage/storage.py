@@ -87,7 +87,12 @@ class ArchiveStorage:
         return put["e_tag"]
 
     async def upload(
-        self, key: str, chunks: AsyncIterator[bytes], content_type: str, *, part_bytes: int
+        self,
+        key: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        content_type: str,
+        *,
+        part_bytes: int,
     ) -> str | None:
         """Write an object in parts of `part_bytes`. It appears when it is whole.
 

@@ -73,6 +73,11 @@ def _open_s3(url: StorageUrl, options: "ClientConfig", retries: "RetryConfig") -
     if endpoint(url) is None and not os.environ.get("AWS_CHECKSUM_ALGORITHM"):
         # Object lock asks for a checksum of each part. Other makers of S3 may not know the header.
         config["checksum_algorithm"] = "SHA256"
+    if not (endpoint(url) or "").startswith("http://") and not os.environ.get(
+        "AWS_UNSIGNED_PAYLOAD"
+    ):
+        # TLS protects the bytes on their way, and the ETag proves them afterwards.
+        config["unsigned_payload"] = True
     return S3Store(
         url.bucket,
         prefix=url.prefix or None,

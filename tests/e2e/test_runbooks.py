@@ -313,7 +313,7 @@ async def events_set_aside(section: Section) -> None:
 async def archive_refused(section: Section) -> None:
     """A file is where the folder of the archive should be, since the beginning of the test."""
     await section.sees("archive", "failed", "refused by the storage")
-    rows = (await section.run("archive list")).lines
+    rows = (await section.run("archive list --wide")).lines
     assert {row["state"] for row in rows} == {"queued"}
     assert any("storage_refused" in str(row) for row in rows)
 

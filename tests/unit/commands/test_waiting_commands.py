@@ -54,6 +54,7 @@ def test_the_log_has_one_line_for_each_reason_and_one_for_the_end() -> None:
             observed.identify("a", "start_recording")
             observed.complete(HandledCommand(settlement, {"outcome": outcome}))
 
+    structlog.reset_defaults()  # another test may have set the level
     with structlog.testing.capture_logs() as lines:
         for code in ("over_budget", "over_budget", "no_session", "no_session"):
             attempt(Retry(delay_seconds=1.0, code=code, reason="words"))

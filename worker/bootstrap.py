@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 
-from worker.archive.archiver import Archiver
-from worker.archive.assembly import build_archiver
+from worker.archive.opening import open_storage
 from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
 from worker.broker.deaths import read_dead_letter
@@ -39,6 +38,9 @@ from worker.tracking.shown_files import ShownFiles
 from worker.tracking.trackers import Trackers, build_trackers
 from worker.tracking.webhook_endpoint import WebhookEndpoint
 from worker.tracking.webhook_registration import callback_url
+
+if TYPE_CHECKING:
+    from worker.archive.archiver import Archiver
 
 LEADER_LEASE_SECONDS: Final = 15.0
 WEBHOOK_KEY_TIMEOUT_SECONDS: Final = 2.0
@@ -240,12 +242,24 @@ class Bootstrap:
             shown_files=self._shown_files[app.name],
         )
 
-    def _archiver(self) -> Archiver | None:
+    def _archiver(self) -> "Archiver | None":
+        settings = self._settings.archive
+        if settings.archive_url is None:
+            return None
+        storage = open_storage(
+            settings.archive_url,
+            timeout_seconds=settings.archive_timeout_seconds,
+            part_bytes=settings.archive_part_bytes,
+        )
+        # Only now, because it loads the libraries of the extra `archive`, which may be missing.
+        from worker.archive.assembly import build_archiver
+
         requests = ArchiveRequests(
             self.store, self.apps, now=self._utc_now, on_commit=self._wake_relays
         )
         return build_archiver(
-            self._settings.archive,
+            settings,
+            storage,
             self.store,
             owner=self._owner,
             proxies=self._settings.proxies,

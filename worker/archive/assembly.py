@@ -9,7 +9,7 @@ from worker.archive.copier import Copier
 from worker.archive.download import Download
 from worker.archive.file_copies import FileCopies, ReadAgain
 from worker.archive.manifest_writer import ManifestWriter, ReadParticipants
-from worker.archive.opening import open_storage
+from worker.archive.storage import ArchiveStorage
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import Tracing
 from worker.settings.archive import ArchiveSettings
@@ -19,6 +19,7 @@ from worker.store.store import Store
 
 def build_archiver(
     settings: ArchiveSettings,
+    storage: ArchiveStorage,
     store: Store,
     *,
     owner: str,
@@ -28,18 +29,8 @@ def build_archiver(
     on_commit: Callable[[], None],
     metrics: Metrics,
     tracing: Tracing,
-) -> Archiver | None:
-    """The archiver of this replica; None if the archive is off.
-
-    Raises WrongSettings if the storage's library is not installed, or does not take the URL.
-    """
-    if settings.archive_url is None:
-        return None
-    storage = open_storage(
-        settings.archive_url,
-        timeout_seconds=settings.archive_timeout_seconds,
-        part_bytes=settings.archive_part_bytes,
-    )
+) -> Archiver:
+    """The archiver of this replica, which copies to `storage`."""
     rate = settings.archive_max_bytes_per_second
     download = Download(
         timeout_seconds=settings.archive_timeout_seconds,

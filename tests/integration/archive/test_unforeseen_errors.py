@@ -12,6 +12,7 @@ from tests.contract.test_store_history import seen
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.aio import cancel_all
 from worker.archive.assembly import build_archiver
+from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
 from worker.domain.snapshot import Participant
 from worker.domain.times import utc
@@ -60,6 +61,7 @@ async def test_an_unforeseen_error_at_one_file_keeps_no_other_from_the_archive(
             archive_timeout_seconds=5.0,
             archive_retry_max_seconds=1.0,
         ),
+        ArchiveStorage.open(f"{tmp_path.as_uri()}/archive"),
         store,
         owner="me",
         proxies=NO_PROXIES,
@@ -69,7 +71,6 @@ async def test_an_unforeseen_error_at_one_file_keeps_no_other_from_the_archive(
         metrics=Metrics(CollectorRegistry(), version="1"),
         tracing=Tracing(),
     )
-    assert archiver is not None
     store.subscribe("archive", archiver.wake)
     async with FileSource(b"bytes", Turn(status=403)) as source:
         await end(store, "r1", source.url)

@@ -59,3 +59,12 @@ def test_what_a_variable_of_the_provider_gets_wrong_stops_the_start(
     ) as wrong:
         open_storage(url, timeout_seconds=60, part_bytes=5_242_880)
     assert "sesame" not in str(wrong.value)
+
+
+def test_a_worker_without_an_archive_needs_none_of_its_libraries() -> None:
+    program = "import sys, worker.app; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert {"obstore", "botocore"}.isdisjoint(loaded)

@@ -25,15 +25,13 @@ from tests.contract.test_store_history import NOW, seen
 from worker.domain.snapshot import Storage
 from worker.store.admin.archived_files import (
     ArchiveEntry,
-    CopiesFilter,
     EntriesFilter,
-    StoredCopy,
-    StoredManifest,
-    each_stored,
     read_entries,
     read_failed_recordings,
 )
-from worker.store.archive_queue import ManifestPostponement, Postponement, encoded
+from worker.store.admin.stored_copies import CopiesFilter, StoredCopy, StoredManifest, each_stored
+from worker.store.archive_manifests import ManifestPostponement
+from worker.store.archive_queue import Postponement, encoded
 from worker.store.database.archive_schema import archive_files
 from worker.store.store import Store
 

@@ -27,7 +27,8 @@ from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery
 from worker.publishing.parked_relay import ParkedRelay
 from worker.publishing.relay import OutboxRelay
-from worker.store.archive_queue import FileTask, ManifestTask
+from worker.store.archive_manifests import ManifestTask
+from worker.store.archive_queue import FileTask
 from worker.tracking.duration_limiter import DurationLimiter
 from worker.tracking.live_list import ListResult
 from worker.tracking.refresher import Refresher

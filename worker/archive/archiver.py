@@ -20,7 +20,8 @@ from worker.archive.file_copies import FileCopies
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.pauses import pause_after
 from worker.domain.errors import StoreUnavailable
-from worker.store.archive_queue import Extension, FileTask, ManifestTask, TakeRequest
+from worker.store.archive_manifests import ManifestTask
+from worker.store.archive_queue import Extension, FileTask, TakeRequest
 from worker.store.archive_store import ArchiveStore
 
 LEASE_SECONDS: Final = 60.0

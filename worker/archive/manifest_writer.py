@@ -14,7 +14,8 @@ from worker.domain.archive import REFUSALS_TOLD, RecordingArchive
 from worker.domain.archive_keys import KeyTemplate
 from worker.domain.errors import ApiError, Refused
 from worker.domain.snapshot import Participant
-from worker.store.archive_queue import ManifestPostponement, ManifestTask, encoded
+from worker.store.archive_manifests import ManifestPostponement, ManifestTask
+from worker.store.archive_queue import encoded
 from worker.store.archive_results import ManifestRefusal, ManifestResult
 from worker.store.archive_store import ArchiveStore
 

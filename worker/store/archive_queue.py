@@ -1,4 +1,6 @@
-"""The queue of files to copy, and of manifests to write: each is taken by one replica at a time.
+"""The queue of files to copy: each is taken by one replica at a time.
+
+`archive_manifests.py` has the queue of manifests. The leases of both are extended and freed here.
 
 To take a file is to move its `due_at` to the end of a lease. The owner extends the lease while it
 works. If the owner dies, the file is due again by itself. A result counts only for the owner.
@@ -15,7 +17,6 @@ from recording_schemas import ErrorInfo, FileReady
 from worker.domain.recording import Recording
 from worker.store.database.archive_schema import (
     MANIFEST_DUE,
-    MANIFEST_REFUSED,
     QUEUED,
     archive_files,
     archive_recordings,
@@ -56,19 +57,6 @@ class FileTask(msgspec.Struct, frozen=True, kw_only=True):
     trace: dict[str, str]
 
 
-class ManifestTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording whose manifest is to be written. `changes` tells its state when it was taken.
-
-    `was_refused`: the storage refused it at the last attempt.
-    """
-
-    recording_id: str
-    app: str
-    changes: int
-    attempts: int
-    was_refused: bool = False
-
-
 class Extension(msgspec.Struct, frozen=True, kw_only=True):
     """Asks to keep what `owner` has until `until`: files and manifests of these recordings."""
 
@@ -90,15 +78,6 @@ class Postponement(msgspec.Struct, frozen=True, kw_only=True):
     due_at: float
     error: str
     refusals: int = 0
-
-
-class ManifestPostponement(msgspec.Struct, frozen=True, kw_only=True):
-    """Gives a manifest back, to be tried again at `due_at`. `error` is JSON of an `ErrorInfo`."""
-
-    recording_id: str
-    owner: str
-    due_at: float
-    error: str
 
 
 def encoded(code: str, message: str) -> str:
@@ -231,73 +210,6 @@ def _postpone_file(connection: sa.Connection, request: Postponement) -> bool:
         )
     )
     return given_back.rowcount == 1
-
-
-# Manifests
-
-
-def take_manifests(
-    connection: sa.Connection, requests: Sequence[TakeRequest]
-) -> list[tuple[ManifestTask, ...]]:
-    """Operation: take the manifests that are due longest."""
-    return [_take_manifests(connection, request) for request in requests]
-
-
-def _take_manifests(connection: sa.Connection, request: TakeRequest) -> tuple[ManifestTask, ...]:
-    rows = connection.execute(_MANIFESTS, {"now": request.now, "limit": request.limit}).all()
-    ids = [row.recording_id for row in rows]
-    if ids:
-        connection.execute(
-            sa.update(archive_recordings)
-            .where(archive_recordings.c.recording_id.in_(ids))
-            .values(
-                manifest_due_at=request.until,
-                owner=request.owner,
-                attempts=archive_recordings.c.attempts + 1,
-            )
-        )
-    return tuple(
-        ManifestTask(
-            recording_id=row.recording_id,
-            app=row.app,
-            changes=row.changes,
-            attempts=row.attempts + 1,
-            was_refused=bool(row.was_refused),
-        )
-        for row in rows
-    )
-
-
-_MANIFESTS: Final = (
-    sa.select(
-        archive_recordings.c.recording_id,
-        archive_recordings.c.app,
-        archive_recordings.c.changes,
-        archive_recordings.c.attempts,
-        MANIFEST_REFUSED.label("was_refused"),
-    )
-    .where(MANIFEST_DUE, archive_recordings.c.manifest_due_at <= sa.bindparam("now"))
-    .order_by(archive_recordings.c.manifest_due_at)
-    .limit(sa.bindparam("limit"))
-    .with_for_update(skip_locked=True)
-)
-
-
-def postpone_manifests(
-    connection: sa.Connection, requests: Sequence[ManifestPostponement]
-) -> list[None]:
-    """Operation: give manifests back for a later attempt."""
-    for request in requests:
-        connection.execute(
-            sa.update(archive_recordings)
-            .where(
-                archive_recordings.c.recording_id == request.recording_id,
-                archive_recordings.c.owner == request.owner,
-                MANIFEST_DUE,
-            )
-            .values(manifest_due_at=request.due_at, owner=None, last_error=request.error)
-        )
-    return [None] * len(requests)
 
 
 # Leases

@@ -3,12 +3,11 @@
 from functools import partial
 
 from worker.domain.archive import RecordingArchive
-from worker.store import archive_queue, archive_reading, archive_results
+from worker.store import archive_manifests, archive_queue, archive_reading, archive_results
+from worker.store.archive_manifests import ManifestPostponement, ManifestTask
 from worker.store.archive_queue import (
     Extension,
     FileTask,
-    ManifestPostponement,
-    ManifestTask,
     Postponement,
     TakeRequest,
 )
@@ -38,7 +37,7 @@ class ArchiveStore:
 
     async def take_manifests(self, request: TakeRequest) -> tuple[ManifestTask, ...]:
         """Take manifests to write."""
-        return await self._group.submit(archive_queue.take_manifests, request)
+        return await self._group.submit(archive_manifests.take_manifests, request)
 
     async def extend(self, request: Extension) -> None:
         """Keep what was taken for longer."""
@@ -54,7 +53,7 @@ class ArchiveStore:
 
     async def postpone_manifest(self, request: ManifestPostponement) -> None:
         """Give a manifest back for a later attempt."""
-        await self._group.submit(archive_queue.postpone_manifests, request)
+        await self._group.submit(archive_manifests.postpone_manifests, request)
 
     async def next_due(self) -> float | None:
         """When the next piece of work is due, in seconds since the epoch; None if there is none."""

@@ -183,7 +183,7 @@ def verify(
     as_json: bool,
 ) -> None:
     """Read archived files back, and compare their sizes and checksums."""
-    from worker.store.admin.archived_files import CopiesFilter, each_stored
+    from worker.store.admin.stored_copies import CopiesFilter, each_stored
 
     settings = _archive_settings()
     storage = _open_storage(settings)

@@ -14,7 +14,7 @@ from worker.archive.storage import ArchiveStorage
 from worker.archive.verification import Verdict, verify_copy, verify_manifest
 from worker.cli.output import print_json
 from worker.domain.escaping import escape_controls
-from worker.store.admin.archived_files import StoredCopy, StoredManifest
+from worker.store.admin.stored_copies import StoredCopy, StoredManifest
 
 MAX_UNREADABLE: Final = 5
 """So many objects in a row that cannot be read mean that the storage is away."""

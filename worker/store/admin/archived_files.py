@@ -1,6 +1,6 @@
 """Reads the archive's tables beside the workers: for `archive` on the command line."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,6 @@ from worker.store.database.archive_schema import (
     archive_files,
     archive_recordings,
 )
-from worker.store.database.dialects import among
 from worker.store.database.postgresql import Pooler
 
 PAGE_SIZE: Final = 500
@@ -53,32 +52,6 @@ class ArchiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     copied: CopiedFile | None = None
     archived_at: float | None = None
     manifest_url: str | None = None
-
-
-class CopiesFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which copies to read: of these recordings, or of all if there are none; of one app; archived
-    at `since` or later, in seconds since the epoch."""
-
-    recording_ids: tuple[str, ...] = ()
-    app: str | None = None
-    since: float | None = None
-
-
-class StoredCopy(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was archived."""
-
-    recording_id: str
-    file_index: int
-    file_name: str
-    copied: CopiedFile
-
-
-class StoredManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A manifest that was written, and the SHA-256 of each archived file of its recording."""
-
-    recording_id: str
-    manifest_url: str
-    checksums: tuple[str, ...]
 
 
 def read_entries(
@@ -209,105 +182,3 @@ def read_failed_recordings(
         query = query.where(archive_files.c.app == app)
     with open_read_only(url, pooler=pooler) as connection:
         return [(recording_id, of_app) for recording_id, of_app in connection.execute(query)]
-
-
-# For verify
-
-
-def each_stored(
-    url: str, condition: CopiesFilter, *, pooler: Pooler = "none", page_size: int = PAGE_SIZE
-) -> Iterator[StoredCopy | StoredManifest]:
-    """Each file that was archived, and after the files of a recording its manifest.
-
-    A manifest is left out if a newer one is to be written. A page is read at a time, so no
-    transaction stays open. Raises as `read_recordings` does.
-    """
-    after = ("", 0)
-    manifest: StoredManifest | None = None
-    while True:
-        with open_read_only(url, pooler=pooler) as connection:
-            copies = _read_copies(connection, condition, after, page_size)
-            manifests = _read_manifests(connection, {copy.recording_id for copy in copies})
-        for copy in copies:
-            if manifest is not None and manifest.recording_id != copy.recording_id:
-                yield manifest
-            manifest = manifests.get(copy.recording_id)
-            yield copy
-        if len(copies) < page_size:
-            break
-        after = (copies[-1].recording_id, copies[-1].file_index)
-    if manifest is not None:
-        yield manifest
-
-
-def _read_copies(
-    connection: sa.Connection, condition: CopiesFilter, after: tuple[str, int], page_size: int
-) -> list[StoredCopy]:
-    query = _copies(condition).where(after < _KEY).limit(page_size)
-    rows = connection.execute(query, {"ids": list(condition.recording_ids)})
-    return [
-        StoredCopy(
-            recording_id=row.recording_id,
-            file_index=row.file_index,
-            file_name=msgspec.json.decode(row.file, type=_Named).file_name,
-            copied=msgspec.json.decode(row.copied, type=CopiedFile),
-        )
-        for row in rows
-    ]
-
-
-class _Named(msgspec.Struct):
-    file_name: str
-
-
-_KEY: Final = sa.tuple_(archive_files.c.recording_id, archive_files.c.file_index)
-
-
-def _copies(condition: CopiesFilter) -> sa.Select[Any]:
-    columns = archive_files.c
-    query = (
-        sa.select(columns.recording_id, columns.file_index, columns.file, columns.copied)
-        .where(columns.state == "archived", columns.copied.is_not(None))
-        .order_by(columns.recording_id, columns.file_index)
-    )
-    if condition.recording_ids:
-        query = query.where(among(columns.recording_id, "ids"))
-    if condition.app is not None:
-        query = query.where(columns.app == condition.app)
-    if condition.since is not None:
-        query = query.where(columns.archived_at >= condition.since)
-    return query
-
-
-def _read_manifests(connection: sa.Connection, ids: Collection[str]) -> dict[str, StoredManifest]:
-    """The manifests of these recordings, by their ids."""
-    checksums: dict[str, list[str]] = {}
-    for recording_id, copied in connection.execute(_COPIED, {"ids": sorted(ids)}):
-        checksum = msgspec.json.decode(copied, type=CopiedFile).sha256
-        checksums.setdefault(recording_id, []).append(checksum)
-    return {
-        row.recording_id: StoredManifest(
-            recording_id=row.recording_id,
-            manifest_url=row.manifest_url,
-            checksums=tuple(checksums.get(row.recording_id, ())),
-        )
-        for row in connection.execute(_WRITTEN, {"ids": sorted(ids)})
-    }
-
-
-_COPIED: Final = (
-    sa.select(archive_files.c.recording_id, archive_files.c.copied)
-    .where(
-        among(archive_files.c.recording_id, "ids"),
-        archive_files.c.state == "archived",
-        archive_files.c.copied.is_not(None),
-    )
-    .order_by(archive_files.c.recording_id, archive_files.c.file_index)
-)
-_WRITTEN: Final = sa.select(
-    archive_recordings.c.recording_id, archive_recordings.c.manifest_url
-).where(
-    among(archive_recordings.c.recording_id, "ids"),
-    archive_recordings.c.manifest_url.is_not(None),
-    archive_recordings.c.manifest_due_at.is_(None),
-)

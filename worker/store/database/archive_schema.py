@@ -34,7 +34,7 @@ archive_files = sa.Table(
     sa.Column("expires_at", sa.Double, nullable=False),
     sa.Column("urgent_at", sa.Double, nullable=False),
     sa.Column("owner", sa.String(64)),
-    # Counts how often the file was queued, so that a late result of an earlier round is nothing.
+    # Counts how often the file was queued: `archive_recording` begins a new round.
     sa.Column("round", sa.Integer, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     # How often in a row the storage refused it.

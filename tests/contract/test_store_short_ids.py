@@ -7,7 +7,7 @@ import pytest
 from recording_schemas import Status
 from tests.contract.test_store_history import claim, finish, seen
 from worker.domain.short_ids import shorten
-from worker.store.admin.short_ids import MAX_FOUND, IdKind, find_whole_ids
+from worker.store.admin.short_ids import MAX_FOUND, IdKind, find_ids_that_begin, find_whole_ids
 from worker.store.store import Store
 
 ONE = "1a2b3c4d-0000-4000-8000-000000000001"
@@ -69,3 +69,34 @@ async def test_every_short_id_that_a_table_shows_finds_its_recording(
 
     for recording_id, short in list(shorten(ids).items())[::10]:
         assert find_whole_ids(database_url, short, ["recording"]) == [recording_id]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("order", ["order-2026-000000000017"]),
+        ("order…", ["order-2026-000000000017"]),
+        ("1a2b", ["1a2b-no-uuid", ONE, OTHER]),
+        ("1a2b3c4d-9", [OTHER]),
+        ("0f", ["0fff"]),
+        ("order_2026", []),
+        (ONE, []),
+        ("…", []),
+        ("", []),
+    ],
+)
+async def test_the_ids_that_begin_with_an_unknown_id_are_found(
+    store: Store, database_url: str, text: str, found: list[str]
+) -> None:
+    await fill(store)
+
+    assert find_ids_that_begin(database_url, text, ALL) == found
+
+
+async def test_many_ids_that_begin_with_an_unknown_id_are_cut_off(
+    store: Store, database_url: str
+) -> None:
+    ids = [f"order-{number:03}" for number in range(3 * MAX_FOUND)]
+    await store.apply([seen(recording_id) for recording_id in ids])
+
+    assert find_ids_that_begin(database_url, "order", ["recording"]) == ids[: MAX_FOUND + 1]

@@ -20,7 +20,7 @@ UID: Final = "recording-worker"
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 RUNBOOKS: Final = "/how-to/operations/"
 """The page with the runbooks, on the site of the documents."""
-CONSOLE: Final = "http://127.0.0.1:8090"
+CONSOLE: Final = "http://127.0.0.1:8070"
 """Where the console listens by default."""
 DECIMALS: Final = {
     "short": 0, "s": 1, "ops": 2, "reqps": 2, "bytes": 1, "binBps": 1, "percentunit": 0,

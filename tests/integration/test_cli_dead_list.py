@@ -113,7 +113,13 @@ async def test_filters_select_the_listed_letters(cli: CommandLine, broker: Broke
     by_time = await cli("dead", "list", "--before", "2024-06-01T00:00:00Z")
 
     assert column(by_reason.lines, "letter") == ["garbled"]
-    assert column(by_time.lines, "letter") == ["old"]
+    by_age = await cli("dead", "list", "--before", "1d", "--type", "sync_recording")
+    by_date = await cli("dead", "list", "--before", "2024-06-01")
+    by_long_age = await cli("dead", "list", "--before", "99999999d")
+
+    assert column(by_time.lines, "letter") == column(by_date.lines, "letter") == ["old"]
+    assert sorted(column(by_age.lines, "letter")) == ["old", "plain"]
+    assert by_long_age.lines == []
 
 
 async def test_a_letter_that_the_broker_dead_lettered_is_marked_as_such(

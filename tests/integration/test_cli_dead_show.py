@@ -122,3 +122,40 @@ async def test_the_error_names_an_unknown_letter(cli: CommandLine, broker: Broke
         ended = await cli("dead", *arguments)
         assert (ended.code, ended.out) == (1, "")
         assert "'two'" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "others"),
+    [
+        ("start", "Several ids begin with it: start-1, start-2", ()),
+        ("start…", "start… is short for several ids: start-1, start-2", ()),
+        ("start-", "Several ids begin with it: start-1, start-2", ("--new-id",)),
+        ("last", "One id begins with it: last-3", ()),
+        ("nothing", "`recording-worker dead list` shows the names", ()),
+    ],
+)
+async def test_a_name_that_is_only_the_beginning_is_answered_with_the_candidates(
+    cli: CommandLine, broker: BrokerQueues, name: str, words: str, others: tuple[str, ...]
+) -> None:
+    await broker.bury_commands("start-1", "start-2", "last-3")
+
+    shown = await cli("dead", "show", name)
+    replayed = await cli("dead", "replay", name, *others)
+    dropped = await cli("dead", "drop", name, "--yes")
+
+    for ended in (shown, replayed, dropped):
+        assert ended.code in {1, 2}
+        assert words in ended.err
+    assert len((await cli("dead", "list")).lines) == 3
+
+
+async def test_a_short_name_of_twelve_digits_is_answered_with_the_candidates(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
+    await broker.bury(b"not json", message_id="")
+    (letter,) = [row["letter"] for row in (await cli("dead", "list")).lines]
+
+    shown = await cli("dead", "show", letter[:5])
+
+    assert shown.code == 1
+    assert f"One id begins with it: {letter}" in shown.err

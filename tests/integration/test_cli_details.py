@@ -380,6 +380,34 @@ async def test_a_short_id_is_completed_and_several_candidates_are_listed(
     assert second in several.err
 
 
+@pytest.mark.parametrize(
+    ("text", "words"), [("order-", "Several ids begin"), ("order-1", "One id")]
+)
+async def test_an_unknown_id_is_answered_with_the_ids_that_begin_with_it(
+    sqlite_url: str, tmp_path: Path, text: str, words: str
+) -> None:
+    cli = CommandLine({"DATABASE_URL": sqlite_url}, tmp_path)
+    store = await Store.open(sqlite_url, source="test")
+    await store.apply([observation("order-17"), observation("order-20")])
+    await run(store, rejected("order-17"), at=NOW)
+    await run(store, rejected("order-20"), at=NOW)
+    await store.close()
+
+    commands = (
+        ("recordings", "show", text),
+        ("recordings", "--recording-id", text),
+        ("outcomes", "--id", text),
+        ("archive", "list", "--recording-id", text),
+    )
+    ended = [await cli(*arguments) for arguments in commands]
+
+    assert [one.code for one in ended] == [1, 0, 0, 0]
+    for one in ended:
+        assert words in one.err
+        assert "order-17" in one.err
+        assert ("order-20" in one.err) is (text == "order-")
+
+
 async def test_a_start_that_waits_for_its_session_has_no_error(
     sqlite_url: str, tmp_path: Path
 ) -> None:

@@ -87,6 +87,20 @@ async def test_a_meeting_tells_why_it_has_no_files(console: ConsoleClient, store
     assert (meeting["recordings"], meeting["starts"]) == ([], [])
 
 
+async def test_a_search_says_if_more_begin_so_and_if_the_beginning_is_too_short(
+    console: ConsoleClient, store: Store
+) -> None:
+    await store.apply([seen(f"order-{number:02}") for number in range(25)])
+
+    many = await console.get("/api/search?q=order")
+    few = await console.get("/api/search?q=order-1")
+    short = await console.get("/api/search?q=ord")
+
+    assert (len(many["recordings"]), many["has_more"]) == (20, True)
+    assert (len(few["recordings"]), few["has_more"]) == (10, False)
+    assert (short["recordings"], short["is_too_short"]) == ([], True)
+
+
 @pytest.mark.parametrize(
     ("path", "says"),
     [

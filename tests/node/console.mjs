@@ -226,6 +226,9 @@ await attempt("a recording is stopped, and its page shows that at once", async (
   await dialog.getByText("will be stopped").waitFor();
   await dialog.getByRole("button", { name: "Stop the recording" }).click();
   await dialog.getByText("was sent").waitFor();
+  await dialog.getByText("Outcome: succeeded. It was executed.").waitFor({ timeout: 30000 });
+  await axe("outcome of an action");
+  await shot("outcome-light");
   await dialog.getByRole("link", { name: "Show the command's story" }).click();
   await page.getByRole("heading", { name: "Stop command" }).waitFor();
   expect(!(await dialog.count()), "the dialog covers the story");

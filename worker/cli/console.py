@@ -10,9 +10,11 @@ import click
 from worker.cli.context import stopped_by_signals, topology_from
 
 if TYPE_CHECKING:
+    from worker.console.peers import Network
+    from worker.console.server import ConsoleOptions
     from worker.settings.settings import ConsoleSettings
 
-DEFAULT_PORT: Final = 8090
+DEFAULT_PORT: Final = 8070
 
 EXAMPLES = """\
 \b
@@ -23,7 +25,7 @@ Examples:
     --allowed-host recordings.example.com
   kubectl exec -i deploy/recording-worker -- env AMQP_URL_FILE=/dev/stdin \\
     recording-worker console < operator-url &
-  kubectl port-forward deploy/recording-worker 8090
+  kubectl port-forward deploy/recording-worker 8070
 
 The console shows what is recorded now, each recording from its command to its files, commands,
 dead letters, the archive and the request budget. It reads the database of DATABASE_URL, and
@@ -62,12 +64,22 @@ Exit codes: 0 stopped cleanly, 1 cannot start, 2 wrong flags or settings.
     help="A name under which browsers may open the console, such as that of a proxy in front of "
     "it; may be repeated. Addresses and localhost are always allowed.",
 )
-def command(host: str, port: int, allowed_hosts: tuple[str, ...]) -> None:
+@click.option(
+    "--trusted-proxy",
+    "proxies",
+    multiple=True,
+    metavar="NETWORK",
+    help="The address or network of a proxy in front of the console, whose X-Forwarded-For names "
+    "the browser's address; may be repeated.",
+)
+def command(host: str, port: int, allowed_hosts: tuple[str, ...], proxies: tuple[str, ...]) -> None:
     """Serve a page for operators, to open in a browser."""
+    from worker.console.server import ConsoleOptions
     from worker.observability.http_server import CannotListen
     from worker.observability.logs import configure_logs
     from worker.settings.settings import ConsoleSettings
 
+    networks = tuple(_network(text) for text in proxies)
     settings = ConsoleSettings.from_env(os.environ)
     is_public = not _is_loopback(host)
     if is_public and settings.console_token is None:
@@ -81,31 +93,40 @@ def command(host: str, port: int, allowed_hosts: tuple[str, ...]) -> None:
         sensitive_texts=settings.sensitive_texts(),
     )
     try:
-        asyncio.run(_serve(settings, host, port, allowed_hosts, is_public=is_public))
+        options = ConsoleOptions(
+            host=host,
+            port=port,
+            is_public=is_public,
+            allowed_hosts=allowed_hosts,
+            trusted_proxies=networks,
+        )
+        asyncio.run(_serve(settings, options))
     except CannotListen as error:
         raise click.ClickException(
             f"--host, --port: cannot serve on {_authority(host, port)}: {error.strerror}"
         ) from error
 
 
-async def _serve(
-    settings: "ConsoleSettings",
-    host: str,
-    port: int,
-    allowed_hosts: tuple[str, ...],
-    *,
-    is_public: bool,
-) -> None:
-    from worker.console.server import Console, ConsoleOptions
-
-    options = ConsoleOptions(host=host, port=port, is_public=is_public, allowed_hosts=allowed_hosts)
+async def _serve(settings: "ConsoleSettings", options: "ConsoleOptions") -> None:
+    from worker.console.server import Console
 
     def listening(chosen: int) -> None:
         rights = "read-only" if settings.console_token is None else "actions need the token"
-        click.echo(f"The console is at http://{_authority(host, chosen)} ({rights})", err=True)
+        click.echo(
+            f"The console is at http://{_authority(options.host, chosen)} ({rights})", err=True
+        )
 
     with stopped_by_signals() as stop:
         await Console(settings, topology_from(settings), options).run(stop, listening)
+
+
+def _network(text: str) -> "Network":
+    from worker.console.peers import parse_network
+
+    try:
+        return parse_network(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--trusted-proxy") from error
 
 
 def _is_loopback(host: str) -> bool:

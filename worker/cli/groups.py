@@ -1,8 +1,8 @@
 """Groups of commands that suggest the right name for a misspelt one, as click does for options."""
 
-from difflib import get_close_matches
-
 import click
+
+from worker.cli.suggestions import suggestion
 
 
 class SuggestingGroup(click.Group):
@@ -20,7 +20,4 @@ class SuggestingGroup(click.Group):
         names = self.list_commands(context)
         if name in names or name.startswith("-") or self.get_command(context, name) is not None:
             return
-        similar = get_close_matches(name, names)
-        hint = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
-        all_names = "" if similar else f" The commands are {', '.join(names)}."
-        context.fail(f"No such command {name!r}.{hint}{all_names}")
+        context.fail(f"No such command {name!r}. {suggestion(name, names)}")

@@ -1,7 +1,7 @@
 """Completes the short ids that tables show, wherever an id is given on the command line."""
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -10,6 +10,9 @@ from worker.domain.short_ids import beginning, stands_for
 if TYPE_CHECKING:
     from worker.settings.settings import CommonSettings
     from worker.store.admin.short_ids import IdKind
+
+MAX_CANDIDATES: Final = 10
+"""So many ids are named in an error."""
 
 
 def complete(
@@ -57,10 +60,32 @@ def complete_among(flag: str, text: str, ids: Collection[str]) -> str:
     )
 
 
+def ids_that_begin(settings: "CommonSettings", text: str | None, *kinds: "IdKind") -> str:
+    """The end of an error about the unknown id `text`: the ids that begin with it.
+
+    Empty if there are none. Raises StoreUnavailable.
+    """
+    from worker.store.admin.short_ids import find_ids_that_begin
+
+    if text is None:
+        return ""
+    url, pooler = settings.database_url.reveal(), settings.database_pooler
+    return candidates(find_ids_that_begin(url, text, kinds, pooler=pooler))
+
+
+def candidates(found: Sequence[str]) -> str:
+    """The end of an error about an unknown id, which is the beginning of these ids."""
+    if not found:
+        return ""
+    more = " and more" if len(found) > MAX_CANDIDATES else ""
+    begin = "One id begins" if len(found) == 1 else "Several ids begin"
+    return f". {begin} with it: {', '.join(found[:MAX_CANDIDATES])}{more}"
+
+
 def pick(flag: str, text: str, found: Collection[str]) -> str:
     """The only one of `found`, else `text`. Raises click.BadParameter if there are several."""
     if len(found) <= 1:
         return next(iter(found), text)
-    raise click.BadParameter(
-        f"{text} is short for several ids: {', '.join(found)}", param_hint=flag
-    )
+    named = ", ".join(sorted(found)[:MAX_CANDIDATES])
+    more = " and more" if len(found) > MAX_CANDIDATES else ""
+    raise click.BadParameter(f"{text} is short for several ids: {named}{more}", param_hint=flag)

@@ -1,25 +1,41 @@
 """Durations and moments on the command line, and how they are shown."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from math import inf
 from typing import Final
 
 import click
 
-_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])")
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])", re.ASCII)
+_NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def duration(
-    _context: click.Context, _parameter: click.Parameter, text: str | None
-) -> float | None:
-    """The callback of a flag with a duration. Returns seconds."""
-    if text is None:
-        return None
-    if (seconds := _seconds(text)) is None:
-        raise click.BadParameter(f"{text!r} is not a duration such as 90s, 15m, 2h or 7d")
-    return seconds
+    *, least: float = 0.0, most: float = inf
+) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """The callback of a flag with a duration: seconds, or such as 90s, 15m, 2h or 7d.
+
+    It returns seconds.
+    """
+
+    def parse(
+        _context: click.Context, _parameter: click.Parameter, text: str | None
+    ) -> float | None:
+        if text is None:
+            return None
+        seconds = float(text) if _NUMBER.fullmatch(text) else _seconds(text)
+        if seconds is None:
+            raise click.BadParameter(f"{text!r} is not a duration such as 90s, 15m, 2h or 7d")
+        if not least <= seconds <= most:
+            limit = f"at least {least:g} s" if seconds < least else f"at most {most:g} s"
+            raise click.BadParameter(f"{text!r} must be {limit}")
+        return seconds
+
+    return parse
 
 
 def moment(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
@@ -31,19 +47,19 @@ def moment(_context: click.Context, _parameter: click.Parameter, text: str | Non
         return None
     if (seconds := _seconds(text)) is not None:
         return datetime.now(UTC).timestamp() - seconds
-    time = _time(text)
-    if time is None or (time.tzinfo is None and not _DATE.fullmatch(text)):
+    if (time := _timestamp(text)) is None:
         raise click.BadParameter(
             f"{text!r} is neither a time such as 2030-01-01T10:00:00Z, nor a date such as "
             "2030-01-01, nor a duration such as 2h"
         )
-    return time.timestamp()
+    return time
 
 
-def _time(text: str) -> datetime | None:
+def _timestamp(text: str) -> float | None:
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+        time = datetime.fromisoformat(text)
+        return time.timestamp() if time.tzinfo is not None or _DATE.fullmatch(text) else None
+    except (ValueError, OverflowError):  # a day in the year 1 has no beginning in every time zone
         return None
 
 

@@ -7,9 +7,10 @@ import click
 import msgspec
 
 from worker.cli.context import common_settings
-from worker.cli.ids import complete
+from worker.cli.ids import complete, ids_that_begin
 from worker.cli.moments import iso_time, moment
 from worker.cli.output import Column, Row, print_rows, table_options
+from worker.cli.suggestions import Choice, suggestion
 from worker.cli.text import utf8
 
 if TYPE_CHECKING:
@@ -21,15 +22,15 @@ OUTCOMES: Final = ("succeeded", "rejected", "expired", "failed")
 COLUMNS: Final = (
     Column("ended", "finished_at", "time"),
     Column("type", "short_type"),
-    Column("outcome", "outcome"),
-    Column("code", "code"),
+    Column("outcome", "outcome", "name"),
+    Column("code", "code", "name"),
     Column("command", "command_id", "id"),
 )
 SUMMARY_COLUMNS: Final = (
     Column("count", "count"),
     Column("type", "command_type", "type"),
-    Column("outcome", "outcome"),
-    Column("code", "code"),
+    Column("outcome", "outcome", "name"),
+    Column("code", "code", "name"),
     Column("latest", "latest_at", "time"),
     Column("command", "latest_id", "id"),
 )
@@ -63,7 +64,7 @@ shows the last one of each group.
     "--outcome",
     "outcomes",
     multiple=True,
-    type=click.Choice(OUTCOMES),
+    type=Choice(OUTCOMES),
     help="Only commands with this outcome; may be repeated.",
 )
 @click.option(
@@ -116,8 +117,9 @@ def _require_known_types(types: Sequence[str]) -> None:
     known = [*COMMAND_TYPES, "unknown"]
     for name in types:
         if name not in known:
-            names = ", ".join(known)
-            raise click.BadParameter(f"{name!r} is none of: {names}", param_hint="--type")
+            raise click.BadParameter(
+                f"there is no {name!r}. {suggestion(name, known)}", param_hint="--type"
+            )
 
 
 def _show_commands(
@@ -130,7 +132,8 @@ def _show_commands(
     )
     if not found.commands and condition.command_id is not None:
         click.echo(
-            "No command with this id has ended. `recordings show ID` also shows a waiting start.",
+            "No command with this id has ended. `recordings show ID` also shows a waiting start"
+            + ids_that_begin(settings, condition.command_id, "command"),
             err=True,
         )
     to_row = command_json if as_json else _table_row

@@ -7,13 +7,15 @@ from click.core import ParameterSource
 
 from worker.cli.context import common_settings
 from worker.cli.groups import SuggestingGroup
-from worker.cli.ids import complete
+from worker.cli.ids import complete, ids_that_begin
 from worker.cli.moments import duration
 from worker.cli.output import Column, Row, print_json, print_rows, table_options
+from worker.cli.suggestions import Choice
 from worker.cli.text import utf8
 
 if TYPE_CHECKING:
     from worker.domain.recording import Recording
+    from worker.settings.settings import CommonSettings
     from worker.store.admin.short_ids import IdKind
 
 STATUSES: Final = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED")
@@ -90,7 +92,7 @@ SORTS: Final = ("changed", "unchanged", "age")
 @click.group(cls=SuggestingGroup, epilog=EXAMPLES, invoke_without_command=True)
 @click.option(
     "--status",
-    type=click.Choice(STATUSES, case_sensitive=False),
+    type=Choice(STATUSES, case_sensitive=False),
     help="Only recordings with this status.",
 )
 @click.option("--app", callback=utf8, help="Only recordings of this app.")
@@ -112,21 +114,21 @@ SORTS: Final = ("changed", "unchanged", "age")
     "--sort",
     default="changed",
     show_default=True,
-    type=click.Choice(SORTS),
+    type=Choice(SORTS),
     help="changed: the latest change first. unchanged: the earliest change first. age: the oldest "
     "first, without completed ones.",
 )
 @click.option(
     "--older-than",
     metavar="DURATION",
-    callback=duration,
+    callback=duration(),
     help="Only recordings that last changed longer ago. With --sort age: first observed "
     "longer ago.",
 )
 @click.option(
     "--newer-than",
     metavar="DURATION",
-    callback=duration,
+    callback=duration(),
     help="Only recordings that changed more recently. With --sort age: first observed "
     "more recently.",
 )
@@ -169,8 +171,18 @@ def command(
         print_rows((), [_json_row(recording) for recording in recordings], as_json=True)
     else:
         print_rows(COLUMNS, [_table_row(recording) for recording in recordings], as_json=False)
+    if not recordings:
+        _say_what_begins(settings, filters)
     if len(recordings) == limit:
         click.echo(f"There may be more: --limit is {limit}", err=True)
+
+
+def _say_what_begins(settings: "CommonSettings", filters: dict[str, Any]) -> None:
+    """For each id that was given, say which ids only begin with it."""
+    for flag, kind in _ID_FLAGS.items():
+        text = filters[flag.removeprefix("--").replace("-", "_")]
+        if known := ids_that_begin(settings, text, kind):
+            click.echo(f"No recording with {flag} {text}{known}", err=True)
 
 
 def _refuse_flags(context: click.Context) -> None:
@@ -215,7 +227,10 @@ def show(wanted_id: str, max_events: int, as_json: bool) -> None:
     if found.recordings:
         return
     if found.start is None:
-        raise click.ClickException(f"no recording and no start command has the id {wanted_id}")
+        known = ids_that_begin(settings, wanted_id, "recording", "command")
+        raise click.ClickException(
+            f"no recording and no start command has the id {wanted_id}{known}"
+        )
     if as_json:
         print_json({"recording_id": None, "start_command": command_json(found.start)})
     else:

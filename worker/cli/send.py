@@ -10,7 +10,9 @@ import click
 from recording_schemas import COMMAND_TYPES
 from worker.cli.context import common_settings
 from worker.cli.ids import complete_if_readable
+from worker.cli.moments import duration
 from worker.cli.output import json_option, print_json
+from worker.cli.suggestions import Choice
 
 if TYPE_CHECKING:
     from recording_schemas import CloudEvent, Command
@@ -45,10 +47,10 @@ Examples:
   recording-worker send start_track_recording --meeting-id "$MEETING" --metadata case=2026-0117 \\
     --metadata team=support --field max_seconds=5400
   recording-worker send start_track_recording --meeting-id "$MEETING" --wait-for-session \\
-    --expires-in 7200
+    --expires-in 2h
   recording-worker send start_recording --meeting-id "$MEETING" --field max_seconds=3600 \\
     --field video_config='{{"codec": "VP8", "width": 1280}}'
-  recording-worker send stop_recording --start-id "$START" --wait --timeout 300
+  recording-worker send stop_recording --start-id "$START" --wait --timeout 5m
   recording-worker send pause_recording --meeting-id "$MEETING" --kind track
   recording-worker send sync_recording --recording-id "$RECORDING" --wait
   recording-worker send replay_recording --start-id "$START" --wait
@@ -65,9 +67,7 @@ its outcome, send it again with the same --id.
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument(
-    "command_type", metavar="[TYPE]", required=False, type=click.Choice(list(COMMAND_TYPES))
-)
+@click.argument("command_type", metavar="[TYPE]", required=False, type=Choice(list(COMMAND_TYPES)))
 @click.option(
     "--meeting-id", help="The meeting to record, or the meeting of the recordings to act on."
 )
@@ -119,19 +119,19 @@ its outcome, send it again with the same --id.
 @click.option("--deadline", help="Do not execute the command after this time (RFC 3339).")
 @click.option(
     "--expires-in",
-    type=click.FloatRange(min=0, min_open=True, max=31_536_000),
-    metavar="SECONDS",
-    help="The deadline, in seconds from now.",
+    callback=duration(least=0.001, most=31_536_000),
+    metavar="DURATION",
+    help="The deadline, from now: seconds, or a duration such as 2h.",
 )
 @click.option("--app", help="The app to use, if several are configured.")
 @click.option("--wait", is_flag=True, help="Wait for the outcome.")
 @click.option(
     "--timeout",
-    default=60.0,
+    default="60s",
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True, max=86_400),
-    metavar="SECONDS",
-    help="How long --wait waits.",
+    callback=duration(least=0.001, most=86_400),
+    metavar="DURATION",
+    help="How long --wait waits: seconds, or a duration such as 5m.",
 )
 @json_option
 @click.pass_context

@@ -3,9 +3,9 @@
 import shutil
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import click
 import msgspec
@@ -44,6 +44,16 @@ _STYLES: Final = {
 }
 
 
+Kind = Literal["text", "id", "time", "type", "name", "file"]
+_FOLDING: Final = (
+    {"text"},
+    {"text", "id"},
+    {"text", "id", "type"},
+    frozenset(get_args(Kind)),  # nothing may be cut off
+)
+"""The kinds of columns whose cells fold, in the order in which a table makes itself narrow."""
+
+
 class Column(msgspec.Struct, frozen=True):
     """A column: its title, and the field of the rows that it shows.
 
@@ -54,7 +64,7 @@ class Column(msgspec.Struct, frozen=True):
 
     title: str
     field: str
-    kind: Literal["text", "id", "time", "type", "name", "file"] = "text"
+    kind: Kind = "text"
     wide: bool = False
 
 
@@ -98,7 +108,7 @@ def _print_short_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
     shown = [column for column in fitting if column not in same]
     by_column |= _cut_files({column: by_column[column] for column in shown})
     cells = list(zip(*(by_column[column] for column in shown), strict=True))
-    _print_rich_table(shown, cells, keep_whole={"id", "time", "name", "file"})
+    _print_rich_table(shown, cells, is_short=True)
     if facts := [f"{column.title} {by_column[column][0]}" for column in same
                  if by_column[column][0] != "-"]:  # fmt: skip
         click.secho(f"In each row: {', '.join(facts)}", dim=True)
@@ -150,19 +160,23 @@ def relative_time(value: float | datetime | None, now: float | None = None) -> s
 
 
 def _print_rich_table(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], *, keep_whole: Collection[str] = ()
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], *, is_short: bool = False
 ) -> None:
-    """Print a table that folds cells which are too wide. Columns of the kinds in `keep_whole` fold
-    last."""
+    """Print a table that folds cells which are too wide.
+
+    If it `is_short`, texts fold. Ids, types and the others follow if there is no room otherwise.
+    """
     # Imported here because it is slow, and only a terminal needs it.
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(color_system=None if without_colour() else "auto")
-    whole = [column.kind in keep_whole for column in columns]
-    if _least_width(columns, rows, whole) > console.width:
-        whole = [False] * len(columns)  # every cell must fold, because nothing may be cut off
+    whole = [is_short] * len(columns)
+    for folding in _FOLDING if is_short else ():
+        whole = [column.kind not in folding for column in columns]
+        if _least_width(columns, rows, whole) <= console.width:
+            break
     table = Table(header_style="bold", box=None, pad_edge=False)
     for column, is_whole in zip(columns, whole, strict=True):
         table.add_column(column.title, overflow="fold", no_wrap=is_whole)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from worker.cli.context import common_settings, stopped_by_signals, topology_from
+from worker.cli.moments import duration
 from worker.cli.output import print_json, table_options
+from worker.cli.suggestions import Choice
 from worker.cli.tables import is_wide
 from worker.domain.escaping import escape_controls
 
@@ -25,7 +27,7 @@ EXAMPLES = """\
 Examples:
   recording-worker tail
   recording-worker tail --meeting-id "$MEETING" --exchange status --exchange files
-  recording-worker tail --type recording.file_ready --count 1 --for 600 --json | jq .data.user_id
+  recording-worker tail --type recording.file_ready --count 1 --for 10m --json | jq .data.user_id
   recording-worker tail --json >> events.jsonl
 
 `tail` shows the events published from now on. It has a queue of its own, so other subscribers miss
@@ -52,16 +54,16 @@ does not exist; 2 wrong flags or settings.
     "--exchange",
     "exchanges",
     multiple=True,
-    type=click.Choice(EXCHANGES),
+    type=Choice(EXCHANGES),
     help="Only events of this exchange; may be repeated.",
 )
 @click.option("--count", type=click.IntRange(min=1), help="End after this many events.")
 @click.option(
     "--for",
     "seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="End after this time.",
+    callback=duration(least=0.001),
+    metavar="DURATION",
+    help="End after this time: seconds, or a duration such as 10m.",
 )
 @table_options
 def command(

@@ -18,14 +18,12 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 
+from worker.console.peers import Peers, WrongTokens
 from worker.settings.secret import Secret
 
 COOKIE: Final = "recording_console"
 SESSION_SECONDS: Final = 12 * 3600
 MAX_SESSIONS: Final = 200
-MAX_FAILURES: Final = 10
-FAILURE_WINDOW_SECONDS: Final = 60.0
-"""So many wrong tokens are compared in this time. Further ones are refused without a look."""
 
 
 class _Session(NamedTuple):
@@ -38,7 +36,8 @@ class Access:
 
     `allowed_hosts` are names under which the console may be opened, beside `localhost` and plain IP
     addresses, which no other site can point at us. `token` None: nobody may act.
-    `is_public`: other machines can connect, so reading needs the token, too.
+    `is_public`: other machines can connect, so reading needs the token, too. Whoever sends many
+    wrong tokens has to wait, and nobody else.
     """
 
     def __init__(
@@ -47,6 +46,7 @@ class Access:
         token: Secret | None,
         allowed_hosts: Iterable[str] = (),
         is_public: bool = False,
+        peers: Peers | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._token = token
@@ -54,7 +54,8 @@ class Access:
         self._is_public = is_public
         self._now = now
         self._sessions: dict[str, _Session] = {}
-        self._failures: list[float] = []
+        self._peers = peers or Peers()
+        self._wrong_tokens = WrongTokens(now)
 
     @property
     def has_token(self) -> bool:
@@ -81,13 +82,17 @@ class Access:
             return False
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self._is_right(token.strip(), request.remote)
+            return self._is_right(token.strip(), self.address(request))
         return self._is_session(request.cookies.get(COOKIE, ""))
 
-    def log_in(self, token: str, *, address: str | None = None) -> str:
+    def address(self, request: web.Request) -> str:
+        """Where the request comes from."""
+        return self._peers.address(request)
+
+    def log_in(self, token: str, *, address: str = "") -> str:
         """The id of a new session, for a browser at this address.
 
-        Raises HTTPTooManyRequests after many wrong tokens, and HTTPForbidden for a wrong one.
+        Raises HTTPForbidden for a wrong token, and HTTPTooManyRequests after many from there.
         """
         if not self._is_right(token, address):
             raise web.HTTPForbidden(reason="this is not the token of WORKER_CONSOLE_TOKEN")
@@ -125,14 +130,14 @@ class Access:
             return "Authorization" in request.headers
         return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
 
-    def _is_right(self, token: str, address: str | None) -> bool:
-        now = self._now()
-        self._failures = [at for at in self._failures if at > now - FAILURE_WINDOW_SECONDS]
-        if len(self._failures) >= MAX_FAILURES:
-            raise web.HTTPTooManyRequests(reason="too many wrong tokens: wait a minute")
+    def _is_right(self, token: str, address: str) -> bool:
+        if self._wrong_tokens.are_too_many(address):
+            raise web.HTTPTooManyRequests(
+                reason="too many wrong tokens from your address: wait a minute"
+            )
         if self._token is not None and hmac.compare_digest(_hash(token), self._token_hash()):
             return True
-        self._failures.append(now)
+        self._wrong_tokens.add(address)
         structlog.get_logger().warning("console_token_refused", address=address)
         return False
 

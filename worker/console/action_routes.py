@@ -7,6 +7,7 @@ import click
 import msgspec
 from aiohttp import web
 
+from worker.cli.dead.actions import UnknownLetter
 from worker.console import queries
 from worker.console.access import COOKIE, Access, session_name
 from worker.console.actions import Action, Actions, ImpossibleAction
@@ -38,16 +39,13 @@ class ActionRoutes:
         return await self._letters.listed()
 
     async def _details(self, request: web.Request) -> object:
-        letters = await self._letters.details(queries.path_id(request))
-        if not letters:
-            raise web.HTTPNotFound(reason="no dead letter has this name: it may have been replayed")
-        return {"letters": letters}
+        return {"letters": await self._letters.details(queries.path_id(request))}
 
     async def _preview(self, request: web.Request) -> object:
         return await self._actions.preview(await self._action(request))
 
     async def _act(self, request: web.Request) -> object:
-        return await self._actions.act(await self._action(request), _actor(request))
+        return await self._actions.act(await self._action(request), self._actor(request))
 
     async def _action(self, request: web.Request) -> Action:
         if not self._access.may_act(request):
@@ -58,13 +56,12 @@ class ActionRoutes:
             raise queries.wrong(f"not an action: {error}") from None
         return action
 
-
-def _actor(request: web.Request) -> dict[str, Any]:
-    """Who acts, for the audit line. A program sends the token itself, and has no session."""
-    # A proxy may send other credentials beside the session.
-    is_program = request.headers.get("Authorization", "").lower().startswith("bearer ")
-    session = "bearer" if is_program else session_name(request.cookies.get(COOKIE, ""))
-    return {"address": request.remote, "session": session}
+    def _actor(self, request: web.Request) -> dict[str, Any]:
+        """Who acts, for the audit line. A program sends the token itself, and has no session."""
+        # A proxy may send other credentials beside the session.
+        is_program = request.headers.get("Authorization", "").lower().startswith("bearer ")
+        session = "bearer" if is_program else session_name(request.cookies.get(COOKIE, ""))
+        return {"address": self._access.address(request), "session": session}
 
 
 def _answered(answer: Answer) -> Handler:
@@ -75,6 +72,8 @@ def _answered(answer: Answer) -> Handler:
             return json_response(await answer(request))
         except ImpossibleAction as error:
             return json_response({"error": str(error)}, status=409)
+        except UnknownLetter as error:
+            return json_response({"error": error.message}, status=404)
         except click.ClickException as error:  # a name that is short for several letters
             return json_response({"error": error.message}, status=400)
         except RecordingWorkerError as error:

@@ -149,7 +149,7 @@ class Actions:
             raise
         audit(name, actor, **facts)
         return Done(
-            lines=(f"The command {command.id} was sent. Its story shows how it ends.",),
+            lines=(f"The command {command.id} was sent.",),
             command_id=command.id,
         )
 

@@ -11,6 +11,7 @@ from recording_schemas import COMMAND_TYPES
 from worker.cli.moments import iso_time
 from worker.cli.outcomes import OUTCOMES
 from worker.console import queries, views
+from worker.console.archive_verdicts import archive_verdicts
 from worker.console.state import ConsoleState
 from worker.console.verdicts import command_verdict, recording_verdicts
 from worker.domain.errors import StoreUnavailable
@@ -23,9 +24,9 @@ from worker.store.admin.command_pages import (
     summarise,
 )
 from worker.store.admin.past_commands import CommandPlace, PastCommandsFilter, find_command
-from worker.store.admin.recording_details import find_details
+from worker.store.admin.recording_details import RecordingDetails, find_details
 from worker.store.admin.recording_pages import PagePlace, read_page
-from worker.store.admin.search import search
+from worker.store.admin.search import MIN_PREFIX_LENGTH, search
 from worker.store.queries import RecordingsFilter, find_recordings
 
 Answer = Callable[[web.Request], Awaitable[Any]]
@@ -74,18 +75,19 @@ class ReadRoutes:
             raise web.HTTPNotFound(reason="no recording has this id")
         return {
             "recordings": [
-                {
-                    **views.details_view(details),
-                    "verdicts": recording_verdicts(details),
-                    "archive": await self._archive_of(details.recording.recording_id),
-                }
+                {**views.details_view(details), **await self._judged(details)}
                 for details in found.recordings
             ]
         }
 
-    async def _archive_of(self, recording_id: str) -> views.Json | None:
+    async def _judged(self, details: RecordingDetails) -> views.Json:
+        """The sentences about a recording, trouble with its archive first, and that archive."""
+        recording_id = details.recording.recording_id
         files, manifest = await self._state.read(read_recording_archive, recording_id)
-        return views.recording_archive_json(files, manifest)
+        return {
+            "verdicts": recording_verdicts(details, archive_verdicts(files, manifest)),
+            "archive": views.recording_archive_json(files, manifest),
+        }
 
     async def _archive(self, _request: web.Request) -> Any:  # noqa: ANN401
         return views.archive_json(await self._state.read(read_archive))
@@ -107,7 +109,8 @@ class ReadRoutes:
             "meeting_id": meeting_id,
             "recordings": [views.recording_row(recording) for recording in recordings],
             "verdicts": {
-                found.recording.recording_id: recording_verdicts(found) for found in details
+                found.recording.recording_id: (await self._judged(found))["verdicts"]
+                for found in details
             },
             "starts": [
                 {
@@ -168,7 +171,7 @@ class ReadRoutes:
             "recordings": [
                 {
                     **views.recording_row(details.recording),
-                    "verdicts": recording_verdicts(details),
+                    "verdicts": (await self._judged(details))["verdicts"],
                 }
                 for details in recordings
             ],
@@ -189,6 +192,8 @@ class ReadRoutes:
                 for event in found.events
             ],
             "looked_back_to": iso_time(found.looked_back_to),
+            "has_more": found.has_more,
+            "is_too_short": len(wanted) < MIN_PREFIX_LENGTH,
         }
 
 

@@ -20,6 +20,7 @@ from worker.console.actions import Actions
 from worker.console.broker_watch import BrokerState, BrokerWatch
 from worker.console.dead_letters import DeadLetters
 from worker.console.live_stream import LiveStream
+from worker.console.peers import Network, Peers
 from worker.console.read_routes import ReadRoutes, json_of, json_response
 from worker.console.snapshots import Snapshots
 from worker.console.state import ConsoleState
@@ -50,12 +51,16 @@ OPEN_PATHS: Final = ("/static/", "/livez", "/readyz", "/metrics", "/api/session"
 
 
 class ConsoleOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to listen. `allowed_hosts` are further names under which the page may be opened."""
+    """Where to listen. `allowed_hosts` are further names under which the page may be opened.
+
+    `trusted_proxies` name the address of a browser in X-Forwarded-For.
+    """
 
     host: str
     port: int
     is_public: bool
     allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 class Console:
@@ -70,6 +75,7 @@ class Console:
             token=settings.console_token,
             allowed_hosts=(options.host, *options.allowed_hosts),
             is_public=options.is_public,
+            peers=Peers(options.trusted_proxies),
         )
         reader = StateReader(settings.database_url.reveal(), pooler=settings.database_pooler)
         self._state = ConsoleState(reader)
@@ -160,7 +166,7 @@ class Console:
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         token = _field(await request.read(), "token")
-        session_id = self._access.log_in(token, address=request.remote)
+        session_id = self._access.log_in(token, address=self._access.address(request))
         response = json_response({"ok": True})
         response.set_cookie(
             COOKIE,

@@ -1,6 +1,6 @@
 """Says in sentences what has become of a recording or a start, and why there is no file. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -32,12 +32,19 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def recording_verdicts(details: RecordingDetails, now: datetime | None = None) -> list[Verdict]:
-    """What has become of a recording and of its files, the most important sentence first."""
+def recording_verdicts(
+    details: RecordingDetails, archive: Sequence[Verdict] = (), now: datetime | None = None
+) -> list[Verdict]:
+    """What has become of a recording and of its files, the most important sentence first.
+
+    `archive` says what has become of the copies. Trouble with them goes before everything else.
+    """
     now = now or datetime.now(UTC)
     recording = details.recording
     return [
+        *(verdict for verdict in archive if verdict.level == "bad"),
         *_state(recording, len(details.files)),
+        *(verdict for verdict in archive if verdict.level != "bad"),
         *_reasons(recording),
         *_absent_people(details),
         *_expired(details.files, now),
@@ -57,11 +64,11 @@ def _state(recording: Recording, files: int) -> Iterator[Verdict]:
         if not files:
             yield _verdict("bad", "It has no files, because it ended with an error.")
     elif files and recording.completed:
-        yield _verdict("good", f"It is complete: {_count(files, 'file')}.")
+        yield _verdict("good", f"It is complete: {counted(files, 'file')}.")
     elif recording.completed:
         yield _verdict("bad", "It has ended, and the API lists no file of it.")
     else:
-        found = f"{_count(files, 'file')} so far" if files else "none so far"
+        found = f"{counted(files, 'file')} so far" if files else "none so far"
         yield _verdict("wait", f"It has ended. The worker looks for its files: {found}.")
 
 
@@ -111,7 +118,7 @@ def _expired(files: tuple[KnownFile, ...], now: datetime) -> Iterator[Verdict]:
     if over:
         yield _verdict(
             "bad",
-            f"The download URL of {_count(over, 'file')} has expired. A sync_recording command "
+            f"The download URL of {counted(over, 'file')} has expired. A sync_recording command "
             "asks the API for new ones.",
         )
 
@@ -120,9 +127,9 @@ def _unsent(details: RecordingDetails) -> Iterator[Verdict]:
     waiting = sum(event.state != "sent" for event in details.events)
     aside = sum(event.state == "set aside" for event in details.events)
     if aside:
-        yield _verdict("bad", f"{_count(aside, 'event')} could never be published.")
+        yield _verdict("bad", f"{counted(aside, 'event')} could never be published.")
     elif waiting:
-        yield _verdict("wait", f"{_count(waiting, 'event')} not yet published.")
+        yield _verdict("wait", f"{counted(waiting, 'event')} not yet published.")
 
 
 def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict:
@@ -136,7 +143,7 @@ def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict
         text = {
             "rejected": f"It was rejected and not executed. {reason}",
             "expired": "Its deadline passed before it could be executed.",
-            "failed": f"The worker gave up after {_count(command.attempts, 'attempt')}. {reason}",
+            "failed": f"The worker gave up after {counted(command.attempts, 'attempt')}. {reason}",
         }[command.outcome]
         return _verdict("bad", text)
     error_text = (
@@ -160,5 +167,6 @@ def _verdict(level: Level, text: str) -> Verdict:
     return Verdict(level=level, text=text)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, nouns: str | None = None) -> str:
+    """The number with its noun. `nouns` is the plural, if it has no simple one."""
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"

@@ -191,6 +191,7 @@ def recording_archive_json(
         "manifest_url": manifest.url if manifest else None,
         "manifest_at": iso_time(manifest.written_at) if manifest else None,
         "manifest_due_at": iso_time(manifest.due_at) if manifest else None,
+        "manifest_error": manifest.last_error if manifest and manifest.due_at else None,
     }
 
 

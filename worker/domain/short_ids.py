@@ -24,9 +24,8 @@ _DIGITS: Final = re.compile(r"[0-9a-f-]+", re.IGNORECASE)
 
 def beginning(text: str) -> str | None:
     """The beginning of ids that `text` stands for. None if it can only be a whole id."""
-    for mark in (ELLIPSIS, "..."):
-        if text.endswith(mark):
-            return text.removesuffix(mark) or None
+    if (cut := without_ellipsis(text)) != text:
+        return cut or None
     is_short = MIN_DIGITS <= len(text) < UUID_LENGTH and _DIGITS.fullmatch(text)
     return text if is_short else None
 
@@ -37,6 +36,11 @@ def stands_for(text: str, whole_id: str) -> bool:
     if start is None or not whole_id.startswith(start):
         return False
     return start != text or UUID.fullmatch(whole_id) is not None
+
+
+def without_ellipsis(text: str) -> str:
+    """The text without the mark that it is cut."""
+    return text.removesuffix(ELLIPSIS).removesuffix("...")
 
 
 def shorten(ids: Collection[str]) -> dict[str, str]:

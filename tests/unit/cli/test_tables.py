@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 
+from worker.cli.outcomes import SUMMARY_COLUMNS
 from worker.cli.output import print_rows, table_options
 from worker.cli.tables import Column, print_table, relative_time
 from worker.cli.text import cut_end, cut_middle
@@ -161,6 +162,25 @@ def test_no_id_is_cut_off_where_there_is_no_room(columns: int, flags: tuple[str,
 def test_a_row_fits_into_80_columns_whatever_its_ids() -> None:
     lines = plain(shown(error="x" * 30)).splitlines()
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    "latest_id", ["1a2b3c4d-0000-4000-8000-000000000001", "a-command-of-20-char", "x" * 128]
+)
+def test_a_summary_of_outcomes_shows_each_error_code_whole_in_80_columns(latest_id: str) -> None:
+    code = "unknown_storage_profile"  # the longest one
+    row = {"count": 98_765, "command_type": "start_track_recording", "outcome": "succeeded"}
+    others = {"latest_at": NOW - timedelta(minutes=50), "latest_id": latest_id}
+    longest = row | others | {"code": code, "outcome": "rejected"}
+    other = row | others | {"code": None, "command_type": "stop_recording", "latest_id": "x"}
+
+    with terminal() as written:
+        print_table(SUMMARY_COLUMNS, [other, longest])
+
+    lines = plain(str(written["out"])).splitlines()
+    assert max(map(len, lines)) <= 80
+    (line,) = [line for line in lines if code in line]
+    assert line.split()[1:3] == ["start_track", "rejected"]
 
 
 def test_a_pipe_gets_whole_ids_and_exact_times_in_text(

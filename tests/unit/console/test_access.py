@@ -9,12 +9,11 @@ from structlog.testing import capture_logs
 
 from worker.console.access import (
     COOKIE,
-    FAILURE_WINDOW_SECONDS,
-    MAX_FAILURES,
     MAX_SESSIONS,
     SESSION_SECONDS,
     Access,
 )
+from worker.console.peers import FAILURE_WINDOW_SECONDS, MAX_FAILURES
 from worker.settings.secret import Secret
 
 TOKEN = "a-token-of-the-console"  # noqa: S105 - of this test
@@ -108,16 +107,37 @@ def test_a_token_that_is_replaced_ends_the_sessions_that_it_opened(tmp_path: Pat
     assert not own.may_act(request(Cookie=f"{COOKIE}={session}"))
 
 
-def test_after_many_wrong_tokens_even_the_right_one_has_to_wait() -> None:
+def fail(own: Access, address: str, times: int = MAX_FAILURES) -> None:
+    for _ in range(times):
+        with pytest.raises(web.HTTPForbidden):
+            own.log_in("wrong", address=address)
+
+
+def test_whoever_sends_many_wrong_tokens_has_to_wait_even_with_the_right_one() -> None:
     clock = Clock()
     own = access(clock)
-    for _ in range(MAX_FAILURES):
-        with pytest.raises(web.HTTPForbidden):
-            own.log_in("wrong")
+    fail(own, "192.0.2.1")
     with pytest.raises(web.HTTPTooManyRequests):
-        own.log_in(TOKEN)
+        own.log_in(TOKEN, address="192.0.2.1")
     clock.now += FAILURE_WINDOW_SECONDS + 1
-    assert own.log_in(TOKEN)
+    assert own.log_in(TOKEN, address="192.0.2.1")
+
+
+def test_nobody_is_refused_because_of_the_wrong_tokens_of_others() -> None:
+    own = access()
+    for number in range(100):
+        fail(own, f"192.0.2.{number}")
+    assert own.log_in(TOKEN, address="192.0.2.200")
+    assert own.may_act(request(Authorization=f"Bearer {TOKEN}"))
+
+
+def test_ten_wrong_tokens_in_more_than_a_minute_are_not_too_many() -> None:
+    clock = Clock()
+    own = access(clock)
+    for _ in range(3 * MAX_FAILURES):
+        fail(own, "192.0.2.1", times=1)
+        clock.now += FAILURE_WINDOW_SECONDS / (MAX_FAILURES - 1)
+    assert own.log_in(TOKEN, address="192.0.2.1")
 
 
 def test_the_number_of_sessions_is_bounded_and_the_oldest_goes_first() -> None:

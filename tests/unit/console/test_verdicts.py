@@ -56,7 +56,7 @@ def completion(people: list[dict[str, Any]] | None, **fields: Any) -> KeptEvent:
 
 
 def texts(wanted: RecordingDetails) -> str:
-    return "\n".join(f"{one.level}: {one.text}" for one in recording_verdicts(wanted, NOW))
+    return "\n".join(f"{one.level}: {one.text}" for one in recording_verdicts(wanted, now=NOW))
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from worker.cli.context import common_settings, silence_libraries
-from worker.cli.ids import complete, complete_if_readable
+from worker.cli.ids import complete, complete_if_readable, ids_that_begin
 from worker.cli.moments import moment
 from worker.cli.output import Column, json_option, print_json, print_rows, table_options
+from worker.cli.suggestions import Choice
 from worker.cli.text import utf8
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def command() -> None:
 
 
 @command.command("list", epilog=LIST_EPILOG)
-@click.option("--state", type=click.Choice(STATES), help="Only files in this state.")
+@click.option("--state", type=Choice(STATES), help="Only files in this state.")
 @click.option("--app", callback=utf8, help="Only files of this app.")
 @click.option("--recording-id", callback=utf8, help="Only files of this recording.")
 @click.option(
@@ -111,6 +112,9 @@ def list_(limit: int, as_json: bool, **filters: Any) -> None:  # noqa: ANN401
     now = time.time()
     to_row = entry_json if as_json else entry_row
     print_rows(COLUMNS, [to_row(entry, now) for entry in entries], as_json=as_json)
+    known = "" if entries else ids_that_begin(settings, recording_id, "recording")
+    if known:
+        click.echo(f"No file of a recording {recording_id}{known}", err=True)
     if len(entries) == limit:
         click.echo(f"There may be more: --limit is {limit}", err=True)
 
@@ -196,7 +200,8 @@ def verify(
     asyncio.run(verifier.verify(stored, concurrency=concurrency))
     click.echo(f"Verified {summary(verifier.totals)}", err=True)
     if recording_ids and not verifier.totals.objects:
-        raise click.ClickException("no file of these recordings is archived")
+        known = "".join(ids_that_begin(settings, text, "recording") for text in recording_ids)
+        raise click.ClickException(f"no file of these recordings is archived{known}")
     context.exit(1 if verifier.totals.faults else 0)
 
 

@@ -1,17 +1,19 @@
 """Walks the dead-letter queue once and acts on the selected letters."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+
+import click
 
 from worker.cli.context import topology_from
 from worker.cli.dead.format import letter_row
 from worker.cli.dead.letter import DecodedLetter, decode_letter, with_new_id
 from worker.cli.dead.selection import Selection
-from worker.cli.ids import pick
+from worker.cli.ids import candidates, pick
 from worker.cli.output import Row
-from worker.domain.short_ids import stands_for
+from worker.domain.short_ids import stands_for, without_ellipsis
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetterQueue
@@ -32,13 +34,28 @@ async def list_letters(
         return letters, queue.remaining
 
 
+class UnknownLetter(click.ClickException):
+    """No dead letter has the name. The message has the names that begin with it."""
+
+    def __init__(self, name: str, handles: Iterable[str]) -> None:
+        begin = without_ellipsis(name)
+        longer = sorted({handle for handle in handles if handle.startswith(begin)})
+        known = candidates(longer) or "; `recording-worker dead list` shows the names"
+        super().__init__(f"no dead letter is named {name!r}{known}")
+
+
 async def find_letters(settings: "CommonSettings", name: str) -> list[DecodedLetter]:
     """Every letter with this handle; else the letter at this position; else those for whose handle
-    the name is short. Raises click.BadParameter if it is short for several handles."""
+    the name is short.
+
+    Raises click.BadParameter if it is short for several handles, and UnknownLetter.
+    """
     by_handle, by_position, by_short = [], [], []
+    handles: set[str] = set()
     position = int(name) if name.isascii() and name.isdigit() else None
     async with _open_queue(settings) as queue:
         async for decoded in _selected(settings, queue, Selection(), None):
+            handles.add(decoded.handle)
             if decoded.handle == name:
                 by_handle.append(decoded)
             elif decoded.letter.position == position:
@@ -47,6 +64,8 @@ async def find_letters(settings: "CommonSettings", name: str) -> list[DecodedLet
                 by_short.append(decoded)
     if by_handle or by_position:
         return by_handle or by_position
+    if not by_short:
+        raise UnknownLetter(name, handles)
     pick("LETTER", name, sorted({decoded.handle for decoded in by_short}))
     return by_short
 

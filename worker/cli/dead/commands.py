@@ -11,6 +11,7 @@ import msgspec
 from worker.cli.context import common_settings
 from worker.cli.dead.actions import (
     Action,
+    UnknownLetter,
     act_on_letters,
     drop_letter,
     find_letters,
@@ -50,10 +51,12 @@ LIST_EPILOG = """\
 \b
 Examples:
   recording-worker dead list --reason unknown_type
+  recording-worker dead list --before 2h
   recording-worker dead list --json | jq -r .reason_code | sort | uniq -c
 
 The oldest letter comes first. While the command runs, no other program can read the letters. They
-stay in the queue; the broker may change their order.
+stay in the queue; the broker may change their order. TIME is an RFC 3339 time, a date (its
+beginning on this machine), or a duration before now, such as 90s, 15m, 2h or 7d.
 """
 SHOW_EPILOG = """\
 \b
@@ -91,7 +94,7 @@ DROP_EPILOG = """\
 \b
 Examples:
   recording-worker dead drop "$COMMAND_ID"
-  recording-worker dead drop --before 2025-06-01T00:00:00Z --yes
+  recording-worker dead drop --before 30d --yes
 
 \b
 A dropped letter cannot be recovered. On a terminal the command asks first. Elsewhere it needs
@@ -131,10 +134,7 @@ def list_(selection: Selection, limit: int, as_json: bool) -> None:
 @json_option
 def show(letter: str, raw: bool, as_json: bool) -> None:
     """Show everything about one letter. POSITION is the number in `list`."""
-    letters = asyncio.run(find_letters(common_settings(), letter))
-    if not letters:
-        raise click.ClickException(_unknown_name(letter))
-    for decoded in letters:
+    for decoded in asyncio.run(find_letters(common_settings(), letter)):
         details = letter_details(decoded, raw=raw)
         if as_json:
             print_json(details)
@@ -163,7 +163,7 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
             "to have them executed",
             err=True,
         )
-    context.exit(_exit_code(rows, change.selection))
+    context.exit(_exit_code(settings, rows, change.selection))
 
 
 @command.command(epilog=DROP_EPILOG)
@@ -178,7 +178,7 @@ def drop(context: click.Context, /, change: Change, yes: bool, as_json: bool) ->
     if not (change.dry_run or yes):
         change = _confirmed(settings, change)
     rows = _apply(settings, change, drop_letter, would="would_drop", as_json=as_json)
-    context.exit(_exit_code(rows, change.selection))
+    context.exit(_exit_code(settings, rows, change.selection))
 
 
 def _apply(
@@ -232,15 +232,13 @@ def _confirmed(settings: "CommonSettings", change: Change) -> Change:
     return msgspec.structs.replace(change, selection=selection)
 
 
-def _exit_code(rows: Sequence[Row], selection: Selection) -> int:
+def _exit_code(settings: "CommonSettings", rows: Sequence[Row], selection: Selection) -> int:
     """Report the names that were not found, and return the exit code."""
     missing = sorted(selection.handles - {str(row["letter"]) for row in rows})
-    for name in missing:
-        click.echo(f"Error: {_unknown_name(name)}", err=True)
+    if missing:
+        letters, _ = asyncio.run(list_letters(settings, Selection(), None))
+        for name in missing:
+            UnknownLetter(name, (decoded.handle for decoded in letters)).show()
     if not rows and not missing:
         click.echo("No dead letter matches", err=True)
     return 1 if missing or any(row["result"] == "refused" for row in rows) else 0
-
-
-def _unknown_name(name: str) -> str:
-    return f"no dead letter is named {name!r}; `recording-worker dead list` shows the names"

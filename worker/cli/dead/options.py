@@ -8,7 +8,9 @@ import click
 import msgspec
 
 from recording_schemas import COMMAND_TYPES
-from worker.cli.dead.selection import Selection, parse_time
+from worker.cli.dead.selection import Selection
+from worker.cli.moments import moment
+from worker.cli.suggestions import Choice
 
 Function = Callable[..., Any]
 
@@ -24,13 +26,14 @@ _FILTERS: Final = (
         "--type",
         "types",
         multiple=True,
-        type=click.Choice([*COMMAND_TYPES, "unknown"]),
+        type=Choice([*COMMAND_TYPES, "unknown"]),
         help="Only commands of this type; may be repeated.",
     ),
     click.option(
         "--before",
         metavar="TIME",
-        help="Only letters that were dead-lettered before this time (RFC 3339).",
+        callback=moment,
+        help="Only letters that were dead-lettered before this time.",
     ),
 )
 _CHANGE_FLAGS: Final = (
@@ -57,12 +60,10 @@ def filter_options(function: Function) -> Function:
         *args: object,
         reasons: tuple[str, ...],
         types: tuple[str, ...],
-        before: str | None,
+        before: float | None,
         **others: object,
     ) -> object:
-        selection = Selection(
-            reasons=frozenset(reasons), types=frozenset(types), before=parse_time(before)
-        )
+        selection = Selection(reasons=frozenset(reasons), types=frozenset(types), before=before)
         return function(*args, selection=selection, **others)
 
     return _add(_FILTERS, update_wrapper(with_selection, function))

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from worker.cli.context import common_settings
+from worker.cli.moments import duration
 from worker.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ def _http_url(_context: click.Context, _parameter: click.Parameter, text: str | 
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
 @click.option(
     "--interval",
-    default=2.0,
+    default="2s",
     show_default=True,
-    type=click.FloatRange(0.2, 3_600),
-    metavar="SECONDS",
-    help="The pause between two looks of --watch.",
+    callback=duration(least=0.2, most=3_600),
+    metavar="DURATION",
+    help="The pause between two looks of --watch, in seconds or such as 1m.",
 )
 @click.option(
     "--worker-url",

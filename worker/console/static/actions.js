@@ -1,8 +1,8 @@
 // Actions: each asks the console what it would do, shows that, and acts when the person agrees.
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { confirmAction } from "./dialog.js";
-import { el } from "./dom.js";
+import { el, replace } from "./dom.js";
 
 async function ask(action, texts) {
   const { lines } = await post("/api/actions/preview", action);
@@ -11,10 +11,33 @@ async function ask(action, texts) {
     lines,
     act: async () => {
       const done = await post("/api/actions", action);
-      const story = done.command_id && el("a", { href: `/commands/${encodeURIComponent(done.command_id)}` }, "Show the command's story");
-      return story ? [...done.lines, story] : done.lines;
+      if (!done.command_id) return done.lines;
+      const story = el("a", { href: `/commands/${encodeURIComponent(done.command_id)}` }, "Show the command's story");
+      return [...done.lines, outcomeOf(done.command_id), story];
     },
   });
+}
+
+const SOON_MILLISECONDS = 1000;
+const LATER_MILLISECONDS = 5000;
+
+// What becomes of a command: a line that follows it to its outcome while it is on the page.
+function outcomeOf(commandId) {
+  const line = el("span", { class: "outcome wait" }, "No worker has taken it yet.");
+  const began = Date.now();
+  const look = async () => {
+    if (!line.isConnected) return;
+    const found = await get(`/api/command/${encodeURIComponent(commandId)}`).catch(() => null);
+    if (found) {
+      const { level, text } = found.verdict;
+      const said = found.outcome ? `Outcome: ${found.outcome}. ${text}` : text;
+      if (said !== line.textContent) replace(line, said);
+      line.className = `outcome ${level}`;
+    }
+    if (!found?.outcome) setTimeout(look, Date.now() - began < 60_000 ? SOON_MILLISECONDS : LATER_MILLISECONDS);
+  };
+  setTimeout(look, SOON_MILLISECONDS / 4);
+  return line;
 }
 
 export function stopRecording(view) {

@@ -59,7 +59,7 @@ export function confirmAction({ heading, lines, confirm, danger = false, act }) 
       go.disabled = true;
       try {
         result = await act();
-        replace(content, el("ul", { role: "status" }, result.map((line) => el("li", {}, line))));
+        replace(content, el("div", { role: "status" }, el("ul", {}, result.map((line) => el("li", {}, line)))));
         error.hidden = true;
         go.remove();
         cancel.textContent = "Close";

@@ -42,11 +42,20 @@ function one(view, context, open) {
   const problem = el("p", { class: "notice bad", role: "alert", hidden: true });
   if (context.session?.may_act && view.archive) actions.append(button("Archive again…", () => attempt(() => archiveAgain(view.recording_id))));
   return el("article", { "data-recording": view.recording_id },
-    title(`${view.kind === "track" ? "Track" : "Composite"} recording`, recordingChip(row), actions),
+    title(`${view.kind === "track" ? "Track" : "Composite"} recording`, recordingChip(row), archiveChip(view.archive), actions),
     problem, verdicts(view.verdicts),
     el("div", { class: "columns" },
       el("div", {}, panel("Timeline", timeline(view)), panel("Files", files(view)), view.archive && panel("Archive", archive(view.archive)), panel("Published events", events(view, open))),
       el("div", { class: "side" }, panel("Facts", factsOf(view, context)), panel("People", people(view)), view.metadata && panel("Metadata", facts(Object.entries(view.metadata))))));
+}
+
+// Beside "Complete", because a complete recording may still have no copy.
+function archiveChip(found) {
+  if (!found) return null;
+  if (found.files.some((file) => file.state === "failed")) return chip("failed", "Copies lost");
+  const isRefused = (error) => error?.code === "storage_refused";
+  if (found.files.some((file) => file.state === "queued" && isRefused(file.last_error)) || isRefused(found.manifest_error)) return chip("failed", "Archive refuses");
+  return null;
 }
 
 function factsOf(view, context) {

@@ -26,7 +26,9 @@ export async function show(root, context) {
     ["Event id", (event) => el("span", { class: "id" }, event.event_id)],
     ["When", (event) => ago(event.created_at), "end"],
   ], found.events, "event_id")));
-  if (!parts.length) parts.push(empty("No recording, command, meeting or kept event has this id."), el("p", {}, el("a", { href: `/dead/${encodeURIComponent(wanted)}` }, "Look for it among the dead letters")));
+  if (found.has_more) parts.unshift(el("p", { class: "notice" }, "More ids begin so than are shown here: give more of the id."));
+  if (!parts.length && found.is_too_short) parts.push(empty("This is no whole id. Give at least four letters of its beginning."));
+  else if (!parts.length) parts.push(empty("No recording, command, meeting or kept event has this id."), el("p", {}, el("a", { href: `/dead/${encodeURIComponent(wanted)}` }, "Look for it among the dead letters")));
   if (found.looked_back_to) parts.push(el("p", { class: "muted" }, "Ids other than of recordings, commands and meetings were searched in the newest 20,000 events, back to ", ago(found.looked_back_to), "."));
   replace(root, title("Search", el("span", { class: "id" }, wanted)), ...parts);
   return null;

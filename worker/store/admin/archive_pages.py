@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from recording_schemas import ErrorInfo
 from worker.domain.archive import ArchiveFile
 from worker.store.archive_reading import ArchiveDepth, archive_file, measure, read_files
 from worker.store.database.archive_schema import (
@@ -25,11 +26,15 @@ MAX_COUNTED: Final = 10_000
 
 
 class ManifestState(msgspec.Struct, frozen=True, kw_only=True):
-    """The manifest of a recording. It is to be written again while `due_at` is set."""
+    """The manifest of a recording. It is to be written again while `due_at` is set.
+
+    `last_error` is why the last attempt did not write it.
+    """
 
     url: str | None
     written_at: float | None
     due_at: float | None
+    last_error: ErrorInfo | None = None
 
 
 class ExpiringFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,9 +113,15 @@ def read_recording_archive(
             archive_recordings.c.manifest_url,
             archive_recordings.c.manifest_at,
             archive_recordings.c.manifest_due_at,
+            archive_recordings.c.last_error,
         ).where(archive_recordings.c.recording_id == recording_id)
     ).first()
-    manifest = ManifestState(url=row[0], written_at=row[1], due_at=row[2]) if row else None
+    manifest = row and ManifestState(
+        url=row[0],
+        written_at=row[1],
+        due_at=row[2],
+        last_error=msgspec.json.decode(row[3], type=ErrorInfo) if row[3] else None,
+    )
     return read_files(connection, recording_id), manifest
 
 

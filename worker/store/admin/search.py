@@ -44,6 +44,8 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     meetings: tuple[str, ...] = ()
     events: tuple[EventMention, ...] = ()
     looked_back_to: float | None = None
+    has_more: bool = False
+    """More recordings or commands begin with the id than are found."""
 
 
 def search(connection: sa.Connection, text: str, *, max_events: int = MAX_EVENTS) -> SearchResult:
@@ -59,7 +61,12 @@ def search(connection: sa.Connection, text: str, *, max_events: int = MAX_EVENTS
         )
     )
     if found_recordings or commands:
-        return SearchResult(recordings=found_recordings, commands=commands, meetings=meetings)
+        return SearchResult(
+            recordings=found_recordings[:MAX_FOUND],
+            commands=commands[:MAX_FOUND],
+            meetings=meetings,
+            has_more=max(len(found_recordings), len(commands)) > MAX_FOUND,
+        )
     meetings = _meetings_without_recording(connection, text, min(max_events, MAX_LOOKED_AT))
     if meetings:
         return SearchResult(meetings=meetings)
@@ -83,11 +90,11 @@ def _recordings(connection: sa.Connection, text: str) -> tuple[Recording, ...]:
             (recordings.c.meeting_id, meeting_key(text) or text),
         ):
             found |= _decoded(connection, open_or_closed(_begins(column, prefix)))
-    return tuple(found.values())[:MAX_FOUND]
+    return tuple(found.values())
 
 
 def _decoded(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> dict[str, Recording]:
-    states = connection.execute(sa.select(recordings.c.state).where(condition).limit(MAX_FOUND))
+    states = connection.execute(sa.select(recordings.c.state).where(condition).limit(MAX_FOUND + 1))
     decoded = (msgspec.json.decode(state, type=Recording) for state in states.scalars())
     return {recording.recording_id: recording for recording in decoded}
 
@@ -105,7 +112,7 @@ def _commands(connection: sa.Connection, text: str) -> tuple[PastCommand, ...]:
         sa.select(inbox.c.command_id)
         .where(_begins(inbox.c.command_id, text))
         .order_by(inbox.c.command_id)
-        .limit(MAX_FOUND)
+        .limit(MAX_FOUND + 1)
     ).scalars()
     found = (find_command(connection, command_id) for command_id in ids.all())
     return tuple(command for command in found if command is not None)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
-from worker.domain.short_ids import beginning, stands_for
+from worker.domain.short_ids import beginning, stands_for, without_ellipsis
 from worker.store.admin.read_only import open_read_only
 from worker.store.database.dialects import meeting_key
 from worker.store.database.postgresql import Pooler
@@ -38,6 +38,23 @@ def find_whole_ids(
         return sorted(found)[: MAX_FOUND + 1]
 
 
+def find_ids_that_begin(
+    url: str, text: str, kinds: Collection[IdKind], *, pooler: Pooler = "none"
+) -> list[str]:
+    """The ids that begin with `text`, although it is no short form of them.
+
+    At most MAX_FOUND and one more. Raises as `read_recordings` does.
+    """
+    start = without_ellipsis(text)
+    found: dict[str, None] = {}
+    with open_read_only(url, pooler=pooler) as connection:
+        for kind, column in _COLUMNS.items():
+            if start and kind in kinds:
+                begin = start.lower() if kind == "meeting" else start
+                found |= dict.fromkeys(_after(connection, column, begin, _begins_with(begin)))
+    return sorted(found)[: MAX_FOUND + 1]
+
+
 _COLUMNS: Final[dict[IdKind, sa.Column[str]]] = {
     "recording": recordings.c.recording_id,
     "command": inbox.c.command_id,
@@ -59,12 +76,22 @@ def _short_for(
         return
     if kind == "meeting":
         text, start = text.lower(), start.lower()
+    yield from _after(connection, column, start, lambda whole_id: stands_for(text, whole_id))
+
+
+def _begins_with(start: str) -> Callable[[str], bool]:
+    return lambda whole_id: whole_id.startswith(start)
+
+
+def _after(
+    connection: sa.Connection, column: sa.Column[str], start: str, fits: Callable[[str], bool]
+) -> Iterator[str]:
     for query in _halves(connection, sa.select(column).order_by(column).limit(1)):
 
         def next_id(after: str, query: sa.Select[str] = query) -> str | None:
             return connection.execute(query.where(column > after)).scalar()
 
-        yield from _walk(next_id, start, lambda whole_id: stands_for(text, whole_id))
+        yield from _walk(next_id, start, fits)
 
 
 def _walk(

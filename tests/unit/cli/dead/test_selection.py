@@ -43,7 +43,7 @@ def test_a_letter_is_selected_when_it_satisfies_every_flag(
 def test_before_compares_the_time_of_death_or_else_the_first_time(
     times: dict[str, Any], selected: bool
 ) -> None:
-    assert Selection(before=NOON).matches(letter(**times)) is selected
+    assert Selection(before=NOON.timestamp()).matches(letter(**times)) is selected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""Whose request it is, and who has sent too many wrong tokens."""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from aiohttp import web
+
+MAX_FAILURES: Final = 10
+FAILURE_WINDOW_SECONDS: Final = 60.0
+"""So many wrong tokens of one peer are compared in this time. Further ones are refused unseen."""
+
+MAX_PEERS: Final = 1_000
+"""So many peers are remembered. The one whose last wrong token is oldest is forgotten first."""
+
+_HOME_PREFIX: Final = 64
+"""Whoever has one IPv6 address has all of its /64 network."""
+
+Network = IPv4Network | IPv6Network
+
+
+class Peers:
+    """Finds the address that a request comes from. `trusted_proxies` may name it by a header."""
+
+    def __init__(self, trusted_proxies: Iterable[Network] = ()) -> None:
+        self._trusted = tuple(trusted_proxies)
+
+    def address(self, request: web.Request) -> str:
+        """The nearest address that is no trusted proxy. Only such a proxy's header is believed."""
+        address = request.remote or ""
+        hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+        while hops and self._is_trusted(address):
+            hop = hops.pop().strip()
+            if not _is_address(hop):
+                break
+            address = hop
+        return address
+
+    def _is_trusted(self, text: str) -> bool:
+        if not self._trusted or not _is_address(text):
+            return False
+        address = _plain(text)
+        return any(address in network for network in self._trusted)
+
+
+class WrongTokens:
+    """The wrong tokens of each peer in the last minute."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def are_too_many(self, address: str) -> bool:
+        """Whether the peer at this address has to wait."""
+        times = self._times.get(_peer(address), ())
+        oldest_allowed = self._now() - FAILURE_WINDOW_SECONDS
+        return len(times) == MAX_FAILURES and min(times) > oldest_allowed
+
+    def add(self, address: str) -> None:
+        """Count one."""
+        peer = _peer(address)
+        self._times.setdefault(peer, deque(maxlen=MAX_FAILURES)).append(self._now())
+        self._times.move_to_end(peer)
+        while len(self._times) > MAX_PEERS:
+            self._times.popitem(last=False)
+
+
+def parse_network(text: str) -> Network:
+    """The network of an address or of a network such as 10.0.0.0/8. Raises ValueError."""
+    return ip_network(text.strip(), strict=False)
+
+
+def _peer(address: str) -> str:
+    plain = _plain(address) if _is_address(address) else None
+    if isinstance(plain, IPv6Address):
+        return str(ip_network((plain, _HOME_PREFIX), strict=False))
+    return str(plain or address)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _plain(text: str) -> IPv4Address | IPv6Address:
+    """The address, without a zone, and as IPv4 if it is one in IPv6's form."""
+    address = ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

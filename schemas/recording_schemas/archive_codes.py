@@ -24,6 +24,12 @@ ARCHIVE_CODES: Final = (
         "never",
     ),
     _unarchived(
+        "url_denied",
+        "The API gave new URLs for about a day, and the file's source denied each of them.",
+        "Ask RealtimeKit whether the file still exists. If it does, have it archived again.",
+        "archive_again",
+    ),
+    _unarchived(
         "no_url",
         "The API has no URL for the file yet.",
         "Nothing, unless it lasts.",
@@ -43,8 +49,10 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "private_address",
-        "The host of the file's URL has an address that is not public.",
-        "If the address is right, set `WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES`.",
+        "The host of the file's URL has an address that is not public. If the host is a name, the "
+        "worker looks it up for some minutes before it gives the file up.",
+        "Check the worker's DNS. If the address is right, set "
+        "`WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES`.",
         "archive_again",
     ),
     _unarchived(

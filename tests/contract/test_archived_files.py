@@ -117,6 +117,7 @@ async def test_an_entry_says_who_has_the_file_and_why_it_waits(
         Postponement(
             recording_id="r1",
             file_index=task.file_index,
+            round=task.round,
             owner="me",
             due_at=START + 30,
             error=encoded("storage_refused", "HTTP 403"),

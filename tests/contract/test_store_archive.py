@@ -1,6 +1,6 @@
 """The queue of the archive in the store: each file is copied by one replica, and announced once."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -93,6 +93,7 @@ async def done(store: Store, task: FileTask, *, owner: str = "me") -> bool:
     result = CopyResult(
         recording_id=task.recording_id,
         file_index=task.file_index,
+        round=task.round,
         owner=owner,
         copied=copied(task),
         now=START,
@@ -106,6 +107,7 @@ async def failed(
     failure = CopyFailure(
         recording_id=task.recording_id,
         file_index=task.file_index,
+        round=task.round,
         owner="me",
         error=ErrorInfo(code="url_expired", message="gone"),
         now=START,
@@ -230,6 +232,7 @@ async def test_a_file_that_waits_for_its_next_attempt_keeps_no_other_waiting(sto
         Postponement(
             recording_id="r1",
             file_index=first.file_index,
+            round=first.round,
             owner="me",
             due_at=START + 300.0,
             error=encoded("source_unavailable", "no answer"),
@@ -354,11 +357,16 @@ async def test_a_refused_file_stays_queued(store: Store) -> None:
 # New URLs, and copies again
 
 
-async def later(store: Store) -> None:
+async def later(store: Store, round: int = 1) -> None:  # noqa: A002 - as the column
     """The file of `r1` is tried again in five minutes."""
     await store.archive.postpone_file(
         Postponement(
-            recording_id="r1", file_index=1, owner="me", due_at=START + 300, error=encoded("x", "")
+            recording_id="r1",
+            file_index=1,
+            round=round,
+            owner="me",
+            due_at=START + 300,
+            error=encoded("x", ""),
         )
     )
 
@@ -416,6 +424,52 @@ async def test_archived_again_means_new_events_with_ids_of_their_own(store: Stor
     first, second = await events(store)
     assert first["id"] != second["id"]
     assert len(await take_manifests(store)) == 1
+
+
+async def give_back(store: Store, task: FileTask) -> None:
+    await later(store, task.round)
+
+
+async def refuse(store: Store, task: FileTask) -> None:
+    await failed(store, task, due_at=START + 300, refusals=REFUSALS_TOLD)
+
+
+@pytest.mark.parametrize("requeued", [1, 3])
+@pytest.mark.parametrize(
+    ("end_of_copy", "told"), [(done, 1), (failed, 0), (refuse, 0), (give_back, 0)]
+)
+async def test_a_file_that_is_queued_again_during_its_copy_is_copied_once_more_by_one_replica(
+    store: Store, end_of_copy: Callable[[Store, FileTask], Any], told: int, requeued: int
+) -> None:
+    await end(store, "r1", "a")
+    (task,) = await take(store)
+    for _ in range(requeued):
+        await end(store, "r1", "a", archives_again=True)
+    assert await take(store, owner="other") == ()
+    await end_of_copy(store, task)
+    assert [one["type"] for one in await events(store)] == ["recording.file_archived.v1"] * told
+    assert await take_manifests(store) == ()
+    (again,) = await take(store)
+    assert (again.attempts, again.refusals, again.denials) == (1, 0, 0)
+    assert again.download_url
+    assert await done(store, again)
+    assert [one["type"] for one in await events(store)] == ["recording.file_archived.v1"] * (
+        told + 1
+    )
+    assert await take(store, at=START + 1000) == ()
+    assert len(await take_manifests(store)) == 1
+
+
+async def test_a_file_that_is_queued_again_after_its_owner_died_waits_for_the_end_of_the_lease(
+    store: Store,
+) -> None:
+    await end(store, "r1", "a")
+    await take(store)
+    await end(store, "r1", "a", archives_again=True)
+    assert await take(store, owner="other", at=START + LEASE - 1) == ()
+    (task,) = await take(store, owner="other", at=START + LEASE)
+    assert await done(store, task, owner="other")
+    assert len(await events(store)) == 1
 
 
 async def test_an_earlier_copy_counts_if_the_file_cannot_be_copied_again(store: Store) -> None:

@@ -115,6 +115,7 @@ def _result(task: FileTask, copied: CopiedFile) -> CopyResult:
     return CopyResult(
         recording_id=task.recording_id,
         file_index=task.file_index,
+        round=task.round,
         owner="me",
         copied=copied,
         now=datetime.now(UTC).timestamp(),
@@ -126,6 +127,7 @@ async def _give_up(store: Store, task: FileTask) -> None:
         CopyFailure(
             recording_id=task.recording_id,
             file_index=task.file_index,
+            round=task.round,
             owner="me",
             error=ErrorInfo(code="url_expired", message="too late"),
             now=datetime.now(UTC).timestamp(),

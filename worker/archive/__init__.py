@@ -21,5 +21,7 @@ container/            the duration of a WebM or MP4 file, from the bytes that pa
 content_type.py       the media type of a file by its name
 bandwidth.py          bytes per second of a replica
 pauses.py             how long to wait before the next attempt
+denials.py            when a file is given up that its source denies
+unforeseen.py         logs errors that nobody foresaw
 errors.py             what can go wrong, and what happens then
 """

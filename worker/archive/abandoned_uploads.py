@@ -1,13 +1,14 @@
 """Removes the parts that uploads of dead processes left in the storage."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 
 from worker.archive.errors import ArchiveError
 from worker.archive.storage import ArchiveStorage
+from worker.archive.unforeseen import log_unforeseen
 from worker.domain.times import utc
 
 MAX_UPLOAD_SECONDS: Final = 2 * 86_400.0
@@ -22,9 +23,16 @@ INTERVAL_SECONDS: Final = 86_400.0
 class AbandonedUploads:
     """Aborts uploads that nobody will finish. An error is logged, and never stops a copy."""
 
-    def __init__(self, storage: ArchiveStorage, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        storage: ArchiveStorage,
+        *,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._storage = storage
         self._now = now
+        self._sleep = sleep
 
     async def remove_of(self, key: str) -> None:
         """Remove earlier uploads of one object. The caller alone may upload it now."""
@@ -36,11 +44,14 @@ class AbandonedUploads:
 
         They may be those of files that were given up, which nobody copies again.
         """
-        await asyncio.sleep(FIRST_AFTER_SECONDS)
+        await self._sleep(FIRST_AFTER_SECONDS)
         while True:
-            if is_leader():
-                await self._remove(self._now() - MAX_UPLOAD_SECONDS, None)
-            await asyncio.sleep(INTERVAL_SECONDS)
+            try:
+                if is_leader():
+                    await self._remove(self._now() - MAX_UPLOAD_SECONDS, None)
+            except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
+                log_unforeseen("abandoned_uploads_broke", error)
+            await self._sleep(INTERVAL_SECONDS)
 
     async def _remove(self, started_before: float, key: str | None) -> None:
         try:

@@ -6,7 +6,6 @@ growing intervals, so that neither the database nor the storage is asked for not
 
 import asyncio
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -19,6 +18,7 @@ from worker.archive.errors import StorageUnavailable
 from worker.archive.file_copies import FileCopies
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.pauses import pause_after
+from worker.archive.unforeseen import log_unforeseen
 from worker.domain.errors import StoreUnavailable
 from worker.store.archive_manifests import ManifestTask
 from worker.store.archive_queue import Extension, FileTask, TakeRequest
@@ -50,6 +50,7 @@ class Archiver:
         concurrency: int,
         now: Callable[[], float],
         ticks: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._files = files
@@ -59,6 +60,7 @@ class Archiver:
         self._concurrency = concurrency
         self._now = now
         self._ticks = ticks
+        self._sleep = sleep
         self._wakeup = asyncio.Event()
         self._copying: set[tuple[str, int]] = set()
         self._writing: set[str] = set()
@@ -92,9 +94,14 @@ class Archiver:
         try:
             await self._start_manifests(tasks)
             await self._start_copies(tasks)
-            due_at = await self._store.next_due()
+            return self._seconds_until(await self._store.next_due())
         except StoreUnavailable:
-            return POLL_INTERVAL_SECONDS  # readiness reports it
+            pass  # readiness reports it
+        except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
+            log_unforeseen("archive_queue_broke", error)
+        return POLL_INTERVAL_SECONDS
+
+    def _seconds_until(self, due_at: float | None) -> float:
         # What is due and did not fit is started when something ends.
         soonest = POLL_INTERVAL_SECONDS if due_at is None else due_at - self._now()
         is_waiting = soonest <= 0
@@ -157,13 +164,7 @@ class Archiver:
         except StoreUnavailable as error:
             structlog.get_logger().warning("archive_interrupted", reason=str(error))
         except Exception as error:  # noqa: BLE001 - see above
-            # The text of the error may hold a URL with its signature.
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            structlog.get_logger().error(
-                "archive_attempt_broke",
-                error=type(error).__name__,
-                raised_at=f"{frame.filename}:{frame.lineno}",
-            )
+            log_unforeseen("archive_attempt_broke", error)
         else:
             self._storage_failures = 0
 
@@ -171,17 +172,24 @@ class Archiver:
 
     async def _keep_leases(self) -> None:
         while True:
-            await asyncio.sleep(EXTEND_INTERVAL_SECONDS)
-            if not self._copying and not self._writing:
-                continue
-            extension = Extension(
-                owner=self._owner,
-                until=self._now() + LEASE_SECONDS,
-                files=tuple(self._copying),
-                manifests=tuple(self._writing),
+            await self._sleep(EXTEND_INTERVAL_SECONDS)
+            try:
+                await self._extend_leases()
+            except StoreUnavailable:
+                pass  # readiness reports it
+            except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
+                log_unforeseen("archive_leases_broke", error)
+
+    async def _extend_leases(self) -> None:
+        if self._copying or self._writing:
+            await self._store.extend(
+                Extension(
+                    owner=self._owner,
+                    until=self._now() + LEASE_SECONDS,
+                    files=tuple(self._copying),
+                    manifests=tuple(self._writing),
+                )
             )
-            with suppress(StoreUnavailable):
-                await self._store.extend(extension)
 
     async def _give_back(self) -> None:
         """Have another replica take at once what this one leaves unfinished."""

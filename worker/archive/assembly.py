@@ -1,6 +1,7 @@
 """Builds the archive of one replica from the settings."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.archiver import Archiver
@@ -29,8 +30,11 @@ def build_archiver(
     on_commit: Callable[[], None],
     metrics: Metrics,
     tracing: Tracing,
+    now: Callable[[], float] | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Archiver:
-    """The archiver of this replica, which copies to `storage`."""
+    """The archiver of this replica, which copies to `storage`. `now` is the store's clock."""
+    now = now or store.now
     rate = settings.archive_max_bytes_per_second
     download = Download(
         timeout_seconds=settings.archive_timeout_seconds,
@@ -44,7 +48,7 @@ def build_archiver(
         part_bytes=settings.archive_part_bytes,
         max_file_bytes=settings.archive_max_file_bytes,
     )
-    uploads = AbandonedUploads(storage, now=store.now)
+    uploads = AbandonedUploads(storage, now=now, sleep=sleep)
     files = FileCopies(
         store.archive,
         copier,
@@ -53,7 +57,7 @@ def build_archiver(
         owner=owner,
         read_again=read_again,
         longest_pause=settings.archive_retry_max_seconds,
-        now=store.now,
+        now=now,
         on_commit=on_commit,
         metrics=metrics,
         tracing=tracing,
@@ -65,7 +69,7 @@ def build_archiver(
         owner=owner,
         read_participants=read_participants,
         longest_pause=settings.archive_retry_max_seconds,
-        now=store.now,
+        now=now,
         on_commit=on_commit,
     )
     return Archiver(
@@ -75,5 +79,6 @@ def build_archiver(
         uploads,
         owner=owner,
         concurrency=settings.archive_concurrency,
-        now=store.now,
+        now=now,
+        sleep=sleep,
     )

@@ -1,10 +1,10 @@
 """One attempt to copy a file: copy it, decide by the class of an error, and commit the result.
 
 error                what follows
-SourceDenied         read the recording again for a new URL. If there is one: at once, but later if
-                     that is denied, too. If there is none: give up when the old one has expired,
-                     else later
+SourceDenied         read the recording again for a new URL. If there is one: `denials.py` decides.
+                     If there is none: give up when the old one has expired, else later
 SourceRefused        give up
+SourcePrivate        later; give up when the address stays private for some minutes
 SourceUnavailable    later; when the URL has expired, as SourceDenied
 CopyDiffers          later
 StorageRefused       later; the fifth time in a row, an event says so
@@ -18,9 +18,18 @@ import structlog
 from recording_schemas import ErrorInfo
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.copier import Copier
+from worker.archive.denials import (
+    MAX_DENIALS,
+    MAX_DENIED_PAUSE_SECONDS,
+    MAX_PRIVATE_ANSWERS,
+    count_denials,
+    pause_while_private,
+    pause_with_new_url,
+)
 from worker.archive.errors import (
     ArchiveError,
     SourceDenied,
+    SourcePrivate,
     SourceRefused,
     SourceUnavailable,
     StorageRefused,
@@ -35,12 +44,6 @@ from worker.observability.tracing import Span, Tracing
 from worker.store.archive_queue import FileTask, Postponement, encoded
 from worker.store.archive_results import CopyFailure, CopyResult
 from worker.store.archive_store import ArchiveStore
-
-MAX_DENIED_PAUSE_SECONDS = 3_600.0
-"""While a URL is denied that has not expired, the recording is read again at most this often."""
-
-MAX_EXPIRED_PAUSE_SECONDS = 10.0
-"""A URL that replaces an expired one may be valid for a short time only."""
 
 ReadAgain = Callable[[str, str], Awaitable[None]]
 """Reads a recording of an app again, and applies what it shows. Raises ApiError."""
@@ -101,7 +104,8 @@ class FileCopies:
         if task.download_url is None:
             raise SourceDenied("no_url", "the API has given no URL for this file yet")
         key = self._key.render(app=task.app, file=task.file, started=task.started_time)
-        if task.attempts > 1:  # the process of an earlier attempt may have died in its midst
+        # The process of an earlier attempt may have died in its midst.
+        if task.attempts > 1 or task.round > 1:
             await self._uploads.remove_of(key)
         return await self._copier.copy(
             task.download_url,
@@ -116,6 +120,7 @@ class FileCopies:
             CopyResult(
                 recording_id=task.recording_id,
                 file_index=task.file_index,
+                round=task.round,
                 owner=self._owner,
                 copied=copied,
                 now=now,
@@ -143,6 +148,8 @@ class FileCopies:
                 await self._after_denial(task, error)
             case SourceRefused():
                 await self._give_up(task, error.code, error.message)
+            case SourcePrivate():
+                await self._after_private_address(task, error)
             case StorageRefused():
                 await self._after_refusal(task, error)
             case _:
@@ -154,15 +161,31 @@ class FileCopies:
         except Refused:
             pass  # the API has no such recording any more, so it gives no URL
         except ApiError as unread:
-            await self._later(task, unread, self._pause(task))
+            await self._later(task, unread, self._pause(task), denials=task.denials)
             return
         if await self._store.find_url(task.recording_id, task.file_index) != task.download_url:
-            await self._later(task, error, self._pause_with_new_url(task))
+            await self._with_new_url(task, error)
         elif task.expires_at <= self._now():
             text = f"its URL has expired, and the API gives no new one ({error.message})"
             await self._give_up(task, "url_expired", text)
         else:
-            await self._later(task, error, pause_after(task.attempts, MAX_DENIED_PAUSE_SECONDS))
+            pause = pause_after(task.attempts, MAX_DENIED_PAUSE_SECONDS)
+            await self._later(task, error, pause, denials=task.denials)
+
+    async def _with_new_url(self, task: FileTask, error: SourceDenied | SourceUnavailable) -> None:
+        denials = count_denials(task, error)
+        if denials < MAX_DENIALS:
+            await self._later(task, error, pause_with_new_url(task, denials), denials=denials)
+            return
+        text = f"the API gives new URLs, but each is denied ({error.message})"
+        await self._give_up(task, "url_denied", text)
+
+    async def _after_private_address(self, task: FileTask, error: SourcePrivate) -> None:
+        denials = count_denials(task, error)
+        if denials < MAX_PRIVATE_ANSWERS:
+            await self._later(task, error, pause_while_private(task), denials=denials)
+        else:
+            await self._give_up(task, error.code, error.message)
 
     async def _after_refusal(self, task: FileTask, error: StorageRefused) -> None:
         refusals = task.refusals + 1
@@ -182,6 +205,7 @@ class FileCopies:
         failure = CopyFailure(
             recording_id=task.recording_id,
             file_index=task.file_index,
+            round=task.round,
             owner=self._owner,
             error=ErrorInfo(code=code, message=message),
             now=self._now(),
@@ -205,15 +229,18 @@ class FileCopies:
         pause: float,
         *,
         refusals: int = 0,
+        denials: int = 0,
     ) -> None:
         await self._store.postpone_file(
             Postponement(
                 recording_id=task.recording_id,
                 file_index=task.file_index,
+                round=task.round,
                 owner=self._owner,
                 due_at=self._now() + pause,
                 error=encoded(error.code, error.message),
                 refusals=refusals,
+                denials=denials,
             )
         )
         structlog.get_logger().warning(
@@ -226,14 +253,6 @@ class FileCopies:
 
     def _pause(self, task: FileTask) -> float:
         return pause_after(task.attempts, self._longest_pause)
-
-    def _pause_with_new_url(self, task: FileTask) -> float:
-        """None the first time. The API may sign anew whatever it is asked for, also a lost file."""
-        if task.attempts == 1:
-            return 0.0
-        has_expired = task.expires_at <= self._now()
-        longest = MAX_EXPIRED_PAUSE_SECONDS if has_expired else MAX_DENIED_PAUSE_SECONDS
-        return pause_after(task.attempts, longest)
 
     def _span(self, task: FileTask) -> Span:
         """The span of one attempt, in the trace of the command that started the recording."""

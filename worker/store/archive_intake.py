@@ -121,6 +121,7 @@ def _insert_file(connection: sa.Connection, after: Recording, file: FileReady, n
             round=1,
             attempts=0,
             refusals=0,
+            denials=0,
             **_content(file, now),
             state="external" if is_external else "queued",
             due_at=None if is_external else now,
@@ -179,7 +180,11 @@ def _queue_again(
     names: Sequence[str],
     now: float,
 ) -> None:
-    """Queue every file that has a URL, also those that were archived or have failed."""
+    """Queue every file that has a URL, also those that were archived or have failed.
+
+    A replica that copies a file now keeps it: two would write one object at the same time.
+    """
+    is_free = archive_files.c.owner.is_(None)
     known = set(names)
     files = [
         file
@@ -196,11 +201,11 @@ def _queue_again(
             .values(
                 **_content(file, now),
                 state="queued",
-                due_at=now,
-                owner=None,
+                due_at=sa.case((is_free, now), else_=archive_files.c.due_at),
                 round=archive_files.c.round + 1,
                 attempts=0,
                 refusals=0,
+                denials=0,
                 last_error=None,
             )
         )

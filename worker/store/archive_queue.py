@@ -22,6 +22,7 @@ from worker.store.database.archive_schema import (
     archive_recordings,
 )
 from worker.store.database.dialects import open_or_closed
+from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import recordings
 
 
@@ -40,8 +41,10 @@ class TakeRequest(msgspec.Struct, frozen=True, kw_only=True):
 class FileTask(msgspec.Struct, frozen=True, kw_only=True):
     """A file to copy.
 
-    `attempts` counts this attempt, too. `expires_at` is when the URL expires, in seconds since the
-    epoch. `started_time` is when the recording began, `trace` has the headers of its start's trace.
+    `round` counts how often it was queued, `attempts` the attempts of this round, this one too.
+    `refusals` and `denials` are what the last attempt left (`Postponement`). `expires_at` is when
+    the URL expires, in seconds since the epoch. `started_time` is when the recording began, `trace`
+    has the headers of its start's trace.
     """
 
     recording_id: str
@@ -53,6 +56,8 @@ class FileTask(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float
     attempts: int
     refusals: int
+    denials: int
+    last_error: ErrorInfo | None
     started_time: datetime | None
     trace: dict[str, str]
 
@@ -67,17 +72,20 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Postponement(msgspec.Struct, frozen=True, kw_only=True):
-    """Gives a file back, to be tried again at `due_at`.
+    """Gives a file of this `round` back, to be tried again at `due_at`.
 
-    `error` is JSON of an `ErrorInfo`. `refusals` is how often in a row the storage refused it.
+    `error` is JSON of an `ErrorInfo`. `refusals` is how often in a row the storage refused it,
+    `denials` how often in a row its source did.
     """
 
     recording_id: str
     file_index: int
+    round: int
     owner: str
     due_at: float
     error: str
     refusals: int = 0
+    denials: int = 0
 
 
 def encoded(code: str, message: str) -> str:
@@ -150,6 +158,8 @@ def _take_file(
         expires_at=row.expires_at,
         attempts=row.attempts,
         refusals=row.refusals,
+        denials=row.denials,
+        last_error=msgspec.json.decode(row.last_error, type=ErrorInfo) if row.last_error else None,
         started_time=recording.started_time if recording else None,
         trace=recording.start.trace if recording and recording.start else {},
     )
@@ -190,7 +200,8 @@ def find_urls(connection: sa.Connection, keys: Sequence[tuple[str, int]]) -> lis
 
 
 def postpone_files(connection: sa.Connection, requests: Sequence[Postponement]) -> list[bool]:
-    """Operation: give files back for a later attempt. False if the owner no longer has the file."""
+    """Operation: give files back for a later attempt. False if the owner no longer has the file,
+    or if it was queued again meanwhile."""
     return [_postpone_file(connection, request) for request in requests]
 
 
@@ -201,15 +212,31 @@ def _postpone_file(connection: sa.Connection, request: Postponement) -> bool:
             is_file(request.recording_id, request.file_index),
             QUEUED,
             archive_files.c.owner == request.owner,
+            archive_files.c.round == request.round,
         )
         .values(
             due_at=request.due_at,
             owner=None,
             last_error=request.error,
             refusals=request.refusals,
+            denials=request.denials,
         )
     )
+    if not given_back.rowcount:
+        give_back_requeued(connection, request.recording_id, request.file_index, request.owner)
     return given_back.rowcount == 1
+
+
+def give_back_requeued(
+    connection: sa.Connection, recording_id: str, file_index: int, owner: str
+) -> None:
+    """Make a file due at once that was queued again while its owner worked on it."""
+    connection.execute(
+        sa.update(archive_files)
+        .where(is_file(recording_id, file_index), QUEUED, archive_files.c.owner == owner)
+        .values(due_at=0.0, owner=None)
+    )
+    notify_on_commit(connection, "archive")
 
 
 # Leases

@@ -15,7 +15,7 @@ from worker.domain.archive_events import archive_failed, archived, file_archived
 from worker.domain.recording import RecordingEvent
 from worker.domain.times import utc
 from worker.store.archive_intake import settle_manifest
-from worker.store.archive_queue import is_file
+from worker.store.archive_queue import give_back_requeued, is_file
 from worker.store.database.archive_schema import (
     MANIFEST_DUE,
     QUEUED,
@@ -27,17 +27,19 @@ from worker.store.recording_rows import RecordingRow, add_own_events, load_rows
 
 
 class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that `owner` copied and compared, at `now`, in seconds since the epoch."""
+    """A file of this `round` that `owner` copied and compared, at `now`, in seconds since the
+    epoch."""
 
     recording_id: str
     file_index: int
+    round: int
     owner: str
     copied: CopiedFile
     now: float
 
 
 class CopyFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that `owner` could not copy.
+    """A file of this `round` that `owner` could not copy.
 
     With `due_at` it is tried again then, and the event says that the storage refuses it. With None
     it is given up.
@@ -45,6 +47,7 @@ class CopyFailure(msgspec.Struct, frozen=True, kw_only=True):
 
     recording_id: str
     file_index: int
+    round: int
     owner: str
     error: ErrorInfo
     now: float
@@ -78,7 +81,10 @@ def copies_done(
     connection: sa.Connection, requests: Sequence[CopyResult], *, source: str
 ) -> list[bool]:
     """Operation: mark files as archived, and add their events. False if the owner has the file no
-    longer."""
+    longer.
+
+    A file that was queued again meanwhile is announced too, and stays queued.
+    """
     return [_copy_done(connection, request, source) for request in requests]
 
 
@@ -88,20 +94,24 @@ def _copy_done(connection: sa.Connection, request: CopyResult, source: str) -> b
     if recording is None or row is None:
         return False
     file = msgspec.json.decode(row.file, type=FileReady)
+    is_settled = row.round == request.round
     connection.execute(
         sa.update(archive_files)
         .where(is_file(request.recording_id, request.file_index))
         .values(
-            state="archived",
+            state="archived" if is_settled else "queued",
             copied=msgspec.json.encode(request.copied).decode(),
             archived_at=request.now,
-            due_at=None,
+            due_at=None if is_settled else request.now,
             owner=None,
-            download_url=None,
+            download_url=None if is_settled else row.download_url,
             refusals=0,
+            denials=0,
             last_error=None,
         )
     )
+    if not is_settled:
+        notify_on_commit(connection, "archive")
     event = file_archived(recording.recording, file, request.copied, utc(request.now))
     _publish(connection, recording, event, source, request.now)
     settle_manifest(connection, request.recording_id, request.now)
@@ -112,7 +122,7 @@ def copies_failed(
     connection: sa.Connection, requests: Sequence[CopyFailure], *, source: str
 ) -> list[bool]:
     """Operation: give files up or back, and add their events. False if the owner has the file no
-    longer."""
+    longer, or if it was queued again meanwhile: then it is due at once."""
     return [_copy_failed(connection, request, source) for request in requests]
 
 
@@ -120,6 +130,9 @@ def _copy_failed(connection: sa.Connection, request: CopyFailure, source: str) -
     recording = _lock(connection, request.recording_id)
     row = _owned_file(connection, request.recording_id, request.file_index, request.owner)
     if recording is None or row is None:
+        return False
+    if row.round != request.round:
+        give_back_requeued(connection, request.recording_id, request.file_index, request.owner)
         return False
     is_final = request.due_at is None
     # An earlier copy is still in the storage.
@@ -248,6 +261,7 @@ def _owned_file(connection: sa.Connection, recording_id: str, file_index: int, o
             archive_files.c.copied,
             archive_files.c.download_url,
             archive_files.c.attempts,
+            archive_files.c.round,
         ).where(is_file(recording_id, file_index), QUEUED, archive_files.c.owner == owner)
     ).one_or_none()
 

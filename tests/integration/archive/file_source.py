@@ -49,7 +49,7 @@ class FileSource:
         self.body = body
         self.turns = list(turns)
         self.requests: list[Request] = []
-        self._otherwise = otherwise or Turn()
+        self.otherwise = otherwise or Turn()
         self._tls = tls
         self._stop = asyncio.Event()
 
@@ -74,7 +74,7 @@ class FileSource:
         try:
             request = _parse(await reader.readuntil(b"\r\n\r\n"))
             self.requests.append(request)
-            turn = self.turns.pop(0) if self.turns else self._otherwise
+            turn = self.turns.pop(0) if self.turns else self.otherwise
             await self._answer(request, turn, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass

@@ -1,20 +1,25 @@
 """Files that cannot be had: new URLs are denied too, or there is none after the expiry."""
 
+import asyncio
 import itertools
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 from recording_schemas import Status
+from tests.contract.test_store_archive import events
 from tests.contract.test_store_history import NOW, seen
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.copier import Copier
+from worker.archive.denials import MAX_PRIVATE_ANSWERS
 from worker.archive.download import Download
 from worker.archive.file_copies import FileCopies
 from worker.archive.storage import ArchiveStorage
@@ -31,9 +36,20 @@ DAY = 86_400.0
 class OneFileArchive:
     """The archive of a recording with one file. Each read of it may give a new URL."""
 
-    def __init__(self, store: Store, source_url: str, folder: Path, *, url_life: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        source_url: str,
+        folder: Path,
+        *,
+        url_life: float,
+        allow_private: bool = True,
+    ) -> None:
         self.now = NOW.timestamp()
+        self.told: list[tuple[str, bool]] = []
+        """The code of each `archive_failed` event, and whether it is final."""
         self.signs_anew = True
+        self.source: FileSource
         self._store = store
         self._source_url = source_url
         self._url_life = url_life
@@ -43,7 +59,7 @@ class OneFileArchive:
             store.archive,
             Copier(
                 storage,
-                Download(timeout_seconds=5, allow_private_sources=True),
+                Download(timeout_seconds=5, allow_private_sources=allow_private),
                 part_bytes=5_242_880,
                 max_file_bytes=10**9,
             ),
@@ -87,11 +103,21 @@ class OneFileArchive:
         request = TakeRequest(owner="me", now=self.now, until=self.now + 60, limit=1)
         (task,) = await self._store.archive.take_files(request)
         await self._copies.attempt(task)
+        failures = await events(self._store, "archive_failed")
+        self.told = [(one["data"]["error"]["code"], one["data"]["final"]) for one in failures]
         due_at = await self._store.archive.next_due()
         if due_at is None or not (await self._store.archive.depth()).queued:
             return None
         pause, self.now = due_at - self.now, due_at
         return pause
+
+    async def attempts(self, most: int = 200) -> list[float]:
+        """Try until nothing is queued. Returns the pauses between the attempts."""
+        pauses: list[float] = []
+        while (pause := await self.attempt()) is not None:
+            pauses.append(pause)
+            assert len(pauses) < most
+        return pauses
 
 
 @asynccontextmanager
@@ -102,6 +128,7 @@ async def one_file(
     store = await Store.open(database_url, source="test", archives=True)
     async with FileSource(b"", otherwise=Turn(status=status)) as source:
         archive = OneFileArchive(store, source.url, folder, url_life=url_life)
+        archive.source = source
         await archive.read("", "r1")
         try:
             yield archive
@@ -109,15 +136,30 @@ async def one_file(
             await store.close()
 
 
-@pytest.mark.parametrize(("url_life", "longest"), [(7 * DAY, 3_600.0), (0.5, 10.0)])
-async def test_a_denied_file_is_tried_with_its_new_url_at_once_and_then_ever_less_often(
-    url_life: float, longest: float, sqlite_url: str, tmp_path: Path
+@pytest.mark.parametrize("url_life", [7 * DAY, 900.0, 0.5])
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_file_whose_new_urls_are_all_denied_is_given_up_after_about_a_day(
+    status: int, url_life: float, sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with one_file(sqlite_url, tmp_path, status=403, url_life=url_life) as archive:
-        pauses = [await archive.attempt() or 0.0 for _ in range(16)]
-    assert pauses[0] == 0.0
-    assert 1.0 < pauses[1] <= 2.0
-    assert longest * 0.9 <= pauses[-1] <= longest
+    async with one_file(sqlite_url, tmp_path, status=status, url_life=url_life) as archive:
+        pauses = await archive.attempts()
+    assert pauses[:2] == [0.0, pytest.approx(1.9, abs=0.1)]
+    assert len(pauses) < 100
+    assert 0.5 * DAY < sum(pauses) < 2 * DAY
+    assert max(pauses) <= 3_600.0
+    assert archive.told == [("url_denied", True)]
+
+
+async def test_a_file_that_is_denied_for_hours_is_copied_when_its_source_permits_it(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with one_file(sqlite_url, tmp_path, status=403, url_life=60.0) as archive:
+        for _ in range(30):
+            await archive.attempt()
+        archive.source.otherwise = Turn()
+        await archive.attempts()
+    assert archive.told == []
+    assert (tmp_path / "r1/a.webm").exists()
 
 
 @pytest.mark.parametrize("status", [403, 503])
@@ -131,3 +173,64 @@ async def test_a_file_is_given_up_when_its_url_has_expired_and_the_api_gives_no_
             pauses.append(await archive.attempt())
     assert pauses[-1] is None
     assert 60.0 < sum(pause + 1 for pause in pauses if pause is not None) < 150.0
+
+
+# Addresses
+
+
+class Resolver:
+    """Answers look-ups with these addresses, one after the other, the last one for ever."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *addresses: str | None) -> None:
+        self._addresses = list(addresses)
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", self._answer)
+
+    async def _answer(self, host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        address = self._addresses.pop(0) if len(self._addresses) > 1 else self._addresses[0]
+        if address is None:
+            raise socket.gaierror(socket.EAI_NONAME, host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+
+@asynccontextmanager
+async def file_at(url: str, database_url: str, folder: Path) -> AsyncIterator["OneFileArchive"]:
+    """A file with this URL, read by a worker that reads from public addresses only."""
+    store = await Store.open(database_url, source="test", archives=True)
+    archive = OneFileArchive(store, url, folder, url_life=7 * DAY, allow_private=False)
+    await archive.read("", "r1")
+    try:
+        yield archive
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "127.0.0.1"])
+async def test_a_host_whose_name_has_a_private_address_is_given_up_after_some_minutes(
+    address: str, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Resolver(monkeypatch, address)
+    async with file_at("https://files.example.com/a?b", sqlite_url, tmp_path) as archive:
+        pauses = await archive.attempts()
+    assert 180.0 < sum(pauses) < 1_800.0
+    assert min(pauses) > 0.5
+    assert archive.told == [("private_address", True)]
+
+
+async def test_private_answers_count_only_in_a_row(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = ["10.0.0.1"] * (MAX_PRIVATE_ANSWERS - 1)
+    Resolver(monkeypatch, *wrong, None, *wrong, None)
+    async with file_at("https://files.example.com/a?b", sqlite_url, tmp_path) as archive:
+        for _ in range(2 * MAX_PRIVATE_ANSWERS + 5):
+            assert await archive.attempt() is not None
+    assert archive.told == []
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "[::1]", "[::ffff:192.168.0.1]"])
+async def test_a_private_address_in_the_url_itself_is_final_at_once(
+    host: str, sqlite_url: str, tmp_path: Path
+) -> None:
+    async with file_at(f"https://{host}/a?b", sqlite_url, tmp_path) as archive:
+        assert await archive.attempts() == []
+    assert archive.told == [("private_address", True)]

@@ -13,7 +13,13 @@ from tests.integration.archive.file_source import FileSource, Turn
 from worker.archive.bandwidth import Bandwidth
 from worker.archive.download import Download
 from worker.archive.download.source_file import BLOCK_BYTES
-from worker.archive.errors import ArchiveError, SourceDenied, SourceRefused, SourceUnavailable
+from worker.archive.errors import (
+    ArchiveError,
+    SourceDenied,
+    SourcePrivate,
+    SourceRefused,
+    SourceUnavailable,
+)
 from worker.settings.proxies import Proxies, proxy_url
 
 MIB = 1024 * 1024
@@ -224,12 +230,22 @@ async def test_a_redirect_to_where_nothing_is_read_from_is_refused(location: str
         await failure(SourceRefused, source.url)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433"])
-async def test_a_private_address_is_not_even_connected_to(host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("127.0.0.1", SourceRefused),
+        ("[::ffff:127.0.0.1]", SourceRefused),
+        ("localhost", SourcePrivate),
+        ("2130706433", SourcePrivate),
+    ],
+)
+async def test_a_private_address_is_not_even_connected_to(
+    host: str, kind: type[ArchiveError]
+) -> None:
     public_only = Download(timeout_seconds=5)
     async with FileSource(BODY) as source:
         url = f"https://{host}:{source.port}/?signature=sesame"
-        error = await failure(SourceRefused, url, public_only)
+        error = await failure(kind, url, public_only)
     assert error.code == "private_address"
     assert source.requests == []
 

@@ -1,9 +1,13 @@
-"""An error that nobody foresaw costs one attempt at one file. The worker around it goes on."""
+"""An error that nobody foresaw costs one attempt or one turn of a loop. The worker goes on."""
 
 import asyncio
+import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from recording_sandbox.waiting import eventually
@@ -23,62 +27,153 @@ from worker.settings.archive import ArchiveSettings
 from worker.settings.proxies import NO_PROXIES
 from worker.store.store import Store
 
+LONG_AGO = time.time() - 30 * 86_400.0
 
-async def end(store: Store, recording_id: str, url: str) -> None:
-    """The recording has ended with one file at this URL."""
-    file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
-    ended = seen(
-        recording_id, Status.UPLOADED, at=utc(time.time()), files=(file,), files_final=True
-    )
-    await store.apply([ended])
+
+class BreakableArchive:
+    """A running archiver. Its clock raises while `is_broken`, and so does each read of the API."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.is_broken = False
+        self.breaks = 0
+        self.reads = 0
+        self._store = store
+        self.archiver = build_archiver(
+            ArchiveSettings(
+                archive_url=folder.as_uri(),
+                archive_key=KeyTemplate.parse("{recording_id}/{file_name}"),
+                archive_manifest_key=KeyTemplate.parse_manifest("{recording_id}/manifest.json"),
+                archive_concurrency=1,
+                archive_allow_private_sources=True,
+                archive_max_bytes_per_second=None,
+                archive_part_bytes=5_242_880,
+                archive_max_file_bytes=10**9,
+                archive_timeout_seconds=60.0,
+                archive_retry_max_seconds=1.0,
+            ),
+            ArchiveStorage.open(folder.as_uri()),
+            store,
+            owner="me",
+            proxies=NO_PROXIES,
+            read_again=self._read_again,
+            read_participants=self._read_participants,
+            on_commit=lambda: None,
+            metrics=Metrics(CollectorRegistry(), version="1"),
+            tracing=Tracing(),
+            now=self._now,
+            sleep=self._sleep,
+        )
+
+    def _now(self) -> float:
+        if self.is_broken:
+            self.breaks += 1
+            raise RuntimeError("nobody foresaw this")
+        return time.time()
+
+    async def _sleep(self, _: float) -> None:
+        await asyncio.sleep(0.01)
+
+    async def _read_again(self, app: str, recording_id: str) -> None:
+        del app, recording_id
+        self.reads += 1
+        raise RuntimeError("nobody foresaw this")
+
+    async def _read_participants(self, app: str, session_id: str) -> tuple[Participant, ...]:
+        del app, session_id
+        return ()
+
+    async def end(self, recording_id: str, url: str) -> None:
+        """The recording has ended with one file at this URL."""
+        file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
+        ended = seen(
+            recording_id, Status.UPLOADED, at=utc(time.time()), files=(file,), files_final=True
+        )
+        await self._store.apply([ended])
+
+    async def break_for(self, turns: int) -> None:
+        """Let so many calls fail."""
+        self.is_broken = True
+
+        def broke() -> bool:
+            self.archiver.wake()
+            return self.breaks >= turns
+
+        await eventually(broke, seconds=20, what="calls that fail")
+        self.is_broken = False
+
+    async def lease_end(self) -> float:
+        """When the lease of the only file ends."""
+        return await self._store.archive.next_due() or 0.0
+
+
+@asynccontextmanager
+async def archiving(
+    database_url: str, folder: Path, *, leads: bool = False
+) -> AsyncIterator[BreakableArchive]:
+    """A replica that still archives at the end."""
+    store = await Store.open(database_url, source="test", archives=True)
+    archive = BreakableArchive(store, folder)
+    store.subscribe("archive", archive.archiver.wake)
+    running = asyncio.create_task(archive.archiver.run(lambda: leads))
+    try:
+        yield archive
+        assert not running.done()
+    finally:
+        await cancel_all([running])
+        await store.close()
 
 
 async def test_an_unforeseen_error_at_one_file_keeps_no_other_from_the_archive(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    store = await Store.open(sqlite_url, source="test", archives=True)
-    asked = asyncio.Event()
-
-    async def read_again(app: str, recording_id: str) -> None:
-        del app, recording_id
-        asked.set()
-        raise RuntimeError("nobody foresaw this")
-
-    async def read_participants(app: str, session_id: str) -> tuple[Participant, ...]:
-        del app, session_id
-        return ()
-
-    archiver = build_archiver(
-        ArchiveSettings(
-            archive_url=f"{tmp_path.as_uri()}/archive",
-            archive_key=KeyTemplate.parse("{recording_id}/{file_name}"),
-            archive_manifest_key=KeyTemplate.parse_manifest("{recording_id}/manifest.json"),
-            archive_concurrency=1,
-            archive_allow_private_sources=True,
-            archive_max_bytes_per_second=None,
-            archive_part_bytes=5_242_880,
-            archive_max_file_bytes=10**9,
-            archive_timeout_seconds=5.0,
-            archive_retry_max_seconds=1.0,
-        ),
-        ArchiveStorage.open(f"{tmp_path.as_uri()}/archive"),
-        store,
-        owner="me",
-        proxies=NO_PROXIES,
-        read_again=read_again,
-        read_participants=read_participants,
-        on_commit=lambda: None,
-        metrics=Metrics(CollectorRegistry(), version="1"),
-        tracing=Tracing(),
-    )
-    store.subscribe("archive", archiver.wake)
-    async with FileSource(b"bytes", Turn(status=403)) as source:
-        await end(store, "r1", source.url)
-        running = asyncio.create_task(archiver.run(lambda: False))
-        await asyncio.wait_for(asked.wait(), 10)
-        await end(store, "r2", source.url)
-        manifest = tmp_path / "archive/r2/manifest.json"
+    async with (
+        archiving(sqlite_url, tmp_path) as archive,
+        FileSource(b"bytes", Turn(status=403)) as source,
+    ):
+        await archive.end("r1", source.url)
+        await eventually(lambda: archive.reads, seconds=10, what="a read that fails")
+        await archive.end("r2", source.url)
+        manifest = tmp_path / "r2/manifest.json"
         await eventually(manifest.exists, seconds=20, what="the manifest of the other recording")
-        assert not running.done()
-        await cancel_all([running])
-    await store.close()
+
+
+async def test_an_unforeseen_error_while_the_queue_is_read_does_not_end_the_archive(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with archiving(sqlite_url, tmp_path) as archive, FileSource(b"bytes") as source:
+        archive.is_broken = True
+        await archive.end("r1", source.url)
+        await archive.break_for(3)
+        archive.archiver.wake()
+        manifest = tmp_path / "r1/manifest.json"
+        await eventually(manifest.exists, seconds=20, what="the manifest")
+
+
+async def test_an_unforeseen_error_does_not_end_the_loop_that_extends_leases(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with (
+        archiving(sqlite_url, tmp_path) as archive,
+        FileSource(bytes(100), Turn(hang_after=50)) as source,
+    ):
+        await archive.end("r1", source.url)
+        await eventually(lambda: source.requests, seconds=10, what="a copy that runs")
+        await archive.break_for(5)
+        lease = await archive.lease_end()
+
+        async def extended() -> bool:
+            return await archive.lease_end() > lease
+
+        await eventually(extended, seconds=10, what="a lease that is extended")
+
+
+@pytest.mark.parametrize("breaks", [1, 3])
+async def test_an_unforeseen_error_does_not_end_the_removal_of_abandoned_uploads(
+    breaks: int, sqlite_url: str, tmp_path: Path
+) -> None:
+    async with archiving(sqlite_url, tmp_path, leads=True) as archive:
+        await archive.break_for(breaks)
+        abandoned = tmp_path / "a.webm#1"
+        abandoned.write_bytes(b"half")
+        os.utime(abandoned, (LONG_AGO, LONG_AGO))
+        await eventually(lambda: not abandoned.exists(), seconds=20, what="the removal")

@@ -9,7 +9,7 @@ import ipaddress
 import socket
 from typing import Final
 
-from worker.archive.errors import SourceRefused, SourceUnavailable
+from worker.archive.errors import SourcePrivate, SourceRefused, SourceUnavailable
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -36,7 +36,8 @@ AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, i
 async def resolve(host: str, port: int, *, allow_private: bool) -> list[AddressInfo]:
     """The addresses of a host. The caller connects to these and does not look the name up again.
 
-    Raises SourceRefused if one of them is not public, SourceUnavailable if there is none.
+    Raises SourcePrivate if one of them is not public, SourceRefused if the host itself is such an
+    address, and SourceUnavailable if there is none.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -45,16 +46,26 @@ async def resolve(host: str, port: int, *, allow_private: bool) -> list[AddressI
         message = f"the address of {host} cannot be found: {error}"
         raise SourceUnavailable("source_unreachable", message) from error
     if not allow_private:
-        for info in found:
-            check_public(host, str(info[4][0]))
+        _check_all_public(host, [str(info[4][0]) for info in found])
     return found  # type: ignore[return-value]  # addresses of another kind are not asked for
+
+
+def _check_all_public(host: str, addresses: list[str]) -> None:
+    if literal_address(host):
+        check_public(host, host.strip("[]"))
+    for address in addresses:
+        if not is_public(ipaddress.ip_address(address)):
+            raise SourcePrivate("private_address", _not_public(host, address))
 
 
 def check_public(host: str, address: str) -> None:
     """Raise SourceRefused unless the address is public."""
     if not is_public(ipaddress.ip_address(address)):
-        message = f"{host} has the address {address}, which is not public"
-        raise SourceRefused("private_address", message)
+        raise SourceRefused("private_address", _not_public(host, address))
+
+
+def _not_public(host: str, address: str) -> str:
+    return f"{host} has the address {address}, which is not public"
 
 
 def literal_address(host: str) -> str | None:

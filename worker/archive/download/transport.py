@@ -43,7 +43,7 @@ def open_transport(
 class CheckedTransport(httpx.AsyncBaseTransport):
     """Opens one connection for each request, to an address that was checked.
 
-    Raises SourceRefused or SourceUnavailable by the address, else httpx's own errors.
+    Raises SourceRefused, SourcePrivate or SourceUnavailable by the address, else errors of httpx.
     """
 
     def __init__(self, *, allow_private: bool) -> None:

@@ -34,11 +34,15 @@ archive_files = sa.Table(
     sa.Column("expires_at", sa.Double, nullable=False),
     sa.Column("urgent_at", sa.Double, nullable=False),
     sa.Column("owner", sa.String(64)),
-    # Counts how often the file was queued: `archive_recording` begins a new round.
+    # Counts how often the file was queued: `archive_recording` begins a new round. A copy of an
+    # earlier round is announced, and the file is copied once more.
     sa.Column("round", sa.Integer, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     # How often in a row the storage refused it.
     sa.Column("refusals", sa.Integer, nullable=False),
+    # How often in a row its source denied it, each time with another URL; or how often in a row the
+    # name of its host had a private address.
+    sa.Column("denials", sa.Integer, nullable=False),
     sa.Column("last_error", sa.Text),
     # JSON of a `CopiedFile`: the last copy.
     sa.Column("copied", sa.Text),

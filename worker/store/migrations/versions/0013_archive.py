@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("refusals", sa.Integer(), nullable=False),
+        sa.Column("denials", sa.Integer(), nullable=False),
         sa.Column("last_error", sa.Text()),
         sa.Column("copied", sa.Text()),
         sa.Column("archived_at", sa.Double()),

@@ -1,0 +1,172 @@
+"""Manifests in a bucket where no object may be replaced: object lock without versions."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import pytest
+
+from recording_schemas import Manifest, Status
+from tests.contract.test_store_archive import done, end, events, take, take_manifests
+from tests.contract.test_store_history import NOW, seen
+from tests.integration.archive.object_stores import s3_environ
+from worker.archive.manifest_writer import ManifestWriter
+from worker.archive.storage import ArchiveStorage
+from worker.domain.archive_keys import KeyTemplate
+from worker.domain.snapshot import Participant
+from worker.store.archive_manifests import ManifestTask
+from worker.store.store import Store
+
+
+class WriteOnceS3:
+    """Keeps objects, and answers with this status to whoever would replace one."""
+
+    def __init__(self, refusal: str) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._refusal = refusal
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        method, path, _ = first.split()
+        headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}
+        status, body = "200 OK", b""
+        if method == "PUT":
+            sent = await reader.readexactly(int(headers["content-length"]))
+            if path in self.objects:
+                status = self._refusal
+            self.objects.setdefault(path, sent)
+        elif path in self.objects:
+            body = self.objects[path]
+        else:
+            status = "404 Not Found"
+        answer = (
+            f"HTTP/1.1 {status}",
+            'ETag: "opaque"',
+            f"Content-Length: {len(body)}",
+            "Last-Modified: Sun, 29 Nov 2026 11:00:00 GMT",
+            "Connection: close",
+        )
+        writer.write("\r\n".join((*answer, "", "")).encode())
+        writer.write(body if method == "GET" else b"")
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture(params=["403 Forbidden", "409 Conflict", "412 Precondition Failed"])
+async def bucket(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[WriteOnceS3]:
+    async with WriteOnceS3(request.param) as server:
+        for name, value in s3_environ(server.url).items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(sqlite_url, source="test", archives=True)
+    yield opened
+    await opened.close()
+
+
+async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
+    del app, session_id
+    return ()
+
+
+async def write(store: Store, task: ManifestTask, *, owner: str = "me") -> None:
+    writer = ManifestWriter(
+        store.archive,
+        ArchiveStorage.open("s3://bucket", max_retries=0),
+        KeyTemplate.parse_manifest("{recording_id}.json"),
+        owner=owner,
+        read_participants=nobody,
+        longest_pause=0.0,
+        now=NOW.timestamp,
+        on_commit=lambda: None,
+    )
+    await writer.attempt(task)
+
+
+async def die_after_writing(store: Store, task: ManifestTask) -> None:
+    """Write the manifest, but commit nothing."""
+    await write(store, task, owner="somebody that does not have it")
+
+
+async def told(store: Store) -> list[str]:
+    return [event["type"].removeprefix("recording.") for event in await events(store)]
+
+
+async def test_a_manifest_that_a_killed_worker_wrote_is_announced(
+    store: Store, bucket: WriteOnceS3
+) -> None:
+    await store.apply([seen("r1", Status.ERRORED)])
+    (task,) = await take_manifests(store)
+    await die_after_writing(store, task)
+    assert (await told(store), len(bucket.objects)) == ([], 1)
+    await write(store, task)
+    assert await told(store) == ["archived.v1"]
+
+
+@pytest.mark.parametrize("other", [b"", b"x", b"x" * 100_000])
+async def test_another_object_in_the_place_of_a_manifest_is_a_refusal(
+    other: bytes, store: Store, bucket: WriteOnceS3
+) -> None:
+    bucket.objects["/bucket/r1.json"] = other
+    await store.apply([seen("r1", Status.ERRORED)])
+    for _ in range(7):
+        (task,) = await take_manifests(store)
+        await write(store, task)
+    assert await told(store) == ["archive_failed.v1"]
+    assert bucket.objects == {"/bucket/r1.json": other}
+    assert (await store.archive.depth()).refused == 1
+
+
+async def test_other_bytes_of_the_same_length_are_no_manifest_of_an_earlier_attempt(
+    store: Store, bucket: WriteOnceS3
+) -> None:
+    await store.apply([seen("r1", Status.ERRORED)])
+    (task,) = await take_manifests(store)
+    await die_after_writing(store, task)
+    ((path, body),) = bucket.objects.items()
+    bucket.objects[path] = body.swapcase()
+    await write(store, task)
+    assert await told(store) == []
+
+
+async def test_a_manifest_that_has_grown_is_refused_and_told_and_the_first_one_stays(
+    store: Store, bucket: WriteOnceS3
+) -> None:
+    await end(store, "r1", "a")
+    for files in (("a",), ("a", "late")):
+        await end(store, "r1", *files)
+        for file in await take(store):
+            await done(store, file)
+        for _ in range(6):
+            for task in await take_manifests(store):
+                await write(store, task)
+    assert await told(store) == [
+        "file_archived.v1",
+        "archived.v1",
+        "file_archived.v1",
+        "archive_failed.v1",
+    ]
+    (body,) = bucket.objects.values()
+    manifest = msgspec.json.decode(body, type=Manifest)
+    assert [file.file_name for file in manifest.files] == ["a.webm"]

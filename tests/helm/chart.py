@@ -117,7 +117,10 @@ def only(found: Iterable[Manifest], kind: str) -> Manifest:
 def workload(found: Iterable[Manifest]) -> Manifest:
     """The Deployment or the StatefulSet."""
     (manifest,) = [
-        manifest for manifest in found if manifest["kind"] in {"Deployment", "StatefulSet"}
+        manifest
+        for manifest in found
+        if manifest["kind"] in {"Deployment", "StatefulSet"}
+        and manifest["metadata"]["labels"]["app.kubernetes.io/component"] == "worker"
     ]
     return manifest
 

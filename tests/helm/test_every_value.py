@@ -12,6 +12,7 @@ from tests.helm.test_manifests import SWITCHES
 ON: Final = merged(
     MINIMAL,
     *(values for name, values in SWITCHES.items() if name not in {"apps file", "hpa"}),
+    SWITCHES["console"],
     {
         "image": {"digest": ""},
         "topologyOperator": {"cluster": {"connectionSecret": ""}},
@@ -19,6 +20,7 @@ ON: Final = merged(
         "serviceAccount": {"create": True},
         "podDisruptionBudget": {"enabled": True},
         "fullnameOverride": "",
+        "console": {"tokenFile": "", "rabbitmq": {"urlFile": ""}, "resources": {}},
     },
 )
 """As many switches as possible are on at the same time."""
@@ -33,7 +35,14 @@ PREREQUISITES: Final[dict[str, Values]] = {
     "replicas": {"autoscaling": {"kind": "none"}},
     "appsFile": {"appsFile": {"existingSecret": "apps"}},
     "autoscaling.hpa": {"autoscaling": {"kind": "hpa"}},
-    "database.volume": MINIMAL_SQLITE | ONE_REPLICA,
+    "database.volume": MINIMAL_SQLITE | ONE_REPLICA | {"console": {"enabled": False}},
+    "database.engine": {"console": {"enabled": False}},
+    "console.resources": {"console": {"resources": {"limits": {"memory": "1Gi"}}}},
+    "console.database.urlFile": {"console": {"database": {"existingSecret": ""}}},
+    "console.rabbitmq.urlFile": {
+        "console": {"rabbitmq": {"existingSecret": "", "urlFile": "/mnt/amqp-url"}}
+    },
+    "console.tokenFile": {"console": {"existingSecret": "", "tokenFile": "/mnt/token"}},
     "topologyOperator.cluster.connectionSecret": {
         "topologyOperator": {"cluster": {"name": "", "connectionSecret": "rabbit"}}
     },
@@ -70,6 +79,13 @@ ANOTHER: Final[dict[str, Any]] = {
     "metrics.serviceMonitor.tlsConfig": {"insecureSkipVerify": False},
     "metrics.prometheusRule.grafana": "https://grafana.example.com",
     "metrics.dashboard.console": "https://console.example.com",
+    "console.allowedHosts": ["another.example.com"],
+    "console.trustedProxies": ["192.0.2.0/24"],
+    "console.tokenFile": "/mnt/another",
+    "console.rabbitmq.urlFile": "/mnt/another",
+    "console.database.urlFile": "/mnt/another",
+    "console.service.type": "LoadBalancer",
+    "console.resources": {"requests": {"memory": "200Mi"}},
     "dnsPolicy": "Default",
     "dnsConfig": {"nameservers": ["10.0.0.9"]},
     "hostAliases": [{"ip": "10.0.0.9", "hostnames": ["another"]}],

@@ -93,6 +93,28 @@ SWITCHES: Final[dict[str, Values]] = {
     "service monitor": {"metrics": {"serviceMonitor": {"enabled": True, "labels": {"a": "b"}}}},
     "alerts": {"metrics": {"prometheusRule": {"enabled": True, "labels": {"a": "b"}}}},
     "dashboard": {"metrics": {"dashboard": {"enabled": True, "annotations": {"folder": "b"}}}},
+    "console": {
+        "console": {
+            "enabled": True,
+            "existingSecret": "console",
+            "rabbitmq": {"existingSecret": "operator"},
+        }
+    },
+    "console with all": {
+        "console": {
+            "enabled": True,
+            "tokenFile": "/mnt/token",
+            "existingSecret": "",
+            "allowedHosts": ["recordings.example.com"],
+            "trustedProxies": ["10.0.0.0/8", "fd00::/8"],
+            "rabbitmq": {"existingSecret": "", "urlFile": "/mnt/amqp-url"},
+            "database": {"existingSecret": "reader"},
+            "service": {"type": "NodePort", "port": 9000, "annotations": {"a": "b"}},
+            "resources": None,
+        },
+        "networkPolicy": {"enabled": True, "consoleFrom": PEER},
+        "database": {"tls": {"existingSecret": "tls", "certKey": "tls.crt", "keyKey": "tls.key"}},
+    },
     "topology operator": {
         "topologyOperator": {
             "enabled": True,

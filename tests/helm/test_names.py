@@ -5,7 +5,15 @@ from typing import Final
 
 import pytest
 
-from tests.helm.chart import MINIMAL, MINIMAL_SQLITE, Values, manifests, merged, only, workload
+from tests.helm.chart import (
+    MINIMAL,
+    MINIMAL_SQLITE,
+    Values,
+    manifests,
+    merged,
+    of_kind,
+    workload,
+)
 from tests.helm.kubernetes_schemas import faults, versions
 from tests.helm.test_every_value import ON
 
@@ -54,7 +62,8 @@ def test_two_long_release_names_do_not_share_a_name() -> None:
 def test_a_full_name_stays_a_text(full: str) -> None:
     found = manifests(merged(ON, {"fullnameOverride": full}))
     assert [fault for manifest in found for fault in faults(manifest, versions()[-1])] == []
-    assert only(found, "Service")["metadata"]["name"] == full
+    services = {service["metadata"]["name"] for service in of_kind(found, "Service")}
+    assert services == {full, f"{full}-console"}
 
 
 def test_a_name_that_looks_like_a_number_stays_a_text() -> None:

@@ -13,11 +13,13 @@ from tests.helm.chart import (
     container,
     manifests,
     merged,
+    of_kind,
     only,
     pod,
     texts,
     workload,
 )
+from tests.helm.test_manifests import SWITCHES
 
 RELEASE: Final = "my.release"
 CASES: Final = {
@@ -25,6 +27,7 @@ CASES: Final = {
     "stateful set": MINIMAL_SQLITE,
     "other names": merged(MINIMAL, {"nameOverride": "x", "service": {"port": 9000}}),
     "sidecar": merged(MINIMAL, {"sidecars": [{"name": "agent", "image": "agent"}]}),
+    "console": merged(MINIMAL, SWITCHES["console"]),
     "verified topology": merged(MINIMAL, {"settings": {"WORKER_TOPOLOGY": "verify"}}),
 }
 
@@ -49,11 +52,12 @@ def in_the_pod(values: Values) -> list[list[str]]:
 def test_every_command_has_the_namespace_and_an_object_that_exists(case: str) -> None:
     found = manifests(CASES[case], name=RELEASE)
     target = f"{workload(found)['kind'].lower()}/{workload(found)['metadata']['name']}"
-    assert len(commands(CASES[case])) == 8
+    services = {f"service/{one['metadata']['name']}" for one in of_kind(found, "Service")}
+    assert len(commands(CASES[case])) == (9 if case == "console" else 8)
     for program, *words in commands(CASES[case]):
         if program == "kubectl":
             assert words[:2] == ["-n", "meetings"]
-            assert target in words or words[2] == "get"
+            assert target in words or words[2] == "get" or services & set(words)
         if program == "helm":
             assert words == ["-n", "meetings", "test", RELEASE, "--logs"]
 
@@ -79,7 +83,7 @@ def test_the_selector_of_the_notes_finds_the_pods(case: str) -> None:
 def test_readiness_is_asked_at_the_port_of_the_worker(case: str) -> None:
     found = manifests(CASES[case], name=RELEASE)
     (port,) = [each["containerPort"] for each in container(found)["ports"]]
-    (forward,) = [words for words in commands(CASES[case]) if "port-forward" in words]
+    forward, *_ = [words for words in commands(CASES[case]) if "port-forward" in words]
     (curl,) = [words for words in commands(CASES[case]) if words[0] == "curl"]
     assert forward[-1] == f"{port}:{port}"
     assert curl[-1] == f"http://127.0.0.1:{port}/readyz"

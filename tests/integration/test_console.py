@@ -1,10 +1,12 @@
 """The console's server: what it answers, whom it refuses, and what it sends while it runs."""
 
+import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aio_pika
 import pytest
+from prometheus_client import CollectorRegistry
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
@@ -20,6 +22,7 @@ from tests.integration.test_cli_details import HOSTILE, rejected, run, whole_sto
 from worker.broker.admin.one_shot import connect, declare_once
 from worker.broker.topology import Topology
 from worker.console.live_stream import MAX_CLIENTS
+from worker.observability.http_server import HttpServer
 from worker.store.store import Store
 
 NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
@@ -48,7 +51,8 @@ async def test_the_page_permits_no_script_style_or_request_but_its_own(
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert b"http://" not in body.replace(b"http://www.w3.org/", b"")
+        if not path.startswith("/api/"):
+            assert b"http://" not in body.replace(b"http://www.w3.org/", b"")
     _, _, page = await console.ask("/")
     assert b"<script>" not in page
     assert b" style=" not in page
@@ -267,3 +271,69 @@ async def test_events_and_figures_arrive_while_somebody_looks(
     assert now["live"][0]["count"] == 1
     assert "leader" in {check["name"] for check in now["checks"] if check["state"] == "failed"}
     assert (event["recording_id"], event["status"]) == ("r-1", "RECORDING")
+
+
+async def shown_api(console: ConsoleClient) -> dict[str, str]:
+    """The check of the API on the page *now*."""
+    checks = (await console.get("/api/now"))["checks"]
+    found: dict[str, str] = next(check for check in checks if check["name"] == "api")
+    return found
+
+
+@asynccontextmanager
+async def answering_worker(reason: str | None) -> AsyncIterator[int]:
+    """The HTTP server of a worker whose API cannot be used for this reason."""
+    server = HttpServer(
+        "127.0.0.1",
+        0,
+        checks_live={},
+        checks_ready={"store": lambda: None},
+        checks_any={"api": lambda: reason},
+        registry=CollectorRegistry(),
+    )
+    try:
+        yield await server.start()
+    finally:
+        await server.stop()
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "words"),
+    [
+        ("timeout; the circuit has been open for 9 s", "failed", "open for 9 s"),
+        (None, "ok", "the circuit is closed"),
+    ],
+)
+async def test_the_state_of_the_circuit_is_that_of_the_worker_that_answers(
+    store: Store, sqlite_url: str, reason: str | None, state: str, words: str
+) -> None:
+    async with answering_worker(reason) as port:
+        environ = {
+            "DATABASE_URL": sqlite_url,
+            "AMQP_URL": NO_BROKER,
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": str(port),
+        }
+        async with running_console(environ) as console:
+            shown = await shown_api(console)
+
+    assert (shown["state"], words in shown["text"]) == (state, True), shown
+
+
+async def test_a_console_that_reaches_no_worker_says_that_only_a_worker_knows(
+    store: Store, sqlite_url: str
+) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))  # connects, and never answers
+    for port, why in ((1, "Connection refused"), (silent.getsockname()[1], "")):
+        environ = {
+            "DATABASE_URL": sqlite_url,
+            "AMQP_URL": NO_BROKER,
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": str(port),
+        }
+        async with running_console(environ) as console:
+            shown = await shown_api(console)
+        assert shown["state"] == "unknown"
+        assert "only a running worker knows" in shown["text"]
+        assert f"none answers at http://127.0.0.1:{port}: {why}" in shown["text"]
+    silent.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from worker.cli.context import stopped_by_signals, topology_from
+from worker.cli.worker_url import worker_url_option
 
 if TYPE_CHECKING:
     from worker.console.peers import Network
@@ -29,8 +30,8 @@ Examples:
 
 The console shows what is recorded now, each recording from its command to its files, commands,
 dead letters, the archive and the request budget. It reads the database of DATABASE_URL, and
-receives events from AMQP_URL as `tail` does, with the same rights. It is a process of its own, and
-changes nothing by itself.
+receives events from AMQP_URL as `tail` does, with the same rights. It asks a worker whether the API
+can be used. It is a process of its own, and changes nothing by itself.
 
 Without a token it only reads, and only this machine can connect. With WORKER_CONSOLE_TOKEN, or
 WORKER_CONSOLE_TOKEN_FILE, whoever has the token may also act: replay and drop dead letters, stop
@@ -72,7 +73,14 @@ Exit codes: 0 stopped cleanly, 1 cannot start, 2 wrong flags or settings.
     help="The address or network of a proxy in front of the console, whose X-Forwarded-For names "
     "the browser's address; may be repeated.",
 )
-def command(host: str, port: int, allowed_hosts: tuple[str, ...], proxies: tuple[str, ...]) -> None:
+@worker_url_option
+def command(
+    host: str,
+    port: int,
+    allowed_hosts: tuple[str, ...],
+    proxies: tuple[str, ...],
+    worker_url: str | None,
+) -> None:
     """Serve a page for operators, to open in a browser."""
     from worker.console.server import ConsoleOptions
     from worker.observability.http_server import CannotListen
@@ -99,6 +107,7 @@ def command(host: str, port: int, allowed_hosts: tuple[str, ...], proxies: tuple
             is_public=is_public,
             allowed_hosts=allowed_hosts,
             trusted_proxies=networks,
+            worker_url=worker_url,
         )
         asyncio.run(_serve(settings, options))
     except CannotListen as error:

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from recording_schemas import CloudEvent
 from worker.aio import cancel_all
 from worker.broker.topology import Topology
+from worker.cli.status.sources import local_url
 from worker.console import views
 from worker.console.access import COOKIE, SESSION_SECONDS, Access
 from worker.console.action_routes import ActionRoutes
@@ -25,6 +26,7 @@ from worker.console.read_routes import ReadRoutes, json_of, json_response
 from worker.console.snapshots import Snapshots
 from worker.console.state import ConsoleState
 from worker.console.static_files import static_routes
+from worker.console.worker_probe import WorkerProbe
 from worker.observability.http_server import HttpServer
 from worker.settings.settings import ConsoleSettings
 from worker.store.admin.state_reader import StateReader
@@ -53,7 +55,8 @@ OPEN_PATHS: Final = ("/static/", "/livez", "/readyz", "/metrics", "/api/session"
 class ConsoleOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where to listen. `allowed_hosts` are further names under which the page may be opened.
 
-    `trusted_proxies` name the address of a browser in X-Forwarded-For.
+    `trusted_proxies` name the address of a browser in X-Forwarded-For. `worker_url` is where a
+    worker answers, None: as HTTP_HOST and HTTP_PORT say.
     """
 
     host: str
@@ -61,6 +64,7 @@ class ConsoleOptions(msgspec.Struct, frozen=True, kw_only=True):
     is_public: bool
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
+    worker_url: str | None = None
 
 
 class Console:
@@ -90,6 +94,7 @@ class Console:
             self._state,
             self._stream.watched,
             queues=self._broker.recent_queues,
+            worker=WorkerProbe(options.worker_url or local_url(settings)),
             on_snapshot=lambda snapshot: self._stream.send("now", snapshot),
         )
 

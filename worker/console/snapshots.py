@@ -14,23 +14,28 @@ from worker.cli.moments import iso_time
 from worker.cli.status.checks import Check, judge
 from worker.cli.status.sources import Facts
 from worker.console.state import ConsoleState
+from worker.console.worker_probe import WorkerProbe
 from worker.domain.errors import StoreUnavailable
+from worker.observability.probe_client import Readiness
 from worker.store.admin.live_now import LiveNow, read_now
-from worker.store.admin.overview import BudgetUsage, BudgetWindow, Overview
+from worker.store.admin.overview import BudgetUsage, BudgetWindow
 
 INTERVAL_SECONDS: Final = 2.0
 REST_FACTOR: Final = 10
 """After a slow read, the next one waits this many times longer than the read took."""
 
-NOT_ASKED: Final = "the console does not ask it"
+NOT_READ: Final = "it was not read yet"
 WORKER: Final = "worker"
-"""The check about the worker's HTTP server, which the console does not ask."""
+"""The check whether a worker answers at its HTTP server."""
+
+API: Final = "api"
 
 
 class Snapshots:
     """The figures, read while `watched` is set. `on_snapshot` gets each.
 
-    `queues` returns the counts of the queues, or why there are none.
+    `queues` returns the counts of the queues, or why there are none. `worker` is asked for what
+    only a worker knows.
     """
 
     def __init__(
@@ -39,14 +44,16 @@ class Snapshots:
         watched: asyncio.Event,
         *,
         queues: Callable[[], Awaitable[QueueCounts | str]],
+        worker: WorkerProbe,
         on_snapshot: Callable[[dict[str, Any]], None],
     ) -> None:
         self._state = state
         self._watched = watched
         self._queues = queues
+        self._worker = worker
         self._on_snapshot = on_snapshot
         self._lock = asyncio.Lock()
-        self._last: LiveNow | str = NOT_ASKED
+        self._last: LiveNow | str = NOT_READ
         self._last_at = float("-inf")
         self._took = 0.0
 
@@ -65,7 +72,15 @@ class Snapshots:
                 self._last = await self._read()
                 self._last_at = time.monotonic()
                 self._took = self._last_at - started
-            return now_json(self._last, await self._queues())
+            queues, readiness = await asyncio.gather(self._queues(), self._worker.recent())
+            last = self._last
+            facts = Facts(
+                worker_url=self._worker.url,
+                readiness=readiness,
+                overview=last if isinstance(last, str) else last.overview,
+                queues=queues,
+            )
+            return now_json(last, facts)
 
     async def _read(self) -> LiveNow | str:
         try:
@@ -75,21 +90,30 @@ class Snapshots:
             return str(error)
 
 
-def now_json(now: LiveNow | str, queues: QueueCounts | str) -> dict[str, Any]:
+def now_json(now: LiveNow | str, facts: Facts) -> dict[str, Any]:
     """The figures as the page gets them. Times are RFC 3339. A text says why there are none."""
-    overview = now if isinstance(now, str) else now.overview
     result: dict[str, Any] = {
         "error": now if isinstance(now, str) else None,
-        "checks": checks(overview, queues),
-        "queues": None if isinstance(queues, str) else queues,
+        "checks": checks(facts),
+        "queues": None if isinstance(facts.queues, str) else facts.queues,
     }
     return result if isinstance(now, str) else result | _figures(now)
 
 
-def checks(overview: Overview | str, queues: QueueCounts | str) -> list[Check]:
-    """The checks of `recording-worker status`, without the one that asks a worker itself."""
-    facts = Facts(worker_url="", readiness=NOT_ASKED, overview=overview, queues=queues)
-    return [check for check in judge(facts).checks if check.name != WORKER]
+def checks(facts: Facts) -> list[Check]:
+    """The checks of `recording-worker status`.
+
+    A worker that the console cannot reach is no fault. The state says whether one is alive.
+    """
+    found = judge(facts).checks
+    if isinstance(facts.readiness, Readiness):
+        return list(found)
+    hint = f"; none answers at {facts.worker_url}: {facts.readiness}"
+    return [
+        msgspec.structs.replace(check, text=check.text + hint) if check.name == API else check
+        for check in found
+        if check.name != WORKER
+    ]
 
 
 def _figures(now: LiveNow) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class Apps:
         """A check for each app, by name: why its API cannot be used now, or None."""
 
         def check_of(app: App) -> Callable[[], str | None]:
-            return lambda: app.api.unavailable_reason
+            return lambda: _unavailable_reason(app)
 
         return {"api" if len(self) == 1 else f"api/{app.name}": check_of(app) for app in self}
 
@@ -147,3 +147,11 @@ class Apps:
         """End every wait for a circuit breaker, because the worker is about to end."""
         for app in self:
             app.breaker.stop_waiting()
+
+
+def _unavailable_reason(app: App) -> str | None:
+    """Why the last request failed, and whether the next ones have to wait because of that."""
+    reason = app.api.unavailable_reason
+    if reason is None or not app.breaker.is_open:
+        return reason
+    return f"{reason}; the circuit has been open for {app.breaker.open_for():.0f} s"

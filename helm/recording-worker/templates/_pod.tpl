@@ -71,7 +71,7 @@ spec:
 {{- toYaml $own }}
 {{- end }}
 
-{{- /* Containers that start before the worker, and before the check of `helm test`. */ -}}
+{{- /* Containers that start before the only other container of every pod. */ -}}
 {{- define "recording-worker.initContainers" -}}
 {{- with .Values.initContainers }}
 initContainers:
@@ -79,7 +79,7 @@ initContainers:
 {{- end }}
 {{- end }}
 
-{{- /* Identity, names and scheduling of a pod, shared by the worker and the pod of `helm test`. */ -}}
+{{- /* Identity, names and scheduling of every pod of the chart. */ -}}
 {{- define "recording-worker.podRules" -}}
 serviceAccountName: {{ include "recording-worker.serviceAccountName" . | quote }}
 automountServiceAccountToken: false
@@ -153,6 +153,11 @@ resources:
   mountPath: /etc/recording-worker
   readOnly: true
 {{- end }}
+{{- include "recording-worker.sharedMounts" . }}
+{{- end }}
+
+{{- /* Mounts of every container of the chart. */ -}}
+{{- define "recording-worker.sharedMounts" -}}
 {{- if include "recording-worker.caBundle" . }}
 - name: ca-bundle
   mountPath: /run/ca-bundle
@@ -179,6 +184,10 @@ resources:
   configMap:
     name: {{ include "recording-worker.fullname" . }}-apps
 {{- end }}
+{{- include "recording-worker.sharedVolumes" . }}
+{{- end }}
+
+{{- define "recording-worker.sharedVolumes" -}}
 {{- with include "recording-worker.caBundle" . }}
 - name: ca-bundle
   {{- . | nindent 2 }}

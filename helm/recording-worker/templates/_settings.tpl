@@ -76,6 +76,24 @@
 {{- if eq .engine "postgresql" }}
 {{- include "recording-worker.fileVariable" (list "DATABASE_URL" . "url" "database-url") }}
 {{- end }}
+{{- end }}
+{{- include "recording-worker.databaseTlsEnv" . }}
+{{- include "recording-worker.fileVariable" (list "REALTIMEKIT_API_TOKEN" $v.realtimekit "token" "api-token") }}
+{{- if $v.apps }}
+- name: WORKER_APPS_FILE
+  value: /etc/recording-worker/apps.json
+{{- else }}
+{{- include "recording-worker.fileVariable" (list "WORKER_APPS" $v.appsFile "" "apps.json") }}
+{{- end }}
+{{- include "recording-worker.fileVariable" (list "WORKER_STORAGE_PROFILES" $v.storageProfiles "" "storage-profiles.json") }}
+{{- include "recording-worker.fileVariable" (list "OTEL_EXPORTER_OTLP_HEADERS" $v.tracing "headers" "otlp-headers") }}
+{{- with $v.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "recording-worker.databaseTlsEnv" -}}
+{{- with .Values.database }}
 {{- if and (eq .engine "postgresql") .tls.existingSecret }}
 {{- $directory := "/run/secrets/recording-worker/database-tls" }}
 - name: PGSSLMODE
@@ -89,18 +107,6 @@
   value: {{ $directory }}/tls.key
 {{- end }}
 {{- end }}
-{{- end }}
-{{- include "recording-worker.fileVariable" (list "REALTIMEKIT_API_TOKEN" $v.realtimekit "token" "api-token") }}
-{{- if $v.apps }}
-- name: WORKER_APPS_FILE
-  value: /etc/recording-worker/apps.json
-{{- else }}
-{{- include "recording-worker.fileVariable" (list "WORKER_APPS" $v.appsFile "" "apps.json") }}
-{{- end }}
-{{- include "recording-worker.fileVariable" (list "WORKER_STORAGE_PROFILES" $v.storageProfiles "" "storage-profiles.json") }}
-{{- include "recording-worker.fileVariable" (list "OTEL_EXPORTER_OTLP_HEADERS" $v.tracing "headers" "otlp-headers") }}
-{{- with $v.extraEnv }}
-{{ toYaml . }}
 {{- end }}
 {{- end }}
 

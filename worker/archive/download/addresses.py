@@ -65,7 +65,10 @@ def check_public(host: str, address: str) -> None:
 
 
 def _not_public(host: str, address: str) -> str:
-    return f"{host} has the address {address}, which is not public"
+    return (
+        f"{host} has the address {address}, which is not public. "
+        "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES=on permits it"
+    )
 
 
 def literal_address(host: str) -> str | None:

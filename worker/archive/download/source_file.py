@@ -154,7 +154,10 @@ class SourceFile:
 
     def _check_bound(self, size: int) -> None:
         if size > self._max_bytes:
-            message = f"the file has {size} bytes or more; at most {self._max_bytes} are allowed"
+            message = (
+                f"the file has {size} bytes or more; at most {self._max_bytes} are allowed "
+                "(WORKER_ARCHIVE_MAX_FILE_BYTES)"
+            )
             raise SourceRefused("file_too_large", message)
 
 

@@ -19,7 +19,8 @@ def parse_source_url(text: str, *, allow_private: bool) -> httpx.URL:
         raise _refused("it cannot be parsed") from None
     schemes = {"https", "http"} if allow_private else {"https"}
     if url.scheme not in schemes:
-        raise _refused(f"its scheme is not {' or '.join(sorted(schemes))}")
+        hint = "" if allow_private else ". WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES=on permits http too"
+        raise _refused(f"its scheme is not {' or '.join(sorted(schemes))}{hint}")
     if url.userinfo:
         raise _refused("it has a user name or a password")
     port = 443 if url.port is None else url.port

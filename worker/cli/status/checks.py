@@ -76,16 +76,21 @@ def _checks(facts: Facts) -> Iterator[Check]:
 
 # The worker itself
 
+_CLOSED: Final = "the circuit is closed: requests are sent"
+_ONLY_A_WORKER_KNOWS: Final = "only a running worker knows whether its circuit to the API is open"
+
 
 def _worker_checks(facts: Facts) -> Iterator[Check]:
     if isinstance(facts.readiness, str):
         yield _silent_worker(facts, facts.readiness)
+        yield Check(name="api", state="unknown", text=_ONLY_A_WORKER_KNOWS)
         return
     yield Check(name="worker", state="ok", text=f"answers at {facts.worker_url}")
     for name, check in facts.readiness.checks.items():
         # One app that can be used is enough to be ready.
         state: State = "warning" if facts.readiness.ok else "failed"
-        yield Check(name=name, state="ok" if check.ok else state, text=check.reason or "")
+        text = _CLOSED if check.ok and name.partition("/")[0] == "api" else ""
+        yield Check(name=name, state="ok" if check.ok else state, text=check.reason or text)
 
 
 def _silent_worker(facts: Facts, reason: str) -> Check:
@@ -181,7 +186,7 @@ def _outbox(overview: Overview) -> Check:
 
 def _budget(name: str, usage: BudgetUsage, now: float) -> Check:
     parts = [
-        f"{window.left} of {window.requests} requests left in {window.seconds:g} s"
+        f"{window.left:,} of {window.requests:,} requests left in {window.seconds:g} s"
         for window in usage.windows
     ]
     is_short = any(window.left == 0 for window in usage.windows)

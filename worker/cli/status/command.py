@@ -3,13 +3,13 @@
 import sys
 import threading
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import click
 
 from worker.cli.context import common_settings
 from worker.cli.moments import duration
 from worker.cli.output import json_option, print_json
+from worker.cli.worker_url import worker_url_option
 
 if TYPE_CHECKING:
     from worker.cli.status.checks import Verdict
@@ -39,19 +39,6 @@ Exit codes: 0 well, 1 not well, 2 cannot tell, or wrong flags or settings. With 
 """
 
 
-def _http_url(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        parts = urlsplit(text)
-        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_url = False
-    if not is_url:
-        raise click.BadParameter(f"{text!r} is not a URL such as http://127.0.0.1:8080")
-    return text
-
-
 @click.command(epilog=EXAMPLES)
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
 @click.option(
@@ -62,12 +49,7 @@ def _http_url(_context: click.Context, _parameter: click.Parameter, text: str | 
     metavar="DURATION",
     help="The pause between two looks of --watch, in seconds or such as 1m.",
 )
-@click.option(
-    "--worker-url",
-    metavar="URL",
-    callback=_http_url,
-    help="Where a worker answers. Default: this machine, at HTTP_HOST and HTTP_PORT.",
-)
+@worker_url_option
 @json_option
 @click.pass_context
 def command(

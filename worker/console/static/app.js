@@ -59,11 +59,17 @@ async function show({ focus = false } = {}) {
   } catch (error) {
     if (error.name === "AbortError") return;
     if (error.status === 401) return void logInFirst(root);
-    replace(root, title(error.status === 404 ? "Not found" : "This cannot be shown"), el("p", { class: "notice bad", role: "alert" }, `${error.message}.`));
+    const isMissing = error.status === 404 && parameters[0];
+    replace(root, title(error.status === 404 ? "Not found" : "This cannot be shown"), el("p", { class: "notice bad", role: "alert" }, sentence(error.message)),
+      isMissing && el("p", {}, el("a", { href: `/search?${new URLSearchParams({ q: parameters[0] })}` }, "Search for it"), ", also for the ids that begin so."));
   }
   const heading = root.querySelector("h1");
   document.title = `${heading?.textContent ?? "Console"} · Recording console`;
   if (focus) heading?.focus({ preventScroll: true });
+}
+
+function sentence(text) {
+  return text.endsWith(".") ? text : `${text}.`;
 }
 
 // The view of the address, and the ids in it.
@@ -142,7 +148,7 @@ async function readSession() {
   const { may_act: mayAct, has_token: hasToken } = context.session;
   const place = document.getElementById("session");
   if (!hasToken) replace(place, el("span", { class: "tag", title: "Set WORKER_CONSOLE_TOKEN to permit actions" }, "Read-only"));
-  else replace(place, el("button", { type: "button", class: "session", on: { click: changeSession } }, mayAct ? "Log out" : "Log in to act"));
+  else replace(place, el("button", { type: "button", class: "session", on: { click: changeSession } }, mayAct ? "Log out" : ["Log in", el("span", { class: "more-words" }, " to act")]));
 }
 
 // Stream

@@ -3,7 +3,7 @@
 import { get, query } from "./api.js";
 import { commandColumns } from "./columns.js";
 import { el, replace, svg } from "./dom.js";
-import { ago, chip, commandName, exact, idLink, plural } from "./format.js";
+import { ago, chip, commandName, exact, idLink, plural, seconds } from "./format.js";
 import { button, choice, empty, pagedTable, panel, table, throttled, title } from "./parts.js";
 
 const TYPES = ["start_track_recording", "start_recording", "stop_recording", "pause_recording", "resume_recording", "sync_recording", "replay_recording", "archive_recording"];
@@ -87,6 +87,7 @@ function chartOf(summary, hours) {
   const all = OUTCOMES.reduce((sum, name) => sum + totals[name], 0);
   return [
     all ? svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Outcomes in the last ${hours} hours: ${text}`, preserveAspectRatio: "none" }, svg("line", { x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5 }), bars) : empty("No command ended in this time."),
+    all ? el("p", { class: "axis" }, el("span", {}, `${seconds(hours * 3600)} ago`), el("span", {}, `each bar ${seconds(summary.slot_seconds)}, at most ${plural(highest, "command")}`), el("span", {}, "now")) : null,
     el("ul", { class: "legend" }, OUTCOMES.map((name) => el("li", { class: name }, el("span", { class: "num" }, totals[name].toLocaleString("en")), ` ${name}`))),
     byType(summary),
     summary.looked_back_to && el("p", { class: "muted" }, "Only the newest 10,000 commands are counted, back to ", ago(summary.looked_back_to), "."),
@@ -97,7 +98,7 @@ function byType(summary) {
   const rows = Object.entries(summary.types).map(([type, counts]) => ({ type, counts }));
   const shown = table("Outcomes by type", [
     ["Command", (row) => commandName(row.type)],
-    ...OUTCOMES.map((name) => [name[0].toUpperCase() + name.slice(1), (row) => (row.counts[name] ?? 0).toLocaleString("en"), "end"]),
+    ...OUTCOMES.map((name) => [name[0].toUpperCase() + name.slice(1), (row) => (row.counts[name] ? row.counts[name].toLocaleString("en") : el("span", { class: "zero" }, "0")), "end"]),
   ], (row) => row.type);
   shown.update(rows);
   return el("div", { class: "scroll" }, shown.element);

@@ -170,7 +170,8 @@ const TONES = { ok: "good", warning: "warn", failed: "bad", unknown: "plain" };
 const PAGES = { "dead letters": "/dead", stalled: "/recordings?status=live", queue: "/commands", archive: "/archive" };
 
 function concernsOf(checks) {
-  const concerns = checks.filter((check) => check.state !== "ok");
+  // That no worker can be asked is among the checks. It is no fault.
+  const concerns = checks.filter((check) => check.state !== "ok" && !(check.name === "api" && check.state === "unknown"));
   if (!concerns.length) return el("p", { class: "well" }, "All is well: nothing needs attention.");
   return el("ul", { class: "concerns" }, concerns.map((check) => el("li", { class: TONES[check.state] },
     el("strong", {}, check.name), ": ", PAGES[check.name] ? el("a", { href: PAGES[check.name] }, saying(check)) : saying(check))));

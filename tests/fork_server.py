@@ -26,6 +26,8 @@ from typing import Final, NoReturn
 import msgspec
 
 from worker.cli.root import MODULES
+from worker.store.database.engine import open_engine
+from worker.store.database.migrate import migrate
 
 PRELOADED_MODULES: Final = (
     *MODULES.values(),
@@ -62,6 +64,7 @@ def main() -> None:
     """Fork until nobody can ask any more."""
     for name in PRELOADED_MODULES:
         importlib.import_module(name)
+    _render_tables()
     gc.collect()
     gc.freeze()  # else the collector of each fork copies every page of these modules
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # each watcher reports its process, not we
@@ -76,6 +79,14 @@ def main() -> None:
                 _watch(msgspec.json.decode(request, type=ForkRequest), *descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
+
+
+def _render_tables() -> None:
+    """Create the tables once, in memory: each fork then knows the statements already."""
+    engine = open_engine("sqlite://")
+    with engine.begin() as connection:
+        migrate(connection, [])
+    engine.dispose()
 
 
 def _watch(request: ForkRequest, stdin: int, stdout: int, stderr: int, reports: int) -> NoReturn:

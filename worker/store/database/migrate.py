@@ -9,10 +9,12 @@ migration may also replace.
 
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.engine.mock import MockConnection
 
 from worker.domain.errors import StoreUnavailable
 from worker.store.database import archive_schema  # noqa: F401 - its tables are part of `metadata`
@@ -75,9 +77,22 @@ def _create(connection: sa.Connection) -> None:
 
     Most databases begin like this, and then Alembic is not needed.
     """
-    metadata.create_all(connection, checkfirst=False)
-    _VERSION.create(connection)
+    for statement in _creation(connection.engine.url.drivername):
+        connection.exec_driver_sql(statement)
     connection.execute(sa.insert(_VERSION).values(version_num=HEAD))
+
+
+@cache
+def _creation(drivername: str) -> tuple[str, ...]:
+    """The statements that create all tables. Rendering them takes longer than SQLite's work."""
+    statements: list[str] = []
+    engine: MockConnection = sa.create_mock_engine(
+        f"{drivername}://",
+        lambda ddl, *_: statements.append(str(ddl.compile(dialect=engine.dialect))),
+    )
+    metadata.create_all(engine, checkfirst=False)
+    _VERSION.create(engine, checkfirst=False)
+    return tuple(statements)
 
 
 _VERSION: Final = sa.Table(

@@ -177,7 +177,7 @@ async def test_a_full_dead_letter_queue_holds_up_nothing_that_does_not_belong_th
 
     bench = await broker.bench(decide)
     policy, full = bench.topology.prefix, bench.topology.dead_queue
-    rabbitmq.ctl("set_policy", policy, f"^{full}$", '{"max-length": 1}', "--apply-to", "queues")
+    rabbitmq.set_policy(policy, f"^{full}$", '{"max-length": 1}')
     bad = {f"bad-{number}".encode() for number in range(50)}
     async with bench.running():
         for body in bad:
@@ -187,7 +187,7 @@ async def test_a_full_dead_letter_queue_holds_up_nothing_that_does_not_belong_th
         await eventually(lambda: b"good" in bench.bodies)
         assert not any(delivery.redelivery_count for delivery in bench.deliveries)
         assert max(delivery.attempts for delivery in bench.deliveries) >= 2
-        rabbitmq.ctl("clear_policy", policy)
+        rabbitmq.clear_policy(policy)
         found: set[bytes] = set()
         while found != bad:
             letter = await eventually(lambda: bench.get(full))

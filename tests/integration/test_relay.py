@@ -563,13 +563,13 @@ async def test_a_missing_permission_sets_nothing_aside(
     """Every publication of a status costs the channel until the permission is back."""
     bench = private_bench
     status = f"{bench.topology.prefix}.status"
-    private_rabbitmq.ctl("set_topic_permissions", "guest", status, "^nothing$", ".*")
+    private_rabbitmq.set_topic_permissions("guest", status, write="^nothing$", read=".*")
     await bench.happen(["a", "b", "c"], LIFE)
     await bench.finish("c1", reply_to=None)
     async with bench.relaying():
         await eventually(lambda: "c1" in bench.subjects)
         await eventually(lambda: bench.deferred() >= 3)
-        private_rabbitmq.ctl("clear_topic_permissions", "guest", status)
+        private_rabbitmq.clear_topic_permissions("guest", status)
         await eventually(bench_is_empty(bench), seconds=60)
     keys = bench.keys_by_recording()
     assert {name: keys[name] for name in "abc"} == dict.fromkeys("abc", KEYS)

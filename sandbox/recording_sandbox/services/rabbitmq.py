@@ -70,6 +70,28 @@ class RabbitMQNode(Service):
         """Replace the patterns of the names that a user may configure, write and read."""
         self.evaluate(f"{_permissions(user, configure, write, read)}.")
 
+    def set_topic_permissions(self, user: str, exchange: str, *, write: str, read: str) -> None:
+        """Restrict the routing keys that a user may publish and bind with at a topic exchange."""
+        terms = ", ".join(map(_binary, (exchange, write, read, "tests")))
+        self.evaluate(
+            f'ok = rabbit_auth_backend_internal:set_topic_permissions({_binary(user)}, <<"/">>, '
+            f"{terms})."
+        )
+
+    def clear_topic_permissions(self, user: str, exchange: str) -> None:
+        """Allow the user every routing key at this exchange again."""
+        terms = ", ".join(map(_binary, (user, "/", exchange, "tests")))
+        self.evaluate(f"ok = rabbit_auth_backend_internal:clear_topic_permissions({terms}).")
+
+    def set_policy(self, name: str, pattern: str, definition: str) -> None:
+        """Apply a policy, whose definition is JSON, to the queues whose names match."""
+        terms = ", ".join(map(_binary, ("/", name, pattern, definition, "0", "queues", "tests")))
+        self.evaluate(f"ok = rabbit_policy:parse_set({terms}).")
+
+    def clear_policy(self, name: str) -> None:
+        """Remove a policy."""
+        self.evaluate(f'ok = rabbit_policy:delete(<<"/">>, {_binary(name)}, <<"tests">>).')
+
     def delete_user(self, name: str) -> None:
         """Delete a user. Its connections are closed."""
         self.evaluate(

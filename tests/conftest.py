@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,10 +23,12 @@ from recording_sandbox.services.tinyproxy import TinyProxy
 from recording_sandbox.waiting import Eventually
 from recording_sandbox.waiting import eventually as wait_for_fact
 from tests.forked_process import FORK_SERVER
+from tests.shared_broker import BrokerHost, SharedNode, launch_shared_node
 
 TESTS = Path(__file__).parent
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
 BROKEN_BROKER = "reused_rabbitmq"
+BROKER_HOST = pytest.StashKey[BrokerHost]()
 DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url", "pgbouncer"}
 SECONDS_PER_TEST = {"fault": 2.0, "e2e": 1.2, "integration": 0.5, "examples": 3.0, "helm": 0.1}
 """A rough figure for each folder of slow tests. The others take hundredths of a second."""
@@ -96,6 +99,20 @@ def pytest_configure(config: pytest.Config) -> None:
     _keep_files_in_memory()
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         _install(config, BROKER_FIXTURES | DATABASE_FIXTURES | PROGRAM_FIXTURES.keys())
+        config.stash[BROKER_HOST] = BrokerHost()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The broker of all processes ends after them."""
+    if BROKER_HOST in config.stash:
+        config.stash[BROKER_HOST].close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell each process where the broker is to be asked for."""
+    host = node.config.stash[BROKER_HOST]
+    node.workerinput["broker_host"] = (host.address, host.key)
 
 
 def _keep_files_in_memory() -> None:
@@ -213,14 +230,13 @@ def fork_server() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq() -> Iterator[RabbitMQNode]:
-    """The broker all tests share. A test that stops or kills one takes `private_rabbitmq`.
+def rabbitmq(request: pytest.FixtureRequest) -> Iterator[RabbitMQNode]:
+    """The broker all tests share, also those of other processes that run at the same time.
 
-    Tests leave hundreds of quorum queues behind, and each counts its messages at every tick.
+    A test that stops, kills or configures one takes `private_rabbitmq`.
     """
-    with launch_rabbitmq() as node:
-        if not os.environ.get("AMQP_URL"):
-            node.evaluate("application:set_env(rabbit, quorum_tick_interval, 60000).")
+    host = getattr(request.config, "workerinput", {}).get("broker_host")
+    with SharedNode(*host) if host else launch_shared_node() as node:
         yield node
 
 

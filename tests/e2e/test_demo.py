@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
+from tests.examples.virtual_host import VirtualHost
 
 COMMAND = Path(sys.executable).with_name("recording-worker")
 TIME_LIMIT = 100
@@ -72,10 +73,18 @@ async def test_the_demo_shows_who_owns_each_file_and_leaves_nothing_behind(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def virtual_host(rabbitmq: RabbitMQNode) -> Iterator[VirtualHost]:
+    """The names of other demos are not here, though they may run at the same time."""
+    host = VirtualHost(rabbitmq)
+    yield host
+    host.delete()
+
+
 async def test_with_json_on_an_external_broker_it_prints_the_same_result_and_deletes_its_names(
-    rabbitmq: RabbitMQNode, tmp_path: Path
+    virtual_host: VirtualHost, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, "--json", AMQP_URL=rabbitmq.amqp_url) as demo:
+    async with running(tmp_path, "--json", AMQP_URL=virtual_host.amqp_url) as demo:
         out, err = await output(demo)
     assert (demo.returncode, err) == (0, "")
     lines: list[dict[str, Any]] = [msgspec.json.decode(line) for line in out.splitlines()]
@@ -88,8 +97,10 @@ async def test_with_json_on_an_external_broker_it_prints_the_same_result_and_del
     ]
     assert stays == [("ana", 1, 1), ("ben", 1, 2), ("ben", 2, 2)]
     assert all(track["seconds"] > 1 and track["url_expiry"] for track in result["tracks"])
-    assert "demo-" not in await asyncio.to_thread(rabbitmq.ctl, "list_queues", "name")
-    assert "demo-" not in await asyncio.to_thread(rabbitmq.ctl, "list_exchanges", "name")
+    assert await asyncio.to_thread(virtual_host.list_queues) == "[]"
+    exchanges = await asyncio.to_thread(virtual_host.list_exchanges)
+    assert "amq.topic" in exchanges
+    assert "demo-" not in exchanges
 
 
 @pytest.mark.parametrize("is_silent", [True, False])

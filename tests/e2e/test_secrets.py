@@ -26,11 +26,11 @@ STORAGE = {
 
 
 @pytest.fixture
-def amqp_url(rabbitmq: RabbitMQNode) -> Iterator[str]:
+def amqp_url(rabbitmq: RabbitMQNode, names_prefix: str) -> Iterator[str]:
     """The shared broker, for a user with a password worth hiding."""
-    rabbitmq.add_user("hidden", AMQP_PASSWORD)
-    yield f"amqp://hidden:{AMQP_PASSWORD}@127.0.0.1:{rabbitmq.port}/"
-    rabbitmq.delete_user("hidden")
+    rabbitmq.add_user(names_prefix, AMQP_PASSWORD)
+    yield f"amqp://{names_prefix}:{AMQP_PASSWORD}@127.0.0.1:{rabbitmq.port}/"
+    rabbitmq.delete_user(names_prefix)
 
 
 async def test_no_secret_is_in_a_log_line_an_event_a_table_or_the_process_list(

@@ -32,6 +32,19 @@ class VirtualHost:
         """Delete it with its queues."""
         self._eval(f'rabbit_vhost:delete(<<"{self.name}">>, <<"tests">>)')
 
+    def list_queues(self) -> str:
+        """Its queues, as Erlang writes their names."""
+        return self._list_names("rabbit_amqqueue")
+
+    def list_exchanges(self) -> str:
+        """Its exchanges, as Erlang writes their names."""
+        return self._list_names("rabbit_exchange")
+
+    def _list_names(self, module: str) -> str:
+        # In the records of both, the name comes first.
+        name = "lists:flatten(rabbit_misc:rs(element(2, Item)))"
+        return self._eval(f'[{name} || Item <- {module}:list(<<"{self.name}">>)]')
+
     def _add_user(self, name: str) -> str:
         (rights,) = (
             entry
@@ -54,5 +67,5 @@ class VirtualHost:
             f'{written}, <<"tests">>)'
         )
 
-    def _eval(self, *expressions: str) -> None:
-        self._rabbitmq.evaluate(", ".join(expressions) + ".")
+    def _eval(self, *expressions: str) -> str:
+        return self._rabbitmq.evaluate(", ".join(expressions) + ".").strip()

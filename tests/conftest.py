@@ -24,6 +24,7 @@ from recording_sandbox.waiting import Eventually
 from recording_sandbox.waiting import eventually as wait_for_fact
 from tests.forked_process import FORK_SERVER
 from tests.shared_broker import BrokerHost, SharedNode, launch_shared_node
+from tests.shared_statements import share_statements
 
 TESTS = Path(__file__).parent
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
@@ -227,6 +228,12 @@ def fork_server() -> Iterator[None]:
     yield
     if FORK_SERVER is not None:
         FORK_SERVER.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_statements() -> None:
+    """No test is about what SQLAlchemy compiles, so it compiles each statement once."""
+    share_statements()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import pytest
 from recording_sandbox.model.faults import Fault
 from recording_schemas import Kind, Status
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
+from worker.domain.errors import ApiError
 
 Change = Callable[[httpx.QueryParams, Callable[[httpx.QueryParams], Any]], Any]
 """Answers a list request with this query; the callable has the emulated API answer."""
@@ -432,6 +433,25 @@ async def test_a_costly_list_of_all_that_ended_is_read_more_rarely_and_loses_not
         await bench.sweep_and_read(10)
     assert (await bench.published(foreign))[-1].startswith("completed")
     assert await last_published(bench, ids) == {"completed 2"}
+
+
+async def test_a_costly_list_that_failed_half_way_is_read_by_the_next_sweep(
+    bench: TrackingBench,
+) -> None:
+    bench.restart(follow_all=True)
+    await bench.sweep_and_read()
+    bench.sandbox.behaviour.change({"max_per_page": 5})
+    await end(bench, await started(bench, 50, "composite"))
+    for _ in range(3):
+        await bench.sweep_and_read(10)
+    on_second_page, *_ = [await _started_by_others(bench) for _ in range(6)]
+    bench.sandbox.clock.advance(130)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings", skip=2, count=1))
+    with pytest.raises(ApiError):
+        await bench.sweep.sweep()
+    assert await bench.published(on_second_page) == []
+    await bench.sweep_and_read(10)
+    assert (await bench.published(on_second_page))[-1].startswith("completed")
 
 
 async def _started_by_others(bench: TrackingBench) -> str:

@@ -141,10 +141,10 @@ class ExternalRecordingDiscovery:
         newest of them was invoked. The first sweep ever only sets the cursor: recordings that ended
         before it get no events.
         """
-        self._caught_up_at, self._requests_since = started_at.timestamp(), 0
         horizon = progress.horizon
         if horizon is None:
             await self._set_cursor(self._by_api_clock(started_at) + LISTING_DELAY_SECONDS)
+            self._record_catch_up(started_at)
             return 0
         pages = PageIterator(self._api, statuses=sorted(ENDED))
         asked_at = self._now()
@@ -161,7 +161,12 @@ class ExternalRecordingDiscovery:
         newest = [time.timestamp() for time in (newest_live, pages.newest) if time is not None]
         began = self._by_api_clock(started_at)
         await self._set_cursor(_next_cursor(horizon, began, newest, progress.deferred))
+        self._record_catch_up(started_at)
         return pages.requests
+
+    def _record_catch_up(self, started_at: datetime) -> None:
+        """Only now: a list that failed half-way is due again with the next sweep."""
+        self._caught_up_at, self._requests_since = started_at.timestamp(), 0
 
     async def _set_cursor(self, at: float) -> None:
         await self._store.set_cursor(Cursor(name=self._cursor, at=at))

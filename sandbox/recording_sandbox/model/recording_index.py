@@ -1,6 +1,7 @@
 """Finds recordings by id, meeting, app and status, in the order of their start."""
 
 from bisect import bisect_left, insort
+from itertools import chain
 
 from recording_sandbox.model.behaviour import STATUSES, Status
 from recording_sandbox.model.errors import NotFound
@@ -47,7 +48,8 @@ class RecordingIndex:
         lists = [self._by_status.get((app_id, status), []) for status in statuses]
         if len(lists) == 1:
             return lists[0]
-        return sorted(number for numbers in lists for number in numbers)
+        # Sorting runs that are in order merges them, which takes milliseconds for 100,000 numbers.
+        return sorted(chain.from_iterable(lists))
 
     def of_app(self, app_id: str) -> list[int]:
         """The numbers of all recordings of an app, in ascending order."""

@@ -139,8 +139,9 @@ class Recordings:
 
     def _check_capacity(self) -> None:
         limit = self._behaviour.max_recordings
-        live = sum(recording.live for recording in self.index.all())
-        if limit is not None and live >= limit:
+        if limit is None:
+            return
+        if sum(recording.live for recording in self.index.all()) >= limit:
             text = "Maximum number of concurrent recordings reached"
             raise Refusal(self._behaviour.max_recordings_status, text)
 

@@ -9,18 +9,43 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import uvloop
 
 from benchmarks.contestant_list import ROOT
 from benchmarks.tracking import report
-from benchmarks.tracking.results import LoadProfile, Scenario, ScenarioResult, TrackingResults
-from benchmarks.tracking.scenario import ScenarioServices, play
+from benchmarks.tracking.measuring import ScenarioServices
+from benchmarks.tracking.results import (
+    MANY,
+    LoadProfile,
+    Scenario,
+    ScenarioResult,
+    TrackingResults,
+)
+from benchmarks.tracking.scenario import play
 from recording_sandbox.services.postgresql_launch import launch_postgresql
 from recording_sandbox.services.processes import OwnedDirectory
 from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
 from recording_schemas import Kind
+
+HOWS: Final = "naive,sweep,webhooks,endings,storms"
+
+
+def _storm(live: int, seconds: float, kind: Kind, *, webhooks: bool) -> Scenario:
+    return Scenario(
+        live=live, replicas=1, webhooks=webhooks, all_end=True, kind=kind, storm_seconds=seconds
+    )
+
+
+STORMS: Final = (
+    _storm(5_000, 10.0, "composite", webhooks=False),
+    _storm(5_000, 10.0, "composite", webhooks=True),
+    _storm(5_000, 10.0, "track", webhooks=True),
+    _storm(20_000, 60.0, "composite", webhooks=True),
+)
+"""A company's meetings end within ten seconds; 20,000 webhooks come in a minute."""
 
 
 def scenarios(
@@ -29,17 +54,26 @@ def scenarios(
     hows: str,
     kinds: Sequence[Kind] = ("track", "composite"),
 ) -> Iterator[Scenario]:
-    """The naive way, then without and with webhooks, then where all end; the smallest first."""
+    """The naive way, then without and with webhooks, then where all end; the smallest first.
+
+    Beside `MANY` come the storms. More than these are neither polled, nor do all of them end.
+    """
     for count in live:
-        if "naive" in hows:
+        if "naive" in hows and count <= MANY:
             yield Scenario(live=count, replicas=0, webhooks=False)
         for webhooks, how in ((False, "sweep"), (True, "webhooks")):
             if how in hows:
                 for number in replicas:
                     yield Scenario(live=count, replicas=number, webhooks=webhooks)
-        if "endings" in hows:
-            for kind, webhooks in product(kinds, (False, True)):
-                yield Scenario(live=count, replicas=1, webhooks=webhooks, all_end=True, kind=kind)
+        yield from _endings(count, hows, kinds)
+
+
+def _endings(count: int, hows: str, kinds: Sequence[Kind]) -> Iterator[Scenario]:
+    if "endings" in hows and count <= MANY:
+        for kind, webhooks in product(kinds, (False, True)):
+            yield Scenario(live=count, replicas=1, webhooks=webhooks, all_end=True, kind=kind)
+    if "storms" in hows and count == MANY:
+        yield from STORMS
 
 
 async def run(
@@ -97,7 +131,7 @@ def merged(runs: Sequence[TrackingResults]) -> TrackingResults:
     order = sorted(
         outcomes,
         key=lambda one: (
-            (one.all_end, one.live, one.replicas > 0, one.kind),
+            (one.all_end, one.storm_seconds is not None, one.live, one.replicas > 0, one.kind),
             (one.webhooks, one.replicas),
         ),
     )
@@ -129,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Follow thousands of recordings on a budget.")
     parser.add_argument("--live", type=_numbers, default=[1000, 10_000])
     parser.add_argument("--replicas", type=_numbers, default=[1, 3])
-    parser.add_argument("--hows", default="naive,sweep,webhooks,endings", help="which ways")
+    parser.add_argument("--hows", default=HOWS, help=f"which ways, of {HOWS}")
     parser.add_argument(
         "--seconds", type=float, default=LoadProfile().seconds, help="of the steady part"
     )

@@ -2,12 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from benchmarks.results import percentile
 from benchmarks.tracking.environment import EventTimes
-from benchmarks.tracking.results import QUOTA_SECONDS, READS, Delays, MassEnding
+from benchmarks.tracking.results import QUOTA_SECONDS, READS, Delays, MassEnding, Part
 from recording_sandbox.model.log_entries import AnyEntry, RequestEntry, TransitionEntry
 
 FILES = 3
@@ -63,36 +63,50 @@ def file_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: se
 def mass_ending(
     request_log: Sequence[AnyEntry],
     received: EventTimes,
-    ended: set[str],
-    since: float,
-    until: float,
-    stops: Sequence[float],
+    part: Part,
+    stops: Mapping[str, float],
 ) -> MassEnding:
-    """How all these recordings ended from `since` on, as far as it was told by `until`.
+    """How all the recordings of a part ended, as far as it was told by its end.
 
-    `stops` are the moments of stop commands, in order: nothing else changes recordings.
+    `stops` are the moments of stop commands, by recording.
     """
-    asked = within(request_log, since, until)
-    completed = [received.completed[one] for one in ended if one in received.completed]
+    asked, seconds = within(request_log, part.since, part.until), part.until - part.since
+    completed = [one for one in received.completed if one in part.ended]
+    last = max((received.completed[one] for one in completed), default=math.nan)
     return MassEnding(
-        uploaded=uploaded_delays(request_log, received, ended),
-        ended=len(ended),
+        uploaded=uploaded_delays(request_log, received, part.ended),
+        ended=len(part.ended),
         completed=len(completed),
-        last_completed=max(completed) - since if len(completed) == len(ended) else math.nan,
+        last_completed=last - part.since if len(completed) == len(part.ended) else math.nan,
         reads=sum(count for name, count in asked.items() if name in READS),
-        seconds=until - since,
-        per_second=asked.total() / (until - since),
+        seconds=seconds,
+        per_second=asked.total() / seconds,
         stops=_stop_delays(request_log, stops),
+        overtaken=overtaken(request_log, completed),
     )
 
 
-def _stop_delays(request_log: Iterable[AnyEntry], stops: Sequence[float]) -> Delays:
-    changed = [
-        one.at
-        for one in request_log
-        if isinstance(one, RequestEntry) and one.operation == "change_recording"
-    ]
-    late = [at - sent for at, sent in zip(changed, stops, strict=False)]
+def overtaken(request_log: Iterable[AnyEntry], completed: Sequence[str]) -> float:
+    """The most seconds by which one that was completed earlier had ended later.
+
+    `completed` is in the order of completion.
+    """
+    changes = _changes(request_log, set(completed))
+    ended_at = {one.recording_id: one.at for one in changes if one.status == "UPLOADED"}
+    latest = most = 0.0
+    for recording_id in completed:
+        at = ended_at[recording_id]
+        latest = max(latest, at)
+        most = max(most, latest - at)
+    return most
+
+
+def _stop_delays(request_log: Iterable[AnyEntry], stops: Mapping[str, float]) -> Delays:
+    asked: dict[str, float] = {}
+    for one in request_log:
+        if isinstance(one, RequestEntry) and one.operation == "change_recording":
+            asked.setdefault(one.recording_id or "", one.at)
+    late = [asked[one] - sent for one, sent in stops.items() if one in asked]
     return _delays(late, changes=len(stops), missed=len(stops) - len(late), skipped=0)
 
 

@@ -1,4 +1,4 @@
-"""What a scenario uses: the emulated API in a process of its own, workers, and a subscriber."""
+"""What a scenario uses: the emulated API in a process of its own, a subscriber, a publisher."""
 
 import asyncio
 import random
@@ -6,10 +6,11 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aio_pika
 import aiohttp
@@ -17,13 +18,10 @@ import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 
 from benchmarks.contestant_process import process_environ
-from benchmarks.tracking.results import RATE_LIMITS, LoadProfile, Scenario
-from recording_sandbox.demo.worker_process import WorkerProcess
+from benchmarks.tracking.results import RATE_LIMITS, LoadProfile
 from recording_sandbox.model.log_entries import AnyEntry
 from recording_sandbox.services.ports import free_ports
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.services.processes import OwnedProcess
-from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import eventually
 from recording_schemas import Kind
 
@@ -58,26 +56,36 @@ class EmulatedApi:
 
         await eventually(answers, seconds=30, what="the sandbox")
 
-    async def state(self) -> dict[str, object]:
+    async def state(self) -> dict[str, Any]:
         """Its own account: counts and breaches."""
         async with self._http.get(f"{self.url}/sandbox") as answer:
-            told: dict[str, object] = await answer.json()
+            told: dict[str, Any] = await answer.json()
             return told
 
     async def fill(self, count: int, per_second: float, kind: Kind) -> None:
         """Somebody starts so many recordings, each in a meeting of its own with three people."""
-        begin, turns = time.monotonic(), asyncio.Semaphore(AT_ONCE)
 
-        async def start(number: int) -> None:
-            await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
+        async def start() -> None:
             meeting = str(uuid.uuid4())
             body = {"kind": kind, "app_id": APP, "meeting_id": meeting}
-            async with turns, self._http.post(f"{self.url}/sandbox/recordings", json=body) as told:
+            async with self._http.post(f"{self.url}/sandbox/recordings", json=body) as told:
                 self.meetings[(await told.json())["id"]] = meeting
 
-        async with asyncio.TaskGroup() as starting:
-            for number in range(count):
-                starting.create_task(start(number))
+        await _evenly((start for _ in range(count)), per_second)
+
+    async def limit(self) -> None:
+        """From now on it has the real limits."""
+        await self._change({"rate_limits": RATE_LIMITS})
+
+    async def _change(self, behaviour: Mapping[str, object]) -> None:
+        async with self._http.patch(f"{self.url}/sandbox/behaviour", json=behaviour) as answer:
+            answer.raise_for_status()
+
+    async def answered(self, operation: str) -> int:
+        """How many requests of this operation it has executed."""
+        counts = (await self.state())["counts"]
+        prefix = f"request.{operation}.2"
+        return sum(count for name, count in counts.items() if name.startswith(prefix))
 
     async def end_some(self, per_second: float, seconds: float) -> list[str]:
         """End recordings evenly, whichever; their ids."""
@@ -97,36 +105,48 @@ class EmulatedApi:
     async def end_all(self, seconds: float) -> list[str]:
         """Have all recordings end evenly within so many seconds, in any order; their ids."""
         ended = random.sample(sorted(self.meetings), len(self.meetings))
-        per_second = len(ended) / seconds
-        begin, turns = time.monotonic(), asyncio.Semaphore(AT_ONCE)
 
-        async def stop(number: int, recording_id: str) -> None:
-            await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
+        async def stop(recording_id: str) -> None:
             url = f"{self.url}/sandbox/recordings/{recording_id}"
-            async with turns, self._http.put(url, json={"status": "UPLOADED"}) as answer:
+            async with self._http.put(url, json={"status": "UPLOADED"}) as answer:
                 answer.raise_for_status()
 
-        async with asyncio.TaskGroup() as stopping:
-            for number, recording_id in enumerate(ended):
-                self.meetings.pop(recording_id)
-                stopping.create_task(stop(number, recording_id))
+        self.meetings.clear()
+        await _evenly((partial(stop, one) for one in ended), len(ended) / seconds)
         return ended
 
-    def request_log(self) -> list[AnyEntry]:
-        """Everything that it was asked and did, in order."""
+    def request_log(self, since: float = 0.0) -> list[AnyEntry]:
+        """Everything that it was asked and did since then (epoch seconds), in order."""
         decoder = msgspec.json.Decoder(AnyEntry)
         with self._request_log.open("rb") as lines:
-            return [decoder.decode(line) for line in lines if line.endswith(b"\n")]
+            entries = (decoder.decode(line) for line in lines if line.endswith(b"\n"))
+            return [entry for entry in entries if entry.at >= since]
+
+
+async def _evenly(jobs: Iterable[Callable[[], Awaitable[None]]], per_second: float) -> None:
+    """Begin so many jobs a second, in order, and no more than the API takes at a time."""
+    begin, numbered = time.monotonic(), enumerate(jobs)
+
+    async def work() -> None:
+        for number, job in numbered:
+            await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
+            await job()
+
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(AT_ONCE):
+            workers.create_task(work())
 
 
 @asynccontextmanager
-async def emulated_api(directory: Path, profile: LoadProfile) -> AsyncIterator[EmulatedApi]:
-    """An API with the real limits and nobody in it."""
+async def emulated_api(
+    directory: Path, profile: LoadProfile, *, limited: bool = True
+) -> AsyncIterator[EmulatedApi]:
+    """An API with nobody in it; with the real limits, unless it gets them later."""
     (port,) = free_ports(1)
     request_log = directory / "request_log.jsonl"
     request_log.unlink(missing_ok=True)
     behaviour = {
-        "rate_limits": msgspec.json.encode(RATE_LIMITS).decode(),
+        "rate_limits": msgspec.json.encode(RATE_LIMITS if limited else ()).decode(),
         "uploading_seconds": str(profile.upload_seconds),
         # The shape met live, which tells whose each file is: one request for each recording.
         "track_download_url": "links",
@@ -204,9 +224,9 @@ async def listening(amqp_url: str) -> AsyncIterator[EventTimes]:
 
 
 async def stop_one_by_one(
-    amqp_url: str, recordings: Sequence[str], pause: float, sent: list[float]
+    amqp_url: str, recordings: Sequence[str], pause: float, sent: dict[str, float]
 ) -> None:
-    """Command the worker to stop one recording after another; `sent` gets the moments."""
+    """Command the worker to stop one recording after another; `sent` gets the moments by id."""
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         exchange = await (await connection.channel()).get_exchange(f"{PREFIX}.commands")
@@ -217,44 +237,6 @@ async def stop_one_by_one(
                 "id": f"stop-{number}",
                 "recording_id": recording_id,
             }
-            sent.append(time.time())
+            sent[recording_id] = time.time()
             message = aio_pika.Message(msgspec.json.encode(command))
             await exchange.publish(message, routing_key="stop_recording")
-
-
-@asynccontextmanager
-async def workers(
-    scenario: Scenario,
-    api: EmulatedApi,
-    node: RabbitMQNode,
-    database: PostgreSQLServer,
-    directory: Path,
-) -> AsyncIterator[Sequence[WorkerProcess]]:
-    """The scenario's workers, ready; webhooks go to the last, which is not the one that leads."""
-    url = await asyncio.to_thread(database.new_database)
-    ports = free_ports(scenario.replicas)
-    settings = {
-        "AMQP_URL": node.amqp_url,
-        "DATABASE_URL": url,
-        "LOG_LEVEL": "warning",
-        "REALTIMEKIT_ACCOUNT_ID": "account",
-        "REALTIMEKIT_API_TOKEN": "secret",
-        "REALTIMEKIT_APP_ID": APP,
-        "REALTIMEKIT_BASE_URL": f"{api.url}/client/v4",
-        "REALTIMEKIT_WEBHOOK_KEY_URL": f"{api.url}/.well-known/webhooks.json",
-        "WORKER_FOLLOW_ALL": "on",
-        "WORKER_NAME_PREFIX": PREFIX,
-    }
-    if scenario.webhooks:
-        settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{ports[-1]}"
-    async with AsyncExitStack() as stack:
-        running = []
-        for number, port in enumerate(ports):
-            home = directory / f"worker-{number}"
-            home.mkdir(exist_ok=True)
-            one = WorkerProcess({**settings, "HTTP_PORT": str(port)}, home)
-            await one.start()
-            stack.push_async_callback(one.stop)
-            await one.ready()
-            running.append(one)
-        yield running

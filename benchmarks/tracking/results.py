@@ -12,13 +12,25 @@ QUOTA_SECONDS: Final = 300
 READS: Final = frozenset({"get_recording", "list_participants", "get_participant", "get_session"})
 """What is asked about one recording, its files' owners included."""
 
+PAGE_SIZE: Final = 100
+SWEEP_RATE: Final = 2.0
+"""Recordings on a page, and the requests a second that sweeps may make in the long run."""
+
 RATE_LIMITS: Final = (f"{QUOTA}/{QUOTA_SECONDS}", "1000/50:recordings")
+
+
+MANY: Final = 10_000
+"""From so many live recordings on there are goals. More than these are known before it begins."""
+
+MOST: Final = 100_000
+"""From so many live recordings on, the goals of the largest applications apply."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """How many live recordings, followed by how many workers; 0 of them is the naive way.
 
-    With `all_end` every one of them ends. They are of one `kind`.
+    With `all_end` every one of them ends, within `storm_seconds` if there are any. They are of one
+    `kind`.
     """
 
     live: int
@@ -26,6 +38,15 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: bool
     all_end: bool = False
     kind: Kind = "track"
+    storm_seconds: float | None = None
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the workers follow all recordings before the API has limits, and are then killed.
+
+        At the rate of the budget, the list of a hundred thousand takes five minutes to adopt.
+        """
+        return self.live > MANY
 
     @property
     def label(self) -> str:
@@ -35,6 +56,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         how = "webhooks" if self.webhooks else "no webhooks"
         if self.all_end:
             how = f"{how}, {self.kind}s"
+        if self.storm_seconds is not None:
+            how = f"{how}, within {self.storm_seconds:g} s"
         return f"{self.replicas} worker{'s' * (self.replicas > 1)}, {how}"
 
 
@@ -54,6 +77,24 @@ class LoadProfile(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: float = 180.0
     mass_seconds: float = 240.0
     mass_drain_seconds: float = 350.0
+
+    def ends_in_burst(self, scenario: Scenario) -> float:
+        """How many recordings a second end in the burst. Each has two changes."""
+        return 2 * self.burst_ends if scenario.live >= MOST else self.burst_ends
+
+    def longest_drain(self, scenario: Scenario) -> float:
+        """For how many seconds events are awaited: long enough for a sweep at its slowest."""
+        return max(self.drain_seconds, 1.3 * scenario.live / PAGE_SIZE / SWEEP_RATE)
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The part that is measured: when, the CPU and memory it took, and which recordings ended."""
+
+    since: float
+    until: float
+    cpu: float
+    rss: int
+    ended: set[str]
 
 
 class Delays(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +117,8 @@ class MassEnding(msgspec.Struct, frozen=True, kw_only=True):
     `uploaded` are the delays of the last status. `completed` recordings were told whole, the last
     one `last_completed` seconds after the first end; NaN if not all were. `reads` are the requests
     for single recordings meanwhile, `per_second` all requests. `stops` are the delays from a stop
-    command to its request at the API, meanwhile.
+    command to its request at the API, meanwhile. `overtaken` is the most seconds by which one that
+    was completed earlier had ended later.
     """
 
     uploaded: Delays
@@ -87,6 +129,7 @@ class MassEnding(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     per_second: float
     stops: Delays
+    overtaken: float = math.nan
 
     @property
     def reads_each(self) -> float:
@@ -117,7 +160,8 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
     `sweeping_per_second` of the steady part, as is `cpu`, in processors, all workers together.
     `rss` in bytes is the most of any worker. `reads_each` is how many requests a recording that
     has ended cost. `files` are the delays until a recording's files were all told, `burst` those
-    of its status changes.
+    of its status changes, of which there were `burst_changes` a second. `ready_seconds` is how long
+    a worker took to be ready after all had been killed, None if nobody was.
     """
 
     scenario: Scenario
@@ -135,6 +179,8 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float
     rss: int
     mass: MassEnding | None = None
+    burst_changes: float = 50.0
+    ready_seconds: float | None = None
 
     @property
     def finished_per_hour(self) -> float:

@@ -31,7 +31,7 @@ from benchmarks.tracking.results import (
     ScenarioResult,
     TrackingResults,
 )
-from recording_sandbox.model.log_entries import TransitionEntry
+from recording_sandbox.model.log_entries import RequestEntry, TransitionEntry
 from recording_sandbox.services.processes import OwnedProcess
 from recording_sandbox.waiting import Eventually
 from worker.realtimekit.client import RealtimeKitClient
@@ -226,6 +226,66 @@ def test_the_table_of_endings_says_when_the_last_is_completed_and_why(
     assert told in page.read_text()
     tracking._write(tmp_path / "run.json", run)
     assert tracking._read(tmp_path / "run.json").outcomes[0].scenario == result.scenario
+
+
+def test_a_storm_is_judged_by_its_stops_and_not_by_its_longest_wait() -> None:
+    result = mass(completed=1_000, reads=0)
+    storm = msgspec.structs.replace(result.scenario, storm_seconds=10.0)
+    goals = report.goals(
+        TrackingResults(
+            profile=LoadProfile(), outcomes=[msgspec.structs.replace(result, scenario=storm)]
+        )
+    )
+    assert [goal.what.rpartition(": ")[2] for goal in goals] == [
+        "requests in any 5 minutes",
+        "breaches",
+        "ends never told",
+        "slowest stop",
+    ]
+    assert all("within 10 s" in goal.what for goal in goals)
+
+
+def test_a_completion_is_overtaken_by_those_that_ended_later_and_were_completed_earlier() -> None:
+    ledger = [change(one, "UPLOADED", at) for one, at in (("a", 1.0), ("b", 2.0), ("c", 5.0))]
+    assert delays.overtaken(ledger, ["a", "b", "c"]) == 0.0
+    assert delays.overtaken(ledger, ["b", "c", "a"]) == 4.0
+    assert delays.overtaken(ledger, []) == 0.0
+
+
+def test_a_stop_is_late_by_the_time_until_the_api_is_asked_to_stop_that_recording() -> None:
+    def request(recording_id: str, at: float) -> RequestEntry:
+        return RequestEntry(
+            at=at, operation="change_recording", method="PUT", status=200, recording_id=recording_id
+        )
+
+    ledger = [request("b", 2.5), request("a", 4.0)]
+    measured = delays._stop_delays(ledger, {"a": 1.0, "b": 2.0, "c": 3.0})
+    assert (measured.changes, measured.missed, measured.most) == (3, 1, 3.0)
+
+
+def test_a_hundred_thousand_are_neither_polled_nor_do_all_of_them_end() -> None:
+    found = list(tracking.scenarios([100_000], [1, 3], tracking.HOWS))
+    assert [(one.replicas, one.webhooks) for one in found] == [
+        (1, False),
+        (3, False),
+        (1, True),
+        (3, True),
+    ]
+    assert all(one.is_prepared and not one.all_end for one in found)
+
+
+@pytest.mark.parametrize("ready", [1.5, 2.5])
+def test_the_goals_of_a_hundred_thousand_are_judged_by_that_many_only(ready: float) -> None:
+    prepared = msgspec.structs.replace(
+        outcome(100_000, 1, webhooks=True, p99=0.06), ready_seconds=ready, burst_changes=100.0
+    )
+    run = TrackingResults(profile=LoadProfile(), outcomes=[*whole(), prepared])
+    judged = {goal.what: goal.met for goal in report.goals(run) if "100,000" in goal.what}
+    assert judged["100,000, 1 worker, webhooks: ready after kill -9"] == (ready < 2)
+    assert not judged["100,000, 1 worker, webhooks: status p99 at 100 changes/s"]
+    assert judged["100,000, 1 worker, webhooks: memory a worker"]
+    of_fewer = [goal.what for goal in report.goals(run) if "10,000, 1 worker, w" in goal.what]
+    assert not any("kill" in what or "CPU" in what for what in of_fewer)
 
 
 def test_runs_that_were_made_in_parts_make_the_same_table() -> None:

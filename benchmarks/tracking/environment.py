@@ -30,6 +30,9 @@ APP: Final = "app"
 AT_ONCE: Final = 20
 """So many requests to the control plane at a time."""
 
+ACKNOWLEDGED_AT_ONCE: Final = 100
+"""So many events."""
+
 
 class EmulatedApi:
     """The emulated API as a process, steered by its control plane."""
@@ -187,10 +190,12 @@ class EventTimes:
         self.statuses: dict[tuple[str, str], float] = {}
         self.files: dict[str, list[float]] = {}
         self.completed: dict[str, float] = {}
+        self.count = 0
 
     def hear(self, body: bytes) -> None:
         """Take down an event that came just now."""
         now, event = time.time(), msgspec.json.decode(body, type=_Event)
+        self.count += 1
         recording_id, status = event.data.recording_id, event.data.status
         match event.type:
             case "recording.status_changed.v1":
@@ -212,14 +217,18 @@ async def listening(amqp_url: str) -> AsyncIterator[EventTimes]:
 
     async def hear(message: AbstractIncomingMessage) -> None:
         received.hear(message.body)
+        if received.count % ACKNOWLEDGED_AT_ONCE == 0:
+            await message.ack(multiple=True)
 
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         channel = await connection.channel()
+        # The broker ends a connection that takes nothing for half a minute, on a busy machine.
+        await channel.set_qos(prefetch_count=10 * ACKNOWLEDGED_AT_ONCE)
         queue = await channel.declare_queue(exclusive=True)
         for purpose in ("status", "files"):
             await queue.bind(f"{PREFIX}.{purpose}", "#")
-        await queue.consume(hear, no_ack=True)
+        await queue.consume(hear)
         yield received
 
 

@@ -3,68 +3,90 @@
 A URL permits the download, so the table has a hash of it.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from worker.domain.recording import Observation
 from worker.domain.track_files import TrackFile
 from worker.domain.url_renewals import PublishedUrl, url_hash
-from worker.store.database.dialects import strip_nul
+from worker.store.database.bulk import bulk_insert
+from worker.store.database.dialects import among, strip_nul
 from worker.store.database.schema import files
 
 
-def known_files(
-    connection: sa.Connection, recording_id: str
-) -> tuple[tuple[str, ...], dict[str, PublishedUrl]]:
-    """The names of the announced files in their order, and the URL of each name."""
-    rows = connection.execute(
-        sa.select(files.c.file_name, files.c.url_hash, files.c.url_expires_at)
-        .where(files.c.recording_id == recording_id)
-        .order_by(files.c.file_index)
-    ).all()
-    return tuple(row[0] for row in rows), {row[0]: PublishedUrl(row[1], row[2]) for row in rows}
+class AnnouncedFiles:
+    """The announced files of the recordings of one transaction.
 
+    All are read with one statement, and new ones are written with one statement by `save`: many
+    recordings may end in one transaction. Their rows in `recordings` must be locked.
+    """
 
-def add_files(
-    connection: sa.Connection,
-    recording_id: str,
-    known_count: int,
-    new: Sequence[TrackFile],
-    observation: Observation,
-) -> None:
-    """Add the new files behind those that are known."""
-    if new:
-        connection.execute(
-            sa.insert(files),
-            [
+    def __init__(self, connection: sa.Connection, recording_ids: Collection[str]) -> None:
+        self._connection = connection
+        self._urls: dict[str, dict[str, PublishedUrl]] = {}
+        self._names: dict[str, list[str]] = {}
+        self._new: list[dict[str, Any]] = []
+        self._renewed: list[tuple[str, str, dict[str, Any]]] = []
+        rows = connection.execute(_FILES, {"ids": recording_ids}).all() if recording_ids else ()
+        for recording_id, name, hashed, expires_at in rows:
+            self._note(recording_id, name, PublishedUrl(hashed, expires_at))
+
+    def known(self, recording_id: str) -> tuple[tuple[str, ...], dict[str, PublishedUrl]]:
+        """The names of the announced files in their order, and the URL of each name."""
+        return tuple(self._names.get(recording_id, ())), dict(self._urls.get(recording_id, {}))
+
+    def add(self, recording_id: str, new: Sequence[TrackFile], observation: Observation) -> None:
+        """Add the new files behind those that are known."""
+        for file in new:
+            columns = _url_columns(file, observation)
+            self._note(recording_id, file.file_name, _published(columns))
+            self._new.append(
                 {
                     "recording_id": recording_id,
-                    "file_index": index,
+                    "file_index": len(self._names[recording_id]),
                     "file_name": file.file_name,
                     "user_id": strip_nul(file.user_id),
                     "found_at": observation.observed_at.timestamp(),
-                    **_url_columns(file, observation),
+                    **columns,
                 }
-                for index, file in enumerate(new, start=known_count + 1)
-            ],
-        )
+            )
+
+    def renew(
+        self, recording_id: str, renewed: Sequence[TrackFile], observation: Observation
+    ) -> None:
+        """Keep the new URLs of files that are known."""
+        for file in renewed:
+            columns = _url_columns(file, observation)
+            self._urls[recording_id][file.file_name] = _published(columns)
+            self._renewed.append((recording_id, file.file_name, columns))
+
+    def save(self) -> None:
+        """Write what was added and renewed."""
+        _insert(self._connection, self._new)
+        for recording_id, file_name, columns in self._renewed:
+            self._connection.execute(
+                sa.update(files)
+                .where(files.c.recording_id == recording_id, files.c.file_name == file_name)
+                .values(columns)
+            )
+
+    def _note(self, recording_id: str, name: str, url: PublishedUrl) -> None:
+        self._names.setdefault(recording_id, []).append(name)
+        self._urls.setdefault(recording_id, {})[name] = url
 
 
-def note_renewals(
-    connection: sa.Connection,
-    recording_id: str,
-    renewed: Sequence[TrackFile],
-    observation: Observation,
-) -> None:
-    """Keep the new URLs of files that are known."""
-    for file in renewed:
-        connection.execute(
-            sa.update(files)
-            .where(files.c.recording_id == recording_id, files.c.file_name == file.file_name)
-            .values(_url_columns(file, observation))
-        )
+_FILES: Final = (
+    sa.select(files.c.recording_id, files.c.file_name, files.c.url_hash, files.c.url_expires_at)
+    .where(among(files.c.recording_id, "ids"))
+    .order_by(files.c.recording_id, files.c.file_index)
+)
+_insert: Final = bulk_insert(files)
+
+
+def _published(columns: Mapping[str, Any]) -> PublishedUrl:
+    return PublishedUrl(columns["url_hash"], columns["url_expires_at"])
 
 
 def _url_columns(file: TrackFile, observation: Observation) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from worker.domain.read_policy import next_read_at
 from worker.domain.recording import LIVE, Observation, Recording
 from worker.domain.transitions import apply_observation
 from worker.store import archive_intake
-from worker.store.announced_files import add_files, known_files, note_renewals
+from worker.store.announced_files import AnnouncedFiles
 from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
 from worker.store.outbox import add_events, event_rows
@@ -55,6 +55,7 @@ def apply_observations(
     batch = [observation for observations in requests for observation in observations]
     before = load_rows(connection, {observation.snapshot.recording_id for observation in batch})
     rows = dict(before)
+    files = AnnouncedFiles(connection, _with_known_files(before, batch))
     events: list[dict[str, Any]] = []
     results = []
     for observations in requests:
@@ -65,9 +66,10 @@ def apply_observations(
                 continue
             if _has_no_status(rows, observation):
                 continue
-            events += _apply(connection, rows, observation, source, archives=archives)
+            events += _apply(connection, rows, files, observation, source, archives=archives)
             after.append(rows[observation.snapshot.recording_id])
         results.append(_result(after, events=len(events) - first_event))
+    files.save()
     note_positions(rows, add_events(connection, events))
     save_rows(connection, before, rows)
     if _anything_became_due(before, rows, batch):
@@ -114,6 +116,7 @@ def _has_no_status(rows: Mapping[str, RecordingRow], observation: Observation) -
 def _apply(
     connection: sa.Connection,
     rows: dict[str, RecordingRow],
+    files: AnnouncedFiles,
     observation: Observation,
     source: str,
     *,
@@ -123,9 +126,7 @@ def _apply(
     recording_id = observation.snapshot.recording_id
     before, read_at, webhook_at, positions, stop_at = rows.get(recording_id, NO_ROW)
     observation = _without_nul_in_file_names(with_listed_files(before, observation))
-    names, urls = (
-        known_files(connection, recording_id) if _needs_names(before, observation) else ((), {})
-    )
+    names, urls = files.known(recording_id) if _needs_names(before, observation) else ((), {})
     transition = apply_observation(before, observation, names, urls)
     after = transition.after
     _log_unknown_status(before, after)
@@ -134,8 +135,8 @@ def _apply(
         webhook_at = observation.observed_at.timestamp()
     stop_at = next_stop_at(after, stop_at)
     rows[recording_id] = RecordingRow(after, read_at, webhook_at, positions, stop_at)
-    add_files(connection, recording_id, len(names), transition.new_files, observation)
-    note_renewals(connection, recording_id, transition.renewed_files, observation)
+    files.add(recording_id, transition.new_files, observation)
+    files.renew(recording_id, transition.renewed_files, observation)
     if archives:
         all_names = (*names, *(file.file_name for file in transition.new_files))
         archive_intake.take_note(connection, after, transition.events, observation, all_names)
@@ -165,6 +166,15 @@ def _without_nul_in_file_names(observation: Observation) -> Observation:
     return msgspec.structs.replace(observation, files=stripped)
 
 
+def _with_known_files(before: Mapping[str, RecordingRow], batch: Iterable[Observation]) -> set[str]:
+    """The recordings of which files may have been announced that an observation is about."""
+    ids = (one.snapshot.recording_id for one in batch if _is_about_files(one))
+    return {recording_id for recording_id in ids if recording_id in before}
+
+
 def _needs_names(before: Recording | None, observation: Observation) -> bool:
-    is_over = observation.snapshot.status not in LIVE
-    return before is not None and (observation.files is not None or is_over)
+    return before is not None and _is_about_files(observation)
+
+
+def _is_about_files(observation: Observation) -> bool:
+    return observation.files is not None or observation.snapshot.status not in LIVE

@@ -1,0 +1,117 @@
+"""The announced files of recordings whose observations share a transaction, on both engines."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import Status
+from worker.domain.recording import Observation
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.track_files import TrackFile
+from worker.store.database.schema import files
+from worker.store.store import Store
+
+NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+
+
+def seen(
+    recording_id: str, *names: str, status: Status = Status.UPLOADED, **more: Any
+) -> Observation:
+    """An upload with these files; without names, nothing is known of its files."""
+    shown = tuple(
+        TrackFile(file_name=name, media_kind="audio", download_url=f"https://x.test/{name}")
+        for name in names
+    )
+    return Observation(
+        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, kind="track"),
+        observed_by="sweep",
+        asked_at=NOW,
+        observed_at=NOW,
+        files=shown or None,
+        **more,
+    )
+
+
+async def announced(store: Store) -> list[tuple[str, str]]:
+    """The recording and the name of each published file, in order."""
+    bodies = [msgspec.json.decode(one.body) for one in await store.unsent(1_000)]
+    return [
+        (one["subject"], one["data"]["file_name"])
+        for one in bodies
+        if one["type"] == "recording.file_ready.v1"
+    ]
+
+
+@contextmanager
+def statements_about_files() -> Iterator[list[str]]:
+    found: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        if " files" in arguments[2]:
+            found.append(arguments[2])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("count", [1, 40])
+async def test_files_cost_two_statements_however_many_recordings_end_together(
+    store: Store, count: int
+) -> None:
+    ids = [f"r{number}" for number in range(count)]
+    await store.apply([seen(one, status=Status.RECORDING) for one in ids])
+    with statements_about_files() as statements:
+        await store.apply([seen(one, "a", "b") for one in ids])
+    assert len(statements) == 2
+    assert await announced(store) == [(one, name) for one in ids for name in ("a", "b")]
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [[("a",), ("a", "b"), ("c", "b", "a")]],
+        [[("a",)], [("a", "b"), ("c", "b", "a")]],
+        [[("a",)], [("a", "b")], [("c", "b", "a")]],
+    ],
+)
+async def test_each_file_is_announced_once_whichever_observations_share_a_transaction(
+    store: Store, engine: sa.Engine, batches: Sequence[Sequence[tuple[str, ...]]]
+) -> None:
+    await store.apply([seen("other", "a"), seen("r", status=Status.RECORDING)])
+    for batch in batches:
+        await store.apply([seen("r", *names) for names in batch])
+    assert await announced(store) == [("other", "a"), ("r", "a"), ("r", "b"), ("r", "c")]
+    with engine.connect() as connection:
+        rows = connection.execute(
+            sa.select(files.c.file_index, files.c.file_name)
+            .where(files.c.recording_id == "r")
+            .order_by(files.c.file_index)
+        ).all()
+    assert [tuple(row) for row in rows] == [(1, "a"), (2, "b"), (3, "c")]
+
+
+async def test_a_url_that_is_renewed_in_the_transaction_that_adds_its_file_is_kept(
+    store: Store,
+) -> None:
+    def signed(url: str, hour: int) -> Observation:
+        one = seen("r", "a", renews_urls=True)
+        assert one.files is not None
+        file = msgspec.structs.replace(one.files[0], download_url=url)
+        expiry = NOW.replace(hour=hour)
+        snapshot = msgspec.structs.replace(one.snapshot, download_url_expiry=expiry)
+        return msgspec.structs.replace(one, files=(file,), snapshot=snapshot)
+
+    first, second = signed("https://x.test/1", 11), signed("https://x.test/2", 12)
+    await store.apply([seen("r", status=Status.RECORDING)])
+    await store.apply([first, second])
+    await store.apply([second])
+    types = [one.event_type for one in await store.unsent(100)]
+    assert types.count("recording.file_url_renewed.v1") == 1

@@ -7,11 +7,13 @@ live is skipped, as long as the API sorts as requested. The API does not promise
 recording missing from the list must therefore be read by itself before it counts as ended.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
 from recording_schemas import Status
+from worker.domain.errors import Throttled, Unanswered, Unauthorized
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 
@@ -21,6 +23,12 @@ MAX_PAGES: Final = 10_000
 MAX_PAGES_WITHOUT_NEWS: Final = 20
 """The iterator gives up the page numbers after this many pages without a new recording. Fewer may
 result from recordings that ended meanwhile."""
+
+LONG_LIST_PAGES: Final = 10
+"""After more requests than this, one that fails is repeated: a long list takes minutes to read, and
+nothing is known to be missing before its end."""
+
+REPEAT_DELAYS_SECONDS: Final = (1.0, 5.0)
 
 Order = Literal["ASC", "DESC"]
 
@@ -34,9 +42,15 @@ class PageIterator:
     """
 
     def __init__(
-        self, api: RealtimeKitClient, *, statuses: Sequence[Status] = (), guess: int = 1
+        self,
+        api: RealtimeKitClient,
+        *,
+        statuses: Sequence[Status] = (),
+        guess: int = 1,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._api = api
+        self._sleep = sleep
         self._statuses = tuple(statuses)
         self._known: set[str] = set()
         self.last = max(guess, 1)
@@ -118,13 +132,28 @@ class PageIterator:
         return _ids(first) == _ids(page)
 
     async def _page(self, number: int, order: Order) -> RecordingPage:
-        self.requests += 1
-        page = await self._api.list_recordings(
-            statuses=self._statuses, page_no=number, per_page=PAGE_SIZE, sort_order=order
-        )
+        page = await self._request_persistently(number, order)
         times = [self.newest, *(snapshot.invoked_time for snapshot in page.recordings)]
         self.newest = max((time for time in times if time is not None), default=None)
         return page
+
+    async def _request_persistently(self, number: int, order: Order) -> RecordingPage:
+        """Request a page. In a long list, repeat a request that the API has not answered."""
+        for delay in REPEAT_DELAYS_SECONDS:
+            try:
+                return await self._request(number, order)
+            except Unanswered as error:
+                may_repeat = not isinstance(error, Throttled | Unauthorized)
+                if not may_repeat or self.requests <= LONG_LIST_PAGES:
+                    raise
+            await self._sleep(delay)
+        return await self._request(number, order)
+
+    async def _request(self, number: int, order: Order) -> RecordingPage:
+        self.requests += 1
+        return await self._api.list_recordings(
+            statuses=self._statuses, page_no=number, per_page=PAGE_SIZE, sort_order=order
+        )
 
     def _has_news(self, page: RecordingPage) -> bool:
         """Whether the page has a recording that no page before it had."""

@@ -1,6 +1,7 @@
 """Reading a list that changes between pages, from an API that may break every rule."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.api_client import answered_client
+from worker.domain.errors import ApiError
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 from worker.tracking.pagination import PageIterator
@@ -66,6 +68,42 @@ async def listed(pages: AsyncIterator[RecordingPage]) -> list[int]:
 
 def read(api: ListApi, *, guess: int = 1) -> set[int]:
     return set(asyncio.run(listed(PageIterator(api.client(), guess=guess).oldest_first())))
+
+
+@pytest.mark.parametrize(
+    ("live", "at", "status", "is_read"),
+    [
+        (3_000, range(20, 21), 503, True),
+        (3_000, range(20, 22), 503, True),
+        (3_000, range(29, 30), 500, True),
+        (3_000, range(20, 23), 503, False),
+        (3_000, range(5, 6), 503, False),  # the next sweep is soon enough
+        (500, range(3, 4), 503, False),
+        (3_000, range(20, 21), 429, False),
+        (3_000, range(20, 21), 401, False),
+        (3_000, range(20, 21), 400, False),
+    ],
+)
+def test_a_page_of_a_long_list_that_the_api_does_not_answer_is_requested_again(
+    live: int, at: range, status: int, is_read: bool
+) -> None:
+    api, pauses = ListApi(list(range(live))), list[float]()
+    count = itertools.count()
+    api.answers = lambda request: (
+        httpx.Response(status) if next(count) in at else api.answer(request)
+    )
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    pages = PageIterator(api.client(), guess=live // 100, sleep=sleep)
+    if not is_read:
+        with pytest.raises(ApiError):
+            asyncio.run(listed(pages.oldest_first()))
+        return
+    assert sorted(asyncio.run(listed(pages.oldest_first()))) == list(range(live))
+    assert pauses == [1.0, 5.0][: len(at)]
+    assert pages.requests == live // 100 + len(at)
 
 
 def test_a_short_last_page_does_not_count_as_the_length_of_a_page() -> None:

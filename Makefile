@@ -115,7 +115,7 @@ bench-tracking: setup ## measure event delays with thousands of live recordings 
 	$(BIN)/python -m benchmarks.tracking.bench --live $(LIVE) --replicas $(FOLLOWERS) \
 		--seconds $(SECONDS) --at-once $(AT_ONCE) --docs docs/explanation/performance.md $(ARGS)
 
-MEGABYTES ?= 256
+MEGABYTES ?= 32,128,256
 
 bench-archive: setup $(INTEGRATIONS_STAMP) ## compare the archive's copies with rclone and curl (ROUNDS= MEGABYTES=)
 	$(BIN)/python -m benchmarks.archive.bench --rounds $(ROUNDS) --megabytes $(MEGABYTES) \

@@ -1,5 +1,6 @@
 """Files copied from a URL to S3: the archive beside what a user would script.
 
-bench.py     starts the servers, lets each contestant copy the same files, and writes the table
+bench.py     lets each contestant copy the same files, and writes the table
+servers.py   the web server and the S3 server
 worker.py    the archive's copier, in a process of its own
 """

@@ -8,39 +8,47 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from benchmarks.contestant_list import ROOT
+from benchmarks.archive.servers import remove_copies, servers
 from benchmarks.process_usage import usage_of_session
 from benchmarks.report import Table, markdown, replace_section
-from recording_sandbox.services.ports import free_ports, listens
-from recording_sandbox.services.processes import OwnedProcess, wait_until
 
-RCLONE: Final = ROOT / ".venv-integrations/bin/rclone"
-BUCKET: Final = "recordings"
-KEY: Final = "ARCHIVEACCESSKEY"
-SECRET: Final = "archive-secret-key"  # noqa: S105 - that of a benchmark
 SAMPLE_SECONDS: Final = 0.05
-COPY_URL: Final = '"$RCLONE" copyurl "$URL" "dest:$BUCKET/copyurl/$1"'
+AT_ONCE: Final = (1, 4)
+MIN_FILES: Final = 4
+MIN_MEGABYTES: Final = 512
+"""Of small files there are more, so that each round takes seconds."""
+
+COPY_URL: Final = '"$RCLONE" copyurl "$URL" "dest:$BUCKET/copies/$1"'
 CURL: Final = (
     'f=$(mktemp -p "$FILES") && curl -sSf -o "$f" "$URL"'
-    ' && "$RCLONE" copyto "$f" "dest:$BUCKET/curl/$1"; rm "$f"'
+    ' && "$RCLONE" copyto "$f" "dest:$BUCKET/copies/$1"; rm "$f"'
 )
 WAYS: Final = ("recording-worker", "`rclone copyurl`", "curl to a file, then `rclone copyto`")
 
 
 class Copied(msgspec.Struct, frozen=True):
-    """One contestant in one round: seconds of time and CPU, and the most memory, in bytes."""
+    """One contestant in one round: `megabytes` of each of `files`, seconds, CPU, bytes of memory.
+
+    `memory` is the most that all processes had together.
+    """
 
     way: str
+    megabytes: int
+    files: int
     at_once: int
     seconds: float
     cpu: float
     memory: int
+
+    @property
+    def total(self) -> int:
+        """The megabytes of all files."""
+        return self.megabytes * self.files
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,75 +56,77 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     with tempfile.TemporaryDirectory(prefix="archive-bench-") as folder:
         rounds = list(_measure(Path(folder), options))
-    made = table(rounds, options.megabytes * options.files)
+    made = table(rounds)
     print(markdown(made))
     if options.docs:
-        about = (
-            f"{options.files} files of {options.megabytes} MB, medians of {options.rounds} rounds"
-        )
-        body = f"{markdown(made)}\n\n{about}."
+        body = f"{markdown(made)}\n\nMedians of {options.rounds} rounds."
         replace_section(options.docs, "archive", "make bench-archive", body)
 
 
-def table(rounds: Sequence[Copied], megabytes: int) -> Table:
-    """A row for each way and number of files at once."""
-    head = ("", "files at once", "MB/s", "CPU seconds per GB", "most memory, MB")
-    rows = [
-        (
-            way,
-            str(at_once),
-            f"{megabytes / _median(rounds, way, at_once, 'seconds'):.0f}",
-            f"{_median(rounds, way, at_once, 'cpu') / (megabytes / 1000):.1f}",
-            f"{_median(rounds, way, at_once, 'memory') / 2**20:.0f}",
-        )
-        for at_once in sorted({one.at_once for one in rounds})
-        for way in WAYS
-    ]
-    return [head, *rows]
+def table(rounds: Sequence[Copied]) -> Table:
+    """A row for each size of files, number of files at once, and way."""
+    head = ("", "a file, MB", "files at once", "MB/s", "CPU seconds per GB", "most memory, MB")
+    kinds = sorted({(one.megabytes, one.at_once) for one in rounds})
+    return [head, *(_row(rounds, way, *kind) for kind in kinds for way in WAYS)]
 
 
-def _median(rounds: Sequence[Copied], way: str, at_once: int, field: str) -> float:
-    chosen = (one for one in rounds if (one.way, one.at_once) == (way, at_once))
-    return float(statistics.median(getattr(one, field) for one in chosen))
+def _row(rounds: Sequence[Copied], way: str, megabytes: int, at_once: int) -> tuple[str, ...]:
+    kind = (way, megabytes, at_once)
+    chosen = [one for one in rounds if (one.way, one.megabytes, one.at_once) == kind]
+    speed = statistics.median(one.total / one.seconds for one in chosen)
+    cpu = statistics.median(one.cpu / one.total * 1000 for one in chosen)
+    memory = statistics.median(one.memory for one in chosen) / 2**20
+    return way, str(megabytes), str(at_once), f"{speed:.0f}", f"{cpu:.1f}", f"{memory:.0f}"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=256, help="the size of a file")
-    parser.add_argument("--files", type=int, default=4)
+    parser.add_argument(
+        "--megabytes",
+        type=lambda text: [int(size) for size in text.split(",")],
+        default=[32, 256],
+        help="the sizes of the files, with commas",
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--docs", type=Path, help="the page to write the table into")
     return parser.parse_args(arguments)
 
 
 def _measure(folder: Path, options: argparse.Namespace) -> Iterator[Copied]:
-    (folder / "s3" / BUCKET).mkdir(parents=True)
     (folder / "files").mkdir()
-    _write_file(folder / "files/a.webm", options.megabytes)
-    with _servers(folder) as environ:
+    for megabytes in options.megabytes:
+        _write_file(folder / "files" / f"{megabytes}.webm", megabytes)
+    with servers(folder) as environ:
         for number in range(options.rounds):
-            for at_once in (1, options.files):
-                ways = _ways(environ["URL"], options.files, at_once)
-                for way in (*WAYS[number % 3 :], *WAYS[: number % 3]):
-                    copied = _run(way, at_once, ways[way], environ)
-                    print(copied, file=sys.stderr, flush=True)
-                    yield copied
+            for megabytes in options.megabytes:
+                for at_once in AT_ONCE:
+                    for way in (*WAYS[number % 3 :], *WAYS[: number % 3]):
+                        copied = _run(way, megabytes, at_once, environ)
+                        print(copied, file=sys.stderr, flush=True)
+                        remove_copies(environ)
+                        yield copied
 
 
-def _ways(url: str, files: int, at_once: int) -> Mapping[str, list[str]]:
-    def script(copy: str) -> list[str]:
-        return ["bash", "-c", f"seq {files} | xargs -P {at_once} -n 1 bash -ec '{copy}' copy"]
+def _command(way: str, url: str, files: int, at_once: int) -> list[str]:
+    if way == WAYS[0]:
+        module = [sys.executable, "-m", "benchmarks.archive.worker"]
+        return [*module, url, str(files), str(at_once)]
+    copy = COPY_URL if way == WAYS[1] else CURL
+    return ["bash", "-c", f"seq {files} | xargs -P {at_once} -n 1 bash -ec '{copy}' copy"]
 
-    ours = [sys.executable, "-m", "benchmarks.archive.worker", url, str(files), str(at_once)]
-    return dict(zip(WAYS, (ours, script(COPY_URL), script(CURL)), strict=True))
 
-
-def _run(way: str, at_once: int, command: list[str], environ: Mapping[str, str]) -> Copied:
+def _run(way: str, megabytes: int, at_once: int, environ: Mapping[str, str]) -> Copied:
     """Run a contestant in a session of its own. Children that it waited for count as its CPU."""
+    files = max(MIN_FILES, -(-MIN_MEGABYTES // megabytes))
+    url = f"{environ['WEB']}/{megabytes}.webm"
     before, idle, memory = _children_cpu(), 0.0, 0
     pipe = subprocess.PIPE if way == WAYS[0] else None
     with subprocess.Popen(  # noqa: S603 - a command of this module
-        command, env=dict(environ), start_new_session=True, stdin=pipe, stdout=pipe
+        _command(way, url, files, at_once),
+        env={**environ, "URL": url},
+        start_new_session=True,
+        stdin=pipe,
+        stdout=pipe,
     ) as process:
         if process.stdin and process.stdout:
             process.stdout.readline()
@@ -130,59 +140,13 @@ def _run(way: str, at_once: int, command: list[str], environ: Mapping[str, str])
         seconds = time.monotonic() - began
     if process.returncode:
         raise SystemExit(f"{way} failed with {process.returncode}")
-    return Copied(way, at_once, seconds, _children_cpu() - before - idle, memory)
+    cpu = _children_cpu() - before - idle
+    return Copied(way, megabytes, files, at_once, seconds, cpu, memory)
 
 
 def _children_cpu() -> float:
     times = os.times()
     return times.children_user + times.children_system
-
-
-@contextmanager
-def _servers(folder: Path) -> Iterator[dict[str, str]]:
-    """A web server with the file, and S3. Yields the environment of the contestants."""
-    web, s3 = free_ports(2)
-    serve_http = ["serve", "http", "--addr", f"127.0.0.1:{web}", str(folder / "files")]
-    serve_s3 = ["serve", "s3", "--addr", f"127.0.0.1:{s3}", "--auth-key", f"{KEY},{SECRET}"]
-    servers = [
-        _start(web, serve_http, folder / "http.log"),
-        _start(s3, [*serve_s3, str(folder / "s3")], folder / "s3.log"),
-    ]
-    try:
-        yield {**os.environ, **_environ(folder, web, f"http://127.0.0.1:{s3}")}
-    finally:
-        for server in servers:
-            server.kill()
-
-
-def _start(port: int, arguments: list[str], log: Path) -> OwnedProcess:
-    command = [str(RCLONE), "--config", "", *arguments]
-    process = OwnedProcess(command, environ=dict(os.environ), log=log)
-    wait_until(lambda: listens(port), seconds=30, otherwise=process.log_tail)
-    return process
-
-
-def _environ(folder: Path, web: int, endpoint: str) -> dict[str, str]:
-    ours = {
-        "ARCHIVE": f"s3://{BUCKET}",
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_REGION": "us-east-1",
-    }
-    theirs = {
-        "RCLONE": str(RCLONE),
-        "RCLONE_CONFIG": "",
-        "RCLONE_CONFIG_DEST_TYPE": "s3",
-        "RCLONE_CONFIG_DEST_PROVIDER": "Rclone",
-        "RCLONE_CONFIG_DEST_ENDPOINT": endpoint,
-        "RCLONE_CONFIG_DEST_ACCESS_KEY_ID": KEY,
-        "RCLONE_CONFIG_DEST_SECRET_ACCESS_KEY": SECRET,
-        "BUCKET": BUCKET,
-        "FILES": str(folder),
-        "URL": f"http://127.0.0.1:{web}/a.webm",
-    }
-    return ours | theirs
 
 
 def _write_file(path: Path, megabytes: int) -> None:

@@ -24,9 +24,9 @@ async def main(url: str, count: int, at_once: int) -> None:
 
     async def copy(index: int) -> None:
         async with places:
-            await copier.copy(url, f"worker/{index}", file_name="a.webm", media_kind="video")
+            await copier.copy(url, f"copies/{index}", file_name="a.webm", media_kind="video")
 
-    await storage.put("worker/warm", b"opens the connections", "text/plain")
+    await storage.put("warm", b"opens the connections", "text/plain")
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     async with asyncio.TaskGroup() as group:

@@ -37,15 +37,16 @@ function sentences(found) {
 }
 
 export function archiveTable(label, files, { recording = true } = {}) {
+  const isCopied = files.some((file) => file.archived);
   const shown = table(label, [
     ["State", (file) => chip(file.state)],
     ...(recording ? [["Recording", (file) => idLink("recordings", file.recording_id)]] : []),
     ["File", (file) => el("span", { class: "id", title: file.file_name }, middle(file.file_name))],
-    ["Size", (file) => (file.archived ? bytes(file.archived.size_bytes) : "–"), "end"],
+    ...(isCopied ? [["Size", (file) => (file.archived ? bytes(file.archived.size_bytes) : "–"), "end"]] : []),
     ["Tries", (file) => file.attempts, "end"],
-    ["Archived", (file) => ago(file.archived_at, "not yet"), "end"],
+    ...(isCopied ? [["Archived", (file) => ago(file.archived_at, "not yet"), "end"]] : []),
     ["URL expires", (file) => ago(file.expires_at), "end"],
-    ["Where, or why not", (file) => (file.archived ? el("span", { class: "id" }, file.archived.archive_url) : file.last_error ? el("span", { class: "bad-text" }, `${file.last_error.code}: ${file.last_error.message}`) : ""), "wide"],
+    [isCopied ? "Where, or why not" : "Why not yet", (file) => (file.archived ? el("span", { class: "id" }, file.archived.archive_url) : file.last_error ? el("span", { class: "bad-text" }, `${file.last_error.code}: ${file.last_error.message}`) : ""), "wide"],
   ], (file) => `${file.recording_id}/${file.file_index}`);
   shown.update(files);
   return shown.element;

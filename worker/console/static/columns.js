@@ -1,7 +1,7 @@
 // The columns that several tables share.
 
-import { el } from "./dom.js";
-import { ago, chip, commandName, elapsed, idLink, recordingChip, seconds } from "./format.js";
+import { el, visible } from "./dom.js";
+import { ago, chip, commandName, cut, elapsed, idLink, recordingChip, seconds } from "./format.js";
 
 export function lasted(row) {
   if (row.recording_duration !== null && row.stopped_time) return el("span", { class: "num" }, seconds(row.recording_duration));
@@ -17,7 +17,7 @@ export function recordingColumns({ meeting = true } = {}) {
     ["Status", (row) => recordingChip(row)],
     ...(meeting ? [["Meeting", (row) => idLink("meetings", row.meeting_id)]] : []),
     ["Recording", (row) => idLink("recordings", row.recording_id)],
-    ["Kind", (row) => row.kind, "minor"],
+    ["Kind", (row) => row.kind, "minor word"],
     ["App", (row) => row.app, "minor"],
     ["Lasts", lasted, "end"],
     ["Files", (row) => row.file_count || el("span", { class: "muted" }, "–"), "end"],
@@ -29,9 +29,8 @@ export function recordingColumns({ meeting = true } = {}) {
 function note(row) {
   if (row.error) return el("span", { class: "bad-text" }, `${row.error.code}: ${row.error.message}`);
   if (row.stop_at) return ["stops ", ago(row.stop_at)];
-  const pairs = Object.entries(row.metadata ?? {});
-  if (pairs.length) return pairs.slice(0, 2).map(([name, value]) => `${name}=${value}`).join(" ");
-  return "";
+  const pairs = Object.entries(row.metadata ?? {}).map(([name, value]) => `${name}=${value}`);
+  return el("span", { title: visible(pairs.join("\n")) }, pairs.slice(0, 2).map((pair) => cut(pair, 40)).join(" "));
 }
 
 export const commandColumns = [

@@ -83,9 +83,14 @@ export function middle(name, length = 44) {
   return `${text.slice(0, half)}…${text.slice(-half)}`;
 }
 
+export function cut(text, length) {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+}
+
 export function idLink(kind, id, { whole = false } = {}) {
   if (!id) return el("span", { class: "muted" }, "–");
-  return el("a", { class: "id", href: `/${kind}/${encodeURIComponent(id)}`, title: visible(id) }, whole ? id : short(id));
+  const text = whole ? id : short(id);
+  return el("a", { class: text.length > 12 ? "id" : "id short", href: `/${kind}/${encodeURIComponent(id)}`, title: visible(id) }, text);
 }
 
 // An id with a button that copies it.

@@ -524,3 +524,51 @@ async def test_a_recording_is_kept_until_its_archive_is_done(
     assert await store.archive.read("waiting") is not None
     tables = (archive_files, archive_recordings, archive_timeline)
     assert [count(engine, table) for table in tables] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("life", "tried_at", "is_kept"),
+    [
+        (7 * DAY, -40 * DAY, False),
+        (20 * DAY, -40 * DAY, True),  # it expired less than the retention ago
+        (50 * DAY, -40 * DAY, True),
+        (7 * DAY, -1 * DAY, True),  # a replica with the archive still tries it
+    ],
+)
+async def test_when_the_archive_was_switched_off_a_recording_is_kept_while_a_file_can_be_copied(
+    life: timedelta, tried_at: timedelta, is_kept: bool, database_url: str, engine: sa.Engine
+) -> None:
+    long_ago = NOW - 40 * DAY
+    on = await Store.open(database_url, source="test", archives=True)
+    await end(on, "waiting", "a", "b", at=long_ago, life=life)
+    await take(on, 1, at=START + tried_at.total_seconds())
+    await send_all(on, long_ago.timestamp())
+    await on.close()
+    off = await Store.open(database_url, source="test")
+    with engine.begin() as connection:  # opening an SQLite file frees what was taken
+        connection.execute(
+            sa.update(archive_files)
+            .where(archive_files.c.file_index == 1)
+            .values(due_at=START + tried_at.total_seconds())
+        )
+    await prune(off)
+    kept = await off.archive.read("waiting")
+    await off.close()
+    assert (kept is not None) is is_kept
+    tables = (archive_files, archive_recordings, archive_timeline)
+    assert [count(engine, table) for table in tables] == ([2, 1, 1] if is_kept else [0, 0, 0])
+
+
+@pytest.mark.parametrize("archives", [True, False])
+async def test_a_manifest_that_nobody_writes_keeps_a_recording_only_while_the_archive_is_on(
+    archives: bool, database_url: str
+) -> None:
+    on = await Store.open(database_url, source="test", archives=True)
+    await on.apply([seen("r1", Status.ERRORED, at=NOW - 40 * DAY)])
+    await send_all(on, START - 40 * DAY.total_seconds())
+    await on.close()
+    store = await Store.open(database_url, source="test", archives=archives)
+    await prune(store)
+    kept = await store.archive.read("r1")
+    await store.close()
+    assert (kept is not None) is archives

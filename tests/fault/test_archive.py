@@ -14,7 +14,7 @@ from recording_sandbox.model.faults import Fault
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import eventually
 from recording_schemas import Archived, ArchiveFailed, Completed, EventData, FileArchived
-from tests.fault.archive_folder import archive_settings
+from tests.fault.archive_folder import archive_settings, folder_faults
 from tests.fault.fault_environment import (
     FaultEnvironment,
     open_fault_environment,
@@ -172,3 +172,47 @@ async def test_a_file_whose_url_expires_for_good_is_told_as_final(
         await environment.stop_all()
     assert isinstance(failed, ArchiveFailed)
     assert (failed.final, failed.error.code) == (True, "url_expired")
+
+
+async def copy_stalls(environment: FaultEnvironment) -> None:
+    """Record a meeting whose large file stops in the midst of its download."""
+    environment.sandbox.behaviour.file_bytes = MULTIPART
+    environment.sandbox.faults.add(Fault(kind="download_stall", seconds=600.0, count=1))
+    await record(environment, 1)
+    await eventually(
+        lambda: environment.sandbox.request_log.files_served, seconds=60, what="a download"
+    )
+
+
+async def test_a_worker_that_is_stopped_in_the_midst_of_a_copy_ends_at_once_and_leaves_nothing(
+    amqp_url: str, names_prefix: str, tmp_path: Path
+) -> None:
+    patient = {"WORKER_ARCHIVE_TIMEOUT_SECONDS": "600"}
+    async with archiving(amqp_url, names_prefix, tmp_path, **patient) as environment:
+        worker = environment.worker()
+        worker.start()
+        await copy_stalls(environment)
+        await until(environment, Completed, 1)
+        await asyncio.to_thread(worker.stop, seconds=20.0)
+        assert worker.exit_code == 0
+        left = [path.name for path in (tmp_path / "archive").rglob("*") if path.is_file()]
+        assert left == []
+        environment.worker().start()
+        found = await environment.settled()
+        faults = list(folder_faults(tmp_path / "archive", environment.facts))
+    assert (found.violations, found.archived, faults) == ((), 1, [])
+
+
+async def test_a_database_that_restarts_in_the_midst_of_a_copy_costs_no_file_and_doubles_none(
+    amqp_url: str, names_prefix: str, private_postgresql: PostgreSQLServer, tmp_path: Path
+) -> None:
+    database = private_postgresql.new_database()
+    async with archiving(amqp_url, names_prefix, tmp_path, database) as environment:
+        environment.worker().start()
+        await copy_stalls(environment)
+        await until(environment, Completed, 1)
+        await asyncio.to_thread(private_postgresql.restart)
+        found = await environment.settled()
+        faults = list(folder_faults(tmp_path / "archive", environment.facts))
+    assert (found.violations, found.archived, faults) == ((), 1, [])
+    assert len(published(environment, FileArchived)) == 1

@@ -4,7 +4,18 @@ from typing import Any, Final
 
 import pytest
 
-from tests.helm.chart import MINIMAL, Values, container, manifests, merged, only, pod, refusal
+from tests.helm.chart import (
+    MINIMAL,
+    Values,
+    container,
+    example,
+    manifests,
+    merged,
+    of_kind,
+    only,
+    pod,
+    refusal,
+)
 
 S3: Final[Values] = {"archive": {"url": "s3://meetings/recordings"}}
 FOLDER: Final[Values] = {"archive": {"url": "file:///srv/recordings"}}
@@ -57,6 +68,21 @@ def test_a_network_policy_lets_the_worker_reach_the_storage() -> None:
     with_it = only(manifests(merged(MINIMAL, S3, policy)), "NetworkPolicy")["spec"]["egress"]
 
     assert with_it == [*without, {"ports": [{"port": 9000}]}]
+
+
+def test_the_example_for_production_archives_with_credentials_from_a_secret() -> None:
+    found = manifests(example("production"))
+
+    variables = {
+        name: value for one in of_kind(found, "ConfigMap") for name, value in one["data"].items()
+    }
+    egress = only(found, "NetworkPolicy")["spec"]["egress"]
+
+    assert variables["WORKER_ARCHIVE_URL"] == "s3://meetings/recordings"
+    assert variables["AWS_REGION"] == "eu-central-1"
+    assert {"secretRef": {"name": "recording-worker-archive"}} in container(found)["envFrom"]
+    internet = [rule for rule in egress if "0.0.0.0/0" in str(rule)]
+    assert any({"port": 443} in rule["ports"] for rule in internet)
 
 
 @pytest.mark.parametrize(

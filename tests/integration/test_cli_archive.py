@@ -231,6 +231,34 @@ async def test_a_damaged_manifest_is_a_fault(cli: CommandLine, folder: Path) -> 
 
 
 @pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("elsewhere", ["moved", "archive/other"])
+async def test_after_the_archive_moved_the_old_place_is_named_and_can_be_verified(
+    cli: CommandLine, folder: Path, elsewhere: str
+) -> None:
+    new_place = (folder.parent / elsewhere).as_uri()
+
+    shown = await cli("archive", "verify", "--no-json", WORKER_ARCHIVE_URL=new_place)
+    (command,) = [line for line in shown.err.splitlines() if "--archive-url" in line]
+    old_place = command.split()[4]
+    verified = await cli("archive", "verify", "--archive-url", old_place)
+    here = await cli("archive", "verify", "--archive-url", new_place)
+
+    assert (shown.code, shown.out) == (1, "")
+    assert "3 objects lie elsewhere and were not read" in shown.err
+    assert old_place.startswith(folder.as_uri())
+    assert (verified.code, [line["result"] for line in verified.lines]) == (0, ["ok"] * 3)
+    assert (here.code, here.lines) == (0, [])
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_place_that_is_no_storage_is_refused_by_its_flag(cli: CommandLine) -> None:
+    for place in ("ftp://a/b", "bucket", "s3://key:secret@a", ""):
+        refused = await cli("archive", "verify", "--archive-url", place)
+        assert refused.code == 2, place
+        assert "--archive-url" in refused.err
+
+
+@pytest.mark.usefixtures("filled")
 async def test_a_recording_without_an_archived_file_is_no_success(cli: CommandLine) -> None:
     verified = await cli("archive", "verify", FAILED)
 

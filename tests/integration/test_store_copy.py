@@ -18,6 +18,7 @@ from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import CommandSucceeded, Status
+from tests.contract.test_store_archive import end, names, take, take_manifests
 from tests.contract.test_store_history import record, seen, send_all
 from tests.integration.cli_process import CommandLine
 from worker.domain.errors import StoreUnavailable
@@ -457,3 +458,26 @@ async def test_a_worker_continues_with_the_copy(
     assert stopped.code == 0
     assert (known["status"], known["completed"]) == ("UPLOADED", True)
     assert [known["recording_id"]] == started["data"]["recording_ids"]
+
+
+async def test_files_that_wait_for_the_archive_are_due_at_the_target_also_those_that_were_taken(
+    database_url: str, target_url: str
+) -> None:
+    source = await Store.open(database_url, source="test", archives=True)
+    await end(source, "r1", "a", "b")
+    await source.apply([seen("r2", Status.ERRORED)])
+    taken = await take(source, 1)
+    assert len(taken) == len(await take_manifests(source)) == 1
+    await source.close()
+
+    copied(database_url, target_url)
+
+    target = await Store.open(target_url, source="test", archives=True)
+    tasks = await take(target, owner="other")
+    manifests = await take_manifests(target, owner="other")
+    await target.close()
+    assert sorted(names(tasks)) == ["a", "b"]
+    assert [task.download_url for task in tasks if names([task]) == ["a"]] == [
+        "https://files.example/a"
+    ]
+    assert [manifest.recording_id for manifest in manifests] == ["r2"]

@@ -10,6 +10,7 @@ download/             the source: bounded, resumed, only from where it is allowe
 storage/              the destination: S3, Google Cloud Storage, Azure or a folder
 opening.py            opens the storage, if its libraries are installed
 abandoned_uploads.py  removes what the uploads of dead processes left behind
+backfill.py           queues what was announced while no archive was on
 manifest_writer.py    one attempt at a manifest: compose, write, commit
 manifest.py           composes the manifest of a recording
 manifest_people.py    the people in it

@@ -14,6 +14,7 @@ import structlog
 
 from worker.aio import wait_until_set
 from worker.archive.abandoned_uploads import AbandonedUploads
+from worker.archive.backfill import Backfill
 from worker.archive.errors import StorageUnavailable
 from worker.archive.file_copies import FileCopies
 from worker.archive.manifest_writer import ManifestWriter
@@ -45,6 +46,7 @@ class Archiver:
         files: FileCopies,
         manifests: ManifestWriter,
         uploads: AbandonedUploads,
+        backfill: Backfill,
         *,
         owner: str,
         concurrency: int,
@@ -56,6 +58,7 @@ class Archiver:
         self._files = files
         self._manifests = manifests
         self._uploads = uploads
+        self._backfill = backfill
         self._owner = owner
         self._concurrency = concurrency
         self._now = now
@@ -74,12 +77,14 @@ class Archiver:
     async def run(self, is_leader: Callable[[], bool]) -> None:
         """Archive, forever. When cancelled, give back what is not finished.
 
-        The leader also removes what abandoned uploads left in the storage.
+        The leader also removes what abandoned uploads left in the storage, and queues files that
+        were announced while no archive was on.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_leases(), name="archive leases")
                 tasks.create_task(self._uploads.run(is_leader), name="abandoned uploads")
+                tasks.create_task(self._backfill.run(is_leader), name="archive backfill")
                 while True:
                     self._wakeup.clear()
                     await wait_until_set(self._wakeup, await self._start_due(tasks))

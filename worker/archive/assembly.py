@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.archiver import Archiver
+from worker.archive.backfill import Backfill
 from worker.archive.bandwidth import Bandwidth
 from worker.archive.copier import Copier
 from worker.archive.download import Download
@@ -77,6 +78,7 @@ def build_archiver(
         files,
         manifests,
         uploads,
+        Backfill(store.archive, now=now, sleep=sleep),
         owner=owner,
         concurrency=settings.archive_concurrency,
         now=now,

@@ -3,14 +3,14 @@
 So a file is queued if and only if its `file_ready` event is committed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
-from recording_schemas import Completed, FileReady, FileUrlRenewed, StatusChanged
+from recording_schemas import CloudEvent, Completed, FileReady, FileUrlRenewed, StatusChanged
 from worker.domain.archive import StatusTime
 from worker.domain.recording import Observation, Recording, RecordingEvent
 from worker.domain.recording_events import described_files
@@ -60,6 +60,27 @@ def take_note(
             _note_completion(connection, after, event, now)
 
 
+def note_earlier_events(
+    connection: sa.Connection,
+    recording: Recording,
+    new: Sequence[FileReady],
+    events: Sequence[CloudEvent],
+    now: float,
+) -> None:
+    """Queue files that were announced before, and note what earlier `events` tell the archive.
+
+    The caller has locked the recording.
+    """
+    _insert_statuses(connection, recording.recording_id, _earlier_statuses(connection, events))
+    for file in new:
+        _insert_file(connection, recording, file, now)
+    if recording.completed:
+        told = [event.data for event in events if isinstance(event.data, Completed)]
+        without_file = _without_file(told[-1]) if told else None
+        _change_recording(connection, recording, without_file=without_file, completed_at=now)
+        settle_manifest(connection, recording.recording_id, now)
+
+
 def settle_manifest(connection: sa.Connection, recording_id: str, now: float) -> None:
     """Have the manifest written if the recording is complete and no file of it is queued.
 
@@ -85,14 +106,40 @@ def _note_statuses(
     connection: sa.Connection, after: Recording, events: Sequence[RecordingEvent]
 ) -> None:
     first = after.sequence - len(events) + 1
-    rows = [
-        {
-            "recording_id": after.recording_id,
-            "sequence": number,
-            "status_time": msgspec.json.encode(_status_time(event)).decode(),
-        }
+    statuses = {
+        number: event
         for number, event in enumerate(events, start=first)
         if isinstance(event, StatusChanged)
+    }
+    _insert_statuses(connection, after.recording_id, statuses)
+
+
+def _earlier_statuses(
+    connection: sa.Connection, events: Sequence[CloudEvent]
+) -> dict[int, StatusChanged]:
+    """The statuses that the archive does not have yet, by the numbers of their events."""
+    found = {
+        int(event.sequence or 0): event.data
+        for event in events
+        if isinstance(event.data, StatusChanged)
+    }
+    ids = {status.recording_id for status in found.values()}
+    known = sa.select(archive_timeline.c.sequence).where(archive_timeline.c.recording_id.in_(ids))
+    for number in connection.execute(known).scalars():
+        found.pop(number, None)
+    return found
+
+
+def _insert_statuses(
+    connection: sa.Connection, recording_id: str, statuses: Mapping[int, StatusChanged]
+) -> None:
+    rows = [
+        {
+            "recording_id": recording_id,
+            "sequence": number,
+            "status_time": msgspec.json.encode(_status_time(status)).decode(),
+        }
+        for number, status in statuses.items()
     ]
     if rows:
         connection.execute(sa.insert(archive_timeline), rows)
@@ -220,10 +267,13 @@ def _queue_again(
 def _note_completion(
     connection: sa.Connection, after: Recording, event: Completed, now: float
 ) -> None:
-    without_file = event.participants_without_file
-    text = None if without_file is None else msgspec.json.encode(without_file).decode()
-    _change_recording(connection, after, without_file=text, completed_at=now)
+    _change_recording(connection, after, without_file=_without_file(event), completed_at=now)
     settle_manifest(connection, after.recording_id, now)
+
+
+def _without_file(event: Completed) -> str | None:
+    people = event.participants_without_file
+    return None if people is None else msgspec.json.encode(people).decode()
 
 
 def _change_recording(connection: sa.Connection, after: Recording, **values: Any) -> None:  # noqa: ANN401 - columns of different types

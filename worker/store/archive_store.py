@@ -3,7 +3,19 @@
 from functools import partial
 
 from worker.domain.archive import RecordingArchive
-from worker.store import archive_manifests, archive_queue, archive_reading, archive_results
+from worker.store import (
+    archive_backfill,
+    archive_manifests,
+    archive_queue,
+    archive_reading,
+    archive_results,
+)
+from worker.store.archive_backfill import (
+    BackfillRequest,
+    BackfillResult,
+    FileCursor,
+    UnqueuedPage,
+)
 from worker.store.archive_manifests import ManifestPostponement, ManifestTask
 from worker.store.archive_queue import (
     Extension,
@@ -62,6 +74,14 @@ class ArchiveStore:
     async def free_owned(self, owner: str) -> None:
         """Make due at once what an owner has that surely does not work any more."""
         await self._group.submit(archive_queue.free_owned, (owner,))
+
+    async def find_unqueued(self, after: FileCursor) -> UnqueuedPage:
+        """Recordings whose files were announced while no archive was on, a page at a time."""
+        return await self._group.submit(archive_backfill.find_unqueued, after)
+
+    async def queue_announced(self, request: BackfillRequest) -> BackfillResult:
+        """Queue announced files of at most `MAX_RECORDINGS` recordings."""
+        return await self._group.submit(archive_backfill.queue_announced, request)
 
     # Results
 

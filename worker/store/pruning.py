@@ -1,8 +1,8 @@
 """Removes old rows, a few per transaction.
 
 Some rows are never removed, however old they are: events that the broker has not confirmed,
-recordings that are open or due to be read or wait for their archive, commands that have not ended,
-and the start of a recording that is kept.
+recordings that are open or due to be read, commands that have not ended, and the start of a
+recording that is kept. A recording also waits for its archive, unless the archive was switched off.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 
 from worker.store.database.archive_schema import (
     MANIFEST_DUE,
@@ -101,22 +102,36 @@ def _prune_placeholders(connection: sa.Connection, before: float) -> int:
     return len(ids)
 
 
-def prune_recordings(connection: sa.Connection, requests: Sequence[float]) -> list[int]:
+def prune_recordings(
+    connection: sa.Connection, requests: Sequence[float], *, archives: bool
+) -> list[int]:
     """Operation: remove recordings that were closed before a time, with their files; returns how
-    many, at most 100."""
-    return [_prune_recordings(connection, before) for before in requests]
+    many, at most 100.
+
+    `archives`: the archive is on. Then a recording waits until it is archived. Else it waits only
+    for what another replica tried since that time, or can still copy: nobody else archives it.
+    """
+    return [_prune_recordings(connection, before, archives=archives) for before in requests]
 
 
-def _prune_recordings(connection: sa.Connection, before: float) -> int:
+def _prune_recordings(connection: sa.Connection, before: float, *, archives: bool) -> int:
+    awaits_file: list[sa.ColumnElement[bool] | sa.TextClause] = [QUEUED]
+    awaits_manifest: list[sa.ColumnElement[bool] | sa.TextClause] = [MANIFEST_DUE]
+    if not archives:
+        tried_at, expires_at = archive_files.c.due_at, archive_files.c.expires_at
+        awaits_file.append(sa.or_(tried_at >= before, expires_at >= before))
+        awaits_manifest.append(archive_recordings.c.manifest_due_at >= before)
     old = connection.execute(
         sa.select(recordings.c.recording_id)
         .where(
             sa.not_(recordings.c.open),
             recordings.c.read_at.is_(None),
             recordings.c.changed_at < before,
-            ~sa.exists().where(archive_files.c.recording_id == recordings.c.recording_id, QUEUED),
             ~sa.exists().where(
-                archive_recordings.c.recording_id == recordings.c.recording_id, MANIFEST_DUE
+                archive_files.c.recording_id == recordings.c.recording_id, *awaits_file
+            ),
+            ~sa.exists().where(
+                archive_recordings.c.recording_id == recordings.c.recording_id, *awaits_manifest
             ),
         )
         .order_by(recordings.c.changed_at)
@@ -125,8 +140,17 @@ def _prune_recordings(connection: sa.Connection, before: float) -> int:
     )
     ids = list(old.scalars())
     if ids:
+        if not archives:
+            _log_forgotten(connection, ids)
         for table in (files, archive_files, archive_recordings, archive_timeline):
             connection.execute(sa.delete(table).where(table.c.recording_id.in_(ids)))
         in_step = recordings.c.recording_id.in_(ids)
         connection.execute(sa.delete(recordings).where(sa.not_(recordings.c.open), in_step))
     return len(ids)
+
+
+def _log_forgotten(connection: sa.Connection, ids: Sequence[str]) -> None:
+    """Log the files that nobody copied before the archive was switched off."""
+    queued = sa.select(sa.func.count()).where(archive_files.c.recording_id.in_(ids), QUEUED)
+    if count := connection.execute(queued).scalar_one():
+        structlog.get_logger().warning("queued_files_forgotten", files=count)

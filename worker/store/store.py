@@ -96,6 +96,7 @@ class Store:
         self.replicas = replicas
         """Which replicas have ended."""
         self._apply_batch = partial(apply_batch, source=source, archives=archives)
+        self._prune_recordings = partial(pruning.prune_recordings, archives=archives)
         self._grant_tokens = partial(grant_tokens, now=now)
 
     @classmethod
@@ -403,7 +404,7 @@ class Store:
     async def prune_recordings(self, before: float) -> int:
         """Remove up to 100 recordings that were closed before a time (seconds), with their files.
         Returns how many."""
-        return await self._group.submit(pruning.prune_recordings, before)
+        return await self._group.submit(self._prune_recordings, before)
 
     async def prune_commands(self, before: float) -> int:
         """Remove up to 500 commands that ended before a time (seconds) and whose recordings are

@@ -64,6 +64,7 @@ Examples:
   recording-worker archive verify
   recording-worker archive verify "$RECORDING"
   recording-worker archive verify --since 24h --json | jq 'select(.result != "ok")'
+  recording-worker archive verify --archive-url s3://earlier-bucket/recordings
 
 The command reads each archived file back from WORKER_ARCHIVE_URL, and compares its size and its
 SHA-256 with the database of DATABASE_URL. Then it checks the manifest of the recording. It needs
@@ -73,11 +74,25 @@ before now, such as 90s, 15m, 2h or 7d.
 \b
 Results: ok; missing, there is no such object; differs, its size or content is another; refused, the
 storage does not let it be read; unreadable, the storage failed; elsewhere, it is not below
-WORKER_ARCHIVE_URL.
+WORKER_ARCHIVE_URL, which was another one when the file was archived.
 
 \b
-Exit codes: 0 all ok, 1 some not, 2 wrong flags or settings.
+Objects elsewhere are not read. The command counts them by their place, and shows how to verify
+them. --archive-url reads another place, and leaves out what is not below it.
+
+\b
+Exit codes: 0 all ok, 1 some not or, without --archive-url, elsewhere; 2 wrong flags or settings.
 """
+
+
+def _place(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    """The callback of `--archive-url`."""
+    from worker.settings.archive import archive_url
+
+    try:
+        return None if text is None else archive_url(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.group(epilog=EXAMPLES)
@@ -169,6 +184,12 @@ def retry(
     "--since", metavar="TIME", callback=moment, help="Only files archived at this time or later."
 )
 @click.option(
+    "--archive-url",
+    metavar="URL",
+    callback=_place,
+    help="Verify what is below this URL, not below WORKER_ARCHIVE_URL.",
+)
+@click.option(
     "--concurrency",
     default=4,
     show_default=True,
@@ -183,40 +204,46 @@ def verify(
     recording_ids: tuple[str, ...],
     app: str | None,
     since: float | None,
+    archive_url: str | None,
     concurrency: int,
     as_json: bool,
 ) -> None:
     """Read archived files back, and compare their sizes and checksums."""
     from worker.store.admin.stored_copies import CopiesFilter, each_stored
 
-    settings = _archive_settings()
-    storage = _open_storage(settings)
+    settings = _archive_settings(archive_url)
+    storage = _open_storage(settings, archive_url)
     from worker.cli.archive.verifying import Verifier, print_fault, print_verdict, summary
 
     whole_ids = [complete(settings, "RECORDING", text, "recording") for text in recording_ids]
     condition = CopiesFilter(recording_ids=tuple(map(str, whole_ids)), app=app, since=since)
     stored = each_stored(settings.database_url.reveal(), condition, pooler=settings.database_pooler)
-    verifier = Verifier(storage, print_verdict if as_json else print_fault)
+    is_only = archive_url is not None
+    verifier = Verifier(storage, print_verdict if as_json else print_fault, only_here=is_only)
     asyncio.run(verifier.verify(stored, concurrency=concurrency))
-    click.echo(f"Verified {summary(verifier.totals)}", err=True)
-    if recording_ids and not verifier.totals.objects:
+    totals = verifier.totals
+    click.echo(f"Verified {summary(totals)}", err=True)
+    leaves_out = totals.elsewhere.objects > 0 and not is_only
+    if leaves_out:
+        click.echo("\n".join(totals.elsewhere.lines()), err=True)
+    elif recording_ids and not totals.objects:
         known = "".join(ids_that_begin(settings, text, "recording") for text in recording_ids)
         raise click.ClickException(f"no file of these recordings is archived{known}")
-    context.exit(1 if verifier.totals.faults else 0)
+    context.exit(1 if totals.faults or leaves_out else 0)
 
 
-def _archive_settings() -> "ArchiveReaderSettings":
+def _archive_settings(instead: str | None) -> "ArchiveReaderSettings":
     from worker.domain.errors import WrongSettings
     from worker.settings.archive_reader import ArchiveReaderSettings
 
     silence_libraries()
     settings = ArchiveReaderSettings.from_env(os.environ)
-    if settings.archive.archive_url is None:
+    if settings.archive.archive_url is None and instead is None:
         raise WrongSettings(["WORKER_ARCHIVE_URL: is not set; there is no archive to read"])
     return settings
 
 
-def _open_storage(settings: "ArchiveReaderSettings") -> "ArchiveStorage":
+def _open_storage(settings: "ArchiveReaderSettings", instead: str | None) -> "ArchiveStorage":
     from worker.domain.errors import WrongSettings
 
     try:
@@ -227,8 +254,9 @@ def _open_storage(settings: "ArchiveReaderSettings") -> "ArchiveStorage":
         ) from error
     try:
         return ArchiveStorage.open(
-            settings.archive.archive_url or "",
+            instead or settings.archive.archive_url or "",
             request_timeout_seconds=settings.archive.archive_timeout_seconds,
         )
     except ValueError as error:
-        raise WrongSettings([f"WORKER_ARCHIVE_URL: {error}"]) from error
+        name = "--archive-url" if instead else "WORKER_ARCHIVE_URL"
+        raise WrongSettings([f"{name}: {error}"]) from error

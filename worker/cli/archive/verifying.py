@@ -12,6 +12,7 @@ import msgspec
 from worker.archive.errors import StorageUnavailable
 from worker.archive.storage import ArchiveStorage
 from worker.archive.verification import Verdict, verify_copy, verify_manifest
+from worker.cli.archive.places import Places
 from worker.cli.output import print_json
 from worker.domain.escaping import escape_controls
 from worker.store.admin.stored_copies import StoredCopy, StoredManifest
@@ -26,20 +27,26 @@ Report = Callable[[Stored, Verdict], None]
 
 
 class Totals(msgspec.Struct):
-    """What was verified: objects, their bytes, and how many are not as they were archived."""
+    """What was verified: objects, their bytes, and how many are not as they were archived. Those
+    that lie `elsewhere` are counted apart."""
 
     objects: int = 0
     size_bytes: int = 0
     faults: int = 0
+    elsewhere: Places = msgspec.field(default_factory=Places)
 
 
 class Verifier:
-    """Verifies objects one after the other or side by side, and passes each to `report`."""
+    """Verifies objects one after the other or side by side, and passes each to `report`.
 
-    def __init__(self, storage: ArchiveStorage, report: Report) -> None:
+    With `only_here`, those that lie elsewhere are not reported.
+    """
+
+    def __init__(self, storage: ArchiveStorage, report: Report, *, only_here: bool) -> None:
         self.totals = Totals()
         self._storage = storage
         self._report = report
+        self._only_here = only_here
         self._unreadable = 0
         self._shown_at = 0.0
 
@@ -55,7 +62,8 @@ class Verifier:
             verdict = await self._verdict(stored)
             self._count(stored, verdict)
             self._clear_progress()
-            self._report(stored, verdict)
+            if verdict.result != "elsewhere" or not self._only_here:
+                self._report(stored, verdict)
             self._show_progress()
 
     async def _verdict(self, stored: Stored) -> Verdict:
@@ -75,6 +83,9 @@ class Verifier:
         return verdict
 
     def _count(self, stored: Stored, verdict: Verdict) -> None:
+        if verdict.result == "elsewhere":
+            self.totals.elsewhere.add(_url(stored))
+            return
         self.totals.objects += 1
         self.totals.faults += verdict.result != "ok"
         if isinstance(stored, StoredCopy) and verdict.result == "ok":
@@ -112,8 +123,8 @@ def print_verdict(stored: Stored, verdict: Verdict) -> None:
 
 
 def print_fault(stored: Stored, verdict: Verdict) -> None:
-    """Print an object that is not as it was archived."""
-    if verdict.result != "ok":
+    """Print an object that is not as it was archived. Those elsewhere are only counted."""
+    if verdict.result not in {"ok", "elsewhere"}:
         label = click.style(verdict.result.ljust(10), fg="red", bold=True)
         name = _file_name(stored) or "(manifest)"
         text = f"{stored.recording_id}  {name}  {verdict.detail}"

@@ -1,6 +1,7 @@
 """Reads the archive's tables beside the workers: for `archive` on the command line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -10,12 +11,15 @@ from recording_schemas import ErrorInfo, FileReady
 from worker.domain.archive import ArchiveState, CopiedFile
 from worker.store.admin.read_only import open_read_only
 from worker.store.database.archive_schema import (
+    ARCHIVED,
+    EXTERNAL,
     FAILED,
     MANIFEST_DUE,
     QUEUED,
     archive_files,
     archive_recordings,
 )
+from worker.store.database.dialects import unindexed
 from worker.store.database.postgresql import Pooler
 
 PAGE_SIZE: Final = 500
@@ -58,7 +62,7 @@ def read_entries(
     url: str, condition: EntriesFilter, *, pooler: Pooler = "none"
 ) -> list[ArchiveEntry]:
     """The files in the archive, the most urgent first: queued by their URL's expiry, then manifests
-    that wait, then failed ones, then the others, the latest first.
+    that wait, then failed ones, then archived and external ones, the latest first.
 
     `url` is a DATABASE_URL. Raises as `read_recordings` does.
     """
@@ -68,52 +72,79 @@ def read_entries(
 
 def _entries(connection: sa.Connection, condition: EntriesFilter) -> Iterator[ArchiveEntry]:
     room = condition.limit
-    for states, build, decode in _LISTS:
-        if room and (condition.state is None or condition.state in states):
-            for row in connection.execute(build(condition, room)):
+    for state, read, decode in _LISTS:
+        if room and condition.state in {None, state}:
+            for row in read(connection, condition, room):
                 room -= 1
                 yield decode(row)
 
 
-def _queued(condition: EntriesFilter, limit: int) -> sa.Select[Any]:
+Rows = Iterable[sa.Row[Any]]
+
+
+def _queued(connection: sa.Connection, condition: EntriesFilter, limit: int) -> Rows:
     query = sa.select(archive_files).where(QUEUED, *_matches(archive_files, condition))
-    return query.order_by(archive_files.c.expires_at).limit(limit)
+    return connection.execute(query.order_by(archive_files.c.expires_at).limit(limit))
 
 
-def _manifests(condition: EntriesFilter, limit: int) -> sa.Select[Any]:
+def _manifests(connection: sa.Connection, condition: EntriesFilter, limit: int) -> Rows:
     query = sa.select(archive_recordings).where(
         MANIFEST_DUE, *_matches(archive_recordings, condition)
     )
-    return query.order_by(archive_recordings.c.manifest_due_at).limit(limit)
+    return connection.execute(query.order_by(archive_recordings.c.manifest_due_at).limit(limit))
 
 
-def _failed(condition: EntriesFilter, limit: int) -> sa.Select[Any]:
+def _failed(connection: sa.Connection, condition: EntriesFilter, limit: int) -> Rows:
     query = sa.select(archive_files).where(FAILED, *_matches(archive_files, condition))
-    return query.order_by(archive_files.c.queued_at.desc()).limit(limit)
+    return connection.execute(query.order_by(archive_files.c.queued_at.desc()).limit(limit))
 
 
-def _settled(condition: EntriesFilter, limit: int) -> sa.Select[Any]:
-    columns = archive_files.c
-    states = [condition.state] if condition.state else ["archived", "external"]
-    latest = (columns.archived_at.desc().nulls_last(), columns.queued_at.desc())
-    # There is no index for this order. Sorting the keys alone takes a fifth of the time.
-    keys = (
-        sa.select(columns.recording_id, columns.file_index)
-        .where(columns.state.in_(states), *_matches(archive_files, condition))
-        .order_by(*latest)
-        .limit(limit)
-        .subquery()
-    )
-    is_key = sa.and_(
-        columns.recording_id == keys.c.recording_id, columns.file_index == keys.c.file_index
-    )
-    return sa.select(archive_files).join(keys, is_key).order_by(*latest)
+def _archived(connection: sa.Connection, condition: EntriesFilter, limit: int) -> Rows:
+    return _latest(connection, condition, limit, ARCHIVED, archive_files.c.archived_at)
+
+
+def _external(connection: sa.Connection, condition: EntriesFilter, limit: int) -> Rows:
+    return _latest(connection, condition, limit, EXTERNAL, archive_files.c.queued_at)
+
+
+def _latest(
+    connection: sa.Connection,
+    condition: EntriesFilter,
+    limit: int,
+    in_state: sa.TextClause,
+    time: sa.Column[float],
+) -> Rows:
+    """The latest files in a state, by the index that each app has a part of."""
+    if condition.app is not None or condition.recording_id is not None:
+        query = sa.select(archive_files).where(in_state, *_matches(archive_files, condition))
+        return connection.execute(query.order_by(time.desc()).limit(limit))
+    rows = [
+        row
+        for app in _apps(connection, in_state)
+        for row in _latest(
+            connection, msgspec.structs.replace(condition, app=app), limit, in_state, time
+        )
+    ]
+    return sorted(rows, key=attrgetter(time.name), reverse=True)[:limit]
+
+
+def _apps(connection: sa.Connection, in_state: sa.TextClause) -> Iterator[str]:
+    """The apps that have a file in this state: one look into the index for each."""
+    app: str | None = ""
+    while app is not None:
+        query = sa.select(sa.func.min(archive_files.c.app)).where(
+            in_state, archive_files.c.app > app
+        )
+        app = connection.execute(query).scalar()
+        if app is not None:
+            yield app
 
 
 def _matches(table: sa.Table, condition: EntriesFilter) -> list[sa.ColumnElement[bool]]:
     conditions = []
     if condition.app is not None:
-        conditions.append(table.c.app == condition.app)
+        has_id = condition.recording_id is not None
+        conditions.append((unindexed(table.c.app) if has_id else table.c.app) == condition.app)
     if condition.recording_id is not None:
         conditions.append(table.c.recording_id == condition.recording_id)
     return conditions
@@ -157,10 +188,11 @@ def _error(text: str | None) -> ErrorInfo | None:
 
 
 _LISTS: Final = (
-    ({"queued"}, _queued, _file_entry),
-    ({"queued"}, _manifests, _manifest_entry),
-    ({"failed"}, _failed, _file_entry),
-    ({"archived", "external"}, _settled, _file_entry),
+    ("queued", _queued, _file_entry),
+    ("queued", _manifests, _manifest_entry),
+    ("failed", _failed, _file_entry),
+    ("archived", _archived, _file_entry),
+    ("external", _external, _file_entry),
 )
 
 
@@ -171,14 +203,14 @@ def read_failed_recordings(
     url: str, *, app: str | None = None, pooler: Pooler = "none"
 ) -> list[tuple[str, str]]:
     """The id and the app of each recording with a file that was given up, the latest first."""
-    latest = sa.func.max(archive_files.c.queued_at)
     query = (
         sa.select(archive_files.c.recording_id, archive_files.c.app)
         .where(FAILED)
-        .group_by(archive_files.c.recording_id, archive_files.c.app)
-        .order_by(latest.desc())
+        .order_by(archive_files.c.queued_at.desc())
     )
     if app is not None:
         query = query.where(archive_files.c.app == app)
     with open_read_only(url, pooler=pooler) as connection:
-        return [(recording_id, of_app) for recording_id, of_app in connection.execute(query)]
+        # Not grouped by the database, which would read all files in the order of their recordings.
+        files = connection.execute(query)
+        return list(dict.fromkeys((recording_id, of_app) for recording_id, of_app in files))

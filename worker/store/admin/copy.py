@@ -220,7 +220,17 @@ def _unleased(table: sa.Table, row: Row) -> Row:
     """The row with its lease ended, as when a worker opens an SQLite file."""
     if table is schema.inbox and row["state"] != "done" and row["lease_owner"] is not None:
         row["lease_until"] = 0.0
+    due = _DUE.get(table)
+    if due is not None and row["owner"] is not None:
+        row |= {due: 0.0, "owner": None}
     return row
+
+
+_DUE: Final = {
+    archive_schema.archive_files: "due_at",
+    archive_schema.archive_recordings: "manifest_due_at",
+}
+"""Where the end of the lease is that an owner has."""
 
 
 def _tally(table: sa.Table, batches: Iterable[list[Row]]) -> CopiedTable:

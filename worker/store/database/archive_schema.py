@@ -54,13 +54,19 @@ archive_files = sa.Table(
 )
 QUEUED = sa.text("archive_files.state = 'queued'")
 FAILED = sa.text("archive_files.state = 'failed'")
-for _name, _column, _where in (
-    ("archive_files_due", archive_files.c.due_at, QUEUED),
-    ("archive_files_urgent", archive_files.c.urgent_at, QUEUED),
-    ("archive_files_expiry", archive_files.c.expires_at, QUEUED),
-    ("archive_files_failed", archive_files.c.queued_at, FAILED),
+ARCHIVED = sa.text("archive_files.state = 'archived'")
+EXTERNAL = sa.text("archive_files.state = 'external'")
+_APP = archive_files.c.app
+for _name, _columns, _where in (
+    ("archive_files_due", (archive_files.c.due_at,), QUEUED),
+    ("archive_files_urgent", (archive_files.c.urgent_at,), QUEUED),
+    ("archive_files_expiry", (archive_files.c.expires_at,), QUEUED),
+    ("archive_files_failed", (archive_files.c.queued_at,), FAILED),
+    # For lists of the latest ones of each app.
+    ("archive_files_archived", (_APP, archive_files.c.archived_at), ARCHIVED),
+    ("archive_files_external", (_APP, archive_files.c.queued_at), EXTERNAL),
 ):
-    sa.Index(_name, _column, sqlite_where=_where, postgresql_where=_where)
+    sa.Index(_name, *_columns, sqlite_where=_where, postgresql_where=_where)
 
 # What the manifest needs besides the files. `changes` counts what was added: a manifest that was
 # composed before the last change is written once more.

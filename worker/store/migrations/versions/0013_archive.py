@@ -12,6 +12,8 @@ down_revision = "0012"
 
 QUEUED = "archive_files.state = 'queued'"
 FAILED = "archive_files.state = 'failed'"
+ARCHIVED = "archive_files.state = 'archived'"
+EXTERNAL = "archive_files.state = 'external'"
 MANIFEST_DUE = "archive_recordings.manifest_due_at IS NOT NULL"
 
 
@@ -41,13 +43,15 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("(state = 'queued') = (due_at IS NOT NULL)", name="archive_files_due"),
     )
-    for name, column, where in (
-        ("archive_files_due", "due_at", QUEUED),
-        ("archive_files_urgent", "urgent_at", QUEUED),
-        ("archive_files_expiry", "expires_at", QUEUED),
-        ("archive_files_failed", "queued_at", FAILED),
+    for name, columns, where in (
+        ("archive_files_due", ("due_at",), QUEUED),
+        ("archive_files_urgent", ("urgent_at",), QUEUED),
+        ("archive_files_expiry", ("expires_at",), QUEUED),
+        ("archive_files_failed", ("queued_at",), FAILED),
+        ("archive_files_archived", ("app", "archived_at"), ARCHIVED),
+        ("archive_files_external", ("app", "queued_at"), EXTERNAL),
     ):
-        _partial_index(name, "archive_files", column, where)
+        _partial_index(name, "archive_files", columns, where)
     op.create_table(
         "archive_recordings",
         sa.Column("recording_id", sa.String(128), primary_key=True),
@@ -63,7 +67,8 @@ def upgrade() -> None:
         sa.Column("manifest_url", sa.Text()),
         sa.Column("manifest_at", sa.Double()),
     )
-    _partial_index("archive_recordings_due", "archive_recordings", "manifest_due_at", MANIFEST_DUE)
+    due = ("manifest_due_at",)
+    _partial_index("archive_recordings_due", "archive_recordings", due, MANIFEST_DUE)
     op.create_table(
         "archive_timeline",
         sa.Column("recording_id", sa.String(128), primary_key=True),
@@ -72,9 +77,9 @@ def upgrade() -> None:
     )
 
 
-def _partial_index(name: str, table: str, column: str, where: str) -> None:
+def _partial_index(name: str, table: str, columns: tuple[str, ...], where: str) -> None:
     op.create_index(
-        name, table, [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where)
+        name, table, list(columns), sqlite_where=sa.text(where), postgresql_where=sa.text(where)
     )
 
 

@@ -1,0 +1,170 @@
+"""Queues files that were announced while no archive was on: from the events that the outbox keeps.
+
+Such files are those of the time before the archive was switched on, and those that a replica
+without the setting announced. Two operations keep each transaction short: `find_unqueued` looks at
+a page of announced files, `queue_announced` queues those of a few recordings.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import (
+    CloudEvent,
+    Completed,
+    FileReady,
+    FileUrlRenewed,
+    NotAnEvent,
+    StatusChanged,
+    decode_event,
+)
+from worker.domain.url_renewals import PublishedUrl, url_hash
+from worker.store.announced_files import AnnouncedFiles
+from worker.store.archive_intake import note_earlier_events
+from worker.store.database.archive_schema import archive_files
+from worker.store.database.dialects import among
+from worker.store.database.schema import HAS_URL, files, outbox
+from worker.store.event_positions import ranges_of
+from worker.store.recording_rows import RecordingRow, load_rows
+
+MAX_FILES: Final = 500
+"""So many announced files are looked at in one step."""
+
+MAX_RECORDINGS: Final = 20
+"""The files of so many recordings are queued in one transaction."""
+
+
+class FileCursor(NamedTuple):
+    """A place in the announced files, in the order of the expiry of their URLs."""
+
+    expires_at: float
+    recording_id: str = ""
+    file_index: int = 0
+
+
+class UnqueuedPage(msgspec.Struct, frozen=True):
+    """Recordings with announced files that are not queued, and the place where the next page
+    begins, None after the last one."""
+
+    recording_ids: tuple[str, ...]
+    next: FileCursor | None
+
+
+class BackfillRequest(msgspec.Struct, frozen=True):
+    """Asks to queue the files of these recordings, at `now`, in seconds since the epoch."""
+
+    recording_ids: tuple[str, ...]
+    now: float
+
+
+class BackfillResult(msgspec.Struct, frozen=True):
+    """How many files were queued, and the recordings with files whose events are not kept."""
+
+    queued: int
+    unknown: tuple[str, ...]
+
+
+def find_unqueued(connection: sa.Connection, requests: Sequence[FileCursor]) -> list[UnqueuedPage]:
+    """Operation: look at the next announced files that have a URL."""
+    return [_find_unqueued(connection, cursor) for cursor in requests]
+
+
+def _find_unqueued(connection: sa.Connection, after: FileCursor) -> UnqueuedPage:
+    page = [FileCursor(*row) for row in connection.execute(_ANNOUNCED, after._asdict())]
+    ids = sorted({key.recording_id for key in page})
+    known = {tuple(row) for row in connection.execute(_QUEUED_EVER, {"ids": ids})}
+    missing = {key.recording_id for key in page if (key.recording_id, key.file_index) not in known}
+    return UnqueuedPage(tuple(sorted(missing)), page[-1] if len(page) == MAX_FILES else None)
+
+
+_KEY: Final = (files.c.url_expires_at, files.c.recording_id, files.c.file_index)
+_ANNOUNCED: Final = (
+    sa.select(*_KEY)
+    .where(
+        HAS_URL,
+        files.c.url_expires_at >= sa.bindparam("expires_at"),
+        sa.tuple_(*_KEY)
+        > sa.tuple_(
+            sa.bindparam("expires_at"), sa.bindparam("recording_id"), sa.bindparam("file_index")
+        ),
+    )
+    .order_by(*_KEY)
+    .limit(MAX_FILES)
+)
+_QUEUED_EVER: Final = sa.select(archive_files.c.recording_id, archive_files.c.file_index).where(
+    among(archive_files.c.recording_id, "ids")
+)
+
+
+def queue_announced(
+    connection: sa.Connection, requests: Sequence[BackfillRequest]
+) -> list[BackfillResult]:
+    """Operation: queue the announced files of recordings that the archive does not know."""
+    return [_queue_announced(connection, request) for request in requests]
+
+
+def _queue_announced(connection: sa.Connection, request: BackfillRequest) -> BackfillResult:
+    queued, unknown = 0, list[str]()
+    rows = load_rows(connection, request.recording_ids)
+    announced = AnnouncedFiles(connection, rows.keys())
+    for recording_id, row in rows.items():
+        new, missing = _queue_files(connection, row, announced, request.now)
+        queued += new
+        unknown += [recording_id] if new < missing else []
+    return BackfillResult(queued, tuple(unknown))
+
+
+def _queue_files(
+    connection: sa.Connection, row: RecordingRow, announced: AnnouncedFiles, now: float
+) -> tuple[int, int]:
+    """Queue the files of one recording. Returns how many, and how many were missing."""
+    recording_id = row.recording.recording_id
+    names, urls = announced.known(recording_id)
+    known = {index for _, index in connection.execute(_QUEUED_EVER, {"ids": [recording_id]})}
+    missing = [name for index, name in enumerate(names, start=1) if index not in known]
+    events = list(_kept_events(connection, row))
+    found = _newest_files(events)
+    new = [found[name] for name in missing if name in found and _is_last(found[name], urls[name])]
+    if new:
+        note_earlier_events(connection, row.recording, new, events, now)
+    return len(new), len(missing)
+
+
+def _newest_files(events: Sequence[CloudEvent]) -> dict[str, FileReady]:
+    """The files by name, each as its newest event has it."""
+    return {
+        event.data.file_name: msgspec.convert(event.data, FileReady, from_attributes=True)
+        for event in events
+        if isinstance(event.data, FileReady | FileUrlRenewed)
+    }
+
+
+def _is_last(file: FileReady, published: PublishedUrl) -> bool:
+    """Whether the event has the URL that was published last."""
+    return url_hash(file.download_url) == published.url_hash
+
+
+def _kept_events(connection: sa.Connection, row: RecordingRow) -> Iterator[CloudEvent]:
+    """The events of a recording that the outbox keeps, the oldest first."""
+    for part in ranges_of(row.event_positions):
+        values = {"id": row.recording.recording_id, "first": part.first, "last": part.last}
+        for body in connection.execute(_EVENTS, values).scalars():
+            try:
+                event = decode_event(body)
+            except NotAnEvent:
+                continue
+            if isinstance(event.data, StatusChanged | FileReady | FileUrlRenewed | Completed):
+                yield event
+
+
+_EVENTS: Final = (
+    sa.select(outbox.c.body)
+    .where(
+        outbox.c.position >= sa.bindparam("first"),
+        outbox.c.position <= sa.bindparam("last"),
+        outbox.c.subject == sa.bindparam("id"),
+    )
+    .order_by(outbox.c.position)
+)

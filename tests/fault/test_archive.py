@@ -216,3 +216,18 @@ async def test_a_database_that_restarts_in_the_midst_of_a_copy_costs_no_file_and
         faults = list(folder_faults(tmp_path / "archive", environment.facts))
     assert (found.violations, found.archived, faults) == ((), 1, [])
     assert len(published(environment, FileArchived)) == 1
+
+
+async def test_files_from_before_the_archive_was_switched_on_are_archived(
+    amqp_url: str, names_prefix: str, tmp_path: Path
+) -> None:
+    async with archiving(amqp_url, names_prefix, tmp_path) as environment:
+        before = environment.worker(WORKER_ARCHIVE_URL="")
+        before.start()
+        await record(environment, 3)
+        await until(environment, Completed, 3)
+        await asyncio.to_thread(before.stop)
+        environment.worker().start()
+        found = await environment.settled()
+        faults = list(folder_faults(tmp_path / "archive", environment.facts))
+    assert (found.violations, found.archived, faults) == ((), 3, [])

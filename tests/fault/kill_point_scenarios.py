@@ -35,8 +35,10 @@ class Scenario(ABC):
     def __init__(self, environment: FaultEnvironment) -> None:
         self.environment = environment
 
-    async def prepare(self, worker: KillableWorker) -> None:  # noqa: B027 - most need nothing
-        """Bring about what the work needs, with a worker that is not killed. Once."""
+    async def prepare(  # noqa: B027 - most need nothing
+        self, worker: KillableWorker, rounds: range
+    ) -> None:
+        """Bring about what these rounds need, with a worker that is not killed."""
 
     async def before(self, number: int) -> None:  # noqa: B027 - most need nothing
         """Bring about what this round needs, while no worker runs."""
@@ -193,13 +195,12 @@ class SweepScenario(StartScenario):
     """A recording that ended without a webhook is missing from the list."""
 
     name = "swept"
-    rounds = 90
 
-    async def prepare(self, worker: KillableWorker) -> None:
+    async def prepare(self, worker: KillableWorker, rounds: range) -> None:
         worker.start()
-        for number in range(self.rounds):
+        for number in rounds:
             await self.start(f"{self.name}-{number}", self.meeting(number))
-        for number in range(self.rounds):
+        for number in rounds:
             await self.environment.recorder.outcome_of(
                 f"{self.name}-{number}", seconds=ROUND_TIMEOUT_SECONDS
             )
@@ -246,19 +247,16 @@ class LimitScenario(SweepScenario):
     """The longest duration of a recording has passed, and the worker stops it."""
 
     name = "limited"
-    rounds = 60
 
     def __init__(self, environment: FaultEnvironment) -> None:
         super().__init__(environment)
         self._due: set[str] = set()
 
-    async def prepare(self, worker: KillableWorker) -> None:
-        await super().prepare(worker)
+    async def prepare(self, worker: KillableWorker, rounds: range) -> None:
+        await super().prepare(worker, rounds)
         worker.start()
         await eventually(
-            lambda: (
-                self._database("SELECT count(*) FROM recordings WHERE stop_at > 1") == self.rounds
-            ),
+            lambda: all(self._has_limit(self.recording(number)) for number in rounds),
             seconds=ROUND_TIMEOUT_SECONDS,
         )
         await asyncio.to_thread(worker.stop)
@@ -282,6 +280,10 @@ class LimitScenario(SweepScenario):
             what="each recording whose time has come is stopped",
         )
 
+    def _has_limit(self, recording_id: str) -> bool:
+        found = "SELECT count(*) FROM recordings WHERE recording_id = ? AND stop_at > 1"
+        return bool(self._database(found, recording_id))
+
     def _database(self, statement: str, *values: str) -> Any:
         path = self.environment.settings["DATABASE_URL"].removeprefix("sqlite:///")
         with contextlib.closing(sqlite3.connect(path)) as database, database:
@@ -292,9 +294,8 @@ class WebhookScenario(SweepScenario):
     """A webhook tells that a recording has ended; nobody else does, for sweeps are rare."""
 
     name = "heard"
-    rounds = 25
 
-    async def prepare(self, worker: KillableWorker) -> None:
+    async def prepare(self, worker: KillableWorker, rounds: range) -> None:
         worker.settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{worker.port}"
         worker.settings["WORKER_SWEEP_INTERVAL_SECONDS"] = "3600"
         worker.start()
@@ -302,7 +303,7 @@ class WebhookScenario(SweepScenario):
             lambda request_log: request_log.counts[WEBHOOK_REGISTERED] > 0
         )
         await asyncio.to_thread(worker.stop)
-        await super().prepare(worker)
+        await super().prepare(worker, rounds)
 
     def which(self, number: int) -> str:
         return "webhook"
@@ -327,7 +328,6 @@ class ArchiveScenario(SweepScenario):
     """The one file of a recording is copied to the archive in three parts."""
 
     name = "archived"
-    rounds = 24
     loop = "ChunkPipe.fill"
 
     def __init__(self, environment: FaultEnvironment) -> None:
@@ -351,7 +351,6 @@ class ManifestScenario(ArchiveScenario):
     """The manifest of a recording is written and announced."""
 
     name = "manifest"
-    rounds = 12
 
     def which(self, number: int) -> str:
         return "manifest"
@@ -364,7 +363,7 @@ async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
     """
     environment = work.environment
     worker = environment.worker()
-    await work.prepare(worker)
+    await work.prepare(worker, range(1))
     dry = await _round(work, worker, 0, KillPoint(which=work.which(0)))
     # Of every turn: the first one connects, and only a later one may come to what is looked for.
     sampled = work.loop and not every
@@ -373,6 +372,7 @@ async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
         for one in dry
         for point in (_sampled(one, work.loop) if sampled else _points_of(one, every=every))
     )
+    await work.prepare(worker, range(1, len(points) + 1))
     killed = []
     for number, (point, occurrence) in enumerate(points, 1):
         at = KillPoint(which=work.which(number), point=point, occurrence=occurrence)

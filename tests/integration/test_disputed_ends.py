@@ -15,6 +15,8 @@ WHOLE = TIMEOUTS.recording_timeout + TIMEOUTS.uploading_timeout + TIMEOUTS.vanis
 STEP = 900.0
 """Shorter than every time-out but that of INVOKED. A step costs nine commits."""
 HALF_HOUR = 1800.0
+HOUR = 3600.0
+"""Shorter than the time-outs of what may last for a day."""
 
 
 @pytest.fixture
@@ -32,13 +34,14 @@ async def until_ended(
     recording_id: str,
     within: float,
     meanwhile: Callable[[], Awaitable[object]] = nothing,
+    step: float = HOUR,
 ) -> list[str]:
     """What is published until the recording completes, or until so many seconds have passed."""
     began_at = (await bench.stored(recording_id)).first_seen_at
     assert began_at is not None
     while (bench.now() - began_at).total_seconds() < within:
         await meanwhile()
-        await bench.run_due(STEP)
+        await bench.run_due(step)
         if (await bench.stored(recording_id)).completed:
             break
     return await bench.published(recording_id)
@@ -46,8 +49,8 @@ async def until_ended(
 
 async def still_the_same_after_a_day(bench: TrackingBench, recording_id: str) -> bool:
     before = await bench.published(recording_id)
-    for _ in range(50):
-        await bench.run_due(HALF_HOUR)
+    for _ in range(25):
+        await bench.run_due(HOUR)
     return await bench.published(recording_id) == before
 
 
@@ -61,7 +64,8 @@ async def test_a_recording_listed_as_invoked_but_not_found_ends_in_time_for_good
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     bench.sandbox.faults.add(refuse("get_recording", 404))
     recording_id = await bench.start()
-    published = await until_ended(bench, recording_id, TIMEOUTS.invoked_timeout + STEP)
+    within = TIMEOUTS.invoked_timeout + STEP
+    published = await until_ended(bench, recording_id, within, step=STEP)
     assert published == ["INVOKED", "ERRORED", "completed 0"]
     assert await still_the_same_after_a_day(bench, recording_id)
 
@@ -95,15 +99,16 @@ async def test_an_uploaded_recording_listed_as_recording_but_not_found_completes
     assert "completed 0" not in await bench.published(keep_busy)
 
 
-@pytest.mark.parametrize("status", [Status.RECORDING, Status.UPLOADING])
+@pytest.mark.parametrize(("status", "step"), [(Status.RECORDING, HOUR), (Status.UPLOADING, STEP)])
 async def test_a_webhook_that_the_api_never_confirms_does_not_prevent_the_end(
-    bench: TrackingBench, status: Status
+    bench: TrackingBench, status: Status, step: float
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
     await bench.run_due(2)
     await bench.apply_webhook(recording_id, status)
-    published = await until_ended(bench, recording_id, TIMEOUTS.status_timeout(status) + 2 * STEP)
+    within = TIMEOUTS.status_timeout(status) + 2 * STEP
+    published = await until_ended(bench, recording_id, within, step=step)
     assert published == ["INVOKED", str(status), "ERRORED", "completed 0"]
     assert bench.take_operations().count("get_recording") < 5
     assert await still_the_same_after_a_day(bench, recording_id)
@@ -115,7 +120,7 @@ async def test_a_recording_that_is_uploading_only_by_webhook_is_stopped_in_time(
     recording_id = await bench.start()
     await bench.run_due(2)
     await bench.apply_webhook(recording_id, Status.UPLOADING)
-    await until_ended(bench, recording_id, TIMEOUTS.uploading_timeout + 2 * STEP)
+    await until_ended(bench, recording_id, TIMEOUTS.uploading_timeout + 2 * STEP, step=STEP)
     for _ in range(3):
         await bench.run_due(STEP)
     assert (await bench.api.get_recording(recording_id)).status is Status.UPLOADED
@@ -178,9 +183,9 @@ async def test_a_late_upload_that_never_ends_ends_in_time(
     recording_id = await bench.start()
     await bench.run_due(2)
     fault = bench.sandbox.faults.add(refuse("get_recording", 500))
-    for turn in range(96):  # nobody can give it up meanwhile
+    for turn in range(24):  # nobody can give it up meanwhile
         await bench.apply_answer(recording_id, Status.RECORDING if turn % 2 else Status.PAUSED)
-        await bench.run_due(1000)
+        await bench.run_due(4000)
     bench.sandbox.faults.clear(fault)
     published = await until_ended(bench, recording_id, WHOLE + STEP)
     assert published[-3:] == ["UPLOADING", "ERRORED", "completed 0"]
@@ -189,9 +194,9 @@ async def test_a_late_upload_that_never_ends_ends_in_time(
     assert error.message == "still UPLOADING 97200 s after it was first seen"
 
 
-@pytest.mark.parametrize("known", [Status.RECORDING, Status.UPLOADING])
+@pytest.mark.parametrize(("known", "step"), [(Status.RECORDING, HOUR), (Status.UPLOADING, STEP)])
 async def test_a_stop_without_effect_does_not_prevent_the_end(
-    bench: TrackingBench, known: Status
+    bench: TrackingBench, known: Status, step: float
 ) -> None:
     recording_id = await bench.start()
     await bench.run_due(2)
@@ -203,7 +208,8 @@ async def test_a_stop_without_effect_does_not_prevent_the_end(
         return httpx.Response(200, json={"success": True, "data": [alone] if listing else alone})
 
     bench.restart(client(transport=httpx.MockTransport(always)))
-    published = await until_ended(bench, recording_id, TIMEOUTS.status_timeout(known) + 2 * STEP)
+    within = TIMEOUTS.status_timeout(known) + 2 * STEP
+    published = await until_ended(bench, recording_id, within, step=step)
     assert published[-2:] == ["ERRORED", "completed 0"]
 
 
@@ -231,7 +237,7 @@ async def time_out_observation(bench: TrackingBench) -> str:
 async def follow_while_others_can_be_read(bench: TrackingBench, steps: int) -> int:
     """How often something was read meanwhile."""
     for _ in range(steps):
-        await bench.run_due(STEP)
+        await bench.run_due(HALF_HOUR)
         await bench.api.list_recordings()
     return bench.take_operations().count("get_recording")
 
@@ -241,9 +247,9 @@ async def test_an_end_that_cannot_be_checked_is_left_alone_after_a_day(
 ) -> None:
     recording_id = await time_out_observation(bench)
     bench.sandbox.faults.add(refuse("get_recording", 500, recording_id=recording_id))
-    assert await follow_while_others_can_be_read(bench, 97) > 10
-    await follow_while_others_can_be_read(bench, 7)
-    assert await follow_while_others_can_be_read(bench, 7) == 0
+    assert await follow_while_others_can_be_read(bench, 49) > 10
+    await follow_while_others_can_be_read(bench, 4)
+    assert await follow_while_others_can_be_read(bench, 4) == 0
     found = await bench.store.tracked([recording_id])
     assert found[recording_id].read_at is None, "or it would never be forgotten"
 

@@ -268,8 +268,8 @@ API_FORMS = {
 async def test_every_end_is_published_once_whatever_the_api_makes_of_a_list(
     bench: TrackingBench, http: httpx.Client, form: str, kind: Kind
 ) -> None:
-    ids = await started(bench, 24, kind)
-    bench.sandbox.behaviour.change({"max_per_page": 6})
+    ids = await started(bench, 12, kind)
+    bench.sandbox.behaviour.change({"max_per_page": 3})
     list_answering(bench, http, API_FORMS[form])
     await bench.sweep.sweep()
     ended = ids[::3] + ids[1::3]
@@ -288,7 +288,7 @@ async def test_every_end_is_published_once_whatever_the_api_makes_of_a_list(
 async def test_a_sweep_completes_although_the_api_refuses_the_list_of_ended_recordings(
     bench: TrackingBench, http: httpx.Client, refused: str, status: int
 ) -> None:
-    ids = await started(bench, 60, "composite")
+    ids = await started(bench, 30, "composite")
     bench.sandbox.behaviour.change({"max_per_page": 5})
 
     def refusing(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
@@ -298,7 +298,7 @@ async def test_a_sweep_completes_although_the_api_refuses_the_list_of_ended_reco
 
     list_answering(bench, http, refusing)
     await bench.sweep.sweep()
-    paused, ended = ids[:10], ids[10:]
+    paused, ended = ids[:5], ids[5:]
     for recording_id in paused:
         await bench.api.control_recording(recording_id, "pause")
     await end(bench, ended)
@@ -307,7 +307,7 @@ async def test_a_sweep_completes_although_the_api_refuses_the_list_of_ended_reco
     asked = bench.take_operations()
     await settle(bench)
     assert await last_published(bench, ended) == {"completed 2"}
-    assert asked.count("list_recordings") <= 20
+    assert asked.count("list_recordings") <= 12
 
 
 async def test_recordings_that_end_while_the_lists_are_read_are_found(

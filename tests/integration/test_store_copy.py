@@ -314,10 +314,17 @@ async def test_a_database_that_waits_long_for_the_other_one_is_copied(
     sqlite_url: str, postgresql_url: str, tmp_path: Path
 ) -> None:
     await fill(sqlite_url)
-    hasty = f"{postgresql_url}?options=-cidle_in_transaction_session_timeout%3D50ms"
+    # Long enough for a busy machine to connect in.
+    hasty = f"{postgresql_url}?options=-cidle_in_transaction_session_timeout%3D1s"
+    waits: Iterator[float]
 
-    copy_store(sqlite_url, hasty, lambda *_: time.sleep(0.2))
-    copy_store(hasty, f"sqlite:///{tmp_path / 'third.db'}", lambda *_: time.sleep(0.2))
+    def wait_once(*_: object) -> None:
+        time.sleep(next(waits, 0.0))
+
+    for source, target in ((sqlite_url, hasty), (hasty, f"sqlite:///{tmp_path / 'third.db'}")):
+        waits = iter([1.2])
+        copy_store(source, target, wait_once)
+        assert not list(waits), "it never waited"
 
 
 async def test_a_database_of_another_revision_is_not_copied(

@@ -82,7 +82,7 @@ pythons: ## run unit, contract and integration tests with each Python that is su
 
 # What the fault tests do more of in their long forms; `make test` runs the short ones.
 LONG := FAULT_RESTARTS=50 FAULT_STREAM=10000 FAULT_ALARM_SECONDS=60 FAULT_AWAY_SECONDS=60 \
-	FAULT_INTERLEAVINGS=2000 FAULT_EVERY_POINT=1 FAULT_SCALINGS=50
+	FAULT_INTERLEAVINGS=2000 FAULT_EVERY_POINT=1 FAULT_SCALINGS=50 FAULT_EXAMPLES=20
 
 faults: setup ## run the long forms of the fault tests and print their reports; takes about an hour
 	env $(LONG) $(BIN)/python -m pytest -v -s --durations=20 tests/fault $(ARGS)

@@ -379,7 +379,7 @@ def _says_what_it_can(refusal: Malformed) -> None:
     assert refusal.message.isprintable()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200), CONTENT_TYPES, st.none() | st.text(max_size=130))
 def test_no_bytes_raise_anything_but_malformed(
     body: bytes, content_type: str | None, message_id: str | None
@@ -387,7 +387,7 @@ def test_no_bytes_raise_anything_but_malformed(
     _is_command_or_malformed(body, content_type, message_id)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(NAMES, VALUES, max_size=8), CONTENT_TYPES, st.none() | st.text(max_size=4))
 def test_no_json_raises_anything_but_malformed(
     document: dict[str, Any], content_type: str | None, message_id: str | None
@@ -395,7 +395,7 @@ def test_no_json_raises_anything_but_malformed(
     _is_command_or_malformed(json.dumps(document).encode(), content_type, message_id)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from([*examples.documents().values(), EVENT | {"data": START}, WHOLE]),
     st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=3)), min_size=1, max_size=4),

@@ -28,6 +28,7 @@ from recording_schemas import (
     encode_event,
     secrets_of,
 )
+from tests.fault.example_counts import examples
 from tests.fault.schema_strategies import values_for
 from tests.fault.simulation import SimulatedReplica, Simulation, open_simulation
 from worker.broker.messages import Ack, Dead, Delivery, Retry
@@ -114,7 +115,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_every_delivery_is_settled_and_the_store_stays_consistent(bench: Bench) -> None:
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(DELIVERIES)
     def whatever_comes(delivery: Delivery) -> None:
         settlement = bench.run(bench.replica.path.handle(delivery))
@@ -131,7 +132,7 @@ def test_every_delivery_is_settled_and_the_store_stays_consistent(bench: Bench) 
         decode_event(one.body)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(damaged(COMMANDS), CONTENT_TYPES, SHORT)
 def test_no_damaged_command_raises_anything_but_malformed(
     body: bytes, content_type: str | None, message_id: str | None
@@ -143,7 +144,7 @@ def test_no_damaged_command_raises_anything_but_malformed(
     assert "\x00" not in command_id
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=100) | damaged(EVENTS))
 def test_no_damaged_event_raises_anything_but_not_an_event(body: bytes) -> None:
     with suppress(NotAnEvent):
@@ -163,7 +164,7 @@ LARGE_SCHEMA_BYTES = 7_000
 
 def examples_for(path: Path) -> int:
     """How many values to try. In so many, nearly every kind of value of each field occurs."""
-    return 100 if path.stat().st_size > LARGE_SCHEMA_BYTES else 50
+    return examples(30 if path.stat().st_size > LARGE_SCHEMA_BYTES else 15)
 
 
 def published(path: Path) -> st.SearchStrategy[dict[str, Any]]:
@@ -262,7 +263,7 @@ def test_the_largest_body_costs_a_bounded_amount_of_memory_and_work(body: bytes)
 
 
 def test_delivery_headers_of_a_wrong_type_are_ignored() -> None:
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(100), deadline=None)
     @given(HEADERS, st.booleans())
     def whatever_headers(headers: dict[str, Any], redelivered: bool) -> None:
         delivery = Delivery(body=b"", routing_key="", headers=headers, redelivered=redelivered)

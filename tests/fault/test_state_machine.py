@@ -31,7 +31,7 @@ from tests.fault.simulation import START_OPERATIONS, SimulatedReplica, Simulatio
 from worker.store.claims import ClaimRequest
 from worker.store.store import Store
 
-INTERLEAVINGS = int(os.environ.get("FAULT_INTERLEAVINGS", "60"))
+INTERLEAVINGS = int(os.environ.get("FAULT_INTERLEAVINGS", "25"))
 MEETINGS = tuple(str(uuid.UUID(int=n, version=4)) for n in (1, 2))
 STARTS = st.sampled_from(sorted(START_OPERATIONS))
 ASKED = st.sampled_from([*START_OPERATIONS, "list_recordings", "change_recording", "get_recording"])

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recording_schemas import Status
+from tests.fault.example_counts import examples
 from tests.integration.webhook_bench import (
     WebhookBench,
     legacy_status_update,
@@ -95,7 +96,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @given(body=st.binary(max_size=300), signed=SIGNATURES, headers=HEADERS, encoding=ENCODINGS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_any_request_bytes_get_an_answer(
     bench: Bench, body: bytes, signed: bool | str, headers: dict[str, str], encoding: str | None
 ) -> None:
@@ -114,7 +115,7 @@ def test_any_request_bytes_get_an_answer(
     meeting=JSON,
     known=st.booleans(),
 )
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_every_signed_webhook_is_accepted_and_breaks_nothing(
     bench: Bench, event: Any, fields: dict[str, Any], status: Any, meeting: Any, known: bool
 ) -> None:
@@ -214,7 +215,7 @@ def arrivals(draw: st.DrawFn) -> list[tuple[str, str, bool, bool]]:
 
 
 @given(steps=arrivals())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_webhooks_in_any_order_and_number_give_a_monotone_history(
     bench: Bench, steps: list[tuple[str, str, bool, bool]]
 ) -> None:

@@ -92,7 +92,7 @@ async def test_a_clock_that_is_set_right_by_a_month_prunes_again_after_the_time_
     assert rows(engine, outbox.c.position)
     later = NOW + MONTH
     while later < NOW + MONTH + timedelta(days=31):  # as if it had been pruned every minute
-        later += timedelta(hours=12)
+        later += timedelta(days=1)
         await store.set_cursor(Cursor(name="prune/last", at=later.timestamp() - 60))
         await prune(store, later)
     assert not rows(engine, outbox.c.position)

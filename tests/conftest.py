@@ -296,7 +296,17 @@ def private_postgresql() -> Iterator[PostgreSQLServer]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A new, empty database for this test, in the manner of DATABASE_URL; once on each engine."""
-    if request.param == "sqlite":
+    yield from _new_database(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def usual_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A new, empty SQLite database; with a parameter, of that engine."""
+    yield from _new_database(getattr(request, "param", "sqlite"), request, tmp_path)
+
+
+def _new_database(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if engine == "sqlite":
         yield f"sqlite:///{tmp_path / 'state.db'}"
         return
     server: PostgreSQLServer = request.getfixturevalue("postgresql")

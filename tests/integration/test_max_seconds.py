@@ -13,7 +13,13 @@ from recording_sandbox.model.faults import Fault
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import Status
 from tests.integration.command_bench import START, open_command_bench
-from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
+from tests.integration.tracking_bench import (
+    TIMEOUTS,
+    TrackingBench,
+    client,
+    on_both_engines,
+    open_bench,
+)
 from worker.broker.messages import Ack, Retry
 from worker.store.queries import RecordingsFilter
 from worker.store.stop_times import DueStopsQuery, MovedStop
@@ -26,21 +32,9 @@ CLAIM_SECONDS = 17.0
 
 
 @pytest.fixture
-async def bench(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[TrackingBench]:
-    """A bench on SQLite, or on PostgreSQL where a test asks for it."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        async with open_bench(sqlite_url) as opened:
-            yield opened
-        return
-    server: PostgreSQLServer = request.getfixturevalue("postgresql")
-    url = server.new_database()
-    async with open_bench(url) as opened:
+async def bench(usual_database_url: str) -> AsyncIterator[TrackingBench]:
+    async with open_bench(usual_database_url) as opened:
         yield opened
-    server.drop_database(url)
-
-
-on_both_engines = pytest.mark.parametrize("bench", ["sqlite", "postgresql"], indirect=True)
-"""For tests of queries, and of replicas that exclude each other by them."""
 
 
 async def limited(bench: TrackingBench) -> str:

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from recording_sandbox.model.faults import Fault
-from tests.integration.tracking_bench import TrackingBench, open_bench
+from tests.integration.tracking_bench import TrackingBench, on_both_engines, open_bench
 
 Missing = list[tuple[str | None, str | None, bool]]
 
 
 @pytest.fixture
-async def bench(database_url: str) -> AsyncIterator[TrackingBench]:
-    async with open_bench(database_url) as opened:
+async def bench(usual_database_url: str) -> AsyncIterator[TrackingBench]:
+    async with open_bench(usual_database_url) as opened:
         opened.sandbox.meetings.create(opened.meeting)
         yield opened
 
@@ -57,6 +57,7 @@ def _missing(people: list[dict[str, Any]] | None) -> Missing | None:
     return [(one["user_id"], one["custom_participant_id"], one["joined"]) for one in people]
 
 
+@on_both_engines
 async def test_a_file_names_its_participant_and_the_stay(bench: TrackingBench) -> None:
     alice = join(bench, "alice@example.com", name="Alice Ä", preset_name="host")
     stays = bench.sandbox.meetings.get(bench.meeting).session.presences  # type: ignore[union-attr]
@@ -105,6 +106,7 @@ async def test_somebody_who_was_there_but_mute_is_named(bench: TrackingBench) ->
     assert await missing(bench, recording_id) == [[(silent, "silent", True)]]
 
 
+@on_both_engines
 async def test_people_asked_for_are_named_whether_they_joined_or_not(bench: TrackingBench) -> None:
     speaker = join(bench, "speaker")
     silent = join(bench, "silent", mute=True)
@@ -162,6 +164,7 @@ async def test_who_came_and_left_outside_the_recording_is_not_missing(
     assert await missing(bench, recording_id) == [[]]
 
 
+@on_both_engines
 async def test_a_file_that_turns_up_later_takes_its_owner_off_the_list(
     bench: TrackingBench,
 ) -> None:
@@ -189,6 +192,7 @@ async def test_the_same_list_costs_no_second_look_at_the_participants(
     assert bench.take_operations().count("list_participants") == 1
 
 
+@on_both_engines
 async def test_a_restart_while_files_are_awaited_keeps_who_has_none(bench: TrackingBench) -> None:
     join(bench, "speaker")
     silent = join(bench, "silent", mute=True)
@@ -221,6 +225,7 @@ async def test_a_recording_that_failed_names_nobody(bench: TrackingBench) -> Non
     assert await missing(bench, recording_id) == [None]
 
 
+@on_both_engines
 async def test_names_from_outside_are_bounded(bench: TrackingBench) -> None:
     join(bench, "alice", name="Ä" * 5000, preset_name="p" * 5000)
     recording_id = await record(bench)
@@ -238,6 +243,7 @@ async def test_an_own_id_that_is_too_long_is_left_out_and_never_cut(bench: Track
     assert file["participant"]["custom_participant_id"] is None
 
 
+@on_both_engines
 async def test_an_own_id_with_a_nul_character_costs_no_event(bench: TrackingBench) -> None:
     silent = join(bench, "a\x00b", name="n\x00", mute=True)
     join(bench, "c\x00d", name="m\x00")

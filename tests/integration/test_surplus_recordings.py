@@ -7,7 +7,7 @@ import pytest
 
 from recording_sandbox.model.faults import Fault
 from recording_schemas import CommandSucceeded
-from tests.integration.tracking_bench import TrackingBench, open_bench
+from tests.integration.tracking_bench import TrackingBench, on_both_engines, open_bench
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.store.claims import ClaimRequest
@@ -17,8 +17,8 @@ from worker.store.releasing import ReleaseRequest
 
 
 @pytest.fixture
-async def bench(database_url: str) -> AsyncIterator[TrackingBench]:
-    async with open_bench(database_url) as opened:
+async def bench(usual_database_url: str) -> AsyncIterator[TrackingBench]:
+    async with open_bench(usual_database_url) as opened:
         yield opened
 
 
@@ -79,6 +79,7 @@ def status(bench: TrackingBench, recording_id: str) -> str:
     return bench.sandbox.recordings.index.get(recording_id).status
 
 
+@on_both_engines
 async def test_a_surplus_recording_is_stopped_at_once_and_the_starts_own_goes_on(
     bench: TrackingBench,
 ) -> None:
@@ -146,6 +147,7 @@ async def stop_while_in_doubt(bench: TrackingBench, **target: Any) -> None:
 
 
 @pytest.mark.parametrize("by", ["start", "meeting"])
+@on_both_engines
 async def test_the_recording_of_a_cancelled_start_is_stopped_and_the_stop_names_it(
     bench: TrackingBench, by: str
 ) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 from prometheus_client import CollectorRegistry
 
 from recording_sandbox.api.options import SandboxOptions
@@ -46,6 +47,11 @@ TIMEOUTS = Timeouts(
     vanished_after=30,
 )
 BEHAVIOUR = Behaviour(invoked_seconds=1, uploading_seconds=1)
+
+on_both_engines = pytest.mark.parametrize(
+    "usual_database_url", ["sqlite", "postgresql"], indirect=True
+)
+"""For those tests on `usual_database_url` to which the engine matters."""
 
 
 class TrackingBench:

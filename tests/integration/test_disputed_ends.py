@@ -187,7 +187,7 @@ async def test_a_late_upload_that_never_ends_ends_in_time(
         await bench.apply_answer(recording_id, Status.RECORDING if turn % 2 else Status.PAUSED)
         await bench.run_due(4000)
     bench.sandbox.faults.clear(fault)
-    published = await until_ended(bench, recording_id, WHOLE + STEP)
+    published = await until_ended(bench, recording_id, WHOLE + STEP, step=STEP)
     assert published[-3:] == ["UPLOADING", "ERRORED", "completed 0"]
     error = (await bench.stored(recording_id)).error
     assert error is not None

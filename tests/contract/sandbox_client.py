@@ -10,6 +10,7 @@ import httpx
 from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.model.clock import Clock
+from tests.plain_http import NO_AUTHORITIES
 
 BASE = "/accounts/account/realtime/kit/app"
 
@@ -55,7 +56,10 @@ async def talking_to(options: SandboxOptions | None = None) -> AsyncIterator[Cli
     async with (
         Sandbox(options, clock=Clock(speed=0)) as sandbox,
         httpx.AsyncClient(
-            base_url=sandbox.base_url, headers={"Authorization": "Bearer any"}, timeout=5
+            base_url=sandbox.base_url,
+            headers={"Authorization": "Bearer any"},
+            timeout=5,
+            verify=NO_AUTHORITIES,
         ) as http,
     ):
         yield Client(sandbox, http)

@@ -12,6 +12,7 @@ from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.model.behaviour import Behaviour
 from recording_sandbox.model.faults import Fault
 from tests.contract.sandbox_client import Client, talking_to
+from tests.plain_http import NO_AUTHORITIES
 
 SIZE = 700_000
 
@@ -25,7 +26,7 @@ async def client() -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def store() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=5) as http:
+    async with httpx.AsyncClient(timeout=5, verify=NO_AUTHORITIES) as http:
         yield http
 
 
@@ -241,7 +242,10 @@ async def test_a_url_is_signed_for_get_alone(url: str, store: httpx.AsyncClient)
 async def test_a_large_file_is_made_while_it_is_sent(client: Client) -> None:
     client.sandbox.behaviour.file_bytes = 5_000_000_000
     url = first_url(await record(client))
-    async with httpx.AsyncClient() as http, http.stream("GET", url) as response:
+    async with (
+        httpx.AsyncClient(verify=NO_AUTHORITIES) as http,
+        http.stream("GET", url) as response,
+    ):
         first = await anext(response.aiter_raw())
         assert response.headers["content-length"] == "5000000000"
         assert first.startswith(b"\x1a\x45\xdf\xa3")

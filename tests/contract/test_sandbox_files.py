@@ -9,6 +9,7 @@ import pytest
 from recording_sandbox.model.meetings import participant_ids
 from recording_sandbox.model.webm import duration_seconds
 from tests.contract.sandbox_client import Client, talking_to
+from tests.plain_http import NO_AUTHORITIES
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ async def client() -> AsyncIterator[Client]:
 @pytest.fixture
 async def store() -> AsyncIterator[httpx.AsyncClient]:
     """A client without a token, because presigned URLs refuse one."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=NO_AUTHORITIES) as http:
         yield http
 
 

@@ -16,6 +16,7 @@ import pytest
 from recording_sandbox.model.faults import Fault
 from recording_schemas import Kind, Status
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
+from tests.plain_http import NO_AUTHORITIES
 from worker.domain.errors import ApiError
 
 Change = Callable[[httpx.QueryParams, Callable[[httpx.QueryParams], Any]], Any]
@@ -74,7 +75,7 @@ async def last_published(bench: TrackingBench, ids: Iterable[str]) -> set[str]:
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False) as opened:
+    with httpx.Client(trust_env=False, verify=NO_AUTHORITIES) as opened:
         yield opened
 
 

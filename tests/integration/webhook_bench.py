@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from recording_sandbox.api.webhook_signing import Signer
 from recording_schemas import Kind, Status
+from tests.plain_http import NO_AUTHORITIES
 from worker.domain.recording import Observation, ObservedBy, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.http_connections import ConnectionLimits
@@ -90,7 +91,10 @@ class WebhookBench:
             limits=ConnectionLimits(per_address=400),
         )
         self.client = httpx.AsyncClient(
-            trust_env=False, timeout=30, limits=httpx.Limits(max_connections=connections)
+            trust_env=False,
+            verify=NO_AUTHORITIES,
+            timeout=30,
+            limits=httpx.Limits(max_connections=connections),
         )
         self.port = 0
         self._ids = itertools.count()

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
+from tests.plain_http import NO_AUTHORITIES
 from worker.observability.http_server import Check, HttpServer
 
 
@@ -42,7 +43,7 @@ class Served:
             max_body_bytes=1_000,
         )
         self.port = 0
-        self.client = httpx.AsyncClient(trust_env=False)
+        self.client = httpx.AsyncClient(trust_env=False, verify=NO_AUTHORITIES)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.plain_http import NO_AUTHORITIES
 from worker.domain.errors import WrongSettings
 from worker.observability.http_server import HttpServer
 from worker.observability.listening import EVERY_ADDRESS, listen_everywhere, listen_on_addresses
@@ -42,7 +43,7 @@ async def serving_on(host: str) -> AsyncIterator[int]:
 
 
 async def answers(port: int, address: str) -> bool:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_AUTHORITIES) as client:
         try:
             return (await client.get(f"http://{address}:{port}/livez")).is_success
         except httpx.ConnectError:

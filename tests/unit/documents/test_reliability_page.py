@@ -10,7 +10,7 @@ PAGE = "\n".join(
     (ROOT / "docs" / "explanation" / name).read_text()
     for name in ("reliability.md", "fault-tests.md")
 )
-FILES = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
+FILES = [path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)]
 CODE = "\n".join(path.read_text() for path in FILES)
 
 

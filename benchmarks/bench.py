@@ -17,6 +17,8 @@ from benchmarks import report
 from benchmarks.bench_environment import BenchEnvironment, open_bench_environment
 from benchmarks.contestant_list import ROOT, Contestant, contestants_named
 from benchmarks.contestant_process import run_contestant
+from benchmarks.everyday import EVERYDAY, EverydayRound, entries, measure_everyday
+from benchmarks.everyday_report import everyday_section, write_everyday
 from benchmarks.results import BenchResults, ContestantRound, Machine
 from benchmarks.worker_alone import WorkloadSizes, measure_worker_alone
 
@@ -72,6 +74,17 @@ async def run(
     return BenchResults(machine=machine, commands=commands, rounds=done, own=own)
 
 
+async def run_everyday(*, rounds: int) -> list[EverydayRound]:
+    """Measure everyday rates alone; progress goes to stderr."""
+    begun = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - begun:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    async with open_bench_environment(with_postgresql=True) as environment:
+        return await measure_everyday(environment, entries(), say, rounds=rounds)
+
+
 def _line(one: ContestantRound) -> str:
     fast, slow = one.fast_api, one.slow_api
     wrong = f"  {one.wrong} LOST OR DOUBLED" if one.wrong else ""
@@ -97,13 +110,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the worker with the alternatives.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--commands", type=int, default=6000, help="in a heap")
-    parser.add_argument("--only", default="", help="contestants, separated by commas")
+    parser.add_argument(
+        "--only", default="", help=f"contestants, separated by commas, or {EVERYDAY}: their rates"
+    )
     parser.add_argument("--history", type=int, default=1_000_000, help="0 leaves out the rest")
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench.json")
     parser.add_argument(
         "--docs", type=Path, help="a docs/explanation/performance.md to bring up to date"
     )
     chosen = parser.parse_args()
+    if chosen.only != EVERYDAY:
+        _bench(parser, chosen)
+    if chosen.only in {"", EVERYDAY}:
+        _bench_everyday(chosen)
+
+
+def _bench_everyday(chosen: argparse.Namespace) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        rounds = runner.run(run_everyday(rounds=chosen.rounds))
+    json = chosen.json.with_stem(f"{chosen.json.stem}-{EVERYDAY}")
+    json.parent.mkdir(parents=True, exist_ok=True)
+    json.write_bytes(msgspec.json.encode(rounds))
+    print(everyday_section(rounds))
+    if chosen.docs:
+        write_everyday(rounds, chosen.docs)
+
+
+def _bench(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
     try:
         contestants = contestants_named(chosen.only)
     except ValueError as error:

@@ -47,11 +47,14 @@ class BurstResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PacedResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds from a command's publish, at so many a second, until the two ends of its way."""
+    """Milliseconds from a command's publish, at so many a second, until the broker's confirm of it
+    and until the two ends of its way. CPU in milliseconds per command."""
 
     per_second: float
+    to_confirm: list[float]
     to_request: list[float]
     to_outcome: list[float]
+    cpu_ms: float
     lost: int
     doubled: int
 
@@ -123,21 +126,32 @@ class ContestantProcess:
         await self.api.order(delay=0.0)
         line = new_start_commands(round(per_second * seconds))
         sent: dict[str, float] = {}
+        confirmed: dict[str, float] = {}
+
+        async def send(start: StartCommand) -> None:
+            sent[start.id] = time.monotonic()
+            await self._environment.send_one(start, self._contestant.form)
+            confirmed[start.id] = time.monotonic()
+
+        before = self.usage.cpu
         async with self._environment.hearing() as heard, asyncio.TaskGroup() as sending:
             begin = time.monotonic()
             for number, start in enumerate(line):
                 await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
-                sent[start.id] = time.monotonic()
-                sending.create_task(self._environment.send_one(start, self._contestant.form))
+                sending.create_task(send(start))
             await self._all_heard(line, heard)
+        await asyncio.sleep(_AFTERWARDS_SECONDS)  # what is settled and noted after the outcomes
+        cpu_ms = (self.usage.cpu - before) * 1000 / len(line)
         asked = await self.api.asked()
         outcome_at = {one.command_id: one.at for one in reversed(heard)}
         lost, doubled = await self._account(line, heard)
         whole = [one for one in line if one.id in outcome_at and one.meeting_id in asked]
         return PacedResult(
             per_second=per_second,
+            to_confirm=[(confirmed[one.id] - sent[one.id]) * 1000 for one in whole],
             to_request=[(asked[one.meeting_id][0] - sent[one.id]) * 1000 for one in whole],
             to_outcome=[(outcome_at[one.id] - sent[one.id]) * 1000 for one in whole],
+            cpu_ms=cpu_ms,
             lost=lost,
             doubled=doubled,
         )
@@ -205,7 +219,7 @@ class StubApi:
         self._http = http
 
     async def order(self, **orders: float) -> None:
-        """Set `delay` or `files`."""
+        """Set `delay`, `files` or `listed`."""
         async with self._http.post(f"{self.url}/bench", json=orders) as answer:
             answer.raise_for_status()
 

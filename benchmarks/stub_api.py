@@ -29,10 +29,12 @@ class Start(msgspec.Struct):
 
 
 class Orders(msgspec.Struct, forbid_unknown_fields=True):
-    """POST /bench: how to behave from now on. Delays in seconds; `files` of every recording got."""
+    """POST /bench: how to behave from now on. Delays in seconds; `files` of every recording got;
+    `listed`: 0 if the list is to stay empty."""
 
     delay: float | None = None
     files: int | None = None
+    listed: float | None = None
 
 
 class Stub:
@@ -42,7 +44,8 @@ class Stub:
         self.delay = 0.0
         self.files = 0
         self.asked: dict[str, list[float]] = {}
-        self._rows: list[dict[str, object]] = []
+        self.is_listed = True
+        self._rows: dict[str, dict[str, object]] = {}
 
     def answer(self, method: bytes, target: str, body: bytes) -> tuple[float, bytes]:
         """The delay and the body of the answer."""
@@ -59,17 +62,18 @@ class Stub:
         orders = msgspec.json.decode(body, type=Orders)
         self.delay = self.delay if orders.delay is None else orders.delay
         self.files = self.files if orders.files is None else orders.files
+        self.is_listed = self.is_listed if orders.listed is None else bool(orders.listed)
         return b"{}"
 
     def _start(self, meeting_id: str) -> bytes:
         self.asked.setdefault(meeting_id, []).append(time.monotonic())
         row = _row(str(uuid.uuid4()), meeting_id)
-        self._rows.append(row)
+        self._rows[str(row["id"])] = row
         return msgspec.json.encode({"success": True, "data": {"recording": row}})
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
         wanted = query.get("status", ["INVOKED"])[0].split(",")
-        rows = self._rows if "INVOKED" in wanted else []
+        rows = list(self._rows.values()) if "INVOKED" in wanted and self.is_listed else []
         if meeting := query.get("meeting_id"):
             rows = [row for row in rows if row["meeting_id"] == meeting[0]]
         size = min(int(query.get("per_page", [str(PER_PAGE)])[0]), PER_PAGE)
@@ -83,7 +87,7 @@ class Stub:
         return msgspec.json.encode({"success": True, "data": page, "paging": paging})
 
     def _one(self, recording_id: str) -> bytes:
-        row = next((row for row in self._rows if row["id"] == recording_id), None)
+        row = self._rows.get(recording_id)
         if self.files:
             row = _uploaded(row or _row(recording_id, str(uuid.uuid4())), self.files)
         return msgspec.json.encode({"success": row is not None, "data": row})

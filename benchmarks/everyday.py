@@ -1,0 +1,109 @@
+"""Everyday rates: a few commands a second, the bare loop and the worker by turns, in one run.
+
+A burst shares commits and publishes; a single command does not. So what one command costs, and how
+late its outcome comes, shows at these rates alone. The worker takes part twice on each database:
+following its recordings as usual, before an API whose list shows none of them, so that each is read
+by itself; and with its sweeps ten minutes apart.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from benchmarks.bench_environment import BenchEnvironment
+from benchmarks.contestant_list import Contestant, contestants_named
+from benchmarks.contestant_process import PacedResult, run_contestant
+from benchmarks.results import percentile
+
+RATES: Final = {20.0: 6.0, 100.0: 5.0}
+"""How many seconds commands are sent at each rate."""
+
+EVERYDAY: Final = "everyday"
+WARM_UP: Final = (50.0, 1.0)
+_UNFOLLOWED: Final = {"WORKER_SWEEP_INTERVAL_SECONDS": "600"}
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One that takes part. `name` is a contestant's, with `-alone` where nothing is followed."""
+
+    name: str
+    label: str
+    contestant: Contestant
+    settings: Mapping[str, str]
+
+
+class EverydayRound(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry in one round, at each rate."""
+
+    entry: str
+    number: int
+    paced: list[PacedResult]
+
+    def at(self, per_second: float) -> PacedResult:
+        """Its result at this rate."""
+        return next(one for one in self.paced if one.per_second == per_second)
+
+    @property
+    def wrong(self) -> int:
+        """How many commands were lost or doubled."""
+        return sum(one.lost + one.doubled for one in self.paced)
+
+
+def entries(databases: tuple[str, ...] = ("sqlite", "postgresql")) -> tuple[Entry, ...]:
+    """The bare loop, then the worker on each of these databases, following and not."""
+    bare, *workers = contestants_named(",".join(("bare", *databases)))
+    found = [Entry(name="bare", label=bare.label, contestant=bare, settings={})]
+    for one in workers:
+        label = one.label.partition(",")[0]
+        found.append(Entry(name=one.name, label=f"{label}, following", contestant=one, settings={}))
+        found.append(
+            Entry(
+                name=f"{one.name}-alone",
+                label=f"{label}, sweeps ten minutes apart",
+                contestant=one,
+                settings=_UNFOLLOWED,
+            )
+        )
+    return tuple(found)
+
+
+async def measure_everyday(
+    environment: BenchEnvironment,
+    chosen: tuple[Entry, ...],
+    say: Callable[[str], None],
+    *,
+    rounds: int,
+    rates: Mapping[float, float] = RATES,
+) -> list[EverydayRound]:
+    """All rounds. Each begins with another entry."""
+    done: list[EverydayRound] = []
+    for number in range(1, rounds + 1):
+        turn = (number - 1) % len(chosen)
+        for entry in (*chosen[turn:], *chosen[:turn]):
+            done.append(await _one_round(environment, entry, number, rates))
+            say(f"everyday {number}  {_line(done[-1])}")
+    return done
+
+
+async def _one_round(
+    environment: BenchEnvironment, entry: Entry, number: int, rates: Mapping[float, float]
+) -> EverydayRound:
+    async with run_contestant(entry.contestant, environment, settings=entry.settings) as process:
+        await process.api.order(listed=0)
+        await process.paced(*WARM_UP)  # what opens its connections is no everyday
+        paced = [await process.paced(*rate) for rate in rates.items()]
+        return EverydayRound(entry=entry.name, number=number, paced=paced)
+
+
+def _line(one: EverydayRound) -> str:
+    cells = (
+        f"{paced.per_second:g}/s {paced.cpu_ms:5.2f} ms CPU, p99 {_p99(paced):.1f} ms"
+        for paced in one.paced
+    )
+    wrong = f"  {one.wrong} LOST OR DOUBLED" if one.wrong else ""
+    return f"{one.entry:<16} {'   '.join(cells)}{wrong}"
+
+
+def _p99(paced: PacedResult) -> float:
+    return percentile(sorted(paced.to_outcome), 0.99)

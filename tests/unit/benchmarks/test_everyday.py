@@ -1,0 +1,93 @@
+"""What single commands at everyday rates are judged by."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.check_speed import MAX_TAIL_RATIO, tail_bounds
+from benchmarks.contestant_process import BurstResult, PacedResult
+from benchmarks.everyday import EverydayRound
+from benchmarks.everyday_report import event_p99, everyday_goals, following_table, write_everyday
+from benchmarks.report import BEGIN, END
+from benchmarks.results import BenchResults, ContestantRound, Machine
+
+
+def paced(outcome_ms: float, *, cpu_ms: float = 1.0, rate: float = 100.0) -> PacedResult:
+    """A hundred commands, confirmed after a millisecond, of which each takes as long."""
+    return PacedResult(
+        per_second=rate,
+        to_confirm=[1.0] * 100,
+        to_request=[2.0] * 100,
+        to_outcome=[1.0 + outcome_ms] * 100,
+        cpu_ms=cpu_ms,
+        lost=0,
+        doubled=0,
+    )
+
+
+def everyday(**outcome_ms: tuple[float, ...]) -> list[EverydayRound]:
+    return [
+        EverydayRound(entry=entry.replace("_", "-"), number=number, paced=[paced(ms)])
+        for entry, values in outcome_ms.items()
+        for number, ms in enumerate(values, 1)
+    ]
+
+
+def test_a_delay_counts_from_the_confirm_of_the_command() -> None:
+    assert event_p99(paced(3.0)) == 3.0
+
+
+def test_a_goal_is_the_median_of_the_ratios_within_each_round() -> None:
+    rounds = everyday(bare=(2.0, 4.0, 10.0), sqlite=(4.0, 12.0, 10.0))
+    by_name = {goal.what: goal for goal in everyday_goals(rounds)}
+    goal = by_name["p99 from confirm to event at 100/s, sqlite to the bare loop"]
+    assert (goal.figure, goal.most, goal.met) == (2.0, 2.0, True)
+
+
+def test_postgresql_is_judged_only_if_it_took_part() -> None:
+    names = [goal.what for goal in everyday_goals(everyday(bare=(1.0,), sqlite=(1.0,)))]
+    assert len(names) == 3
+    assert not any("postgresql" in name for name in names)
+
+
+def test_what_following_adds_is_the_difference_to_the_same_worker_without_it() -> None:
+    rounds = everyday(bare=(1.0,), sqlite=(5.5,), sqlite_alone=(4.0,))
+    (row,) = following_table(rounds)[1:]
+    assert row == ["sqlite", "+0.0 ms", "+0.0 ms", "+1.5 ms"]
+
+
+def test_the_section_of_the_page_is_replaced(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    begin, end = BEGIN.format(name="everyday", command="make bench"), END.format(name="everyday")
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    write_everyday(everyday(bare=(1.0,), sqlite=(2.0,), sqlite_alone=(2.0,)), page)
+    text = page.read_text()
+    assert "old" not in text
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+
+
+@pytest.mark.parametrize(("times", "met"), [(MAX_TAIL_RATIO, True), (MAX_TAIL_RATIO + 1, False)])
+def test_check_speed_holds_the_tails_of_single_commands(times: float, met: bool) -> None:
+    burst = BurstResult(
+        commands=1, per_second=1.0, cpu_ms=1.0, broker_cpu_ms=1.0, lost=0, doubled=0
+    )
+    rounds = [
+        ContestantRound(
+            contestant=name,
+            number=1,
+            ready_seconds=1.0,
+            idle_rss=1,
+            paced=[paced(ms, cpu_ms=ms)],
+            fast_api=burst,
+            slow_api=burst,
+        )
+        for name, ms in (("bare", 1.0), ("sqlite", times))
+    ]
+    machine = Machine(processors=2, python="3", rabbitmq="4")
+    judged = {
+        goal.what: goal.met
+        for goal in tail_bounds(BenchResults(machine=machine, commands=1, rounds=rounds))
+    }
+    assert judged["p99 from confirm to event at 100/s, SQLite to the bare loop"] is met
+    assert judged["CPU per command at 100/s, SQLite to the bare loop"] is met

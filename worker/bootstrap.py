@@ -163,10 +163,6 @@ class Bootstrap:
             reply_pattern=self._settings.reply_to,
         )
 
-    def _wake_relays(self) -> None:
-        self.relay.wake()
-        self.reply_relay.wake()
-
     def _answerer(self, handler: CommandHandler) -> Consumer:
         answers = DeadLetterHandler(
             handler.handle,
@@ -202,7 +198,6 @@ class Bootstrap:
             source=settings.source,
             now=self.store.now,
             max_command_bytes=settings.max_command_bytes,
-            on_commit=self._wake_relays,
             metrics=self._metrics,
             tracing=self._tracing,
             queue=self.topology.command_queue,
@@ -238,7 +233,6 @@ class Bootstrap:
             self._settings,
             metrics=self._metrics,
             tracing=self._tracing,
-            on_commit=self._wake_relays,
             shown_files=self._shown_files[app.name],
         )
 
@@ -254,9 +248,7 @@ class Bootstrap:
         # Only now, because it loads the libraries of the extra `archive`, which may be missing.
         from worker.archive.assembly import build_archiver
 
-        requests = ArchiveRequests(
-            self.store, self.apps, now=self._utc_now, on_commit=self._wake_relays
-        )
+        requests = ArchiveRequests(self.store, self.apps, now=self._utc_now)
         return build_archiver(
             settings,
             storage,
@@ -265,7 +257,6 @@ class Bootstrap:
             proxies=self._settings.proxies,
             read_again=requests.read_again,
             read_participants=requests.read_participants,
-            on_commit=self._wake_relays,
             metrics=self._metrics,
             tracing=self._tracing,
         )
@@ -297,7 +288,8 @@ class Bootstrap:
 
     def _connect_signals(self) -> None:
         """Connect the parts that wake each other or slow each other down."""
-        self.store.subscribe("outbox", self._wake_relays)
+        self.store.subscribe("outbox", self.relay.wake)
+        self.store.subscribe("replies", self.reply_relay.wake)
         self.store.subscribe("parked", self.parked_relay.wake)
         self.store.subscribe("lease", self.elector.wake)
         if self.archiver is not None:

@@ -29,6 +29,7 @@ from worker.store.admin.recording_details import read_details
 from worker.store.admin.short_ids import find_whole_ids
 from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor
+from worker.store.database.direct import STATEMENT_WATCHERS
 from worker.store.database.engine import open_engine
 from worker.store.database.migrate import migrate
 from worker.store.database.schema import files, inbox, outbox, recordings
@@ -129,13 +130,18 @@ def captured() -> Iterator[list[tuple[str, Any]]]:
     def note(
         _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
     ) -> None:
+        add(statement, parameters[0] if many else parameters)
+
+    def add(statement: str, parameters: Any) -> None:
         if not statement.startswith(("INSERT", "BEGIN", "PRAGMA")):
-            found.append((statement, parameters[0] if many else parameters))
+            found.append((statement, parameters))
 
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    STATEMENT_WATCHERS.append(add)
     try:
         yield found
     finally:
+        STATEMENT_WATCHERS.remove(add)
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 

@@ -15,6 +15,7 @@ from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store import inbox
 from worker.store.claims import ClaimRequest, ClaimResult
+from worker.store.database.direct import STATEMENT_WATCHERS
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest, finish
 from worker.store.outbox import Reply
@@ -83,14 +84,19 @@ def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
             finish(connection, [end_of_start()], source="test", archives=False)
 
     def end(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        end_at(statement)
+
+    def end_at(statement: str, *_values: Any) -> None:
         if ("FROM inbox" in statement or "FROM recordings" in statement) and not ending:
             ending.append(Thread(target=end_start))
             ending[0].start()
             ending[0].join(timeout=1.0)
 
     sa.event.listen(mine, "after_cursor_execute", end)
+    STATEMENT_WATCHERS.append(end_at)
     with mine.begin() as connection:
         (claimed,) = inbox.claim(connection, [stop])
+    STATEMENT_WATCHERS.remove(end_at)
     assert ending
     ending[0].join()
     mine.dispose()

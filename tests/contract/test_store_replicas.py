@@ -17,6 +17,7 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, ObservedBy, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.claims import ClaimRequest
+from worker.store.database.direct import STATEMENT_WATCHERS
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest
 from worker.store.observations import WebhookObservation
@@ -85,8 +86,12 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
     reads: list[str] = []
     ends: list[concurrent.futures.Future[Any]] = []
 
-    @sa.event.listens_for(stopping._group._engine, "after_cursor_execute")
-    def end_in_between(_1: Any, _2: Any, statement: str, params: Any, *_3: Any) -> None:
+    stopping_threads: set[int] = set()
+
+    def end_in_between(statement: str, params: Any) -> None:
+        if ends and threading.get_ident() not in stopping_threads:
+            return  # the start that ends
+        stopping_threads.add(threading.get_ident())
         values = dict(params or {}).values()
         if statement.startswith("SELECT") and any("start" in (value or ()) for value in values):
             reads.append(statement)
@@ -94,8 +99,14 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
                 ends.append(asyncio.run_coroutine_threadsafe(starting.finish(started()), loop))
                 concurrent.futures.wait(ends, timeout=1.0)
 
+    @sa.event.listens_for(stopping._group._engine, "after_cursor_execute")
+    def execute(_1: Any, _2: Any, statement: str, params: Any, *_3: Any) -> None:
+        end_in_between(statement, params)
+
     stop = claim("stop", "stop_recording", start_id="start")
+    STATEMENT_WATCHERS.append(end_in_between)
     claimed = await stopping.claim(stop)
+    STATEMENT_WATCHERS.remove(end_in_between)
     assert len(reads) == 2
     assert claimed.start_state != "done" or claimed.known_recordings
     await asyncio.wrap_future(ends[0])
@@ -119,7 +130,7 @@ async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committe
     slow, quick = replicas
     go_on, held_up = threading.Event(), threading.Event()
 
-    @sa.event.listens_for(slow._group._engine, "commit")
+    @sa.event.listens_for(slow._group._engine, "commit", insert=True)  # before it is sent
     def wait(_connection: sa.Connection) -> None:
         held_up.set()
         go_on.wait(20)

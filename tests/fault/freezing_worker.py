@@ -20,6 +20,7 @@ import sqlalchemy as sa
 import sqlalchemy.event
 
 from worker.__main__ import main
+from worker.store.database.direct import STATEMENT_WATCHERS
 
 
 class FreezePoint:
@@ -41,11 +42,15 @@ class FreezePoint:
                 self._freeze()
 
         sqlalchemy.event.listen(sa.Engine, "after_cursor_execute", self._on_execute)
+        STATEMENT_WATCHERS.append(self._on_statement)
         sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]
 
     def _on_execute(
         self, _c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any
     ) -> None:
+        self._on_statement(statement, parameters)
+
+    def _on_statement(self, statement: str, parameters: Any) -> None:
         if statement.startswith("INSERT INTO inbox") and "start_track_recording" in str(parameters):
             self._claimed = True
             if self._point == "claim":

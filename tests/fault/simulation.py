@@ -92,7 +92,6 @@ class SimulatedReplica:
             source="test",
             now=now,
             max_command_bytes=100_000,
-            on_commit=lambda: None,
             metrics=metrics,
         )
         shown_files = ShownFiles()
@@ -106,7 +105,6 @@ class SimulatedReplica:
             breaker=outage,
             metrics=metrics,
             now=lambda: utc(now()),
-            on_commit=lambda: None,
         )
         self.reader = Refresher(
             store,
@@ -118,7 +116,6 @@ class SimulatedReplica:
             sweep_state=self.sweep.state,
             request_sweep=self.sweep.request,
             shown_files=shown_files,
-            on_commit=lambda: None,
         )
 
 

@@ -71,7 +71,6 @@ class CommandBench:
             source="test",
             now=lambda: time.time() + self.ahead,
             max_command_bytes=10_000,
-            on_commit=lambda: None,
             metrics=Metrics(self.registry, version="test"),
             **settings,
         )

@@ -60,7 +60,6 @@ class Bench:
             source="test",
             now=time.time,
             max_command_bytes=10_000,
-            on_commit=lambda: None,
             metrics=Metrics(CollectorRegistry(), version="test"),
         )
 

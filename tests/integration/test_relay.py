@@ -35,6 +35,7 @@ from worker.store.admin.set_aside import publish_again
 from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
+from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
 
 LIFE = (Status.INVOKED, Status.RECORDING, Status.UPLOADING, Status.ERRORED)
@@ -641,3 +642,42 @@ async def test_repeats_while_the_broker_is_away_publish_the_same_outcome(
         await eventually(bench_is_empty(bench))
         await eventually(lambda: bench.received)
     assert len({(message.message_id, message.body) for message in bench.received}) == 1
+
+
+async def test_a_commit_reaches_a_relay_that_nobody_wakes_and_its_events_are_marked(
+    bench: Bench, eventually: Eventually
+) -> None:
+    relay = bench.another_relay(idle_interval_seconds=60.0)
+    async with bench.connected():
+        await bench.listen()
+        running = asyncio.create_task(relay.run(lambda: True))
+        for number in range(3):
+            await bench.happen([f"r{number}"], LIFE)
+            await eventually(partial(more_than, bench, (number + 1) * len(KEYS) - 1))
+        await eventually(bench_is_empty(bench))
+        running.cancel()
+        await asyncio.wait([running])
+    assert len(bench.received) == 3 * len(KEYS)
+
+
+async def test_a_page_that_was_read_before_leadership_was_lost_is_not_published_after_it(
+    bench: Bench, eventually: Eventually
+) -> None:
+    """Another leader may have published it meanwhile."""
+    leads = True
+    relay = bench.another_relay(idle_interval_seconds=0.05)
+    async with bench.connected():
+        await bench.listen()
+        running = asyncio.create_task(relay.run(lambda: leads))
+        await bench.happen(["r0"], LIFE[:1])
+        await eventually(bench_is_empty(bench))
+        leads = False
+        await bench.happen(["r1"], LIFE[:1])  # a query for it may ride with this commit
+        other = [event.position for event in await bench.store.unsent(10)]
+        await bench.store.mark_page(PageMarks(sent=other), NOW.timestamp())
+        leads = True
+        await bench.happen(["r2"], LIFE[:1])
+        await eventually(lambda: "r2" in bench.subjects)
+        running.cancel()
+        await asyncio.wait([running])
+    assert bench.subjects == {"r0", "r2"}

@@ -68,7 +68,6 @@ class Bench:
             source="test",
             now=lambda: time.time() + self.ahead,
             max_command_bytes=10_000,
-            on_commit=lambda: None,
             metrics=self.metrics,
         )
 

@@ -74,9 +74,7 @@ class TrackingBench:
         self.breaker = CircuitBreaker(now=self.sandbox.clock.now)
         self.shown_files = shown_files = ShownFiles()
         self.interval = SweepInterval(base=10, audit=120, rate=2)
-        discovery = ExternalRecordingDiscovery(
-            self.store, api, app="default", now=self.now, on_commit=lambda: None
-        )
+        discovery = ExternalRecordingDiscovery(self.store, api, app="default", now=self.now)
         self.sweep = Sweep(
             self.store,
             api,
@@ -88,7 +86,6 @@ class TrackingBench:
             breaker=self.breaker,
             metrics=Metrics(CollectorRegistry(), version="test"),
             now=self.now,
-            on_commit=lambda: None,
             monotonic=self.sandbox.clock.now,
         )
         self.refresher = Refresher(
@@ -101,7 +98,6 @@ class TrackingBench:
             sweep_state=self.sweep.state,
             request_sweep=self.sweep.request,
             shown_files=shown_files,
-            on_commit=lambda: None,
         )
         self.limiter = self.new_limiter(api)
 
@@ -118,7 +114,6 @@ class TrackingBench:
             breaker=self.breaker,
             attempt_seconds=15.0,
             now=self.now,
-            on_commit=lambda: None,
         )
 
     async def start(

@@ -28,7 +28,6 @@ def build_archiver(
     proxies: Proxies,
     read_again: ReadAgain,
     read_participants: ReadParticipants,
-    on_commit: Callable[[], None],
     metrics: Metrics,
     tracing: Tracing,
     now: Callable[[], float] | None = None,
@@ -59,7 +58,6 @@ def build_archiver(
         read_again=read_again,
         longest_pause=settings.archive_retry_max_seconds,
         now=now,
-        on_commit=on_commit,
         metrics=metrics,
         tracing=tracing,
     )
@@ -71,7 +69,6 @@ def build_archiver(
         read_participants=read_participants,
         longest_pause=settings.archive_retry_max_seconds,
         now=now,
-        on_commit=on_commit,
     )
     return Archiver(
         store.archive,

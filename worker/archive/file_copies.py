@@ -50,10 +50,7 @@ ReadAgain = Callable[[str, str], Awaitable[None]]
 
 
 class FileCopies:
-    """Copies files that `owner` has taken. `longest_pause` is in seconds.
-
-    `on_commit` is called after a commit that left an event to publish.
-    """
+    """Copies files that `owner` has taken. `longest_pause` is in seconds."""
 
     def __init__(
         self,
@@ -66,7 +63,6 @@ class FileCopies:
         read_again: ReadAgain,
         longest_pause: float,
         now: Callable[[], float],
-        on_commit: Callable[[], None],
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
@@ -78,7 +74,6 @@ class FileCopies:
         self._read_again = read_again
         self._longest_pause = longest_pause
         self._now = now
-        self._on_commit = on_commit
         self._metrics = metrics
         self._tracing = tracing
 
@@ -128,7 +123,6 @@ class FileCopies:
         )
         if not is_ours:
             return
-        self._on_commit()
         self._metrics.record_archived(copied.size_bytes, now - began)
         structlog.get_logger().info(
             "file_archived",
@@ -213,7 +207,6 @@ class FileCopies:
             refusals=refusals,
         )
         if await self._store.copy_failed(failure):
-            self._on_commit()
             structlog.get_logger().error(
                 "file_not_archived",
                 **_facts(task),

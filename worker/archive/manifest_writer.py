@@ -38,7 +38,6 @@ class ManifestWriter:
         read_participants: ReadParticipants,
         longest_pause: float,
         now: Callable[[], float],
-        on_commit: Callable[[], None],
     ) -> None:
         self._store = store
         self._storage = storage
@@ -47,7 +46,6 @@ class ManifestWriter:
         self._read_participants = read_participants
         self._longest_pause = longest_pause
         self._now = now
-        self._on_commit = on_commit
 
     async def attempt(self, task: ManifestTask) -> None:
         """Write the manifest and commit its event, or the time of the next attempt.
@@ -76,7 +74,6 @@ class ManifestWriter:
             )
         )
         if is_ours:
-            self._on_commit()
             structlog.get_logger().info(
                 "recording_archived",
                 app=task.app,
@@ -139,8 +136,7 @@ class ManifestWriter:
                 now=self._now(),
                 due_at=due_at,
             )
-            if await self._store.manifest_refused(refusal):
-                self._on_commit()
+            await self._store.manifest_refused(refusal)
             return
         await self._store.postpone_manifest(
             ManifestPostponement(

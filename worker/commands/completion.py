@@ -34,8 +34,7 @@ class HandledCommand(NamedTuple):
 class CommandCompleter:
     """Commits what was decided about attempts.
 
-    `owner` names this replica, `source` is the CloudEvents source of outcomes. `on_commit` is
-    called after each commit that may have left events to publish.
+    `owner` names this replica, `source` is the CloudEvents source of outcomes.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class CommandCompleter:
         owner: str,
         source: str,
         now: Callable[[], float],
-        on_commit: Callable[[], None],
         tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store = store
@@ -54,7 +52,6 @@ class CommandCompleter:
         self._owner = owner
         self._source = source
         self._now = now
-        self._on_commit = on_commit
         self._tracing = tracing
 
     async def complete(
@@ -105,12 +102,10 @@ class CommandCompleter:
             await self._complete_in_store(
                 outcome, reply_of(delivery), observations, replay_ids=replay_ids
             )
-        self._on_commit()
 
     async def complete_lost(self, lost: LostCommand) -> None:
         """Complete a command whose message is lost, as its age would."""
         await self._complete_in_store(outcome_of_lost(lost), lost.reply)
-        self._on_commit()
 
     async def _complete_cancelled(self, command: Command, decision: Complete) -> None:
         """Complete the starts that the command cancelled.
@@ -152,7 +147,6 @@ class CommandCompleter:
     async def _release(self, delivery: Delivery, command: Command, decision: RetryAfter) -> None:
         if decision.observations:
             await self._store.apply(decision.observations)
-            self._on_commit()
         await self._store.release(
             ReleaseRequest(
                 command_id=command.id,

@@ -55,8 +55,8 @@ TO_EXECUTE: Final = frozenset({"new", "again"})
 class CommandHandler:
     """Executes deliveries: `handle` is given to the broker's consumer.
 
-    `owner` names this replica, `source` is the CloudEvents source of outcomes. `on_commit` is
-    called after each commit that may have left events to publish. `queue` is for metrics and spans.
+    `owner` names this replica, `source` is the CloudEvents source of outcomes.
+    `queue` is for metrics and spans.
     """
 
     def __init__(
@@ -68,7 +68,6 @@ class CommandHandler:
         owner: str,
         source: str,
         now: Callable[[], float],
-        on_commit: Callable[[], None],
         metrics: Metrics,
         tracing: Tracing = NO_TRACING,
         queue: str = "recording.commands",
@@ -82,7 +81,6 @@ class CommandHandler:
         self._policy = policy
         self._owner = owner
         self._now = now
-        self._on_commit = on_commit
         self._tracing = tracing
         self._instrumentation = CommandInstrumentation(metrics, tracing, queue=queue, now=now)
         self._max_command_bytes = max_command_bytes
@@ -102,12 +100,9 @@ class CommandHandler:
             owner=owner,
             source=source,
             now=now,
-            on_commit=on_commit,
             tracing=tracing,
         )
-        self._refused_claims = RefusedClaims(
-            self._parker, self._completer, policy, now=now, on_commit=on_commit
-        )
+        self._refused_claims = RefusedClaims(self._parker, self._completer, policy, now=now)
         self._locks = KeyedLocks()
 
     async def handle(self, delivery: Delivery) -> Settlement:

@@ -17,8 +17,7 @@ ID_IN_USE: Final = "id_in_use"
 class RefusedClaims:
     """Settles deliveries whose claim has another verdict than `new` and `again`.
 
-    `now` is in seconds since the epoch. `on_commit` is called after an outcome was added to the
-    outbox again.
+    `now` is in seconds since the epoch.
     """
 
     def __init__(
@@ -28,20 +27,17 @@ class RefusedClaims:
         policy: RetryPolicy,
         *,
         now: Callable[[], float],
-        on_commit: Callable[[], None],
     ) -> None:
         self._parker = parker
         self._completer = completer
         self._policy = policy
         self._now = now
-        self._on_commit = on_commit
 
     async def settle(
         self, delivery: Delivery, command: Command, claim: ClaimResult
     ) -> HandledCommand:
         """Settle a command. Raises StoreUnavailable."""
         if claim.verdict == "done":
-            self._on_commit()
             handled = HandledCommand(Ack(), {"outcome": "repeated"})
         elif claim.verdict == "parked":
             settlement = await self._parker.park_repeat(delivery, command)
@@ -58,7 +54,6 @@ class RefusedClaims:
         """Settle a message that is no command. Raises StoreUnavailable."""
         # No retry queue takes a body that was not read. Waiting here would occupy the prefetch.
         if claim.verdict == "done" or (claim.id_conflict and delivery.unread_bytes):
-            self._on_commit()
             handled = HandledCommand(dead, {"outcome": "repeated", "code": dead.code})
         elif claim.verdict in {"parked", "waiting"}:
             handled = _parked(self._parker.postpone(REPEAT))

@@ -6,7 +6,8 @@ committed. A crash between the two publishes the event again, with the same id.
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -25,6 +26,13 @@ MAX_PAGES: Final = 20
 RESUME_INTERVAL_SECONDS: Final = 1.0
 """How often the relay checks whether deferred events are due."""
 
+MARK_DELAY_SECONDS: Final = 0.2
+"""Confirmed events are marked with the next page, at the latest after this time. A crash meanwhile
+publishes them again."""
+
+LOG_INTERVAL_SECONDS: Final = 1.0
+"""Passes are logged together, because each command may need one."""
+
 
 class OutboxRelay:
     """Publishes the outbox. Call `wake` after a commit that may have added events.
@@ -32,8 +40,9 @@ class OutboxRelay:
     With `replies` it publishes the replies, else all other events. The publisher of a command
     chooses the address of the reply, so replies have a relay and a connection of their own.
 
-    `now` is in epoch seconds. Without a wake-up the relay reads the outbox every
-    `idle_interval_seconds`. It reads `page_size` events at once.
+    `now` is in epoch seconds. While `run` waits, the next page is read by the transaction that adds
+    its events. Without a wake-up the relay reads the outbox every `idle_interval_seconds`. It reads
+    `page_size` events at once.
     """
 
     def __init__(
@@ -54,8 +63,12 @@ class OutboxRelay:
         self._resumed_at = -math.inf
         self._idle_interval_seconds = idle_interval_seconds
         self._is_leader: Callable[[], bool] = lambda: True
+        self._is_running = False
         self._woken = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._next_page: asyncio.Future[list[UnsentEvent]] | None = None
+        self._marks = PageMarks()
+        self._log = _RelayLog(now)
 
     def wake(self) -> None:
         """Read the outbox now, because events may have been committed."""
@@ -63,14 +76,18 @@ class OutboxRelay:
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
         """Publish again and again while this replica is the leader."""
-        self._is_leader = is_leader
+        self._is_leader, self._is_running = is_leader, True
         while True:
             self._woken.clear()
-            if not (is_leader() and await self.publish_pending()):
-                await wait_until_set(self._woken, self._idle_interval_seconds)
+            if not is_leader():
+                await self._end_leading()
+            elif await self.publish_pending():
+                continue
+            await self._wait()
 
     async def flush(self) -> None:
         """Publish everything that is committed by now, as far as the broker confirms it."""
+        self._is_running = False
         now = self._now()
         while await self.publish_pending(until=now):
             pass
@@ -88,34 +105,107 @@ class OutboxRelay:
                 structlog.get_logger().warning("outbox_relay_failed", reason=str(error))
                 return False
 
+    async def _wait(self) -> None:
+        """Wait for a page, a wake-up, or the time to read the outbox or to mark events."""
+        if self._is_leader() and not self._woken.is_set():
+            self._next_page = self._store.next_unsent(
+                self._page_size, marks=self._marks, now=self._now(), replies=self._replies
+            )
+            self._next_page.add_done_callback(lambda _page: self._woken.set())
+        longest = MARK_DELAY_SECONDS if self._marks else math.inf
+        await wait_until_set(self._woken, min(self._idle_interval_seconds, longest))
+
+    async def _end_leading(self) -> None:
+        """Mark what is published, and forget the page that a commit has read: another replica may
+        have published it since."""
+        async with self._lock:
+            self._take_next_page()
+            with suppress(StoreUnavailable):  # then the new leader publishes the events again
+                await self._mark()
+
     async def _publish_pages(self, until: float) -> bool:
-        marks = PageMarks()
-        published = deferred = 0
-        has_more = False
+        page = self._take_next_page()
+        if page is None or self._is_resume_due() or until < math.inf:
+            page = await self._read_page()
         for _ in range(MAX_PAGES):
-            page = await self._read_page(marks)
-            marks = PageMarks()
-            if not (has_more := bool(page) and page[0].created_at <= until):
+            has_more = bool(page) and page[0].created_at <= until
+            if not has_more:
                 break
-            result = await self._events.publish(page, self._is_leader)
-            marks = result.marks
-            published += len(marks.sent)
-            deferred += len(marks.deferred)
-            if not (has_more := self._is_leader() and not result.is_unavailable):
+            is_unavailable = await self._publish(page)
+            has_more = self._is_leader() and not is_unavailable
+            if has_more and self._may_mark_later(page):
+                self._log.write_if_due()
+                return False
+            if not has_more:
                 break
-        if marks:
-            await self._store.mark_page(marks, self._now())
-        if published or deferred:
-            structlog.get_logger().info("outbox_relayed", published=published, deferred=deferred)
+            page = await self._read_page()
+        await self._mark()
+        self._log.write()
         return has_more
 
-    async def _read_page(self, marks: PageMarks) -> list[UnsentEvent]:
+    async def _publish(self, page: Sequence[UnsentEvent]) -> bool:
+        """Publish the page, and keep its marks. Returns whether the broker is unavailable."""
+        result = await self._events.publish(page, self._is_leader)
+        self._marks = result.marks
+        self._log.add(result.marks)
+        return result.is_unavailable
+
+    def _may_mark_later(self, page: Sequence[UnsentEvent]) -> bool:
+        """Whether the page was the last one, and its marks can wait for the next one. The marks of
+        an event that the broker did not take cannot: it would be read again."""
+        is_last = len(page) < self._page_size
+        return is_last and self._is_running and len(self._marks.sent) == len(page)
+
+    def _take_next_page(self) -> list[UnsentEvent] | None:
+        """The page that a commit has read, if any. After this no commit reads one."""
+        page, self._next_page = self._next_page, None
+        if page is None or page.cancel():
+            return None
+        self._marks = PageMarks()  # marked when the page was read
+        return page.result()
+
+    def _is_resume_due(self) -> bool:
+        return not self._resumed_at <= self._now() < self._resumed_at + RESUME_INTERVAL_SECONDS
+
+    async def _read_page(self) -> list[UnsentEvent]:
         """Mark the events of the last page, and read the next page."""
-        now = self._now()
-        resume = not self._resumed_at <= now < self._resumed_at + RESUME_INTERVAL_SECONDS
+        now, resume = self._now(), self._is_resume_due()
         page = await self._store.unsent(
-            self._page_size, marks=marks, now=now, replies=self._replies, resume=resume
+            self._page_size, marks=self._marks, now=now, replies=self._replies, resume=resume
         )
+        self._marks = PageMarks()
         if resume:
             self._resumed_at = now
         return page
+
+    async def _mark(self) -> None:
+        if self._marks:
+            await self._store.mark_page(self._marks, self._now())
+            self._marks = PageMarks()
+
+
+class _RelayLog:
+    """Logs how many events went out: at the end of the work, or once a second while it goes on."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._written_at = -math.inf
+        self._published = self._deferred = 0
+
+    def add(self, marks: PageMarks) -> None:
+        """Count the events of one page."""
+        self._published += len(marks.sent)
+        self._deferred += len(marks.deferred)
+
+    def write_if_due(self) -> None:
+        """Write a line, unless the last one is younger than a second."""
+        if not self._written_at <= self._now() < self._written_at + LOG_INTERVAL_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write a line, if anything went out since the last one."""
+        if self._published or self._deferred:
+            structlog.get_logger().info(
+                "outbox_relayed", published=self._published, deferred=self._deferred
+            )
+            self._written_at, self._published, self._deferred = self._now(), 0, 0

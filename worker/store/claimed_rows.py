@@ -7,7 +7,8 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.store.database.bulk import bulk_insert
-from worker.store.database.dialects import among
+from worker.store.database.dialects import among, texts
+from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import UNFINISHED, inbox
 from worker.store.inbox_row import InboxRow
 
@@ -21,7 +22,8 @@ class ClaimedRows:
     def __init__(self, connection: sa.Connection, ids: Iterable[str]) -> None:
         self._connection = connection
         self._new: dict[str, InboxRow] = {}
-        self._rows = {row.command_id: row for row in self._read(_ROWS_BY_ID, {"ids": ids})}
+        found = self._read(_ROWS_BY_ID, {"ids": texts(connection, ids)})
+        self._rows = {row.command_id: row for row in found}
 
     def get(self, command_id: str) -> InboxRow | None:
         """The row after the claims so far."""
@@ -45,7 +47,8 @@ class ClaimedRows:
         that may be parked."""
         if not slots:
             return []
-        found = self._read(_UNFINISHED_STARTS, {"slots": slots, "since": since})
+        values = {"slots": texts(self._connection, slots), "since": since}
+        found = self._read(_UNFINISHED_STARTS, values)
         for row in found:
             self._rows.setdefault(row.command_id, row)
         return [self._rows[row.command_id] for row in found]
@@ -54,15 +57,15 @@ class ClaimedRows:
         """Insert the rows that were added."""
         _insert(self._connection, [msgspec.structs.asdict(row) for row in self._new.values()])
 
-    def _read(self, query: sa.Select[Any], values: dict[str, Any]) -> list[InboxRow]:
-        return [InboxRow(*columns) for columns in self._connection.execute(query, values)]
+    def _read(self, query: DirectStatement, values: dict[str, Any]) -> list[InboxRow]:
+        return [InboxRow(*columns) for columns in query.rows(self._connection, values)]
 
 
 ROW: Final = sa.select(*(inbox.c[name] for name in InboxRow.__struct_fields__))
-_ROWS_BY_ID: Final = (
+_ROWS_BY_ID: Final = DirectStatement(
     ROW.where(among(inbox.c.command_id, "ids")).order_by(inbox.c.command_id).with_for_update()
 )
-_UNFINISHED_STARTS: Final = (
+_UNFINISHED_STARTS: Final = DirectStatement(
     ROW.where(
         among(inbox.c.slot, "slots"),
         UNFINISHED,

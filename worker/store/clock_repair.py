@@ -71,6 +71,7 @@ def _bring_back(connection: sa.Connection, repair: Repair) -> bool:
     events = sa.update(outbox).where(HELD, outbox.c.retry_at > latest)
     if connection.execute(events.values(retry_at=repair.now)).rowcount:
         notify_on_commit(connection, "outbox")
+        notify_on_commit(connection, "replies")
     cursors = sa.update(marks).where(marks.c.at > latest, ~marks.c.name.startswith("prune/"))
     connection.execute(cursors.values(at=repair.now))
     calls = sa.update(inbox).where(UNFINISHED, inbox.c.last_called_at > latest)

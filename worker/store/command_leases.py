@@ -5,7 +5,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from worker.store.database.dialects import among
+from worker.store.database.dialects import among, texts
+from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import inbox
 
 
@@ -17,15 +18,17 @@ def find_leases(
     The end is None if the owner does not have the command any more. Both are epoch seconds.
     """
     ids = {command_id for command_id, _ in claims}
-    rows = connection.execute(_LEASES, {"ids": ids}).all()
+    rows = _LEASES.rows(connection, {"ids": texts(connection, ids)})
     until = {(command_id, owner): lease_until for command_id, owner, lease_until, _ in rows}
     database_time = float(rows[0][3]) if rows else 0.0
     return [(until.get(claim), database_time) for claim in claims]
 
 
-_LEASES: Final = sa.select(
-    inbox.c.command_id,
-    inbox.c.lease_owner,
-    inbox.c.lease_until,
-    sa.extract("epoch", sa.func.clock_timestamp()),
-).where(among(inbox.c.command_id, "ids"), inbox.c.state == "running")
+_LEASES: Final = DirectStatement(
+    sa.select(
+        inbox.c.command_id,
+        inbox.c.lease_owner,
+        inbox.c.lease_until,
+        sa.extract("epoch", sa.func.clock_timestamp()),
+    ).where(among(inbox.c.command_id, "ids"), inbox.c.state == "running")
+)

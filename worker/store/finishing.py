@@ -12,7 +12,8 @@ from worker.domain.event_envelopes import OutcomeRecord
 from worker.domain.recording import Observation
 from worker.store.acted_on import add_acted_on
 from worker.store.database.bulk import ROW_KEY, bulk_update
-from worker.store.database.dialects import among, open_or_closed
+from worker.store.database.dialects import among, open_or_closed, texts
+from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import inbox, recordings
 from worker.store.due_commands import remove_ended
 from worker.store.outbox import Reply, StoredOutcome, add_rows, outcome_rows, resend_outcomes
@@ -98,12 +99,12 @@ def _find_ends(
 ) -> tuple[dict[str, str | None], dict[str, str]]:
     """The stored outcomes of these commands by id, None for a command that has not ended; and the
     stops that cancelled some of them, by the cancelled command's id."""
-    rows = connection.execute(_ENDS, {"ids": ids}).all()
+    rows = _ENDS.rows(connection, {"ids": texts(connection, ids)})
     outcomes = {command_id: outcome for command_id, outcome, _ in rows}
     return outcomes, {command_id: stop for command_id, _, stop in rows if stop}
 
 
-_ENDS: Final = (
+_ENDS: Final = DirectStatement(
     sa.select(inbox.c.command_id, inbox.c.outcome, inbox.c.cancelled_by)
     .where(among(inbox.c.command_id, "ids"))
     .order_by(inbox.c.command_id)
@@ -178,12 +179,15 @@ def _find_first_recordings(connection: sa.Connection, start_ids: set[str]) -> di
     A recording is written together with the end of its start. The search for a recording reads a
     page of a long history, so it is done only for starts that have already ended.
     """
-    ended = connection.execute(_ENDED, {"starts": start_ids}).scalars().all()
+    found = _ENDED.rows(connection, {"starts": texts(connection, start_ids)})
+    ended = [start_id for (start_id,) in found]
     return dict(connection.execute(_RECORDINGS, {"starts": ended}).all()) if ended else {}
 
 
-_ENDED: Final = sa.select(inbox.c.command_id).where(
-    among(inbox.c.command_id, "starts"), inbox.c.state == "done"
+_ENDED: Final = DirectStatement(
+    sa.select(inbox.c.command_id).where(
+        among(inbox.c.command_id, "starts"), inbox.c.state == "done"
+    )
 )
 _RECORDINGS: Final = sa.select(recordings.c.start_id, recordings.c.recording_id).where(
     open_or_closed(among(recordings.c.start_id, "starts"))

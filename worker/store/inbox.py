@@ -26,7 +26,8 @@ from worker.store.cancelling import (
 )
 from worker.store.claimed_rows import ROW, ClaimedRows
 from worker.store.claims import ClaimRequest, ClaimResult
-from worker.store.database.dialects import among
+from worker.store.database.dialects import among, texts
+from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import inbox
 from worker.store.id_conflicts import claim_other_body, reserve_id
 from worker.store.inbox_row import InboxRow
@@ -100,11 +101,12 @@ def _find_holders(connection: sa.Connection, slots: Collection[str]) -> dict[str
     """The row that holds each of the slots, by slot."""
     if not slots:
         return {}
-    rows = (InboxRow(*columns) for columns in connection.execute(_HOLDERS, {"slots": slots}))
+    found = _HOLDERS.rows(connection, {"slots": texts(connection, slots)})
+    rows = (InboxRow(*columns) for columns in found)
     return {row.holds: row for row in rows if row.holds is not None}
 
 
-_HOLDERS: Final = ROW.where(among(inbox.c.holds, "slots"))
+_HOLDERS: Final = DirectStatement(ROW.where(among(inbox.c.holds, "slots")))
 
 
 def _find_cancelled_by(

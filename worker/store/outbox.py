@@ -1,6 +1,6 @@
 """The outbox: events that are committed and that the broker has not confirmed yet."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
@@ -11,6 +11,7 @@ from worker.domain.event_envelopes import ID_CONFLICT_HEADER, OutcomeRecord, rec
 from worker.domain.recording import Recording, RecordingEvent
 from worker.store.database.bulk import numbered_insert
 from worker.store.database.dialects import strip_nul
+from worker.store.database.direct import DirectStatement
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import HELD, outbox
 from worker.store.outbox_marks import PageMarks, mark, resume_due
@@ -128,7 +129,7 @@ def add_rows(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
     """Add events in the given order."""
     if rows:
         _insert(connection, rows)
-        notify_on_commit(connection, "outbox")
+        _notify(connection, rows)
 
 
 def add_events(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
@@ -136,8 +137,13 @@ def add_events(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[tu
     if not rows:
         return []
     positions = _insert.positions(connection, rows)
-    notify_on_commit(connection, "outbox")
+    _notify(connection, rows)
     return [(row["subject"], position) for row, position in zip(rows, positions, strict=True)]
+
+
+def _notify(connection: sa.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    for is_reply in {row["exchange"] == "reply" for row in rows}:
+        notify_on_commit(connection, "replies" if is_reply else "outbox")
 
 
 _insert: Final = numbered_insert(
@@ -219,7 +225,7 @@ def read_unsent(
 
 
 def _read_unsent(connection: sa.Connection, request: PageRequest) -> list[UnsentEvent]:
-    rows = connection.execute(_READY[request.replies], {"limit": request.limit}).all()
+    rows = _READY[request.replies].rows(connection, {"limit": request.limit})
     return [
         _event_of(*columns, _HEADERS.decode(headers), body, created_at, tries, losses)
         for *columns, headers, body, created_at, tries, losses in rows
@@ -259,9 +265,9 @@ _ALL_READY: Final = (
     .limit(sa.bindparam("limit"))
 )
 _READY: Final = {
-    None: _ALL_READY,
-    True: _ALL_READY.where(_IS_REPLY),
-    False: _ALL_READY.where(sa.text("outbox.exchange <> 'reply'")),
+    None: DirectStatement(_ALL_READY),
+    True: DirectStatement(_ALL_READY.where(_IS_REPLY)),
+    False: DirectStatement(_ALL_READY.where(sa.text("outbox.exchange <> 'reply'"))),
 }
 
 

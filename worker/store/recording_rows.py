@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from worker.domain.recording import Recording, RecordingEvent
 from worker.store.database.bulk import bulk_insert
-from worker.store.database.dialects import among, meeting_key, open_or_closed
+from worker.store.database.dialects import among, meeting_key, open_or_closed, texts
+from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import recordings
 from worker.store.event_positions import positions_by_subject, with_positions
 from worker.store.outbox import add_events, event_rows
@@ -60,14 +61,14 @@ def load_rows(connection: sa.Connection, ids: Collection[str]) -> dict[str, Reco
     """The rows of these recordings by id, locked until the end of the transaction."""
     if not ids:
         return {}
-    found = connection.execute(_STATES, {"ids": ids}).all()
+    found = _STATES.rows(connection, {"ids": texts(connection, ids)})
     return {
         recording_id: RecordingRow(msgspec.json.decode(state, type=Recording), *columns)
         for recording_id, state, *columns in found
     }
 
 
-_STATES: Final = (
+_STATES: Final = DirectStatement(
     sa.select(
         recordings.c.recording_id,
         recordings.c.state,
@@ -93,14 +94,7 @@ def save_rows(
         if recording_id in before and row != before[recording_id]
     ]
     _insert(connection, new)
-    if changed:
-        columns: dict[str, Any] = {name: sa.bindparam(name) for name in _COLUMNS}
-        connection.execute(
-            sa.update(recordings)
-            .where(open_or_closed(recordings.c.recording_id == sa.bindparam("at_id")))
-            .values(columns),
-            changed,
-        )
+    _update.execute_for_each(connection, changed)
 
 
 _insert: Final = bulk_insert(recordings)
@@ -119,6 +113,11 @@ _COLUMNS = (
     "told_at",
     "event_positions",
     "stop_at",
+)
+_update: Final = DirectStatement(
+    sa.update(recordings)
+    .where(open_or_closed(recordings.c.recording_id == sa.bindparam("at_id")))
+    .values({name: sa.bindparam(name) for name in _COLUMNS})
 )
 
 

@@ -62,6 +62,7 @@ def _wake_page(
         connection.execute(_LIFT_BARRIER, {"barrier": barrier})
         connection.execute(sa.delete(replays).where(is_replay))
     notify_on_commit(connection, "outbox")
+    notify_on_commit(connection, "replies")
 
 
 def _set_barrier(connection: sa.Connection, barrier: int, now: float) -> None:

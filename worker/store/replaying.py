@@ -73,7 +73,7 @@ def replay(connection: sa.Connection, request: Replay) -> None:
     else:
         for recording_id in request.recording_ids:
             _replay_to_exchanges(connection, recording_id, ranges[recording_id], request.now)
-    notify_on_commit(connection, "outbox")
+    notify_on_commit(connection, "replies" if request.reply.reply_to is not None else "outbox")
 
 
 def _replay_to_exchanges(

@@ -180,8 +180,8 @@ class Store:
         These are commits of this store and, on PostgreSQL while `listen` runs, of every replica. A
         notification is only a hint. It may be lost, and there may be nothing to do.
 
-        `outbox`: events to publish. `due`: recordings to read by themselves. `lease`: a lease was
-        released. `parked`: parked commands are due.
+        `outbox`: events to publish. `replies`: replies to publish. `due`: recordings to read by
+        themselves. `lease`: a lease was released. `parked`: parked commands are due.
         """
         self._notifier.subscribe(topic, callback)
 
@@ -293,6 +293,16 @@ class Store:
             limit=limit, marks=marks or PageMarks(), now=now, replies=replies, resume=resume
         )
         return await self._group.submit(outbox.read_unsent, request)
+
+    def next_unsent(
+        self, limit: int, *, marks: PageMarks, now: float, replies: bool
+    ) -> asyncio.Future[list[UnsentEvent]]:
+        """As `unsent`, in the next transaction of this store that adds replies, or other events.
+
+        Cancel the future to withdraw. The events of `marks` may be marked all the same.
+        """
+        request = PageRequest(limit=limit, marks=marks, now=now, replies=replies)
+        return self._group.ride("replies" if replies else "outbox", outbox.read_unsent, request)
 
     async def mark_page(self, marks: PageMarks, now: float) -> None:
         """Mark the events of a page as published, deferred or set aside at `now`, in seconds since

@@ -16,10 +16,7 @@ from worker.store.store import Store
 
 
 class ArchiveRequests:
-    """Reads recordings and sessions for the archive, within what is left of the budget.
-
-    `on_commit` is called after commits that left events to publish.
-    """
+    """Reads recordings and sessions for the archive, within what is left of the budget."""
 
     def __init__(
         self,
@@ -27,12 +24,10 @@ class ArchiveRequests:
         apps: Apps,
         *,
         now: Callable[[], datetime],
-        on_commit: Callable[[], None],
     ) -> None:
         self._store = store
         self._apps = apps
         self._now = now
-        self._on_commit = on_commit
 
     async def read_again(self, app: str, recording_id: str) -> None:
         """Read a recording for URLs that were signed anew, and publish them.
@@ -51,8 +46,7 @@ class ArchiveRequests:
             now=self._now,
         )
         renewing = msgspec.structs.replace(observation, renews_urls=True)
-        if (await self._store.apply([renewing])).events:
-            self._on_commit()
+        await self._store.apply([renewing])
 
     async def read_participants(self, app: str, session_id: str) -> tuple[Participant, ...]:
         """All stays in a session. Raises ApiError, as `read_again`."""

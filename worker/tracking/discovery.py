@@ -62,7 +62,7 @@ class DiscoveryProgress(msgspec.Struct, frozen=True):
 
 
 class ExternalRecordingDiscovery:
-    """Adopts one app's recordings of others. `on_commit` is called after events were committed.
+    """Adopts one app's recordings of others.
 
     For each sweep: `begin`, `adopt_live` with each page, then `catch_up` if it `is_due`.
     """
@@ -74,13 +74,11 @@ class ExternalRecordingDiscovery:
         *,
         app: str,
         now: Callable[[], datetime],
-        on_commit: Callable[[], None],
     ) -> None:
         self._store = store
         self._api = api
         self._app = app
         self._now = now
-        self._on_commit = on_commit
         self._cursor = f"followed/{app}"
         self._webhook_cursor = external_recordings_cursor(app)
         self._last_pages = 0
@@ -219,7 +217,6 @@ class ExternalRecordingDiscovery:
                 "external_recordings_adopted", app=self._app, recordings=len(observations)
             )
             await self._store.apply(observations)
-            self._on_commit()
 
     def _slots(self, snapshot: RecordingSnapshot) -> list[str]:
         """The slots of the starts that may have made this recording."""

@@ -50,8 +50,7 @@ MAX_REFUSED_DELAY_SECONDS: Final = 60.0
 class DurationLimiter:
     """Stops one app's recordings when they are due, and again until they have ended.
 
-    `attempt_seconds` is how long one attempt may take. `on_commit` is called after events were
-    committed.
+    `attempt_seconds` is how long one attempt may take.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class DurationLimiter:
         breaker: CircuitBreaker,
         attempt_seconds: float,
         now: Callable[[], datetime],
-        on_commit: Callable[[], None],
         tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store = store
@@ -72,7 +70,6 @@ class DurationLimiter:
         self._breaker = breaker
         self._attempt_seconds = attempt_seconds
         self._now = now
-        self._on_commit = on_commit
         self._tracing = tracing
         self._wakeup = asyncio.Event()
         self._in_progress: set[str] = set()
@@ -203,8 +200,7 @@ class DurationLimiter:
             observed_at=self._now(),
             app=self._app,
         )
-        if (await self._store.apply([observation])).events:
-            self._on_commit()
+        await self._store.apply([observation])
         structlog.get_logger().info(
             "recording_stopped",
             app=self._app,

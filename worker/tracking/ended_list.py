@@ -56,8 +56,8 @@ class EndedResult(msgspec.Struct, frozen=True):
 class EndedList:
     """Lists one app's ended recordings, where that replaces many reads.
 
-    For each sweep: `begin`, then `read` as often as reads have become due. `on_commit` is called
-    after events were committed. `shown_files` gets the tracks whose files a list shows.
+    For each sweep: `begin`, then `read` as often as reads have become due. `shown_files`
+    gets the tracks whose files a list shows.
     """
 
     def __init__(
@@ -68,14 +68,12 @@ class EndedList:
         app: str,
         shown_files: ShownFiles,
         now: Callable[[], datetime],
-        on_commit: Callable[[], None],
     ) -> None:
         self._store = store
         self._api = api
         self._app = app
         self._shown_files = shown_files
         self._now = now
-        self._on_commit = on_commit
         self._distrusted_sweeps = 0
         self._has_failed = False
         self._looked_for: set[str] = set()
@@ -137,8 +135,6 @@ class EndedList:
         for snapshot in ended:
             self._shown_files.put(snapshot, known[snapshot.recording_id].recording)
         events = (await self._store.apply([self._seen(row, asked_at) for row in ended])).events
-        if events:
-            self._on_commit()
         return EndedResult(0, len(ended), events)
 
     async def _wanted(self) -> list[Recording]:

@@ -60,10 +60,7 @@ class _Reading(msgspec.Struct, kw_only=True):
 
 
 class LiveList:
-    """Reads one app's list. `discovery` is None if only our own recordings are tracked.
-
-    `on_commit` is called after events were committed.
-    """
+    """Reads one app's list. `discovery` is None if only our own recordings are tracked."""
 
     def __init__(
         self,
@@ -75,7 +72,6 @@ class LiveList:
         app: str,
         discovery: ExternalRecordingDiscovery | None,
         now: Callable[[], datetime],
-        on_commit: Callable[[], None],
     ) -> None:
         self._store = store
         self._api = api
@@ -84,7 +80,6 @@ class LiveList:
         self._app = app
         self._discovery = discovery
         self._now = now
-        self._on_commit = on_commit
         self._last_page = 0
         self._absences = AbsenceDetector()
 
@@ -172,7 +167,6 @@ class LiveList:
                 changes.append(observation)
         if changes and (events := (await self._store.apply(changes)).events):
             reading.events += events
-            self._on_commit()
         return known
 
     async def _adopt_unknown(

@@ -6,6 +6,7 @@ is due, so a restarted worker or another leader continues where this one stopped
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -34,6 +35,10 @@ UPLOAD_READS: Final = 4
 """Uploads get up to this many of the concurrent reads, because hundreds of others may be overdue.
 """
 
+MIN_READ_SECONDS: Final = 0.04
+"""A read takes at least this much of its place among the concurrent reads. After a sweep hundreds
+may be due at once, and commands need the processor meanwhile."""
+
 POLL_INTERVAL_SECONDS: Final = 1.0
 """The refresher looks for due reads at least this often: a postponed read wakes nobody."""
 
@@ -46,8 +51,7 @@ class Refresher:
     """Reads one app's recordings that are due.
 
     If more live recordings became due since the last sweep than that sweep took pages, one sweep is
-    cheaper. `sweep_state` has these figures, and `request_sweep` requests the sweep. `on_commit` is
-    called after events were committed.
+    cheaper. `sweep_state` has these figures, and `request_sweep` requests the sweep.
     """
 
     def __init__(
@@ -62,7 +66,6 @@ class Refresher:
         sweep_state: Callable[[], SweepState],
         request_sweep: Callable[[], None],
         shown_files: ShownFiles,
-        on_commit: Callable[[], None],
         tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store = store
@@ -74,7 +77,6 @@ class Refresher:
         self._now = now
         self._sweep_state = sweep_state
         self._request_sweep = request_sweep
-        self._on_commit = on_commit
         self._tracing = tracing
         self._wakeup = asyncio.Event()
         self._in_progress: dict[str, Status] = {}
@@ -150,11 +152,15 @@ class Refresher:
         try:
             # The breaker may have opened since the recording was found due.
             if self._breaker.allow_request():
+                places_end = time.monotonic() + MIN_READ_SECONDS
                 with self._span(recording):
                     await self._read_and_apply(recording)
+                await asyncio.sleep(places_end - time.monotonic())
         finally:
             self._in_progress.pop(recording.recording_id)
-            self.wake()
+            # One query finds several recordings to read.
+            if len(self._in_progress) <= MAX_CONCURRENT_READS // 2:
+                self.wake()
 
     def _span(self, recording: Recording) -> Span:
         """The span of one read, in the trace of the command that started the recording."""
@@ -193,8 +199,6 @@ class Refresher:
         result = await self._store.apply([self._with_next_read(recording, observation)])
         if result.read_at == (None,):
             self._shown_files.drop(recording.recording_id)  # shown while the read was in progress
-        if result.events:
-            self._on_commit()
         structlog.get_logger().info(
             "recording_read",
             app=self._app,

@@ -47,8 +47,7 @@ class Sweep:
     """Tracks one app's live recordings by listing them.
 
     `discovery` is None if only our own recordings are tracked. `shown_files` gets the tracks whose
-    files a list shows. `on_commit` is called after events
-    were committed. `monotonic` is a clock in seconds that never goes back.
+    files a list shows. `monotonic` is a clock in seconds that never goes back.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Sweep:
         metrics: Metrics,
         tracing: Tracing = NO_TRACING,
         now: Callable[[], datetime],
-        on_commit: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -77,7 +75,6 @@ class Sweep:
         self._metrics = metrics
         self._tracing = tracing
         self._now = now
-        self._on_commit = on_commit
         self._monotonic = monotonic
         self._coverage = WebhookCoverage(store)
         self._health = ListHealth(breaker, monotonic)
@@ -86,11 +83,10 @@ class Sweep:
             store,
             api,
             self._coverage,
-            EndedList(store, api, app=app, shown_files=shown_files, now=now, on_commit=on_commit),
+            EndedList(store, api, app=app, shown_files=shown_files, now=now),
             app=app,
             discovery=discovery,
             now=now,
-            on_commit=on_commit,
         )
         self._wakeup = asyncio.Event()
         self._is_requested = True
@@ -213,8 +209,8 @@ class Sweep:
             give_up_observation(recording, self._timeouts, asked_at=now, now=now)
             for recording in recordings
         ]
-        if observations and (await self._store.apply(observations)).events:
-            self._on_commit()
+        if observations:
+            await self._store.apply(observations)
 
     def _overdue(self, cutoffs: Cutoffs, now: float) -> OverdueQuery:
         return OverdueQuery(

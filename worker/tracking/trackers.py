@@ -52,20 +52,17 @@ def build_trackers(
     *,
     metrics: Metrics,
     tracing: Tracing,
-    on_commit: Callable[[], None],
     shown_files: ShownFiles,
 ) -> Trackers:
-    """The trackers of one app. `on_commit` is called after commits that left events to publish.
-    `shown_files` has the files that webhooks show, and gets those that lists show."""
+    """The trackers of one app. `shown_files` has the files that webhooks show, and gets those
+    that lists show."""
 
     def now() -> datetime:
         return utc(store.now())
 
     timeouts = _timeouts(settings)
     sweep_api = app.api.with_priority(Priority.SWEEP)
-    discovery = ExternalRecordingDiscovery(
-        store, sweep_api, app=app.name, now=now, on_commit=on_commit
-    )
+    discovery = ExternalRecordingDiscovery(store, sweep_api, app=app.name, now=now)
     sweep = Sweep(
         store,
         sweep_api,
@@ -82,7 +79,6 @@ def build_trackers(
         metrics=metrics,
         tracing=tracing,
         now=now,
-        on_commit=on_commit,
     )
     refresher = Refresher(
         store,
@@ -94,7 +90,6 @@ def build_trackers(
         sweep_state=sweep.state,
         request_sweep=sweep.request,
         shown_files=shown_files,
-        on_commit=on_commit,
         tracing=tracing,
     )
     store.subscribe("due", refresher.wake)
@@ -105,7 +100,6 @@ def build_trackers(
         breaker=app.breaker,
         attempt_seconds=settings.api_timeout_seconds + STOP_QUEUE_SECONDS,
         now=now,
-        on_commit=on_commit,
         tracing=tracing,
     )
     session_watch = SessionWatch(

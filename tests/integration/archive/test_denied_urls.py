@@ -69,7 +69,6 @@ class OneFileArchive:
             read_again=self.read,
             longest_pause=600.0,
             now=self._now,
-            on_commit=lambda: None,
             metrics=Metrics(CollectorRegistry(), version="1"),
             tracing=Tracing(),
         )

@@ -34,7 +34,6 @@ async def attempt(store: Store, status: int, monkeypatch: pytest.MonkeyPatch) ->
             read_participants=nobody,
             longest_pause=0.0,
             now=NOW.timestamp,
-            on_commit=lambda: None,
         )
         now = NOW.timestamp()
         request = TakeRequest(owner="me", now=now, until=now + 60, limit=1)

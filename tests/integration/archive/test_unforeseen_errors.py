@@ -57,7 +57,6 @@ class BreakableArchive:
             proxies=NO_PROXIES,
             read_again=self._read_again,
             read_participants=self._read_participants,
-            on_commit=lambda: None,
             metrics=Metrics(CollectorRegistry(), version="1"),
             tracing=Tracing(),
             now=self._now,

@@ -99,7 +99,6 @@ async def write(store: Store, task: ManifestTask, *, owner: str = "me") -> None:
         read_participants=nobody,
         longest_pause=0.0,
         now=NOW.timestamp,
-        on_commit=lambda: None,
     )
     await writer.attempt(task)
 

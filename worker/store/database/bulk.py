@@ -4,12 +4,14 @@ SQLite executes a statement for each row, PostgreSQL one statement for all rows,
 one JSON text. SQLAlchemy compiles both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+
+from worker.store.database.direct import DirectStatement
 
 ROW_KEY: Final = "row_key"
 """The name under which the rows of a bulk update have the key of the row to change."""
@@ -23,34 +25,43 @@ Statement = sa.Insert | sa.Update
 class BulkStatement:
     """A statement about many rows. Called with no rows, it does nothing."""
 
-    def __init__(self, *, for_one_row: Statement, for_json: Statement) -> None:
-        self._for_one_row = for_one_row
-        self._for_json = for_json
+    def __init__(
+        self, names: Collection[str], *, for_one_row: Statement, for_json: Statement
+    ) -> None:
+        self._for_one_row = DirectStatement(for_one_row, names)
+        self._for_json = DirectStatement(for_json)
 
     def __call__(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
         if not rows:
             return
         if connection.dialect.name == "sqlite":
-            connection.execute(self._for_one_row, rows)
+            self._for_one_row.execute_for_each(connection, rows)
         else:
-            connection.execute(self._for_json, {_ROWS: msgspec.json.encode(rows).decode()})
+            self._for_json.execute(connection, {_ROWS: msgspec.json.encode(rows).decode()})
 
 
 class NumberedInsert(BulkStatement):
     """Inserts rows into a table that numbers them. `positions` also returns their numbers."""
 
-    def __init__(self, key: sa.Column[Any], *, for_one_row: sa.Insert, for_json: sa.Insert) -> None:
-        super().__init__(for_one_row=for_one_row, for_json=for_json)
-        self._for_numbers = for_json.returning(key)
+    def __init__(
+        self,
+        key: sa.Column[Any],
+        names: Collection[str],
+        *,
+        for_one_row: sa.Insert,
+        for_json: sa.Insert,
+    ) -> None:
+        super().__init__(names, for_one_row=for_one_row, for_json=for_json)
+        self._for_numbers = DirectStatement(for_json.returning(key))
 
     def positions(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[int]:
         """Insert at least one row. Returns the numbers of all, which ascend as the rows do."""
         if connection.dialect.name == "sqlite":
-            connection.execute(self._for_one_row, rows)
+            self._for_one_row.execute_for_each(connection, rows)
             last = last_row_id(connection)
             return range(last - len(rows) + 1, last + 1)
         values = {_ROWS: msgspec.json.encode(rows).decode()}
-        return sorted(connection.execute(self._for_numbers, values).scalars())
+        return sorted(position for (position,) in self._for_numbers.rows(connection, values))
 
 
 def last_row_id(connection: sa.Connection) -> int:
@@ -68,7 +79,7 @@ def numbered_insert(key: sa.Column[Any], *names: str) -> NumberedInsert:
     """As `bulk_insert`, for a table that numbers its rows in the column `key`."""
     assert isinstance(key.table, sa.Table)  # noqa: S101 - columns of aliases are not used here
     for_one_row, for_json = _inserts(key.table, *names)
-    return NumberedInsert(key, for_one_row=for_one_row, for_json=for_json)
+    return NumberedInsert(key, names, for_one_row=for_one_row, for_json=for_json)
 
 
 def bulk_insert(table: sa.Table, *names: str) -> BulkStatement:
@@ -77,7 +88,7 @@ def bulk_insert(table: sa.Table, *names: str) -> BulkStatement:
     Every row is a mapping with a value for each of the columns.
     """
     for_one_row, for_json = _inserts(table, *names)
-    return BulkStatement(for_one_row=for_one_row, for_json=for_json)
+    return BulkStatement(names, for_one_row=for_one_row, for_json=for_json)
 
 
 def _inserts(table: sa.Table, *names: str) -> tuple[sa.Insert, sa.Insert]:
@@ -99,6 +110,7 @@ def bulk_update(
     assert isinstance(table, sa.Table)  # noqa: S101 - columns of aliases are not used here
     change = sa.update(table).values(**constants)
     return BulkStatement(
+        (),
         for_one_row=change.where(key == sa.bindparam(ROW_KEY)).values(
             {name: sa.bindparam(name) for name in names}
         ),

@@ -27,6 +27,12 @@ def among(column: sa.Column[Any], ids: str) -> sa.ColumnElement[bool]:
     return _Among(column, sa.bindparam(ids, type_=_Texts()))
 
 
+def texts(connection: sa.Connection, ids: Iterable[str]) -> list[str] | str:
+    """The texts as the driver takes them in the parameter of `among`."""
+    found = list(ids)
+    return found if connection.dialect.name == "postgresql" else msgspec.json.encode(found).decode()
+
+
 def open_or_closed(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     """The condition on an id of recordings, for open and closed recordings alike.
 

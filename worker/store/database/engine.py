@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable, WrongSettings
+from worker.store.database.direct import execute_text
 from worker.store.database.postgresql import (
     URL_SYNTAX,
     Pooler,
@@ -111,7 +112,7 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # The driver would begin later and deferred. Then a read could not become a write.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    execute_text(connection, "BEGIN IMMEDIATE")
 
 
 def sqlite_lock(database: str | None) -> IO[bytes] | None:

@@ -16,6 +16,7 @@ from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.clock import TransactionClock
+from worker.store.database.direct import begin_queued, queue_statements
 from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.sqlite_files import FilesLost, SqliteFiles
 
@@ -42,6 +43,13 @@ class _Submission(NamedTuple):
     last: bool
 
 
+class _Rider(NamedTuple):
+    topic: Topic
+    operation: Operation[Any, Any]
+    request: Any
+    done: asyncio.Future[Any]
+
+
 class GroupCommit:
     """Runs operations on one connection, in a thread of its own, many requests per transaction.
 
@@ -61,8 +69,13 @@ class GroupCommit:
         self._notifier = notifier
         self._clock = clock
         self._files = files
+        self._queues = engine.dialect.name == "postgresql"
+        if self._queues:
+            queue_statements(engine)
         self._topics: set[Topic] = set()
         self._submissions: list[_Submission] = []
+        self._riders: list[_Rider] = []
+        self._ridden: list[tuple[_Rider, Any]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._task: asyncio.Task[None] | None = None
         self._connection: sa.Connection | None = None
@@ -93,6 +106,19 @@ class GroupCommit:
             self._task = asyncio.create_task(self._commit_submissions(), name="store")
         return await done
 
+    def ride(
+        self, topic: Topic, operation: Operation[RequestT, ResultT], request: RequestT
+    ) -> asyncio.Future[ResultT]:
+        """Run the operation at the end of the next transaction that notifies `topic`.
+
+        So it sees what that transaction wrote, without a transaction of its own. Then nobody else
+        is notified. Cancel the future to withdraw. The operation may run all the same, so it must
+        be safe to repeat. If the transaction fails, the operation waits for the next one.
+        """
+        done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        self._riders.append(_Rider(topic, operation, request, done))
+        return done
+
     async def close(self) -> None:
         """Commit the waiting requests, then close the database and end the thread. May be called
         again."""
@@ -110,8 +136,11 @@ class GroupCommit:
             while self._submissions:
                 batch = self._submissions[:MAX_BATCH]
                 self._submissions = self._submissions[MAX_BATCH:]
-                results = await loop.run_in_executor(self._thread, self._commit, batch)
+                self._riders = [rider for rider in self._riders if not rider.done.done()]
+                riders = tuple(self._riders)
+                results = await loop.run_in_executor(self._thread, self._commit, batch, riders)
                 self.commit_error = _commit_error(results)
+                self._set_ridden_results()
                 _set_results(batch, results)
                 topics, self._topics = self._topics, set()
                 self._notifier.notify(topics)
@@ -120,12 +149,18 @@ class GroupCommit:
         finally:
             self._task = None
 
+    def _set_ridden_results(self) -> None:
+        ridden, self._ridden = self._ridden, []
+        for rider, result in ridden:
+            if not rider.done.done():
+                rider.done.set_result(result)
+
     # In the store's thread
 
-    def _commit(self, batch: list[_Submission]) -> list[Any]:
+    def _commit(self, batch: list[_Submission], riders: Sequence[_Rider]) -> list[Any]:
         """One result or exception for each submission of the batch."""
         try:
-            return self._commit_together(batch)
+            return self._commit_together(batch, riders)
         except exc.OperationalError as error:
             if not _is_conflict(error):
                 return [self._unavailable(error) for _ in batch]
@@ -172,7 +207,9 @@ class GroupCommit:
         except StoreUnavailable as error:
             return error
 
-    def _commit_together(self, batch: list[_Submission]) -> list[Any]:
+    def _commit_together(
+        self, batch: list[_Submission], riders: Sequence[_Rider] = ()
+    ) -> list[Any]:
         if self._files is not None and self._files.are_lost:
             self._files.check()
         indexes_of: dict[Operation[Any, Any], list[int]] = {}
@@ -187,10 +224,16 @@ class GroupCommit:
                 answers = operation(connection, [batch[index].request for index in indexes])
                 for index, answer in zip(indexes, answers, strict=True):
                     results[index] = answer
+            ridden = [
+                (rider, rider.operation(connection, [rider.request])[0])
+                for rider in riders
+                if self._notifier.take(connection, rider.topic)
+            ]
             topics = self._notifier.announce(connection)
         if self._files is not None:
             self._files.check()  # a commit to files that are gone is lost
         self._topics |= topics
+        self._ridden += ridden
         if self._clock is not None:
             self._clock.on_commit()
         return results
@@ -198,15 +241,26 @@ class GroupCommit:
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         """A transaction on the one connection. An error closes the connection."""
-        connection = self._connection or self._engine.connect()
+        connection = self._connection or self._connect()
         self._connection = None
         try:
+            if self._queues:
+                begin_queued(connection)
             with connection.begin():
                 yield connection
         except BaseException:
             connection.close()
             raise
         self._connection = connection
+
+    def _connect(self) -> sa.Connection:
+        connection = self._engine.connect()
+        # The driver would send its BEGIN alone.
+        return (
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            if self._queues
+            else connection
+        )
 
     def _close_connection(self) -> None:
         if self._connection is not None:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, cast, get_args
 import sqlalchemy as sa
 import structlog
 
+from worker.store.database.direct import DirectStatement
+
 if TYPE_CHECKING:
     import psycopg
 
-Topic = Literal["outbox", "due", "lease", "parked", "archive"]
-"""`outbox`: there are events to publish. `due`: there are recordings to read by themselves.
-`lease`: a lease was released. `parked`: parked commands are due. `archive`: there are files to
-copy, or manifests to write."""
+Topic = Literal["outbox", "replies", "due", "lease", "parked", "archive"]
+"""`outbox`: there are events to publish. `replies`: there are replies to publish. `due`: there are
+recordings to read by themselves. `lease`: a lease was released. `parked`: parked commands are due.
+`archive`: there are files to copy, or manifests to write."""
 
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 CHANNEL: Final = "recording_worker"
@@ -70,13 +72,20 @@ class Notifier:
         """Forget the topics of the transaction before."""
         connection.info[_TOPICS_KEY] = set()
 
+    def take(self, connection: sa.Connection, topic: Topic) -> bool:
+        """Whether this transaction notifies the topic. From now on it does not."""
+        topics: set[Topic] = connection.info[_TOPICS_KEY]
+        is_notified = topic in topics
+        topics.discard(topic)
+        return is_notified
+
     def announce(self, connection: sa.Connection) -> frozenset[Topic]:
         """The topics of this transaction. Other replicas are notified when it is committed."""
         topics: frozenset[Topic] = frozenset(connection.info[_TOPICS_KEY])
         if topics and self._parameters is not None:
             self._own_pid = _pid(connection)
             for topic in sorted(topics):
-                connection.execute(_NOTIFY, {"channel": CHANNEL, "topic": topic})
+                _NOTIFY.execute(connection, {"channel": CHANNEL, "topic": topic})
         return topics
 
     # On the loop
@@ -96,7 +105,9 @@ class Notifier:
             self.notify({topic})
 
 
-_NOTIFY: Final = sa.text("SELECT pg_notify(:channel, current_schema() || '/' || :topic)")
+_NOTIFY: Final = DirectStatement(
+    sa.text("SELECT pg_notify(:channel, current_schema() || '/' || :topic)")
+)
 """A channel belongs to a database. Several deployments may share a database, each with its own
 schema, so the payload names the schema."""
 

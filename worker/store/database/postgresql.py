@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 
 from worker.domain.errors import WrongSettings
+from worker.store.database.direct import execute_text
 
 Pooler = Literal["none", "transaction"]
 """What stands between the worker and PostgreSQL: nothing, or a pooler of transactions."""
@@ -160,7 +161,7 @@ def open_postgresql(
 
         @sa.event.listens_for(engine, "begin")
         def begin(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(statement)
+            execute_text(connection, statement)
 
     return engine
 

@@ -1,0 +1,150 @@
+"""A query for the outbox rides with the transaction that adds events, on either engine."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from recording_schemas import CommandSucceeded, Status
+from worker.domain.event_envelopes import outcome_record
+from worker.domain.recording import Observation
+from worker.domain.snapshot import RecordingSnapshot
+from worker.store.claims import ClaimRequest
+from worker.store.database.direct import DirectStatement
+from worker.store.database.schema import inbox
+from worker.store.finishing import FinishRequest
+from worker.store.outbox import Reply, UnsentEvent
+from worker.store.outbox_marks import PageMarks
+from worker.store.store import Store
+
+NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+
+
+def seen(recording_id: str, status: Status = Status.RECORDING) -> Observation:
+    return Observation(
+        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, kind="track"),
+        observed_by="sweep",
+        asked_at=NOW,
+        observed_at=NOW,
+    )
+
+
+def claim(command_id: str) -> ClaimRequest:
+    return ClaimRequest(
+        command_id=command_id,
+        command_type="sync_recording",
+        owner="me",
+        now=1.0,
+        lease_seconds=5.0,
+        settle_seconds=5.0,
+        abandoned_before=0.0,
+    )
+
+
+def end(command_id: str, reply_to: str | None = None) -> FinishRequest:
+    data = CommandSucceeded(
+        command_id=command_id, command_type="sync_recording", recording_ids=(), metadata=None
+    )
+    record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
+    return FinishRequest(outcome=record, reply=Reply(reply_to=reply_to), observations=(), now=1.0)
+
+
+def ride(
+    store: Store, *, replies: bool = False, marks: PageMarks | None = None
+) -> asyncio.Future[list[UnsentEvent]]:
+    return store.next_unsent(10, marks=marks or PageMarks(), now=1.0, replies=replies)
+
+
+async def test_the_commit_that_adds_events_reads_them_and_wakes_nobody_else(store: Store) -> None:
+    heard: list[str] = []
+    store.subscribe("outbox", lambda: heard.append("outbox"))
+    page = ride(store)
+    await store.apply([seen("r1"), seen("r2")])
+    assert [event.subject for event in await page] == ["r1", "r2"]
+    assert not heard
+
+
+async def test_a_page_holds_what_was_committed_before(store: Store) -> None:
+    await store.apply([seen("earlier")])
+    page = ride(store)
+    await store.apply([seen("later")])
+    assert [event.subject for event in await page] == ["earlier", "later"]
+
+
+async def test_the_marks_of_a_ride_are_committed_with_it(store: Store) -> None:
+    await store.apply([seen("r1")])
+    (published,) = await store.unsent(10)
+    page = ride(store, marks=PageMarks(sent=[published.position]))
+    await store.apply([seen("r2")])
+    assert [event.subject for event in await page] == ["r2"]
+    assert [event.subject for event in await store.unsent(10)] == ["r2"]
+
+
+async def test_a_ride_waits_for_events(store: Store) -> None:
+    page = ride(store)
+    await store.claim(claim("c1"))
+    assert not page.done()
+    await store.apply([seen("r1")])
+    assert len(await page) == 1
+
+
+async def test_after_a_withdrawn_ride_the_subscribers_are_notified(store: Store) -> None:
+    heard: list[str] = []
+    store.subscribe("outbox", lambda: heard.append("outbox"))
+    ride(store).cancel()
+    await store.apply([seen("r1")])
+    assert heard == ["outbox"]
+    assert len(await store.unsent(10)) == 1
+
+
+async def test_a_transaction_that_fails_leaves_the_ride_to_the_next(store: Store) -> None:
+    def fail(connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
+        raise ValueError("nothing is committed")
+
+    page = ride(store)
+    failing = asyncio.ensure_future(store._group.submit(fail, None))
+    await store.apply([seen("r1")])
+    with pytest.raises(ValueError, match="nothing is committed"):
+        await failing
+    # Alone, each request of the batch notifies as ever.
+    assert not page.done()
+    await store.apply([seen("r2")])
+    assert [event.subject for event in await page] == ["r1", "r2"]
+
+
+@pytest.mark.parametrize("reply_to", [None, "replies-here"])
+async def test_only_a_reply_carries_the_ride_for_replies(
+    store: Store, reply_to: str | None
+) -> None:
+    await store.claim(claim("c1"))
+    events, replies = ride(store), ride(store, replies=True)
+    await store.finish(end("c1", reply_to))
+    assert [event.exchange for event in await events] == ["results"]
+    assert replies.done() == (reply_to is not None)
+
+
+async def test_a_direct_statement_without_one_of_its_values_is_an_error(
+    engine: sa.Engine, store: Store
+) -> None:
+    statement = DirectStatement(
+        sa.select(inbox.c.command_id).where(inbox.c.command_id == sa.bindparam("one"))
+    )
+    with engine.connect() as connection, pytest.raises(exc.DBAPIError):
+        statement.rows(connection, {})
+
+
+async def test_a_statement_of_sqlalchemy_sees_what_direct_statements_wrote_before_it(
+    store: Store,
+) -> None:
+    write = DirectStatement(sa.update(inbox).values(last_error=sa.bindparam("words")))
+
+    def operation(connection: sa.Connection, requests: object) -> list[object]:
+        write.execute(connection, {"words": 'it\'s 100 % \\ "quoted"; or not'})
+        return [connection.execute(sa.select(inbox.c.last_error)).scalars().all()]
+
+    await store.claim(claim("c1"))
+    assert await store._group.submit(operation, None) == ['it\'s 100 % \\ "quoted"; or not']

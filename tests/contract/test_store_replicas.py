@@ -130,11 +130,13 @@ async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committe
     slow, quick = replicas
     go_on, held_up = threading.Event(), threading.Event()
 
-    @sa.event.listens_for(slow._group._engine, "commit", insert=True)  # before it is sent
-    def wait(_connection: sa.Connection) -> None:
-        held_up.set()
-        go_on.wait(20)
+    def wait(statement: str, _values: Any) -> None:
+        """The event of the first transaction is written by then, and not committed."""
+        if statement.startswith("INSERT INTO recordings") and not held_up.is_set():
+            held_up.set()
+            go_on.wait(20)
 
+    STATEMENT_WATCHERS.append(wait)
     late = asyncio.create_task(slow.apply([sight("late", Status.INVOKED)]))
     await eventually(held_up.is_set)
     await quick.apply([sight("one", Status.INVOKED), sight("other", Status.INVOKED)])
@@ -142,6 +144,7 @@ async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committe
     assert [one.subject for one in page] == ["one", "other"]
     go_on.set()
     await late
+    STATEMENT_WATCHERS.remove(wait)
     await quick.apply([sight("late", Status.RECORDING), sight("new", Status.INVOKED)])
     sent = PageMarks(sent=[event.position for event in page])
     behind = await quick.unsent(10, marks=sent, now=1.0)

@@ -29,10 +29,10 @@ from worker.store.database.schema import HAS_URL, files, outbox
 from worker.store.event_positions import ranges_of
 from worker.store.recording_rows import RecordingRow, load_rows
 
-MAX_FILES: Final = 500
+MAX_FILES: Final = 200
 """So many announced files are looked at in one step."""
 
-MAX_RECORDINGS: Final = 20
+MAX_RECORDINGS: Final = 5
 """The files of so many recordings are queued in one transaction."""
 
 

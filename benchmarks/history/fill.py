@@ -1,0 +1,251 @@
+"""Writes a long history into a database, quickly: the rows of `lives`, millions of times.
+
+The database multiplies them itself: each statement writes one row of each life for many
+recordings, with ids and times of their own. Indexes are built afterwards. Nothing waits for the
+disk until the end, so a database whose filling was interrupted is of no use.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from benchmarks.history.lives import BEGAN, LIVES, SHARES, TABLES, Life, Row, Rows
+from worker.store.database.engine import open_engine
+from worker.store.database.schema import outbox
+
+CHUNK: Final = 10_000
+"""How many recordings each statement is about. They must be a multiple of ten."""
+
+MAX_EVENTS: Final = 32
+"""How many positions of the outbox each recording has to itself."""
+
+IDS: Final = ("recording", "start", "stop", "meeting", "session")
+DAY: Final = 86_400.0
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """So many recordings that ended evenly within `days` before `until`, seconds since the epoch.
+
+    The outbox has the events of the last `event_days`.
+    """
+
+    recordings: int
+    until: float
+    days: float = 30.5
+    event_days: float = 7.0
+
+    def ended_at(self, number: int) -> float:
+        """When the recording of this number ended."""
+        return self.until - self.days * DAY * (1 - number / self.recordings)
+
+    def id_of(self, what: str, number: int) -> str:
+        """The id that the database gives to this recording, or to its start, stop or meeting."""
+        return uuid_of(f"{what} {number}")
+
+    @property
+    def first_with_events(self) -> int:
+        """The number of the oldest recording whose events are kept."""
+        share = min(1.0, self.event_days / self.days)
+        return CHUNK * int(self.recordings * (1 - share) / CHUNK)
+
+
+def uuid_of(text: str) -> str:
+    """An id without any order, the same in both databases."""
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+
+
+def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> None:
+    """Write the history into a database whose tables are there and empty."""
+    engine = open_engine(url)
+    try:
+        with _hurry(engine) as connection:
+            began = time.monotonic()
+            for first in range(0, history.recordings, CHUNK):
+                with connection.begin():
+                    _fill_chunk(connection, history, rows, first)
+                if first % (50 * CHUNK) == 0:
+                    say(f"{first:,} recordings after {time.monotonic() - began:.0f} s")
+            with connection.begin():
+                _continue_positions(connection, history)
+            say(f"{history.recordings:,} recordings after {time.monotonic() - began:.0f} s")
+        say(f"indexes after {time.monotonic() - began:.0f} s")
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _hurry(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection that waits for no disk, and tables without indexes until the end of the block."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            driver.create_function("uuid_of", 1, uuid_of, deterministic=True)
+            before = ["PRAGMA synchronous=OFF", "PRAGMA journal_mode=OFF", f"PRAGMA cache_size={-2 * 2**20}"]
+            after = ["PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"]
+        else:
+            before = ["SET statement_timeout = 0", "SET synchronous_commit = off", "SET maintenance_work_mem = '1GB'", "SET enable_hashjoin = on"]
+            after = ["CHECKPOINT"]
+        for statement in before:
+            driver_execute(connection, statement)
+        indexes = _drop_indexes(connection)
+        yield connection
+        with connection.begin():
+            for statement in indexes:
+                connection.exec_driver_sql(statement)
+        for statement in after:
+            driver_execute(connection, statement)
+    _analyze(engine)
+
+
+def driver_execute(connection: sa.Connection, statement: str) -> None:
+    """Execute a statement outside of a transaction."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        driver.execute(statement).fetchall()
+        return
+    driver.autocommit = True
+    driver.execute(statement)
+    driver.autocommit = False
+
+
+def _analyze(engine: sa.Engine) -> None:
+    """As autovacuum does; SQLite has no statistics, because the worker never makes any."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            driver_execute(connection, "SET statement_timeout = 0")
+            driver_execute(connection, "VACUUM ANALYZE")
+
+
+_SQLITE_INDEXES: Final = """
+SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL
+"""
+_POSTGRESQL_INDEXES: Final = """
+SELECT indexname, indexdef FROM pg_indexes LEFT JOIN pg_constraint ON conname = indexname
+WHERE schemaname = current_schema() AND conname IS NULL
+"""
+
+
+def _drop_indexes(connection: sa.Connection) -> list[str]:
+    """Drop the indexes that are not of a primary key. Returns how to create them."""
+    query = _SQLITE_INDEXES if connection.dialect.name == "sqlite" else _POSTGRESQL_INDEXES
+    with connection.begin():
+        indexes = connection.exec_driver_sql(query).all()
+        for name, _ in indexes:
+            connection.exec_driver_sql(f"DROP INDEX {name}")
+    return [definition for _, definition in indexes]
+
+
+def _fill_chunk(connection: sa.Connection, history: History, rows: Rows, first: int) -> None:
+    values = {"first": first, "last": min(first + CHUNK, history.recordings) - 1}
+    _number(connection, history, values)
+    for table in TABLES:
+        if table is outbox and first < history.first_with_events:
+            continue
+        parts = [
+            _select(connection, table, row, number, life)
+            for number, life in enumerate(LIVES)
+            for row in rows[table.name][number]
+        ]
+        names = ", ".join(column.name for column in table.columns)
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({names}) {' UNION ALL '.join(parts)} ORDER BY 1"
+            if table is outbox
+            else f"INSERT INTO {table.name} ({names}) {' UNION ALL '.join(parts)}"
+        )
+
+
+def _number(connection: sa.Connection, history: History, values: dict[str, int]) -> None:
+    """The recordings of the next statements: their number, life, ids and time of their end."""
+    if connection.dialect.name == "sqlite":
+        numbers = "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last)"
+        ids = ", ".join(f"uuid_of('{what} ' || i) AS {what}" for what in IDS)
+        source = "n"
+    else:
+        numbers = ""
+        ids = ", ".join(f"md5('{what} ' || i)::uuid::text AS {what}" for what in IDS)
+        source = "generate_series(CAST(:first AS int), CAST(:last AS int)) AS n(i)"
+    step = history.days * DAY / history.recordings
+    start = history.ended_at(0) - BEGAN.timestamp() - 3_570.0
+    lives = " ".join(f"WHEN {number} THEN {life}" for number, life in enumerate(SHARES))
+    connection.exec_driver_sql("DROP TABLE IF EXISTS past")
+    connection.execute(
+        sa.text(
+            f"CREATE TEMP TABLE past AS {numbers} SELECT i, {start!r} + i * {step!r} AS shift,"
+            f" CASE i % {len(SHARES)} {lives} END AS life, {ids} FROM {source}"
+        ),
+        values,
+    )
+
+
+def _select(
+    connection: sa.Connection, table: sa.Table, row: Row, number: int, life: Life
+) -> str:
+    columns = ", ".join(
+        _expression(connection, column, row[column.name], life) for column in table.columns
+    )
+    return f"SELECT {columns} FROM past WHERE life = {number}"
+
+
+def _expression(connection: sa.Connection, column: sa.Column[Any], value: Any, life: Life) -> str:
+    """The SQL of a column, from the value that it has in the life."""
+    if value is None:
+        return "CAST(NULL AS REAL)" if isinstance(column.type, sa.Double) else "NULL"
+    if column.name == "position":
+        return f"i * {MAX_EVENTS} + {value % MAX_EVENTS}"
+    if column.name == "event_positions":
+        return f"(i * {MAX_EVENTS}) || '-' || (i * {MAX_EVENTS} + {MAX_EVENTS - 1})"
+    if isinstance(value, float):
+        return f"{value!r} + shift" if value > 1e9 else repr(value)
+    if isinstance(value, int):
+        is_truth = isinstance(value, bool) and connection.dialect.name == "postgresql"
+        return str(value).lower() if is_truth else str(int(value))
+    return _text(connection, value, life)
+
+
+def _text(connection: sa.Connection, value: str | bytes, life: Life) -> str:
+    """The SQL of a text or of bytes, with the ids of each recording."""
+    text = value.decode() if isinstance(value, bytes) else value
+    sql = "'" + text.replace("'", "''").replace("%", "%%") + "'"
+    for what in IDS:
+        if life.id_of(what) in text:
+            sql = f"replace({sql}, '{life.id_of(what)}', {what})"
+    if isinstance(value, str):
+        return sql
+    if connection.dialect.name == "sqlite":
+        return f"CAST({sql} AS BLOB)"
+    return f"convert_to({sql}, 'UTF8')"
+
+
+def _continue_positions(connection: sa.Connection, history: History) -> None:
+    """New events come behind the old ones. SQLite knows that by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "SELECT setval(pg_get_serial_sequence('outbox', 'position'),"
+            f" {history.recordings * MAX_EVENTS})"
+        )
+
+
+def sizes(url: str) -> dict[str, int]:
+    """The bytes of each table with its indexes; of an SQLite file those of the whole."""
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            found = {"all": pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one()}
+        else:
+            total = "SELECT relname, pg_total_relation_size(relid) FROM pg_stat_user_tables"
+            found = {name: size for name, size in connection.exec_driver_sql(total).all()}
+            found["all"] = sum(found.values())
+    engine.dispose()
+    return found
+
+
+def positions_are_free(rows: Sequence[Row]) -> bool:
+    """Whether the events of one life fit into the positions of one recording."""
+    return len({row["position"] % MAX_EVENTS for row in rows}) == len(rows) <= MAX_EVENTS

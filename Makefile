@@ -34,7 +34,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-archive bench-kills bench-tracking check-speed check docs docs-pages docs-serve format schemas chart dist sbom image lock clean
+.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-archive bench-history bench-kills bench-tracking check-speed check docs docs-pages docs-serve format schemas chart dist sbom image lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -119,6 +119,12 @@ MEGABYTES ?= 32,128,256
 
 bench-archive: setup $(INTEGRATIONS_STAMP) ## compare the archive's copies with rclone and curl (ROUNDS= MEGABYTES=)
 	$(BIN)/python -m benchmarks.archive.bench --rounds $(ROUNDS) --megabytes $(MEGABYTES) \
+		--docs docs/explanation/performance.md $(ARGS)
+
+ROWS ?= 5000000
+
+bench-history: setup ## measure what millions of finished recordings cost on both databases (ROWS=)
+	$(BIN)/python -m benchmarks.history.bench --rows $(ROWS) \
 		--docs docs/explanation/performance.md $(ARGS)
 
 bench-kills: setup $(BENCH_STAMP) ## kill the worker and other libraries at work, and count what is doubled or lost (ONLY=)

@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from benchmarks.history.lives import BEGAN, LIVES, SHARES, TABLES, Life, Row, Rows
 from worker.store.database.engine import open_engine
-from worker.store.database.schema import outbox
+from worker.store.database.schema import outbox, recordings
 
 CHUNK: Final = 10_000
 """How many recordings each statement is about. They must be a multiple of ten."""
@@ -25,7 +26,14 @@ MAX_EVENTS: Final = 32
 """How many positions of the outbox each recording has to itself."""
 
 IDS: Final = ("recording", "start", "stop", "meeting", "session")
+MINUTES: Final = (0, 1, 57, 58, 59)
+"""The moments of a life. The state of a recording has them as texts."""
+
 DAY: Final = 86_400.0
+
+
+Columns = dict[str, list[str]]
+"""The columns of each table that is there."""
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +74,11 @@ def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> 
     try:
         with _hurry(engine) as connection:
             began = time.monotonic()
+            columns_of = _columns(connection)
+            connection.rollback()
             for first in range(0, history.recordings, CHUNK):
                 with connection.begin():
-                    _fill_chunk(connection, history, rows, first)
+                    _fill_chunk(connection, history, rows, first, columns_of)
                 if first % (50 * CHUNK) == 0:
                     say(f"{first:,} recordings after {time.monotonic() - began:.0f} s")
             with connection.begin():
@@ -81,16 +91,12 @@ def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> 
 
 @contextmanager
 def _hurry(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection that waits for no disk, and tables without indexes until the end of the block."""
+    """A connection that waits for no disk. Until the end of the block tables have no indexes."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
             driver.create_function("uuid_of", 1, uuid_of, deterministic=True)
-            before = ["PRAGMA synchronous=OFF", "PRAGMA journal_mode=OFF", f"PRAGMA cache_size={-2 * 2**20}"]
-            after = ["PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"]
-        else:
-            before = ["SET statement_timeout = 0", "SET synchronous_commit = off", "SET maintenance_work_mem = '1GB'", "SET enable_hashjoin = on"]
-            after = ["CHECKPOINT"]
+        before, after = _SETTINGS[engine.dialect.name]
         for statement in before:
             driver_execute(connection, statement)
         indexes = _drop_indexes(connection)
@@ -101,6 +107,23 @@ def _hurry(engine: sa.Engine) -> Iterator[sa.Connection]:
         for statement in after:
             driver_execute(connection, statement)
     _analyze(engine)
+
+
+_SETTINGS: Final = {
+    "sqlite": (
+        ("PRAGMA synchronous=OFF", "PRAGMA journal_mode=OFF", f"PRAGMA cache_size={-2 * 2**20}"),
+        ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"),
+    ),
+    "postgresql": (
+        (
+            "SET statement_timeout = 0",
+            "SET synchronous_commit = off",
+            "SET maintenance_work_mem = '1GB'",
+        ),
+        ("CHECKPOINT",),
+    ),
+}
+"""What is set for the filling, and what is done after it."""
 
 
 def driver_execute(connection: sa.Connection, statement: str) -> None:
@@ -141,58 +164,79 @@ def _drop_indexes(connection: sa.Connection) -> list[str]:
     return [definition for _, definition in indexes]
 
 
-def _fill_chunk(connection: sa.Connection, history: History, rows: Rows, first: int) -> None:
+def _fill_chunk(
+    connection: sa.Connection, history: History, rows: Rows, first: int, columns_of: Columns
+) -> None:
     values = {"first": first, "last": min(first + CHUNK, history.recordings) - 1}
     _number(connection, history, values)
     for table in TABLES:
-        if table is outbox and first < history.first_with_events:
+        names = columns_of.get(table.name, [])
+        if not names or (table is outbox and first < history.first_with_events):
             continue
         parts = [
-            _select(connection, table, row, number, life)
+            _select(connection, [table.c[name] for name in names], row, number, life)
             for number, life in enumerate(LIVES)
             for row in rows[table.name][number]
         ]
-        names = ", ".join(column.name for column in table.columns)
+        order = " ORDER BY 1" if table is outbox else ""
         connection.exec_driver_sql(
-            f"INSERT INTO {table.name} ({names}) {' UNION ALL '.join(parts)} ORDER BY 1"
-            if table is outbox
-            else f"INSERT INTO {table.name} ({names}) {' UNION ALL '.join(parts)}"
+            f"INSERT INTO {table.name} ({', '.join(names)}) {' UNION ALL '.join(parts)}{order}"
         )
+
+
+def _columns(connection: sa.Connection) -> Columns:
+    """The columns that the tables have: those of an older version have fewer."""
+    inspector = sa.inspect(connection)
+    there = set(inspector.get_table_names())
+    return {
+        table.name: [
+            column["name"]
+            for column in inspector.get_columns(table.name)
+            if column["name"] in table.c
+        ]
+        for table in TABLES
+        if table.name in there
+    }
 
 
 def _number(connection: sa.Connection, history: History, values: dict[str, int]) -> None:
     """The recordings of the next statements: their number, life, ids and time of their end."""
     if connection.dialect.name == "sqlite":
-        numbers = "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last)"
+        numbers = (
+            "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last)"
+        )
         ids = ", ".join(f"uuid_of('{what} ' || i) AS {what}" for what in IDS)
+        iso = "strftime('%Y-%m-%dT%H:%M:%SZ', {seconds}, 'unixepoch')"
         source = "n"
     else:
         numbers = ""
         ids = ", ".join(f"md5('{what} ' || i)::uuid::text AS {what}" for what in IDS)
+        iso = f"to_char(to_timestamp({{seconds}}) AT TIME ZONE 'UTC', '{_ISO}')"
         source = "generate_series(CAST(:first AS int), CAST(:last AS int)) AS n(i)"
     step = history.days * DAY / history.recordings
     start = history.ended_at(0) - BEGAN.timestamp() - 3_570.0
+    moments = {minutes: start + _at(minutes).timestamp() for minutes in MINUTES}
+    times = ", ".join(
+        f"{iso.format(seconds=f'{moment!r} + i * {step!r}')} AS at_{minutes}"
+        for minutes, moment in moments.items()
+    )
     lives = " ".join(f"WHEN {number} THEN {life}" for number, life in enumerate(SHARES))
     connection.exec_driver_sql("DROP TABLE IF EXISTS past")
-    connection.execute(
-        sa.text(
-            f"CREATE TEMP TABLE past AS {numbers} SELECT i, {start!r} + i * {step!r} AS shift,"
-            f" CASE i % {len(SHARES)} {lives} END AS life, {ids} FROM {source}"
-        ),
-        values,
-    )
+    columns = f"i, {start!r} + i * {step!r} AS shift, CASE i % {len(SHARES)} {lives} END AS life"
+    query = f"{numbers} SELECT {columns}, {ids}, {times} FROM {source}"  # noqa: S608 - our own
+    connection.execute(sa.text(f"CREATE TEMP TABLE past AS {query}"), values)
 
 
 def _select(
-    connection: sa.Connection, table: sa.Table, row: Row, number: int, life: Life
+    connection: sa.Connection, columns: Sequence[sa.Column[Any]], row: Row, number: int, life: Life
 ) -> str:
-    columns = ", ".join(
-        _expression(connection, column, row[column.name], life) for column in table.columns
+    values = ", ".join(
+        _expression(connection, column, row[column.name], life) for column in columns
     )
-    return f"SELECT {columns} FROM past WHERE life = {number}"
+    return f"SELECT {values} FROM past WHERE life = {number}"  # noqa: S608 - rows of `lives`
 
 
-def _expression(connection: sa.Connection, column: sa.Column[Any], value: Any, life: Life) -> str:
+def _expression(connection: sa.Connection, column: sa.Column[Any], value: Any, life: Life) -> str:  # noqa: ANN401
     """The SQL of a column, from the value that it has in the life."""
     if value is None:
         return "CAST(NULL AS REAL)" if isinstance(column.type, sa.Double) else "NULL"
@@ -205,7 +249,23 @@ def _expression(connection: sa.Connection, column: sa.Column[Any], value: Any, l
     if isinstance(value, int):
         is_truth = isinstance(value, bool) and connection.dialect.name == "postgresql"
         return str(value).lower() if is_truth else str(int(value))
-    return _text(connection, value, life)
+    sql = _text(connection, value, life)
+    if column is recordings.c.state:
+        for minutes in MINUTES:
+            sql = f"replace({sql}, '{_iso(minutes)}', at_{minutes})"
+    return sql
+
+
+_ISO: Final = 'YYYY-MM-DD"T"HH24\\:MI\\:SS"Z"'
+"""As PostgreSQL writes it, with the colons that SQLAlchemy would take for parameters."""
+
+
+def _at(minutes: float) -> datetime:
+    return BEGAN + timedelta(minutes=minutes)
+
+
+def _iso(minutes: float) -> str:
+    return f"{_at(minutes):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _text(connection: sa.Connection, value: str | bytes, life: Life) -> str:
@@ -240,7 +300,7 @@ def sizes(url: str) -> dict[str, int]:
             found = {"all": pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one()}
         else:
             total = "SELECT relname, pg_total_relation_size(relid) FROM pg_stat_user_tables"
-            found = {name: size for name, size in connection.exec_driver_sql(total).all()}
+            found = dict(connection.exec_driver_sql(total).all())
             found["all"] = sum(found.values())
     engine.dispose()
     return found

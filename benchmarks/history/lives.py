@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
 from worker.domain.archive import CopiedFile
-from worker.domain.event_envelopes import outcome_record
+from worker.domain.event_envelopes import OutcomeRecord, outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.domain.track_files import TrackFile
@@ -176,18 +176,18 @@ async def _command(
             digest="0123456789abcdef" * 2,
         )
     )
-    data = CommandSucceeded(
-        command_id=life.id_of(what),
-        command_type=kind,
-        recording_ids=(life.id_of("recording"),),
-        metadata=None,
-    )
-    record = outcome_record(
-        data, source=SOURCE, at=at, correlation_id=life.id_of(what), trace=TRACE
-    )
+    outcome = outcome_of(life.id_of(what), kind, life.id_of("recording"), at)
     await store.finish(
-        FinishRequest(outcome=record, reply=Reply(), observations=seen, now=at.timestamp())
+        FinishRequest(outcome=outcome, reply=Reply(), observations=seen, now=at.timestamp())
     )
+
+
+def outcome_of(command_id: str, kind: str, recording_id: str, at: datetime) -> OutcomeRecord:
+    """How a command ended that succeeded."""
+    data = CommandSucceeded(
+        command_id=command_id, command_type=kind, recording_ids=(recording_id,), metadata=None
+    )
+    return outcome_record(data, source=SOURCE, at=at, correlation_id=command_id, trace=TRACE)
 
 
 def _seen(life: Life, status: Status, *, minutes: float) -> Observation:

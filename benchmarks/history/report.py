@@ -1,0 +1,87 @@
+"""The tables of `make bench-history`, and their place in the documents."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.history.results import EngineResults, Measured, UpgradeStep
+from benchmarks.report import Table, markdown, replace_section
+
+LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+
+
+UPGRADES = (
+    "Seconds of each migration, as the worker runs it at its start. A worker that starts on an "
+    "older revision runs all that come after it. In brackets: recordings in the database."
+)
+
+
+def write(results: Sequence[EngineResults], page: Path) -> None:
+    """Bring the section of the page up to date."""
+    parts = [
+        *(_about(of_engine) for of_engine in results),
+        markdown(operations_table(results)),
+        "### Upgrades",
+        UPGRADES,
+        markdown(upgrades_table(results)),
+    ]
+    replace_section(page, "history", "make bench-history", "\n\n".join(parts))
+
+
+def _about(results: EngineResults) -> str:
+    return (
+        f"{LABELS[results.engine]}: {results.long_rows:,} finished recordings "
+        f"({results.size / 1e9:.1f} GB) beside {results.short_rows:,}, events of "
+        f"{results.event_days:g} days."
+    )
+
+
+def operations_table(results: Sequence[EngineResults]) -> Table:
+    """A row for each operation: milliseconds with a short history and with a long one."""
+    head = [""]
+    for of_engine in results:
+        label = LABELS[of_engine.engine]
+        head += [f"{label}, ms short · long · worst", f"{label}, ratio"]
+    rows: list[Sequence[str]] = [head]
+    group = ""
+    for group_name, name in _names(results):
+        if group_name != group:
+            group = group_name
+            rows.append([f"**{group}**", *("" for _ in head[1:])])
+        cells = [cell for of_engine in results for cell in _cells(of_engine, group, name)]
+        rows.append([name, *cells])
+    return rows
+
+
+def _names(results: Sequence[EngineResults]) -> Iterator[tuple[str, str]]:
+    found = {(one.group, one.name): None for of in results for one in of.operations}
+    return iter(found)
+
+
+def _cells(results: EngineResults, group: str, name: str) -> tuple[str, str]:
+    for one in results.operations:
+        if (one.group, one.name) == (group, name):
+            return (_milliseconds(one), "failed" if one.error else f"{one.ratio:.2f}")
+    return ("", "")
+
+
+def _milliseconds(one: Measured) -> str:
+    short, long = (one.median(long=is_long) for is_long in (False, True))
+    return f"{short:.1f} · {long:.1f} · {max(one.long, default=float('nan')):.1f}"
+
+
+def upgrades_table(results: Sequence[EngineResults]) -> Table:
+    """A row for each migration."""
+    head = ("migration", *(LABELS[one.engine] for one in results))
+    revisions = sorted({step.revision for one in results for step in one.upgrades})
+    rows = [
+        (revision, *(_seconds(one.upgrades, revision) for one in results)) for revision in revisions
+    ]
+    return [head, *rows]
+
+
+def _seconds(steps: Sequence[UpgradeStep], revision: str) -> str:
+    return ", ".join(
+        f"{step.error or f'{step.seconds:.2f}'} ({step.rows:,})"
+        for step in steps
+        if step.revision == revision
+    )

@@ -114,11 +114,11 @@ def _counts(url: str) -> dict[str, int]:
     return counts
 
 
-def _added(url: str, known: dict[str, int]) -> Rows:
+def _added(url: str, known: dict[str, int]) -> dict[str, list[Row]]:
     """The rows behind so many of each table, in the order in which they were added."""
     engine = open_engine(url)
     with engine.begin() as connection:
-        found: Any = {
+        found = {
             table.name: [
                 dict(row)
                 for row in connection.execute(

@@ -1,8 +1,8 @@
 """Writes a long history into a database, quickly: the rows of `lives`, millions of times.
 
 The database multiplies them itself: each statement writes one row of each life for many
-recordings, with ids and times of their own. Indexes are built afterwards. Nothing waits for the
-disk until the end, so a database whose filling was interrupted is of no use.
+recordings, with ids and times of their own. PostgreSQL's indexes are built afterwards. Nothing
+waits for the disk until the end, so a database whose filling was interrupted is of no use.
 """
 
 import hashlib
@@ -68,9 +68,16 @@ def uuid_of(text: str) -> str:
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
 
+def patient_engine(url: str) -> sa.Engine:
+    """An engine without the worker's time-outs. Building an index takes longer than those."""
+    if url.startswith("postgresql://"):
+        return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    return open_engine(url)
+
+
 def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> None:
     """Write the history into a database whose tables are there and empty."""
-    engine = open_engine(url)
+    engine = patient_engine(url)
     try:
         with _hurry(engine) as connection:
             began = time.monotonic()
@@ -91,7 +98,7 @@ def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> 
 
 @contextmanager
 def _hurry(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection that waits for no disk. Until the end of the block tables have no indexes."""
+    """A connection that waits for no disk. PostgreSQL's indexes are built at its end."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
@@ -116,7 +123,6 @@ _SETTINGS: Final = {
     ),
     "postgresql": (
         (
-            "SET statement_timeout = 0",
             "SET synchronous_commit = off",
             "SET maintenance_work_mem = '1GB'",
         ),
@@ -141,13 +147,9 @@ def _analyze(engine: sa.Engine) -> None:
     """As autovacuum does; SQLite has no statistics, because the worker never makes any."""
     if engine.dialect.name == "postgresql":
         with engine.connect() as connection:
-            driver_execute(connection, "SET statement_timeout = 0")
             driver_execute(connection, "VACUUM ANALYZE")
 
 
-_SQLITE_INDEXES: Final = """
-SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL
-"""
 _POSTGRESQL_INDEXES: Final = """
 SELECT indexname, indexdef FROM pg_indexes LEFT JOIN pg_constraint ON conname = indexname
 WHERE schemaname = current_schema() AND conname IS NULL
@@ -155,10 +157,14 @@ WHERE schemaname = current_schema() AND conname IS NULL
 
 
 def _drop_indexes(connection: sa.Connection) -> list[str]:
-    """Drop the indexes that are not of a primary key. Returns how to create them."""
-    query = _SQLITE_INDEXES if connection.dialect.name == "sqlite" else _POSTGRESQL_INDEXES
+    """Drop the indexes that are not of a primary key. Returns how to create them.
+
+    SQLite keeps its own: they fit into its cache, and to build one it reads the whole file.
+    """
+    if connection.dialect.name == "sqlite":
+        return []
     with connection.begin():
-        indexes = connection.exec_driver_sql(query).all()
+        indexes = connection.exec_driver_sql(_POSTGRESQL_INDEXES).all()
         for name, _ in indexes:
             connection.exec_driver_sql(f"DROP INDEX {name}")
     return [definition for _, definition in indexes]

@@ -50,7 +50,7 @@ from worker.store.finishing import FinishRequest
 from worker.store.observations import WebhookObservation
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import PageMarks
-from worker.store.pruning import PruneSentRequest
+from worker.store.pruning import PruneRequest, PruneSentRequest
 from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import DueQuery, OverdueQuery, UnlistedQuery
 from worker.store.stop_times import DueStopsQuery
@@ -272,11 +272,13 @@ async def _metrics(place: Place, repetition: int) -> None:
 
 
 async def _prune_recordings(place: Place, repetition: int) -> None:
-    _expect(await place.store.prune_recordings(place.prune_before(repetition)))
+    request = PruneRequest(before=place.prune_before(repetition))
+    _expect((await place.store.prune_recordings(request)).removed)
 
 
 async def _prune_commands(place: Place, repetition: int) -> None:
-    _expect(await place.store.prune_commands(place.prune_before(repetition)))
+    request = PruneRequest(before=place.prune_before(repetition))
+    _expect((await place.store.prune_commands(request)).removed)
 
 
 async def _prune_sent(place: Place, repetition: int) -> None:

@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from benchmarks.history.fill import driver_execute
+from benchmarks.history.fill import driver_execute, patient_engine
 from benchmarks.history.results import UpgradeStep
 from worker.store.database.engine import open_engine
+from worker.store.database.migrate import revision_of
 
 MIGRATIONS: Final = Path(__file__).parents[2] / "worker/store/migrations"
 OLDEST: Final = "0001"
@@ -28,15 +29,14 @@ def revisions() -> list[str]:
 
 def bring_to(url: str, revision: str) -> None:
     """Upgrade or downgrade the tables to a revision, however long it takes."""
-    engine = open_engine(url)
+    engine = patient_engine(url)
     with engine.connect() as connection:
         is_sqlite = connection.dialect.name == "sqlite"
-        driver_execute(
-            connection, "PRAGMA journal_mode=OFF" if is_sqlite else "SET statement_timeout = 0"
-        )
+        if is_sqlite:
+            driver_execute(connection, "PRAGMA journal_mode=OFF")
         with connection.begin():
-            go_down = sa.inspect(connection).has_table("recordings")
-            move: Any = command.downgrade if go_down else command.upgrade
+            known = revision_of(connection)
+            move = command.upgrade if known is None or known < revision else command.downgrade
             move(_config(connection), revision)
         if is_sqlite:
             driver_execute(connection, "PRAGMA journal_mode=WAL")
@@ -52,7 +52,7 @@ def upgrade(url: str, rows: int, first: str, say: Callable[[str], None]) -> list
         steps.append(_step(url, rows, revision))
         say(f"migration {revision}: {steps[-1].seconds:.2f} s {steps[-1].error or ''}")
         if steps[-1].error:
-            bring_slowly_to(url, revision)
+            bring_to(url, revision)
     return steps
 
 
@@ -67,14 +67,6 @@ def _step(url: str, rows: int, revision: str) -> UpgradeStep:
         error = str(caught.orig).splitlines()[0]
     engine.dispose()
     return UpgradeStep(revision=revision, rows=rows, seconds=time.monotonic() - began, error=error)
-
-
-def bring_slowly_to(url: str, revision: str) -> None:
-    """Upgrade without the time-outs of the worker, so that the next step can be measured."""
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.begin() as connection:
-        command.upgrade(_config(connection), revision)
-    engine.dispose()
 
 
 def _config(connection: sa.Connection | None) -> Config:

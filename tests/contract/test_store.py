@@ -24,6 +24,7 @@ from worker.store.leases import LeaseRequest
 from worker.store.outbox import OutboxDepth, Reply
 from worker.store.outbox_marks import Deferral, PageMarks
 from worker.store.people_of_starts import PeopleOfStart
+from worker.store.pruning import PruneRequest
 from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import ScheduledRead
 from worker.store.releasing import ReleaseRequest
@@ -478,8 +479,8 @@ async def test_a_start_cancelled_in_advance_that_never_came_is_forgotten_by_age(
 ) -> None:
     stop = claim("stop", slot=None, meeting_id=None, start_id="never", cancels_starts=True)
     await store.claim(stop)
-    assert await store.prune_commands(stop.now) == 0
-    assert await store.prune_commands(stop.now + 1) == 1
+    assert (await store.prune_commands(PruneRequest(before=stop.now))).removed == 0
+    assert (await store.prune_commands(PruneRequest(before=stop.now + 1))).removed == 1
     assert (await store.claim(claim("never"))).cancelled_by is None
 
 

@@ -18,6 +18,8 @@ from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import PageMarks
 from worker.store.pruner import Pruner, Retention
+from worker.store.pruning import MAX_RECORDINGS
+from worker.store.read_schedule import ScheduledRead
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
@@ -133,6 +135,19 @@ async def test_an_open_recording_and_its_start_are_not_pruned(
         "done",
         ["long"],
     )
+
+
+async def test_what_must_stay_does_not_keep_what_is_younger_from_being_pruned(
+    store: Store, engine: sa.Engine
+) -> None:
+    waiting = [f"waits-{number:03}" for number in range(2 * MAX_RECORDINGS + 1)]
+    ended = {"status": Status.ERRORED, "at": LONG_AGO}
+    await store.apply([seen(name, **ended) for name in waiting])
+    await store.schedule_read(ScheduledRead(ids=waiting, at=NOW.timestamp(), postpone=True))
+    later = LONG_AGO + timedelta(hours=1)
+    await store.apply([seen(f"over-{number}", Status.ERRORED, at=later) for number in range(3)])
+    await prune(store)
+    assert rows(engine, recordings.c.recording_id) == waiting
 
 
 async def test_an_ended_recording_with_a_scheduled_read_is_not_pruned(

@@ -15,6 +15,7 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.store.claims import ClaimRequest
 from worker.store.observations import WebhookObservation
 from worker.store.outbox_marks import PageMarks
+from worker.store.pruning import PruneRequest
 from worker.store.releasing import ReleaseRequest
 
 
@@ -244,7 +245,7 @@ async def test_a_pruned_recording_that_never_ends_is_not_adopted_again(
     await bench.store.mark_page(
         PageMarks(sent=[event.position for event in await bench.store.unsent(1000)]), 0.0
     )
-    await bench.store.prune_recordings(bench.now().timestamp() - 86_400)
+    await bench.store.prune_recordings(PruneRequest(before=bench.now().timestamp() - 86_400))
     await bench.sweep_and_read(10)
     assert await bench.events(zombie) == []
 

@@ -12,7 +12,7 @@ import structlog
 from worker.domain.errors import StoreUnavailable
 from worker.store.clock_repair import Repair
 from worker.store.prune_clock import Pruning
-from worker.store.pruning import PruneSentRequest
+from worker.store.pruning import PruneRequest, PruneSentRequest, PruneStep, RowPlace
 from worker.store.store import Store
 
 PRUNE_INTERVAL_SECONDS: Final = 60.0
@@ -67,8 +67,8 @@ class Pruner:
         # A start is removed after its recording, so recordings come first.
         steps: list[Callable[[], Awaitable[bool]]] = [
             self._sent_events_step(clock.horizon(keep.sent_seconds)),
-            partial(self._prune_recordings, finished_before),
-            partial(self._prune_commands, finished_before),
+            self._ended_rows_step(self._store.prune_recordings, finished_before),
+            self._ended_rows_step(self._store.prune_commands, finished_before),
         ]
         if clock.is_steady:
             repair = Repair(now=now, read_ahead=self._read_ahead, all_ahead=clock.settled_back)
@@ -94,8 +94,15 @@ class Pruner:
 
         return step
 
-    async def _prune_recordings(self, before: float) -> bool:
-        return await self._store.prune_recordings(before) > 0
+    def _ended_rows_step(
+        self, prune: Callable[[PruneRequest], Awaitable[PruneStep]], before: float
+    ) -> Callable[[], Awaitable[bool]]:
+        """Steps through the rows that ended before a time, the oldest first."""
+        after: RowPlace | None = None
 
-    async def _prune_commands(self, before: float) -> bool:
-        return await self._store.prune_commands(before) > 0
+        async def step() -> bool:
+            nonlocal after
+            after = (await prune(PruneRequest(before=before, after=after))).next
+            return after is not None
+
+        return step

@@ -3,10 +3,12 @@
 Some rows are never removed, however old they are: events that the broker has not confirmed,
 recordings that are open or due to be read, commands that have not ended, and the start of a
 recording that is kept. A recording also waits for its archive, unless the archive was switched off.
+Each step looks at a bounded number of rows, and the next step continues behind them, so rows that
+are kept make no step long.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -32,6 +34,27 @@ class PruneSentRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     before: float
     after: int = 0
+
+
+class RowPlace(msgspec.Struct, frozen=True):
+    """A place between rows that are ordered by a time and an id: behind this one."""
+
+    at: float
+    row_id: str
+
+
+class PruneRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks to remove rows behind `after` that ended before `before`, in seconds since the epoch."""
+
+    before: float
+    after: RowPlace | None = None
+
+
+class PruneStep(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows a step removed, and behind which row the next step begins; None at the end."""
+
+    removed: int
+    next: RowPlace | None
 
 
 def prune_sent(connection: sa.Connection, requests: Sequence[PruneSentRequest]) -> list[int | None]:
@@ -68,25 +91,43 @@ def _prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | N
     return old[-1] if len(old) == MAX_ROWS else None
 
 
-def prune_commands(connection: sa.Connection, requests: Sequence[float]) -> list[int]:
-    """Operation: remove commands that ended before a time, and the placeholders of starts that
-    never came since then; returns how many, at most 500 of each."""
-    return [_prune_commands(connection, before) for before in requests]
+def prune_commands(connection: sa.Connection, requests: Sequence[PruneRequest]) -> list[PruneStep]:
+    """Operation: look at up to 500 commands that ended before a time, and remove those whose
+    recordings are removed; also up to 500 placeholders of starts that never came since then."""
+    return [_prune_commands(connection, request) for request in requests]
 
 
-def _prune_commands(connection: sa.Connection, before: float) -> int:
+def _prune_commands(connection: sa.Connection, request: PruneRequest) -> PruneStep:
     has_recording = sa.exists().where(open_or_closed(recordings.c.start_id == inbox.c.command_id))
-    old = connection.execute(
-        sa.select(inbox.c.command_id)
-        .where(FINISHED, inbox.c.finished_at < before, ~has_recording)
-        .order_by(inbox.c.finished_at)
+    key = (inbox.c.finished_at, inbox.c.command_id)
+    rows = connection.execute(
+        sa.select(*key, has_recording.label("is_kept"))
+        .where(FINISHED, inbox.c.finished_at < request.before, *_behind(key, request.after))
+        .order_by(*key)
         .limit(MAX_ROWS)
         .with_for_update(skip_locked=True)
-    )
-    ids = list(old.scalars())
+    ).all()
+    ids = [row.command_id for row in rows if not row.is_kept]
     if ids:
         connection.execute(sa.delete(inbox).where(inbox.c.command_id.in_(ids)))
-    return len(ids) + _prune_placeholders(connection, before)
+    placeholders = _prune_placeholders(connection, request.before)
+    place = _end_of_step(rows, MAX_ROWS)
+    if placeholders == MAX_ROWS:
+        place = place or request.after or RowPlace(0.0, "")
+    return PruneStep(removed=len(ids) + placeholders, next=place)
+
+
+def _behind(
+    key: tuple[sa.Column[Any], sa.Column[Any]], after: RowPlace | None
+) -> list[sa.ColumnElement[bool]]:
+    if after is None:
+        return []
+    has_index = key[0] >= after.at
+    return [has_index, sa.tuple_(*key) > sa.tuple_(sa.literal(after.at), sa.literal(after.row_id))]
+
+
+def _end_of_step(rows: Sequence[sa.Row[Any]], limit: int) -> RowPlace | None:
+    return RowPlace(rows[-1][0], rows[-1][1]) if len(rows) == limit else None
 
 
 def _prune_placeholders(connection: sa.Connection, before: float) -> int:
@@ -103,42 +144,33 @@ def _prune_placeholders(connection: sa.Connection, before: float) -> int:
 
 
 def prune_recordings(
-    connection: sa.Connection, requests: Sequence[float], *, archives: bool
-) -> list[int]:
-    """Operation: remove recordings that were closed before a time, with their files; returns how
-    many, at most 100.
+    connection: sa.Connection, requests: Sequence[PruneRequest], *, archives: bool
+) -> list[PruneStep]:
+    """Operation: look at up to 100 recordings that were closed before a time, and remove those that
+    nothing waits for, with their files.
 
     `archives`: the archive is on. Then a recording waits until it is archived. Else it waits only
     for what another replica tried since that time, or can still copy: nobody else archives it.
     """
-    return [_prune_recordings(connection, before, archives=archives) for before in requests]
+    return [_prune_recordings(connection, request, archives=archives) for request in requests]
 
 
-def _prune_recordings(connection: sa.Connection, before: float, *, archives: bool) -> int:
-    awaits_file: list[sa.ColumnElement[bool] | sa.TextClause] = [QUEUED]
-    awaits_manifest: list[sa.ColumnElement[bool] | sa.TextClause] = [MANIFEST_DUE]
-    if not archives:
-        tried_at, expires_at = archive_files.c.due_at, archive_files.c.expires_at
-        awaits_file.append(sa.or_(tried_at >= before, expires_at >= before))
-        awaits_manifest.append(archive_recordings.c.manifest_due_at >= before)
-    old = connection.execute(
-        sa.select(recordings.c.recording_id)
+def _prune_recordings(
+    connection: sa.Connection, request: PruneRequest, *, archives: bool
+) -> PruneStep:
+    key = (recordings.c.changed_at, recordings.c.recording_id)
+    rows = connection.execute(
+        sa.select(*key, _is_kept(request.before, archives=archives).label("is_kept"))
         .where(
             sa.not_(recordings.c.open),
-            recordings.c.read_at.is_(None),
-            recordings.c.changed_at < before,
-            ~sa.exists().where(
-                archive_files.c.recording_id == recordings.c.recording_id, *awaits_file
-            ),
-            ~sa.exists().where(
-                archive_recordings.c.recording_id == recordings.c.recording_id, *awaits_manifest
-            ),
+            recordings.c.changed_at < request.before,
+            *_behind(key, request.after),
         )
-        .order_by(recordings.c.changed_at)
+        .order_by(*key)
         .limit(MAX_RECORDINGS)
         .with_for_update(skip_locked=True)
-    )
-    ids = list(old.scalars())
+    ).all()
+    ids = [row.recording_id for row in rows if not row.is_kept]
     if ids:
         if not archives:
             _log_forgotten(connection, ids)
@@ -146,7 +178,24 @@ def _prune_recordings(connection: sa.Connection, before: float, *, archives: boo
             connection.execute(sa.delete(table).where(table.c.recording_id.in_(ids)))
         in_step = recordings.c.recording_id.in_(ids)
         connection.execute(sa.delete(recordings).where(sa.not_(recordings.c.open), in_step))
-    return len(ids)
+    return PruneStep(removed=len(ids), next=_end_of_step(rows, MAX_RECORDINGS))
+
+
+def _is_kept(before: float, *, archives: bool) -> sa.ColumnElement[bool]:
+    """Whether a closed recording is still to be read, or waits for its archive."""
+    awaits_file: list[sa.ColumnElement[bool] | sa.TextClause] = [QUEUED]
+    awaits_manifest: list[sa.ColumnElement[bool] | sa.TextClause] = [MANIFEST_DUE]
+    if not archives:
+        tried_at, expires_at = archive_files.c.due_at, archive_files.c.expires_at
+        awaits_file.append(sa.or_(tried_at >= before, expires_at >= before))
+        awaits_manifest.append(archive_recordings.c.manifest_due_at >= before)
+    return sa.or_(
+        recordings.c.read_at.is_not(None),
+        sa.exists().where(archive_files.c.recording_id == recordings.c.recording_id, *awaits_file),
+        sa.exists().where(
+            archive_recordings.c.recording_id == recordings.c.recording_id, *awaits_manifest
+        ),
+    )
 
 
 def _log_forgotten(connection: sa.Connection, ids: Sequence[str]) -> None:

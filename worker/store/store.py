@@ -54,7 +54,7 @@ from worker.store.outbox_marks import PageMarks
 from worker.store.parking import ParkRequest, RepeatRequest, SessionsSeen, WaitsFor
 from worker.store.people_of_starts import PeopleOfStart
 from worker.store.prune_clock import PruneClock, Pruning
-from worker.store.pruning import PruneSentRequest
+from worker.store.pruning import PruneRequest, PruneSentRequest, PruneStep
 from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import (
     DueQuery,
@@ -411,12 +411,12 @@ class Store:
         """Remove up to 500 old events. Returns where the next step begins, or None at the end."""
         return await self._group.submit(pruning.prune_sent, request)
 
-    async def prune_recordings(self, before: float) -> int:
-        """Remove up to 100 recordings that were closed before a time (seconds), with their files.
-        Returns how many."""
-        return await self._group.submit(self._prune_recordings, before)
+    async def prune_recordings(self, request: PruneRequest) -> PruneStep:
+        """Look at up to 100 recordings that were closed before a time (seconds), and remove those
+        that nothing waits for, with their files."""
+        return await self._group.submit(self._prune_recordings, request)
 
-    async def prune_commands(self, before: float) -> int:
-        """Remove up to 500 commands that ended before a time (seconds) and whose recordings are
-        removed. Returns how many."""
-        return await self._group.submit(pruning.prune_commands, before)
+    async def prune_commands(self, request: PruneRequest) -> PruneStep:
+        """Look at up to 500 commands that ended before a time (seconds), and remove those whose
+        recordings are removed."""
+        return await self._group.submit(pruning.prune_commands, request)

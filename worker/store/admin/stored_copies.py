@@ -13,6 +13,7 @@ from worker.store.database.dialects import among
 from worker.store.database.postgresql import Pooler
 
 PAGE_SIZE: Final = 500
+"""How many files a page looks at. The filter may leave none of them."""
 
 
 class CopiesFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,28 +50,48 @@ def each_stored(
     A manifest is left out if a newer one is to be written. A page is read at a time, so no
     transaction stays open. Raises as `read_recordings` does.
     """
-    after = ("", 0)
+    after: _Key | None = ("", 0)
     manifest: StoredManifest | None = None
-    while True:
+    while after is not None:
         with open_read_only(url, pooler=pooler) as connection:
-            copies = _read_copies(connection, condition, after, page_size)
+            last = _end_of_page(connection, condition, after, page_size)
+            copies = _read_copies(connection, condition, after, last)
             manifests = _read_manifests(connection, {copy.recording_id for copy in copies})
         for copy in copies:
             if manifest is not None and manifest.recording_id != copy.recording_id:
                 yield manifest
             manifest = manifests.get(copy.recording_id)
             yield copy
-        if len(copies) < page_size:
-            break
-        after = (copies[-1].recording_id, copies[-1].file_index)
+        after = last
     if manifest is not None:
         yield manifest
 
 
+_Key = tuple[str, int]
+
+
+def _end_of_page(
+    connection: sa.Connection, condition: CopiesFilter, after: _Key, page_size: int
+) -> _Key | None:
+    """The last file of a full page. None: the files behind `after` are the last ones.
+
+    Whatever the filter leaves, so that no statement reads through history.
+    """
+    columns = archive_files.c
+    keys = sa.select(columns.recording_id, columns.file_index).where(after < _KEY)
+    if condition.recording_ids:
+        keys = keys.where(among(columns.recording_id, "ids"))
+    keys = keys.order_by(columns.recording_id, columns.file_index).offset(page_size - 1).limit(1)
+    row = connection.execute(keys, {"ids": list(condition.recording_ids)}).first()
+    return None if row is None else (row.recording_id, row.file_index)
+
+
 def _read_copies(
-    connection: sa.Connection, condition: CopiesFilter, after: tuple[str, int], page_size: int
+    connection: sa.Connection, condition: CopiesFilter, after: _Key, last: _Key | None
 ) -> list[StoredCopy]:
-    query = _copies(condition).where(after < _KEY).limit(page_size)
+    query = _copies(condition).where(after < _KEY)
+    if last is not None:
+        query = query.where(last >= _KEY)
     rows = connection.execute(query, {"ids": list(condition.recording_ids)})
     return [
         StoredCopy(

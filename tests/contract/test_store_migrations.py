@@ -1,12 +1,15 @@
 """What a database is, whichever version it began with."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from tests.contract.test_store_history import NOW, record
 from worker.store.database import schema
@@ -95,6 +98,83 @@ async def test_rows_of_an_older_version_are_there_after_the_migration(database_u
         assert [one.recording_id for one in await store.recordings(by_start)] == [name]
     await store.close()
     engine.dispose()
+
+
+ROWS: Final = 5_000
+READ_ALL_ROWS: Final = {"0002", "0003", "0005", "0006", "0007", "0010", "0011", "0017"}
+"""The migrations that read or write whole tables. No new one may."""
+
+OLD_ROWS: Final = (
+    """
+    INSERT INTO inbox (command_id, command_type, state, attempts, crashes, alone, first_seen_at,
+        outcome, finished_at)
+    SELECT 's' || n, 't', 'done', 1, 0, '0', 1.0, '{}', 1.0 FROM n
+    """,
+    """
+    INSERT INTO recordings (recording_id, app, kind, status, version, open, state, changed_at)
+    SELECT 'r' || n, 'default', 'track', 'UPLOADED', 1, '0', '{}', 1.0 FROM n
+    """,
+    """
+    INSERT INTO files (recording_id, file_index, file_name, found_at)
+    SELECT 'r' || n, 1, 'f', 1.0 FROM n
+    """,
+    """
+    INSERT INTO outbox (event_id, event_type, subject, exchange, routing_key, headers, body,
+        created_at, sent_at)
+    SELECT 'e' || n, 't', 'r' || n, 'status', 'k', '{}', '', 1.0, 1.0 FROM n
+    """,
+)
+NUMBERS: Final = {
+    "sqlite": f"""
+    WITH RECURSIVE n AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM n WHERE n < {ROWS})
+    """,  # noqa: S608
+    "postgresql": f"WITH n AS (SELECT generate_series(1, {ROWS}) AS n)",
+}
+
+
+def test_no_new_migration_reads_or_writes_the_rows_of_history(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        scripts = ScriptDirectory.from_config(config(connection))
+        revisions = [script.revision for script in scripts.walk_revisions()][::-1]
+        command.upgrade(config(connection), revisions[0])
+        for statement in OLD_ROWS:
+            connection.exec_driver_sql(NUMBERS[engine.dialect.name] + statement)
+    read_all = set()
+    for revision in revisions[1:]:
+        with engine.begin() as connection, rows_handled(connection) as handled:
+            command.upgrade(config(connection), revision)
+        if handled[0] >= ROWS:
+            read_all.add(revision)
+    engine.dispose()
+    # On PostgreSQL nothing is copied.
+    expected = READ_ALL_ROWS - ({"0005"} if engine.dialect.name == "postgresql" else set())
+    assert read_all == expected
+
+
+@contextmanager
+def rows_handled(connection: sa.Connection) -> Iterator[list[int]]:
+    """At least how many rows the block reads and writes: none is handled in less than a step of
+    SQLite's machine."""
+    handled = [0]
+    if connection.dialect.name == "postgresql":
+        yield handled
+        handled[0] = connection.exec_driver_sql(HANDLED).scalar_one()
+        return
+    machine: Any = connection.connection.driver_connection
+
+    def count() -> None:
+        handled[0] += 100
+
+    machine.set_progress_handler(count, 100)
+    yield handled
+    machine.set_progress_handler(None, 0)
+
+
+HANDLED: Final = """
+SELECT coalesce(sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) + n_tup_ins + n_tup_upd
+    + n_tup_del), 0)::bigint FROM pg_stat_xact_user_tables
+"""
 
 
 def config(connection: sa.Connection) -> Config:

@@ -126,7 +126,7 @@ def _behind(
     return [has_index, sa.tuple_(*key) > sa.tuple_(sa.literal(after.at), sa.literal(after.row_id))]
 
 
-def _end_of_step(rows: Sequence[sa.Row[Any]], limit: int) -> RowPlace | None:
+def _end_of_step(rows: Sequence[Any], limit: int) -> RowPlace | None:
     return RowPlace(rows[-1][0], rows[-1][1]) if len(rows) == limit else None
 
 

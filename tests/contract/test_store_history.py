@@ -141,7 +141,7 @@ async def test_what_must_stay_does_not_keep_what_is_younger_from_being_pruned(
     store: Store, engine: sa.Engine
 ) -> None:
     waiting = [f"waits-{number:03}" for number in range(2 * MAX_RECORDINGS + 1)]
-    ended = {"status": Status.ERRORED, "at": LONG_AGO}
+    ended: dict[str, Any] = {"status": Status.ERRORED, "at": LONG_AGO}
     await store.apply([seen(name, **ended) for name in waiting])
     await store.schedule_read(ScheduledRead(ids=waiting, at=NOW.timestamp(), postpone=True))
     later = LONG_AGO + timedelta(hours=1)

@@ -63,7 +63,7 @@ from worker.store.store import Store
 HISTORY: Final = 20_000
 FEW: Final = 1_000
 """Rows that a statement may look at in vain."""
-STEPS: Final = 10 * FEW
+STEPS: Final = 40 * FEW
 """Of SQLite's machine, that a query may take: to look at a few rows takes no more."""
 PAGE_BYTES: Final = 4096 + 24
 """Of SQLite's log."""

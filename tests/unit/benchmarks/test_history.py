@@ -1,0 +1,60 @@
+"""The history that is multiplied is one that the store reads as its own."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.history.fill import DAY, History, fill, positions_are_free
+from benchmarks.history.lives import LIVES, SHARES, SOURCE, rows_of_lives
+from benchmarks.history.report import operations_table, upgrades_table
+from benchmarks.history.results import EngineResults, Measured, UpgradeStep
+from worker.store.admin.archived_files import EntriesFilter, read_entries
+from worker.store.admin.recording_details import read_details
+from worker.store.store import Store
+
+RECORDINGS = 40
+
+
+async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs_to_it(
+    tmp_path: Path,
+) -> None:
+    rows = await rows_of_lives(tmp_path)
+    url = f"sqlite:///{tmp_path / 'history.db'}"
+    await (await Store.open(url, source=SOURCE)).close()
+    history = History(recordings=RECORDINGS, until=time.time(), event_days=30.5)
+    fill(url, history, rows, print)
+    for number in range(RECORDINGS):
+        life = LIVES[SHARES[number % len(SHARES)]]
+        (found,) = read_details(url, history.id_of("recording", number), max_events=99).recordings
+        assert found.start is not None
+        assert found.start.command_id == history.id_of("start", number)
+        assert (len(found.files), found.recording.status) == (life.people, life.status)
+        assert len(found.events) >= life.people + 2
+        assert found.recording.changed_at is not None
+        ended_at = found.recording.changed_at.timestamp()
+        assert ended_at == pytest.approx(history.ended_at(number), abs=60.0)
+    archived = read_entries(url, EntriesFilter(state="archived")).entries
+    assert len(archived) == 2 * RECORDINGS // len(SHARES)
+    assert all(positions_are_free(of_life) for of_life in rows["outbox"])
+    assert history.ended_at(0) < history.until - 30 * DAY
+
+
+def test_the_tables_show_both_databases_and_what_failed() -> None:
+    fast = Measured(group="Commands", name="a start", short=(1.0, 2.0), long=(2.0, 4.0))
+    failed = Measured(group="Console", name="a page", error="StoreUnavailable: it takes too long")
+    step = UpgradeStep(revision="0017", rows=9, seconds=0.5)
+    results = [
+        EngineResults(
+            engine=engine, short_rows=1, long_rows=9, event_days=1.0, size=1,
+            operations=[fast, failed], upgrades=[step],
+        )
+        for engine in ("sqlite", "postgresql")
+    ]  # fmt: skip
+
+    head, *rows = operations_table(results)
+
+    assert head[1].startswith("SQLite")
+    assert list(rows[1][:3]) == ["a start", "1.5 · 3.0 · 4.0", "2.00"]
+    assert rows[3][-1] == "failed"
+    assert list(upgrades_table(results)[1]) == ["0017", "0.50 (9)", "0.50 (9)"]

@@ -261,6 +261,7 @@ async def _archive(store: Store, life: Life) -> None:
             CopyResult(
                 recording_id=task.recording_id,
                 file_index=task.file_index,
+                round=task.round,
                 owner=OWNER,
                 copied=copies[-1],
                 now=now,

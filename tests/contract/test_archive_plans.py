@@ -37,6 +37,7 @@ from worker.store.archive_store import ArchiveStore
 from worker.store.database.archive_schema import archive_files, archive_recordings
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, recordings
+from worker.store.pruning import PruneRequest
 from worker.store.store import Store
 
 HISTORY: Final = 12_000
@@ -127,7 +128,7 @@ async def archive_everything(store: Store, archive: Any) -> None:
         await archive.find_unqueued(start)
     await archive.queue_announced(BackfillRequest(("a", "old1"), START))
     await end(store, "a", "one", archives_again=True)
-    await store.prune_recordings(OLD + 10)
+    await store.prune_recordings(PruneRequest(before=OLD + 10))
 
 
 def filters() -> Iterator[EntriesFilter]:
@@ -144,6 +145,7 @@ def read_by_hand(url: str) -> None:
         read_entries(url, condition)
     read_failed_recordings(url)
     read_failed_recordings(url, app="nobody")
+    list(each_stored(url, CopiesFilter(since=OLD + HISTORY)))
     list(each_stored(url, CopiesFilter(recording_ids=("old1", "a"))))
     engine = open_engine(url)
     with engine.connect() as connection:
@@ -169,7 +171,7 @@ async def test_no_statement_of_the_archive_reads_through_what_was_archived(
         finally:
             await store.close()
         switched_off = await Store.open(database_url, source="test")
-        await switched_off.prune_recordings(OLD + 20)
+        await switched_off.prune_recordings(PruneRequest(before=OLD + 20))
         await switched_off.close()
     methods = {name for name, _ in inspect.getmembers(ArchiveStore, inspect.iscoroutinefunction)}
     assert methods == noted.used & methods, "ask these here too"

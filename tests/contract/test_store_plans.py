@@ -13,34 +13,22 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_sandbox.services.postgresql import PostgreSQLServer
-from recording_schemas import FileReady, Status
-from recording_schemas.examples import EVENTS
+from recording_schemas import Status
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
-from worker.domain.archive import CopiedFile
 from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording
 from worker.domain.track_files import TrackFile
 from worker.store import inbox as store_inbox
-from worker.store.admin.archive_pages import read_archive
-from worker.store.admin.archived_files import (
-    EntriesFilter,
-    read_entries,
-    read_failed_recordings,
-)
-from worker.store.admin.live_now import read_now
 from worker.store.admin.overview import read_overview
 from worker.store.admin.past_commands import (
     PastCommandsFilter,
     read_past_commands,
     summarize_past_commands,
 )
-from worker.store.admin.read_only import open_read_only
 from worker.store.admin.recording_details import read_details
 from worker.store.admin.short_ids import find_whole_ids
-from worker.store.admin.stored_copies import CopiesFilter, each_stored
 from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor
-from worker.store.database.archive_schema import archive_files, archive_recordings
 from worker.store.database.direct import STATEMENT_WATCHERS
 from worker.store.database.engine import open_engine
 from worker.store.database.migrate import migrate
@@ -101,14 +89,6 @@ def _column(column: sa.Column[Any], value: Any) -> sa.ColumnElement[Any]:
     return value if isinstance(value, sa.ColumnElement) else sa.literal(value, column.type)
 
 
-COPIED_FILE: Final = next(
-    msgspec.json.encode(event).decode() for event in EVENTS if isinstance(event, FileReady)
-)
-COPY: Final = msgspec.json.encode(
-    CopiedFile(archive_url="file:///f", size_bytes=1, sha256="0" * 64, content_type="audio/webm")
-).decode()
-
-
 def fill(engine: sa.Engine) -> None:
     """History as years leave it, and beside it the little that is going on."""
     outcome = msgspec.json.encode(finish("x").outcome).decode()
@@ -117,9 +97,6 @@ def fill(engine: sa.Engine) -> None:
     over["state"] = msgspec.json.encode(OVER).decode()
     told = {"event_type": "t", "exchange": "status", "routing_key": "k", "headers": "{}"}
     told |= {"body": b"{}", "sent_at": OLD, "created_at": OLD}  # type: ignore[dict-item]
-    copied = {"file_index": 1, "app": "default", "state": "archived", "file": COPIED_FILE}
-    copied |= {"copied": COPY, "expires_at": OLD, "urgent_at": OLD}
-    copied |= {"round": 1, "attempts": 1, "refusals": 0, "denials": 0}
     n = NUMBERS.c.n
     meeting = named("m", n % 5000)
     history: dict[sa.Table, dict[str, Any]] = {
@@ -131,10 +108,6 @@ def fill(engine: sa.Engine) -> None:
                      "app": sa.case((n < HISTORY // 2, "retired"), else_="default")},
         files: {"recording_id": named("old", n), "file_index": 1, "file_name": "f",
                 "found_at": OLD},
-        archive_files: {**copied, "recording_id": named("old", n), "queued_at": n + OLD,
-                        "archived_at": n + OLD},
-        archive_recordings: {"recording_id": named("old", n), "app": "default", "changes": 1,
-                             "attempts": 0, "manifest_url": "file:///m", "manifest_at": OLD},
         outbox: {**told, "event_id": named("e", n), "subject": named("old", n)},
     }  # fmt: skip
     with engine.begin() as connection:
@@ -227,21 +200,6 @@ async def everything(store: Any) -> None:
 def read_by_hand(url: str) -> None:
     """What the command line asks beside the workers."""
     read_overview(url)
-    for entries in (
-        EntriesFilter(limit=5),
-        EntriesFilter(state="archived", limit=300),
-        EntriesFilter(state="archived", app="retired", limit=5),
-        EntriesFilter(state="external"),
-        EntriesFilter(recording_id="old1"),
-    ):
-        read_entries(url, entries)
-    read_failed_recordings(url)
-    next(each_stored(url, CopiesFilter()))
-    list(each_stored(url, CopiesFilter(since=OLD + 9)))
-    list(each_stored(url, CopiesFilter(recording_ids=("old1", "old2"))))
-    with open_read_only(url) as connection:
-        read_now(connection)
-        read_archive(connection)
     for text in ("old1…", "s1…", "m1…", "1a2b", "s1"):
         find_whole_ids(url, text, ("recording", "command", "meeting"))
     summarize_past_commands(url, PastCommandsFilter(since=OLD + HISTORY - 100))
@@ -383,9 +341,7 @@ def sqlite_plan(connection: sa.Connection, statement: str, parameters: Any) -> l
 
 def reads_through(step: str) -> bool:
     """A scan of a table, unless it is of what is live."""
-    scan = re.match(
-        r"SCAN (inbox|recordings|files|outbox|archive_\w+|earlier)\b(?:.* INDEX (\w+))?", step
-    )
+    scan = re.match(r"SCAN (inbox|recordings|files|outbox|earlier)\b(?:.* INDEX (\w+))?", step)
     return scan is not None and scan[2] not in LIVE_INDEXES
 
 

@@ -34,7 +34,7 @@ async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs
         assert found.recording.changed_at is not None
         ended_at = found.recording.changed_at.timestamp()
         assert ended_at == pytest.approx(history.ended_at(number), abs=60.0)
-    archived = read_entries(url, EntriesFilter(state="archived")).entries
+    archived = read_entries(url, EntriesFilter(state="archived"))
     assert len(archived) == 2 * RECORDINGS // len(SHARES)
     assert all(positions_are_free(of_life) for of_life in rows["outbox"])
     assert history.ended_at(0) < history.until - 30 * DAY

@@ -164,7 +164,7 @@ LARGE_SCHEMA_BYTES = 7_000
 
 def examples_for(path: Path) -> int:
     """How many values to try. In so many, nearly every kind of value of each field occurs."""
-    return examples(30 if path.stat().st_size > LARGE_SCHEMA_BYTES else 15)
+    return examples(40 if path.stat().st_size > LARGE_SCHEMA_BYTES else 20)
 
 
 def published(path: Path) -> st.SearchStrategy[dict[str, Any]]:

@@ -1,23 +1,30 @@
-"""SHA-256 and size of the bytes that pass, and the ETag that S3 must have for them.
+"""SHA-256 and size of the bytes that pass, and the checksum that S3 must have for them.
 
 S3 and its kin give an object the MD5 of its bytes as ETag. If it was uploaded in parts, it is the
-MD5 of the parts' MD5s, with their number. Encryption by KMS gives other ETags.
+MD5 of the parts' MD5s, with their number. Encryption by KMS gives other ETags. AWS also keeps the
+SHA-256 of the bytes, or that of the parts' SHA-256s. HeadObject may say their number with it.
 """
 
+import base64
 import hashlib
+from collections.abc import Callable
+from typing import Final, Literal
+
+PartHash = Literal["md5", "sha256"]
 
 
 class Checksums:
     """Takes the bytes of a file in order. Use a thread: a MiB takes milliseconds.
 
-    Without `etag`, no ETag proves anything, and `update` takes a third of the time.
+    `part_hash` is the hash of each part by which the storage names what it has. Without it, nothing
+    that the storage says proves anything. With MD5, `update` takes three times as long.
     """
 
-    def __init__(self, part_bytes: int, *, etag: bool = True) -> None:
+    def __init__(self, part_bytes: int, *, part_hash: PartHash | None = "md5") -> None:
         self._part_bytes = part_bytes
-        self._etag = etag
+        self.part_hash = part_hash
         self._sha256 = hashlib.sha256()
-        self._part = _md5()
+        self._part = _new(part_hash)
         self._free = part_bytes
         self._parts: list[bytes] = []
         self.size = 0
@@ -26,7 +33,7 @@ class Checksums:
         """Take the next bytes."""
         self.size += len(chunk)
         self._sha256.update(chunk)
-        if self._etag:
+        if self.part_hash:
             self._update_parts(memoryview(chunk))
 
     def _update_parts(self, rest: memoryview) -> None:
@@ -34,7 +41,7 @@ class Checksums:
             self._part.update(rest[: self._free])
             rest = rest[self._free :]
             self._parts.append(self._part.digest())
-            self._part, self._free = _md5(), self._part_bytes
+            self._part, self._free = _new(self.part_hash), self._part_bytes
         self._part.update(rest)
         self._free -= len(rest)
 
@@ -43,26 +50,38 @@ class Checksums:
         """The checksum of all bytes: 64 hex digits."""
         return self._sha256.hexdigest()
 
-    def prove(self, etag: str | None) -> bool:
-        """Whether an ETag proves that the storage has these bytes. If not, they must be read."""
-        if not self._etag or etag is None:
+    def prove(self, told: str | None) -> bool:
+        """Whether a checksum proves that the storage has these bytes. If not, they must be read.
+
+        `told` is the ETag for MD5, and the checksum in base64 for SHA-256.
+        """
+        if not self.part_hash or told is None:
             return False
-        return etag.strip('"') in {self._whole_etag(), self._parts_etag()}
+        digest, _, count = told.strip('"').partition("-")
+        written = _WRITTEN[self.part_hash]
+        parts = self._digests()
+        joined = _new(self.part_hash)
+        joined.update(b"".join(parts))
+        if digest == written(joined.digest()):
+            return count in ("", str(len(parts)))
+        is_one_request = not count and len(parts) == 1
+        return is_one_request and digest == written(parts[0])
 
-    def _whole_etag(self) -> str | None:
-        """The ETag after an upload in one request. None if the bytes are more than one part."""
-        if not self._parts:
-            return self._part.hexdigest()
-        only = len(self._parts) == 1 and self.size == self._part_bytes
-        return self._parts[0].hex() if only else None
-
-    def _parts_etag(self) -> str:
-        parts = list(self._parts)
-        if self._free < self._part_bytes:
-            parts.append(self._part.digest())
-        joined = hashlib.md5(b"".join(parts), usedforsecurity=False)
-        return f"{joined.hexdigest()}-{len(parts)}"
+    def _digests(self) -> list[bytes]:
+        """Those of all parts, the last of which may be short."""
+        is_begun = self._free < self._part_bytes
+        return [*self._parts, self._part.digest()] if is_begun else list(self._parts)
 
 
-def _md5() -> "hashlib._Hash":
-    return hashlib.md5(usedforsecurity=False)
+def _in_base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+_WRITTEN: Final[dict[PartHash, Callable[[bytes], str]]] = {
+    "md5": bytes.hex,
+    "sha256": _in_base64,
+}
+
+
+def _new(part_hash: PartHash | None) -> "hashlib._Hash":
+    return hashlib.sha256() if part_hash == "sha256" else hashlib.md5(usedforsecurity=False)

@@ -55,7 +55,7 @@ class Copier:
         )
 
     def _passing(self) -> "_Passing":
-        checksums = Checksums(self._part_bytes, etag=self._storage.has_md5_etags)
+        checksums = Checksums(self._part_bytes, part_hash=self._storage.part_hash)
         return _Passing(checksums, self._part_bytes, self._thread)
 
     async def _write(
@@ -92,12 +92,14 @@ class Copier:
     async def _compare(self, key: str, sent: Checksums, etag: str | None) -> None:
         """Raise CopyDiffers unless the storage has what was sent.
 
-        An ETag that is the MD5 of the bytes proves it. Without such a one they are read back.
+        A checksum of the storage proves it: an ETag that is the MD5 of the bytes, or the SHA-256
+        that AWS keeps. Without such a one the bytes are read back.
         """
         size = await self._storage.head(key)
         if size != sent.size:
             raise CopyDiffers("size_differs", f"{key} has {size} bytes; {sent.size} were sent")
-        if sent.prove(etag):
+        told = await self._storage.sha256_of(key) if sent.part_hash == "sha256" else etag
+        if sent.prove(told):
             return
         stored = hashlib.sha256()
         async with aclosing(self._storage.read(key)) as blocks:

@@ -1,6 +1,7 @@
 """The comparison of a copy with what the storage has, at an S3 that does not tell the truth."""
 
 import asyncio
+import base64
 import hashlib
 import random
 from contextlib import AbstractAsyncContextManager
@@ -18,13 +19,20 @@ from worker.archive.storage import ArchiveStorage
 from worker.domain.archive import CopiedFile
 
 BODY = random.Random(1).randbytes(100_000)
+SHA256 = base64.b64encode(hashlib.sha256(BODY).digest()).decode()
 MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
 
 
 class OddS3(AbstractAsyncContextManager["OddS3"]):
-    """Takes an object, and answers with this ETag and this body when asked for it."""
+    """Takes an object, and answers with this ETag and this body when asked for it.
 
-    def __init__(self, etag: str, stored: bytes, *, put_status: str = "200 OK") -> None:
+    `kept` is the SHA-256 that it says if asked.
+    """
+
+    def __init__(
+        self, etag: str, stored: bytes, *, put_status: str = "200 OK", kept: str | None = None
+    ) -> None:
+        self._kept = kept
         self._etag = etag
         self._stored = stored
         self._put_status = put_status
@@ -51,13 +59,15 @@ class OddS3(AbstractAsyncContextManager["OddS3"]):
         if method == "PUT":
             await reader.readexactly(len(BODY))
         length = 0 if method == "PUT" else len(self._stored)
-        lines = (
+        lines: tuple[str, ...] = (
             f"HTTP/1.1 {self._put_status if method == 'PUT' else '200 OK'}",
             f'ETag: "{self._etag}"',
             f"Content-Length: {length}",
             "Last-Modified: Sun, 29 Nov 2026 11:00:00 GMT",
             "Connection: close",
         )
+        if self._kept and "x-amz-checksum-mode: enabled" in head.lower():
+            lines += (f"x-amz-checksum-sha256: {self._kept}",)
         writer.write("\r\n".join((*lines, "", "")).encode())
         writer.write(self._stored if method == "GET" else b"")
         await writer.drain()
@@ -90,6 +100,43 @@ async def test_with_any_other_etag_the_object_is_read_back(
         copied = await copy(store, monkeypatch)
     assert store.methods == ["PUT", "HEAD", "GET"]
     assert copied.sha256 == hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture
+def keeps_sha256(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The storage keeps checksums, as AWS does."""
+    monkeypatch.setenv("AWS_CHECKSUM_ALGORITHM", "SHA256")
+
+
+@pytest.mark.usefixtures("keeps_sha256")
+async def test_the_sha256_that_the_storage_keeps_proves_a_copy_whatever_its_etag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with OddS3("of-kms", BODY, kept=SHA256) as store:
+        copied = await copy(store, monkeypatch)
+    assert store.methods == ["PUT", "HEAD", "HEAD"]
+    assert copied.sha256 == hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.mark.usefixtures("keeps_sha256")
+@pytest.mark.parametrize("kept", [None, f"{SHA256}-2", "0" * 44])
+async def test_with_any_other_sha256_the_object_is_read_back(
+    kept: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with OddS3(MD5, BODY, kept=kept) as store:
+        await copy(store, monkeypatch)
+    assert store.methods == ["PUT", "HEAD", "HEAD", "GET"]
+
+
+@pytest.mark.usefixtures("keeps_sha256")
+async def test_other_bytes_are_not_announced_where_the_storage_keeps_their_sha256(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = BODY[:-1] + bytes([BODY[-1] ^ 1])
+    kept = base64.b64encode(hashlib.sha256(other).digest()).decode()
+    async with OddS3("opaque", other, kept=kept) as store:
+        with pytest.raises(CopyDiffers, match="checksum_differs"):
+            await copy(store, monkeypatch)
 
 
 async def test_an_object_with_other_bytes_is_not_announced(

@@ -1,12 +1,13 @@
 """The checksums of the bytes that pass."""
 
+import base64
 import hashlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.archive.checksums import Checksums
+from worker.archive.checksums import Checksums, PartHash
 
 PART = 64
 
@@ -42,16 +43,43 @@ def test_an_etag_of_parts_of_another_size_proves_nothing() -> None:
     assert not checksums([body]).prove(multipart_etag(body, part=50))
 
 
-def test_without_etags_nothing_is_proved_and_the_checksum_is_the_same() -> None:
+@given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=12))
+def test_the_sha256_that_aws_keeps_of_these_parts_is_a_proof(chunks: list[bytes]) -> None:
+    body = b"".join(chunks)
+    taken = checksums(chunks, part_hash="sha256")
+    told = sha256_of_parts(body)
+    assert taken.prove(told)
+    assert taken.prove(told.partition("-")[0])
+    assert not taken.prove(told + "0")
+    assert not taken.prove(sha256_of_parts(body[:-1]))
+    assert not taken.prove(sha256_of_parts(bytes([body[0] ^ 1]) + body[1:]))
+    assert taken.sha256 == hashlib.sha256(body).hexdigest()
+
+
+@given(st.binary(max_size=PART))
+def test_the_sha256_of_an_object_written_in_one_request_is_a_proof(body: bytes) -> None:
+    assert checksums([body], part_hash="sha256").prove(in_base64(sha256(body)))
+
+
+@pytest.mark.parametrize("told", [None, "", '""', "0" * 44, f"{'0' * 43}=-2", "opaque"])
+def test_any_other_sha256_proves_nothing(told: str | None) -> None:
+    assert not checksums([b"x" * 100], part_hash="sha256").prove(told)
+
+
+def test_an_md5_is_no_proof_where_sha256_is_expected() -> None:
     body = bytes(range(200))
-    taken = Checksums(PART, etag=False)
-    taken.update(body)
+    assert not checksums([body], part_hash="sha256").prove(multipart_etag(body))
+
+
+def test_without_a_hash_of_parts_nothing_is_proved_and_the_checksum_is_the_same() -> None:
+    body = bytes(range(200))
+    taken = checksums([body], part_hash=None)
     assert taken.sha256 == hashlib.sha256(body).hexdigest()
     assert not taken.prove(multipart_etag(body))
 
 
-def checksums(chunks: list[bytes]) -> Checksums:
-    taken = Checksums(PART)
+def checksums(chunks: list[bytes], *, part_hash: PartHash | None = "md5") -> Checksums:
+    taken = Checksums(PART, part_hash=part_hash)
     for chunk in chunks:
         taken.update(chunk)
     return taken
@@ -64,3 +92,16 @@ def multipart_etag(body: bytes, part: int = PART) -> str:
 
 def md5(body: bytes) -> bytes:
     return hashlib.md5(body, usedforsecurity=False).digest()
+
+
+def sha256_of_parts(body: bytes) -> str:
+    parts = [sha256(body[at : at + PART]) for at in range(0, len(body), PART)]
+    return f"{in_base64(sha256(b''.join(parts)))}-{len(parts)}"
+
+
+def sha256(body: bytes) -> bytes:
+    return hashlib.sha256(body).digest()
+
+
+def in_base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

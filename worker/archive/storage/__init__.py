@@ -5,6 +5,7 @@ stores.py            obstore's stores, by the provider's usual variables and fil
 s3_credentials.py    credentials for S3 from botocore's chain
 chunk_pipe.py        hands chunks to obstore, and ends an upload so that its parts are removed
 durable_files.py     writes a file of a folder out to the disk
+stored_checksums.py  the SHA-256 that AWS keeps of an object
 abandoned_parts.py   removes what killed processes left behind
 interpreter_exit.py  lets obstore's threads end before the interpreter
 storage_errors.py    obstore's errors to ours

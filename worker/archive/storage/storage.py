@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final, Self
 import obstore
 
 from worker.aio import cancel_all
+from worker.archive.checksums import PartHash
 from worker.archive.storage.abandoned_parts import remove_abandoned
 from worker.archive.storage.chunk_pipe import ChunkPipe, UploadStopped
 from worker.archive.storage.durable_files import sync_to_disk
 from worker.archive.storage.interpreter_exit import settle_at_exit
 from worker.archive.storage.storage_errors import opening_errors, translated_errors
-from worker.archive.storage.stores import Store, open_store
+from worker.archive.storage.stored_checksums import StoredChecksums
+from worker.archive.storage.stores import Store, has_sha256_of_parts, open_store
 from worker.domain.storage_url import StorageUrl, parse_storage_url
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class ArchiveStorage:
         self._url = url
         self._store = store
         self._reader = reader
+        self._checksums = StoredChecksums(url)
 
     @classmethod
     def open(
@@ -61,9 +64,14 @@ class ArchiveStorage:
             )
 
     @property
-    def has_md5_etags(self) -> bool:
-        """Whether an ETag of this storage is usually the MD5 of the bytes."""
-        return self._url.scheme == "s3"
+    def part_hash(self) -> PartHash | None:
+        """The hash of each part by which this storage names what it has.
+
+        MD5 is in the ETag, unless KMS encrypts. SHA-256 is what `sha256_of` returns.
+        """
+        if self._url.scheme != "s3":
+            return None
+        return "sha256" if has_sha256_of_parts(self._url) else "md5"
 
     def url_of(self, key: str) -> str:
         """The URL of an object, as events and the manifest name it."""
@@ -126,6 +134,10 @@ class ArchiveStorage:
         with translated_errors(f"read the size of {key}"):
             meta = await obstore.head_async(self._store, key)
         return meta["size"]
+
+    async def sha256_of(self, key: str) -> str | None:
+        """The SHA-256 that S3 keeps of an object, for `Checksums.prove`. None if unknown."""
+        return await self._checksums.sha256_of(key)
 
     async def read(self, key: str) -> AsyncGenerator[bytes, None]:
         """The bytes of an object in blocks."""

@@ -70,8 +70,7 @@ def endpoint(url: StorageUrl, environ: Mapping[str, str] = os.environ) -> str | 
 
 def _open_s3(url: StorageUrl, options: "ClientConfig", retries: "RetryConfig") -> S3Store:
     config: S3Config = {"region": region()}
-    if endpoint(url) is None and not os.environ.get("AWS_CHECKSUM_ALGORITHM"):
-        # Object lock asks for a checksum of each part. Other makers of S3 may not know the header.
+    if has_sha256_of_parts(url):
         config["checksum_algorithm"] = "SHA256"
     if not (endpoint(url) or "").startswith("http://") and not os.environ.get(
         "AWS_UNSIGNED_PAYLOAD"
@@ -86,6 +85,15 @@ def _open_s3(url: StorageUrl, options: "ClientConfig", retries: "RetryConfig") -
         retry_config=retries,
         credential_provider=None if _is_on("AWS_SKIP_SIGNATURE") else S3Credentials(),
     )
+
+
+def has_sha256_of_parts(url: StorageUrl) -> bool:
+    """Whether S3 keeps the SHA-256 of each part: AWS does, others if a variable says so.
+
+    Object lock asks for a checksum of each part. Other makers of S3 may not know the header.
+    """
+    named = os.environ.get("AWS_CHECKSUM_ALGORITHM")
+    return named.upper() == "SHA256" if named else endpoint(url) is None
 
 
 def has_bucket_in_host() -> bool:

@@ -1,0 +1,44 @@
+"""The SHA-256 that an S3 keeps of an object, by moto."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from worker.archive.checksums import Checksums
+from worker.archive.storage import ArchiveStorage
+
+PART = 5 * 1024 * 1024
+BLOCK = bytes(range(256)) * 4096
+
+pytestmark = pytest.mark.parametrize("store_server", ["moto"], indirect=True)
+
+
+@pytest.fixture
+def storage(archive_url: str, monkeypatch: pytest.MonkeyPatch) -> ArchiveStorage:
+    """A storage that is asked to keep checksums."""
+    monkeypatch.setenv("AWS_CHECKSUM_ALGORITHM", "SHA256")
+    return ArchiveStorage.open(archive_url, request_timeout_seconds=10)
+
+
+@pytest.mark.parametrize("key", ["a.webm", "app/ü b+c%20&=~.webm"])
+@pytest.mark.parametrize("count", [6, 10, 12])
+async def test_the_sha256_of_an_upload_in_parts_proves_these_bytes_and_no_others(
+    storage: ArchiveStorage, key: str, count: int
+) -> None:
+    sent, other = (Checksums(PART, part_hash=storage.part_hash) for _ in range(2))
+
+    async def blocks() -> AsyncIterator[bytes]:
+        for _ in range(count):
+            sent.update(BLOCK)
+            other.update(BLOCK[::-1])
+            yield BLOCK
+
+    await storage.upload(key, blocks(), "video/webm", part_bytes=PART)
+    told = await storage.sha256_of(key)
+    assert told is not None
+    assert sent.prove(told)
+    assert not other.prove(told)
+
+
+async def test_what_is_not_there_has_no_sha256(storage: ArchiveStorage) -> None:
+    assert await storage.sha256_of("missing.webm") is None

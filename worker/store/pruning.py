@@ -21,7 +21,7 @@ from worker.store.database.archive_schema import (
     archive_recordings,
     archive_timeline,
 )
-from worker.store.database.dialects import open_or_closed
+from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import FINISHED, NEVER_SEEN, files, inbox, outbox, recordings
 
 MAX_ROWS: Final = 500
@@ -98,16 +98,18 @@ def prune_commands(connection: sa.Connection, requests: Sequence[PruneRequest]) 
 
 
 def _prune_commands(connection: sa.Connection, request: PruneRequest) -> PruneStep:
-    has_recording = sa.exists().where(open_or_closed(recordings.c.start_id == inbox.c.command_id))
     key = (inbox.c.finished_at, inbox.c.command_id)
     rows = connection.execute(
-        sa.select(*key, has_recording.label("is_kept"))
+        sa.select(*key)
         .where(FINISHED, inbox.c.finished_at < request.before, *_behind(key, request.after))
         .order_by(*key)
         .limit(MAX_ROWS)
         .with_for_update(skip_locked=True)
     ).all()
-    ids = [row.command_id for row in rows if not row.is_kept]
+    looked_at = [row.command_id for row in rows]
+    # By a statement of its own: PostgreSQL would read all recordings for a subquery.
+    kept = set(connection.execute(_STARTS_OF_RECORDINGS, {"ids": looked_at}).scalars())
+    ids = [command_id for command_id in looked_at if command_id not in kept]
     if ids:
         connection.execute(sa.delete(inbox).where(inbox.c.command_id.in_(ids)))
     placeholders = _prune_placeholders(connection, request.before)
@@ -115,6 +117,11 @@ def _prune_commands(connection: sa.Connection, request: PruneRequest) -> PruneSt
     if placeholders == MAX_ROWS:
         place = place or request.after or RowPlace(0.0, "")
     return PruneStep(removed=len(ids) + placeholders, next=place)
+
+
+_STARTS_OF_RECORDINGS: Final = sa.select(recordings.c.start_id).where(
+    open_or_closed(among(recordings.c.start_id, "ids"))
+)
 
 
 def _behind(
@@ -160,7 +167,7 @@ def _prune_recordings(
 ) -> PruneStep:
     key = (recordings.c.changed_at, recordings.c.recording_id)
     rows = connection.execute(
-        sa.select(*key, _is_kept(request.before, archives=archives).label("is_kept"))
+        sa.select(*key, recordings.c.read_at)
         .where(
             sa.not_(recordings.c.open),
             recordings.c.changed_at < request.before,
@@ -170,7 +177,9 @@ def _prune_recordings(
         .limit(MAX_RECORDINGS)
         .with_for_update(skip_locked=True)
     ).all()
-    ids = [row.recording_id for row in rows if not row.is_kept]
+    not_read = [row.recording_id for row in rows if row.read_at is None]
+    kept = _awaiting_archive(connection, not_read, request.before, archives=archives)
+    ids = [recording_id for recording_id in not_read if recording_id not in kept]
     if ids:
         if not archives:
             _log_forgotten(connection, ids)
@@ -181,21 +190,24 @@ def _prune_recordings(
     return PruneStep(removed=len(ids), next=_end_of_step(rows, MAX_RECORDINGS))
 
 
-def _is_kept(before: float, *, archives: bool) -> sa.ColumnElement[bool]:
-    """Whether a closed recording is still to be read, or waits for its archive."""
+def _awaiting_archive(
+    connection: sa.Connection, ids: Sequence[str], before: float, *, archives: bool
+) -> set[str]:
+    """The recordings among these whose files or manifests are still to be archived."""
     awaits_file: list[sa.ColumnElement[bool] | sa.TextClause] = [QUEUED]
     awaits_manifest: list[sa.ColumnElement[bool] | sa.TextClause] = [MANIFEST_DUE]
     if not archives:
         tried_at, expires_at = archive_files.c.due_at, archive_files.c.expires_at
         awaits_file.append(sa.or_(tried_at >= before, expires_at >= before))
         awaits_manifest.append(archive_recordings.c.manifest_due_at >= before)
-    return sa.or_(
-        recordings.c.read_at.is_not(None),
-        sa.exists().where(archive_files.c.recording_id == recordings.c.recording_id, *awaits_file),
-        sa.exists().where(
-            archive_recordings.c.recording_id == recordings.c.recording_id, *awaits_manifest
-        ),
-    )
+    kept: set[str] = set()
+    for column, awaits in (
+        (archive_files.c.recording_id, awaits_file),
+        (archive_recordings.c.recording_id, awaits_manifest),
+    ):
+        query = sa.select(column).where(among(column, "ids"), *awaits)
+        kept.update(connection.execute(query, {"ids": ids}).scalars())
+    return kept
 
 
 def _log_forgotten(connection: sa.Connection, ids: Sequence[str]) -> None:

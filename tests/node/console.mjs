@@ -236,6 +236,17 @@ await attempt("a recording is stopped, and its page shows that at once", async (
   await page.locator(".title .chip").filter({ hasText: /Uploading|Finding files|Complete/ }).waitFor({ timeout: 30000 });
 });
 
+await attempt("events that arrive while the page loads show nevertheless", async () => {
+  const isList = /\/api\/recordings\?/;
+  await page.route(isList, async (route) => {
+    await page.waitForTimeout(1500);
+    await route.continue().catch(() => {}); // the page may have left
+  });
+  await open("/");
+  await page.locator(".feed li").filter({ hasText: plan.live_recording.slice(0, 8) }).first().waitFor();
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+});
+
 await attempt("the first page changes without a reload", async () => {
   await open("/");
   await page.getByRole("listitem").filter({ hasText: plan.live_recording.slice(0, 8) }).first().waitFor();

@@ -30,8 +30,10 @@ const LINKS = [["/", "Now"], ["/recordings", "Recordings"], ["/commands", "Comma
 
 const main = document.getElementById("main");
 const context = { session: null, events: [], now: null, broker: null, signal: null, navigate, changeSession };
+const MAX_MISSED = 200;
 let view = null;
 let leaving = null;
+let missed = []; // what arrives while a view is being made
 
 function drawNavigation() {
   const here = `/${location.pathname.split("/")[1]}`;
@@ -45,6 +47,7 @@ async function show({ focus = false } = {}) {
   leaving = new AbortController();
   view?.leave?.();
   view = null;
+  missed = [];
   context.signal = leaving.signal;
   drawNavigation();
   // A link in a dialog leads to another page, which the dialog must not cover.
@@ -55,7 +58,10 @@ async function show({ focus = false } = {}) {
   const { signal } = leaving;
   try {
     const shown = await module.show(root, context, ...parameters);
-    if (!signal.aborted) view = shown;
+    if (!signal.aborted) {
+      view = shown;
+      for (const [name, value] of missed.splice(0)) view?.on?.(name, value);
+    }
   } catch (error) {
     if (error.name === "AbortError") return;
     if (error.status === 401) return void logInFirst(root);
@@ -170,7 +176,8 @@ function receive(name, value) {
   else if (name === "event") context.events = [value, ...context.events.filter((known) => known.id !== value.id)].slice(0, 60);
   else if (name === "reload") return void show();
   if (name === "broker" || name === "now") drawLink();
-  view?.on?.(name, value);
+  if (view) view.on?.(name, value);
+  else if (missed.length < MAX_MISSED) missed.push([name, value]);
 }
 
 function drawLink() {

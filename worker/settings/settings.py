@@ -184,9 +184,10 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         # A variable that only `run` reads is not a misspelt one for the other commands.
         known_names = frozenset(
-            variable.name
+            name
             for settings in (Settings, ConsoleSettings)
             for variable in variables_of(settings).values()
+            for name in variable.names
         )
         return build(cls, read_fields(variables_of(cls), environ, known_names=known_names))
 

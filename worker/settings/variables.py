@@ -43,6 +43,11 @@ class Variable(msgspec.Struct, frozen=True):
     unless: str | None = None
     secret: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every variable that fills the field."""
+        return (self.name, f"{self.name}_FILE") if self.secret else (self.name,)
+
     def read(self, environ: Mapping[str, str], *, may_be_missing: bool = False) -> object:
         """The value for the field. An empty variable counts as not set.
 

@@ -559,3 +559,33 @@ def test_a_socket_of_the_database_is_no_host_name(url: str) -> None:
 def test_a_delete_character_in_a_url_is_a_fault(variable: str) -> None:
     (fault,) = faults_of(**{variable: URLS[variable].format("h\x7f")})
     assert fault.startswith(f"{variable}: must ")
+
+
+SECRETS = {
+    "AMQP_URL": "amqp://me:sesame@broker/",
+    "DATABASE_URL": "postgresql://me:sesame@database/state",
+    "REALTIMEKIT_API_TOKEN": "t0ken-of-the-account",
+    "WORKER_CONSOLE_TOKEN": "a-token-of-the-console",
+}
+READ_BY_OPENTELEMETRY = {"OTEL_EXPORTER_OTLP_HEADERS"}
+
+
+def test_every_secret_setting_is_tested_below() -> None:
+    assert {one.variable for one in documented_settings() if one.secret} == (
+        SECRETS.keys() | READ_BY_OPENTELEMETRY
+    )
+
+
+@pytest.mark.parametrize("kind", [CommonSettings, ConsoleSettings, Settings])
+@pytest.mark.parametrize("name", SECRETS)
+def test_every_secret_may_come_from_a_file_whatever_else_reads_the_environment(
+    name: str, kind: type[CommonSettings], tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text(SECRETS[name])
+    others = {other: text for other, text in REQUIRED.items() if other != name}
+
+    read = kind.from_env({**others, f"{name}_FILE": str(tmp_path / "secret")})
+
+    for field, variable in variables_of(kind).items():
+        if variable.name == name:
+            assert getattr(read, field).reveal() == SECRETS[name]

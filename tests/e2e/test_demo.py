@@ -81,14 +81,52 @@ def virtual_host(rabbitmq: RabbitMQNode) -> Iterator[VirtualHost]:
     host.delete()
 
 
-async def test_with_json_on_an_external_broker_it_prints_the_same_result_and_deletes_its_names(
+# One test, because each run of the demo costs seconds.
+async def test_a_kept_demo_prints_json_shows_all_in_the_console_and_deletes_its_names_at_its_end(
     virtual_host: VirtualHost, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, "--json", AMQP_URL=virtual_host.amqp_url) as demo:
+    flags = ("--keep", "--json", "--speed", "40")
+    async with running(tmp_path, *flags, AMQP_URL=virtual_host.amqp_url) as demo:
+        lines = await lines_until_it_is_kept(demo)
+        await shows_everything_in_the_console(lines[-1]["facts"]["addresses"])
+        demo.send_signal(signal.SIGTERM)
         out, err = await output(demo)
     assert (demo.returncode, err) == (0, "")
-    lines: list[dict[str, Any]] = [msgspec.json.decode(line) for line in out.splitlines()]
-    (result,) = (line for line in lines if "tracks" in line)
+    lines += [msgspec.json.decode(line) for line in out.splitlines()]
+    tells_who_owns_each_file([line for line in lines if "tracks" in line])
+    assert await asyncio.to_thread(virtual_host.list_queues) == "[]"
+    exchanges = await asyncio.to_thread(virtual_host.list_exchanges)
+    assert "amq.topic" in exchanges
+    assert "demo-" not in exchanges
+
+
+async def lines_until_it_is_kept(demo: asyncio.subprocess.Process) -> list[dict[str, Any]]:
+    """What it prints, until it prints the addresses of what it keeps."""
+    assert demo.stdout is not None
+    lines: list[dict[str, Any]] = []
+    async with asyncio.timeout(TIME_LIMIT):
+        while not lines or "addresses" not in lines[-1].get("facts", {}):
+            lines.append(msgspec.json.decode(await demo.stdout.readline()))
+    return lines
+
+
+async def shows_everything_in_the_console(addresses: dict[str, str]) -> None:
+    headers = {"Authorization": f"Bearer {addresses['console_token']}"}
+    async with aiohttp.ClientSession(addresses["console_url"], headers=headers) as http:
+        async with http.get("/") as page:
+            html = await page.text()
+        async with http.get("/api/session") as response:
+            session = await response.json()
+        async with http.get("/api/recordings?status=ended") as response:
+            recordings = (await response.json())["recordings"]
+    assert "Recording console" in html
+    assert session["may_act"] is True
+    assert [row["file_count"] for row in recordings] == [3]
+
+
+def tells_who_owns_each_file(results: list[dict[str, Any]]) -> None:
+    """What the demo's table says, as JSON."""
+    (result,) = results
     assert result["deviations"] == []
     assert [file["state"] for file in result["manifest"]["files"]] == ["archived"] * 3
     stays = [
@@ -97,10 +135,6 @@ async def test_with_json_on_an_external_broker_it_prints_the_same_result_and_del
     ]
     assert stays == [("ana", 1, 1), ("ben", 1, 2), ("ben", 2, 2)]
     assert all(track["seconds"] > 1 and track["url_expiry"] for track in result["tracks"])
-    assert await asyncio.to_thread(virtual_host.list_queues) == "[]"
-    exchanges = await asyncio.to_thread(virtual_host.list_exchanges)
-    assert "amq.topic" in exchanges
-    assert "demo-" not in exchanges
 
 
 @pytest.mark.parametrize("is_silent", [True, False])
@@ -139,30 +173,3 @@ async def test_ctrl_c_stops_the_worker_and_leaves_no_file(
     assert demo.returncode == 130
     assert not Path(f"/proc/{worker}").exists()
     assert list(tmp_path.iterdir()) == []
-
-
-async def test_a_demo_that_is_kept_shows_everything_in_the_console_until_it_is_stopped(
-    tmp_path: Path,
-) -> None:
-    async with running(tmp_path, "--keep", "--json", "--speed", "40") as demo:
-        assert demo.stdout is not None
-        addresses: dict[str, str] = {}
-        async with asyncio.timeout(TIME_LIMIT):
-            while not addresses:
-                entry = msgspec.json.decode(await demo.stdout.readline())
-                addresses = entry.get("facts", {}).get("addresses", {})
-        headers = {"Authorization": f"Bearer {addresses['console_token']}"}
-        async with aiohttp.ClientSession(addresses["console_url"], headers=headers) as http:
-            async with http.get("/") as page:
-                html = await page.text()
-            async with http.get("/api/session") as response:
-                session = await response.json()
-            async with http.get("/api/recordings?status=ended") as response:
-                recordings = (await response.json())["recordings"]
-        demo.send_signal(signal.SIGTERM)
-        _, err = await output(demo)
-
-    assert "Recording console" in html
-    assert session["may_act"] is True
-    assert [row["file_count"] for row in recordings] == [3]
-    assert (demo.returncode, err) == (0, "")

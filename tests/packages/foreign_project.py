@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,14 +30,16 @@ class ForeignProject:
         self._python = python
         self._site = site
 
-    def test(self, source: str, *arguments: str, **variables: str) -> Run:
-        """Run pytest on a file of tests, in which every warning is an error."""
-        (self._directory / "test_theirs.py").write_text(source)
+    def test(self, *sources: str, arguments: Sequence[str] = (), **variables: str) -> Run:
+        """Run pytest on files of tests, in which every warning is an error."""
+        names = [f"test_theirs_{number}.py" for number in range(len(sources))]
+        for name, source in zip(names, sources, strict=True):
+            (self._directory / name).write_text(source)
         command = [str(self._python), "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         site = {"PYTHONPATH": str(self._site)} if self._site else {}
         ran = subprocess.run(
-            [*command, *arguments, "test_theirs.py"],
+            [*command, *arguments, *names],
             cwd=self._directory,
             env={**inherited, **site, **variables},
             capture_output=True,

@@ -40,13 +40,22 @@ def build(folder: Path, directory: Path, *flags: str) -> None:
     )
 
 
-@pytest.fixture(scope="module", params=FOLDERS)
-def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    directory = tmp_path_factory.mktemp("dist")
-    folder = FOLDERS[request.param]
-    build(folder, directory)
-    (sdist,), (wheel,) = directory.glob("*.tar.gz"), directory.glob("*.whl")
-    return Built(folder, sdist, wheel)
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
+    """All three, by their names."""
+    found = {}
+    for name, folder in FOLDERS.items():
+        directory = tmp_path_factory.mktemp("dist")
+        build(folder, directory)
+        (sdist,), (wheel,) = directory.glob("*.tar.gz"), directory.glob("*.whl")
+        found[name] = Built(folder, sdist, wheel)
+    return found
+
+
+@pytest.fixture(params=FOLDERS)
+def built(request: pytest.FixtureRequest, distributions: dict[str, Built]) -> Built:
+    """Each of them."""
+    return distributions[request.param]
 
 
 @pytest.fixture
@@ -61,16 +70,17 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_the_index_would_take_the_files(built: Built) -> None:
+def test_the_index_would_take_the_files(distributions: dict[str, Built]) -> None:
+    files = [file for built in distributions.values() for file in (built.sdist, built.wheel)]
     checked = subprocess.run(
-        [BIN / "twine", "check", "--strict", built.sdist, built.wheel],
+        [BIN / "twine", "check", "--strict", *files],
         capture_output=True,
         text=True,
         check=False,
     )
 
     assert checked.returncode == 0, checked.stdout
-    assert checked.stdout.count("PASSED") == 2
+    assert checked.stdout.count("PASSED") == len(files)
 
 
 def test_the_wheel_of_the_sdist_is_that_of_the_checkout(built: Built, tmp_path: Path) -> None:
@@ -105,12 +115,12 @@ def test_the_wheel_has_its_package_its_licence_and_nothing_else(built: Built) ->
         assert f"{top.pop()}/py.typed" in names
 
 
-def test_the_wheel_of_the_worker_has_every_file_of_the_console(tmp_path: Path) -> None:
+def test_the_wheel_of_the_worker_has_every_file_of_the_console(
+    distributions: dict[str, Built],
+) -> None:
     folder = ROOT / "worker" / "console" / "static"
-    build(ROOT, tmp_path, "--wheel")
-    (wheel,) = tmp_path.glob("*.whl")
 
-    names = contents(wheel).keys()
+    names = contents(distributions["recording_worker"].wheel).keys()
 
     expected = {f"worker/console/static/{file.name}" for file in folder.iterdir()}
     assert len(expected) > 10
@@ -118,12 +128,10 @@ def test_the_wheel_of_the_worker_has_every_file_of_the_console(tmp_path: Path) -
 
 
 def test_the_wheel_of_the_message_types_carries_its_documents_and_writes_them(
-    tmp_path: Path,
+    distributions: dict[str, Built], tmp_path: Path
 ) -> None:
-    build(ROOT / "schemas", tmp_path, "--wheel")
-    (wheel,) = tmp_path.glob("*.whl")
     site, written = tmp_path / "site", tmp_path / "written"
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(distributions["recording_worker_schemas"].wheel) as archive:
         archive.extractall(site)
     subprocess.run(
         [BARE, "-m", "recording_schemas.export", "--to", written],

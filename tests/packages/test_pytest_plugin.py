@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from recording_sandbox.services.rabbitmq import RabbitMQNode
-from tests.packages.foreign_project import ForeignProject
+from tests.packages.foreign_project import BARE, ForeignProject, Run
 
 USES_THE_SANDBOX = """
 import json
@@ -177,13 +179,19 @@ def test_it_runs(recording_sandbox):
 """
 
 
-def test_a_foreign_project_tests_with_the_sandbox_without_the_worker(
-    foreign_project: ForeignProject,
-) -> None:
-    run = foreign_project.test(USES_THE_SANDBOX)
+@pytest.fixture(scope="module")
+def with_amqp_url(
+    tmp_path_factory: pytest.TempPathFactory, sandbox_site: Path, rabbitmq: RabbitMQNode
+) -> Run:
+    """One run of a foreign project whose tests succeed and fail."""
+    project = ForeignProject(tmp_path_factory.mktemp("foreign") / "theirs", BARE, sandbox_site)
+    sources = (USES_THE_SANDBOX, USES_A_BROKER, NEEDS_A_WORKER, MISSPELT)
+    return project.test(*sources, arguments=["-rA"], AMQP_URL=rabbitmq.amqp_url)
 
-    assert run.code == 0, run.out
-    assert "7 passed" in run.out
+
+def test_a_foreign_project_tests_with_the_sandbox_without_the_worker(with_amqp_url: Run) -> None:
+    assert with_amqp_url.out.count("PASSED test_theirs_0.py") == 7, with_amqp_url.out
+    assert "8 passed, 2 errors" in with_amqp_url.out
 
 
 def test_a_project_that_does_not_use_the_plugin_imports_nothing_more_and_gets_no_warning(
@@ -195,13 +203,9 @@ def test_a_project_that_does_not_use_the_plugin_imports_nothing_more_and_gets_no
     assert "1 passed" in run.out
 
 
-def test_the_broker_of_amqp_url_is_used(
-    foreign_project: ForeignProject, rabbitmq: RabbitMQNode
-) -> None:
-    run = foreign_project.test(USES_A_BROKER, "-s", AMQP_URL=rabbitmq.amqp_url)
-
-    assert run.code == 0, run.out
-    assert f"url: {rabbitmq.amqp_url}" in run.out
+def test_the_broker_of_amqp_url_is_used(with_amqp_url: Run, rabbitmq: RabbitMQNode) -> None:
+    assert "PASSED test_theirs_1.py" in with_amqp_url.out, with_amqp_url.out
+    assert f"url: {rabbitmq.amqp_url}" in with_amqp_url.out
 
 
 def test_a_private_broker_is_started_without_amqp_url(foreign_project: ForeignProject) -> None:
@@ -210,21 +214,17 @@ def test_a_private_broker_is_started_without_amqp_url(foreign_project: ForeignPr
     assert run.code == 0, run.out
 
 
-def test_a_test_that_needs_the_worker_says_so_where_it_is_not_installed(
-    foreign_project: ForeignProject, rabbitmq: RabbitMQNode
-) -> None:
-    run = foreign_project.test(NEEDS_A_WORKER, AMQP_URL=rabbitmq.amqp_url)
-
-    assert run.code == 1
-    assert "needs recording-worker, which is not installed: pip install recording-worker" in run.out
-    assert "Traceback" not in run.out
+def test_a_test_that_needs_the_worker_says_so_where_it_is_not_installed(with_amqp_url: Run) -> None:
+    needs = "needs recording-worker, which is not installed: pip install recording-worker"
+    assert "ERROR test_theirs_2.py" in with_amqp_url.out, with_amqp_url.out
+    assert needs in with_amqp_url.out
+    assert "Traceback" not in with_amqp_url.out
 
 
-def test_a_misspelt_field_of_the_marker_is_named(foreign_project: ForeignProject) -> None:
-    run = foreign_project.test(MISSPELT)
-
-    assert run.code == 1
-    assert "the marker recording_sandbox: Object contains unknown field `sped`" in run.out
+def test_a_misspelt_field_of_the_marker_is_named(with_amqp_url: Run) -> None:
+    wrong = "the marker recording_sandbox: Object contains unknown field `sped`"
+    assert "ERROR test_theirs_3.py" in with_amqp_url.out, with_amqp_url.out
+    assert wrong in with_amqp_url.out
 
 
 def test_a_worker_runs_against_the_sandbox_and_the_broker(
@@ -232,7 +232,7 @@ def test_a_worker_runs_against_the_sandbox_and_the_broker(
 ) -> None:
     project = ForeignProject(tmp_path / "theirs", Path(sys.executable))
 
-    run = project.test(USES_A_WORKER, "-p", "no:asyncio", AMQP_URL=rabbitmq.amqp_url)
+    run = project.test(USES_A_WORKER, arguments=["-p", "no:asyncio"], AMQP_URL=rabbitmq.amqp_url)
 
     assert run.code == 0, run.out
     assert "3 passed" in run.out

@@ -75,6 +75,8 @@ SECONDS_PER_FILE = {
     "integration/test_max_seconds.py": 10.0,
     "integration/test_publishers_properties.py": 56.0,
     "integration/test_relay.py": 20.0,
+    "packages/test_distributions.py": 15.0,
+    "packages/test_pytest_plugin.py": 15.0,
 }
 """The files that take much longer, or much shorter, than the figure of their folder says."""
 PROGRAM_FIXTURES = {

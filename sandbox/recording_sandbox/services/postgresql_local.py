@@ -4,6 +4,7 @@ It listens on a free loopback port and needs no password. When its owner ends, i
 leaves neither processes nor files behind.
 """
 
+import atexit
 import os
 import signal
 from functools import cache
@@ -113,6 +114,7 @@ def _new_cluster(programs: Path, user: str | None) -> OwnedDirectory:
     A copy of them takes a tenth of the work of `initdb`. A process may start many servers.
     """
     owned = OwnedDirectory("postgresql-new-", owner=user)
+    atexit.register(owned.remove)
     settings = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"]
     command = [str(programs / "initdb"), "--no-sync", *settings, str(owned.path / "data")]
     run(command, environ=_environ(), user=user)

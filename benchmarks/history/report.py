@@ -54,7 +54,8 @@ def operations_table(results: Sequence[EngineResults]) -> Table:
 
 def _names(results: Sequence[EngineResults]) -> Iterator[tuple[str, str]]:
     found = {(one.group, one.name): None for of in results for one in of.operations}
-    return iter(found)
+    groups = list(dict.fromkeys(group for group, _ in found))
+    return iter(sorted(found, key=lambda name: groups.index(name[0])))
 
 
 def _cells(results: EngineResults, group: str, name: str) -> tuple[str, str]:

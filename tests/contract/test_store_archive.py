@@ -159,6 +159,18 @@ async def test_every_announced_file_is_queued_with_its_url_and_its_owner(store: 
     assert {task.file.download_url for task in tasks} == {None}
 
 
+async def test_files_of_an_id_that_two_apps_report_are_archived_once_for_the_first_app(
+    store: Store,
+) -> None:
+    await end(store, "r1", "a", app="one")
+    await end(store, "r1", "a", "b", app="two")
+    tasks = await take(store)
+    assert names(tasks) == ["a", "b"]
+    assert {task.app for task in tasks} == {"one"}
+    assert [await done(store, task) for task in tasks] == [True, True]
+    assert len(await take_manifests(store)) == 1
+
+
 async def test_without_an_archive_nothing_is_written_for_it(
     database_url: str, engine: sa.Engine
 ) -> None:

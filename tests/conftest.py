@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -285,7 +286,16 @@ def names_prefix() -> str:
 def postgresql() -> Iterator[PostgreSQLServer]:
     """The server all tests share. A test that stops or kills one takes `private_postgresql`."""
     with launch_postgresql() as server:
+        if not server.external:
+            _leave_alone(server)
         yield server
+
+
+def _leave_alone(server: PostgreSQLServer) -> None:
+    """Tests leave hundreds of databases behind, and a vacuum would visit each every minute."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET autovacuum_naptime = '1h'")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ def write(results: Sequence[EngineResults], page: Path) -> None:
 def _about(results: EngineResults) -> str:
     return (
         f"{LABELS[results.engine]}: {results.long_rows:,} finished recordings "
-        f"({results.size / 1e9:.1f} GB) beside {results.short_rows:,}, events of "
-        f"{results.event_days:g} days."
+        f"({results.size / 1e9:.1f} GB) beside {results.short_rows:,}, with "
+        f"the events of the last {24 * results.event_days:g} hours."
     )
 
 

@@ -119,7 +119,10 @@ async def shows_everything_in_the_console(addresses: dict[str, str]) -> None:
             session = await response.json()
         async with http.get("/api/recordings?status=ended") as response:
             recordings = (await response.json())["recordings"]
+        async with http.get("/api/now") as response:
+            checks = {one["name"]: one["text"] for one in (await response.json())["checks"]}
     assert "Recording console" in html
+    assert (checks["worker"], "api" in checks) == (f"answers at {addresses['worker_url']}", True)
     assert session["may_act"] is True
     assert [row["file_count"] for row in recordings] == [3]
 

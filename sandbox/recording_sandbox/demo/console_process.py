@@ -14,9 +14,11 @@ from recording_sandbox.services.ports import free_ports
 
 @asynccontextmanager
 async def open_console(
-    variables: Mapping[str, str], directory: Path
+    variables: Mapping[str, str], directory: Path, *, worker_url: str
 ) -> AsyncIterator[dict[str, str]]:
     """Run a console with these variables. Yields its `console_url` and `console_token`.
+
+    It asks the worker at `worker_url` whether the API can be used.
 
     Raises:
         LaunchError: if it does not start.
@@ -24,7 +26,8 @@ async def open_console(
     (port,) = free_ports(1)
     token = secrets.token_urlsafe(16)
     settings = {**variables, "HTTP_PORT": str(port), "WORKER_CONSOLE_TOKEN": token}
-    console = WorkerProcess(settings, directory, module=("worker", "console", "--port", str(port)))
+    flags = ("--port", str(port), "--worker-url", worker_url)
+    console = WorkerProcess(settings, directory, module=("worker", "console", *flags))
     console.log = directory / "console.log"
     await console.start()
     try:

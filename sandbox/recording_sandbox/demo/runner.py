@@ -101,7 +101,9 @@ async def _keep_running(
     environment: DemoEnvironment, options: DemoOptions, timeline: Timeline
 ) -> None:
     variables = tool_variables(environment)
-    async with open_console(variables, environment.worker.directory) as console:
+    async with open_console(
+        variables, environment.worker.directory, worker_url=environment.worker.url
+    ) as console:
         _print_instructions(variables, {**addresses(environment), **console}, options, timeline)
         show_in_browser(console["console_url"])
         await wait_for_signal()

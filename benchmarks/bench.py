@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,11 @@ SLOW_API_SECONDS: Final = 0.1
 
 
 async def one_round(
-    contestant: Contestant, number: int, commands: int, environment: BenchEnvironment
+    contestant: Contestant,
+    number: int,
+    commands: int,
+    environment: BenchEnvironment,
+    rates: Mapping[float, float],
 ) -> ContestantRound:
     """A contestant's part in one round: start, idle, paced, a heap, a heap with a slow API."""
     heap = round(commands * contestant.share)
@@ -41,14 +46,19 @@ async def one_round(
             number=number,
             ready_seconds=process.ready_seconds,
             idle_rss=idle_rss,
-            paced=[await process.paced(*pace) for pace in PACED_SECONDS.items()],
+            paced=[await process.paced(*pace) for pace in rates.items()],
             fast_api=await process.burst(heap, delay=0.0),
             slow_api=await process.burst(heap, delay=SLOW_API_SECONDS),
         )
 
 
 async def run(
-    *, rounds: int, commands: int, contestants: tuple[Contestant, ...], history: int
+    *,
+    rounds: int,
+    commands: int,
+    contestants: tuple[Contestant, ...],
+    history: int,
+    rates: Mapping[float, float] = PACED_SECONDS,
 ) -> BenchResults:
     """Measure it all; progress goes to stderr."""
     begun = time.monotonic()
@@ -64,7 +74,7 @@ async def run(
             # Each round begins with another one: nobody always follows the same neighbour.
             turn = (number - 1) * len(contestants) // rounds
             for contestant in (*contestants[turn:], *contestants[:turn]):
-                done.append(await one_round(contestant, number, commands, environment))
+                done.append(await one_round(contestant, number, commands, environment, rates))
                 say(f"round {number}  {_line(done[-1])}")
         own = None
         if any(one.name == "sqlite" for one in contestants) and history:

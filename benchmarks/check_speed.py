@@ -1,7 +1,7 @@
 """`python -m benchmarks.check_speed`: is the worker still about as fast as it was?
 
 Ratios to the bare loop within one short run, with a margin that a busy machine does not use up.
-The tails are those of single commands: in each round 600 of them, a hundred a second.
+The tails are those of single commands: in each round 300 of them, a hundred a second.
 Exits with 1 and says which bound was left when it is not.
 """
 
@@ -18,8 +18,9 @@ from benchmarks.everyday_report import FIGURES, Figure
 from benchmarks.goals import AT, Goal
 from benchmarks.results import BenchResults, ContestantRound
 
-ROUNDS: Final = 3
-COMMANDS: Final = 2000
+ROUNDS: Final = 4
+RATES: Final = {AT: 3.0}
+COMMANDS: Final = 1500
 
 MIN_SPEED_RATIO: Final = 0.85
 MAX_CPU_RATIO: Final = 1.1
@@ -81,6 +82,7 @@ def main() -> int:
                 commands=COMMANDS,
                 contestants=contestants_named("bare,sqlite"),
                 history=0,
+                rates=RATES,
             )
         )
     judged = [*bounds(measured), *tail_bounds(measured)]

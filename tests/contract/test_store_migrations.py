@@ -158,8 +158,9 @@ def rows_handled(connection: sa.Connection) -> Iterator[list[int]]:
     SQLite's machine."""
     handled = [0]
     if connection.dialect.name == "postgresql":
+        before = connection.exec_driver_sql(HANDLED).scalar_one()  # not in the statistics yet
         yield handled
-        handled[0] = connection.exec_driver_sql(HANDLED).scalar_one()
+        handled[0] = connection.exec_driver_sql(HANDLED).scalar_one() - before
         return
     machine: Any = connection.connection.driver_connection
 

@@ -14,7 +14,7 @@ import uvloop
 
 from benchmarks.bench import run
 from benchmarks.contestant_list import contestants_named
-from benchmarks.everyday_report import FIGURES, Figure
+from benchmarks.everyday_report import FIGURES, Figure, cpu
 from benchmarks.goals import AT, Goal
 from benchmarks.results import BenchResults, ContestantRound
 
@@ -27,9 +27,10 @@ MAX_CPU_RATIO: Final = 1.1
 """About half as good as measured on a quiet machine. Tighten them when the worker gets faster."""
 
 
-MAX_TAIL_RATIO: Final = 6.0
-"""Of CPU and of p99 at a hundred commands a second: about three times what was measured. A p99 is
-nearly the slowest command, so a busy machine moves it more than it moves a rate."""
+MAX_SINGLE_CPU_RATIO: Final = 4.0
+MAX_TAIL_RATIO: Final = 25.0
+"""Of p99 at a hundred commands a second: twice the worst seen, while test suites used the disk. A
+p99 is nearly the slowest command, and one slow sync of the disk is enough for it."""
 
 _PAIR: Final = ("sqlite", "bare")
 
@@ -40,7 +41,7 @@ def tail_bounds(measured: BenchResults) -> list[Goal]:
         Goal(
             what=f"{what} at {AT:g}/s, SQLite to the bare loop",
             figure=measured.ratio(*_PAIR, _at_everyday_rate(figure)) or float("nan"),
-            most=MAX_TAIL_RATIO,
+            most=MAX_SINGLE_CPU_RATIO if figure is cpu else MAX_TAIL_RATIO,
         )
         for what, figure in FIGURES.items()
     ]

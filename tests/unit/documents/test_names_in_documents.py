@@ -30,7 +30,8 @@ CODE: Final = "\n".join(
     for path in (ROOT / part).rglob(f"*.{ending}")
     if "node_modules" not in path.parts
 )
-WORDS: Final = frozenset(re.findall(r"[a-z][a-z0-9_]*", CODE))
+FIXTURES: Final = (ROOT / "tests/conftest.py").read_text()
+WORDS: Final = frozenset(re.findall(r"[a-z][a-z0-9_]*", CODE + FIXTURES))
 
 FOREIGN: Final = frozenset(
     {

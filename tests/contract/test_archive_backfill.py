@@ -108,6 +108,47 @@ async def test_the_manifest_of_an_earlier_recording_has_its_whole_history(
     assert len(backfilled.files) == 3
 
 
+@pytest.mark.parametrize("missed", [0, 1, 2])
+async def test_the_manifest_has_the_statuses_that_only_replicas_without_the_archive_saw(
+    missed: int, database_url: str
+) -> None:
+    statuses = (Status.INVOKED, Status.RECORDING, Status.UPLOADING)
+    for number, status in enumerate(statuses):
+        async with opened(database_url, archives=number > missed) as store:
+            await store.apply([seen("r1", status, at=NOW + timedelta(seconds=number))])
+    async with opened(database_url) as store:
+        await end(store, "r1", "a", at=NOW + timedelta(seconds=9))
+        for _ in range(2):
+            archive = await archive_of(store, "r1")
+            assert [one.status for one in archive.timeline] == [*statuses, Status.UPLOADED]
+        await send_all(store, START)
+        await store.prune_sent(PruneSentRequest(before=START + 1))
+        assert await archive_of(store, "r1") == archive
+
+
+@pytest.mark.parametrize("is_copied", [True, False])
+async def test_a_recording_that_a_replica_without_the_archive_completed_gets_its_manifest(
+    is_copied: bool, database_url: str
+) -> None:
+    async with opened(database_url) as store:
+        uploading = seen("r1", Status.UPLOADING, files=(track("a"),))
+        snapshot = msgspec.structs.replace(uploading.snapshot, download_url_expiry=NOW + 7 * DAY)
+        await store.apply([msgspec.structs.replace(uploading, snapshot=snapshot)])
+        if is_copied:
+            assert await done(store, (await take(store))[0])
+    async with without_archive(database_url) as store:
+        await end(store, "r1", "a", at=NOW + timedelta(seconds=9))
+        assert len(await events(store, "completed")) == 1
+    async with opened(database_url) as store:
+        await backfill(store, at=START + 10)
+        if not is_copied:
+            assert await done(store, (await take(store))[0])
+        (manifest,) = await take_manifests(store, at=START + 10)
+        assert await written(store, manifest)
+        await backfill(store, at=START + 20)
+        assert await take_manifests(store, at=START + 20) == ()
+
+
 async def test_of_a_rolling_update_only_what_the_old_replica_announced_is_queued(
     database_url: str,
 ) -> None:

@@ -1,32 +1,27 @@
 """Queues files that were announced while no archive was on: from the events that the outbox keeps.
 
 Such files are those of the time before the archive was switched on, and those that a replica
-without the setting announced. Two operations keep each transaction short: `find_unqueued` looks at
-a page of announced files, `queue_announced` queues those of a few recordings.
+without the setting announced. Such a replica may also complete a recording whose files are queued
+already: then the completion is noted.
+
+Two operations keep each transaction short: `find_unqueued` looks at a page of announced files,
+`queue_announced` queues those of a few recordings.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
-from recording_schemas import (
-    CloudEvent,
-    Completed,
-    FileReady,
-    FileUrlRenewed,
-    NotAnEvent,
-    StatusChanged,
-    decode_event,
-)
+from recording_schemas import CloudEvent, FileReady, FileUrlRenewed
 from worker.domain.url_renewals import PublishedUrl, url_hash
 from worker.store.announced_files import AnnouncedFiles
+from worker.store.archive_history import kept_events
 from worker.store.archive_intake import note_earlier_events
-from worker.store.database.archive_schema import archive_files
+from worker.store.database.archive_schema import archive_files, archive_recordings
 from worker.store.database.dialects import among
-from worker.store.database.schema import HAS_URL, files, outbox
-from worker.store.event_positions import ranges_of
+from worker.store.database.schema import HAS_URL, files
 from worker.store.recording_rows import RecordingRow, load_rows
 
 MAX_FILES: Final = 200
@@ -45,8 +40,8 @@ class FileCursor(NamedTuple):
 
 
 class UnqueuedPage(msgspec.Struct, frozen=True):
-    """Recordings with announced files that are not queued, and the place where the next page
-    begins, None after the last one."""
+    """Recordings with announced files that are not queued, or of which the archive does not know
+    that they are complete, and the place where the next page begins, None after the last one."""
 
     recording_ids: tuple[str, ...]
     next: FileCursor | None
@@ -75,7 +70,12 @@ def _find_unqueued(connection: sa.Connection, after: FileCursor) -> UnqueuedPage
     page = [FileCursor(*row) for row in connection.execute(_ANNOUNCED, after._asdict())]
     ids = sorted({key.recording_id for key in page})
     known = {tuple(row) for row in connection.execute(_QUEUED_EVER, {"ids": ids})}
-    missing = {key.recording_id for key in page if (key.recording_id, key.file_index) not in known}
+    complete = set(connection.execute(_COMPLETE, {"ids": ids}).scalars())
+    missing = {
+        key.recording_id
+        for key in page
+        if key.recording_id not in complete or (key.recording_id, key.file_index) not in known
+    }
     return UnqueuedPage(tuple(sorted(missing)), page[-1] if len(page) == MAX_FILES else None)
 
 
@@ -98,10 +98,21 @@ _QUEUED_EVER: Final = sa.select(archive_files.c.recording_id, archive_files.c.fi
 )
 
 
+_COMPLETE: Final = sa.select(archive_recordings.c.recording_id).where(
+    among(archive_recordings.c.recording_id, "ids"), archive_recordings.c.completed_at.is_not(None)
+)
+
+
+def _is_complete(connection: sa.Connection, recording_id: str) -> bool:
+    """Whether the archive knows that the recording is complete, so that a manifest follows."""
+    return connection.execute(_COMPLETE, {"ids": [recording_id]}).first() is not None
+
+
 def queue_announced(
     connection: sa.Connection, requests: Sequence[BackfillRequest]
 ) -> list[BackfillResult]:
-    """Operation: queue the announced files of recordings that the archive does not know."""
+    """Operation: queue the announced files of recordings that the archive does not know, and note
+    which of the recordings are complete."""
     return [_queue_announced(connection, request) for request in requests]
 
 
@@ -124,10 +135,10 @@ def _queue_files(
     names, urls = announced.known(recording_id)
     known = {index for _, index in connection.execute(_QUEUED_EVER, {"ids": [recording_id]})}
     missing = [name for index, name in enumerate(names, start=1) if index not in known]
-    events = list(_kept_events(connection, row))
+    events = list(kept_events(connection, recording_id, row.event_positions))
     found = _newest_files(events)
     new = [found[name] for name in missing if name in found and _is_last(found[name], urls[name])]
-    if new:
+    if new or (known and row.recording.completed and not _is_complete(connection, recording_id)):
         note_earlier_events(connection, row.recording, new, events, now)
     return len(new), len(missing)
 
@@ -144,27 +155,3 @@ def _newest_files(events: Sequence[CloudEvent]) -> dict[str, FileReady]:
 def _is_last(file: FileReady, published: PublishedUrl) -> bool:
     """Whether the event has the URL that was published last."""
     return url_hash(file.download_url) == published.url_hash
-
-
-def _kept_events(connection: sa.Connection, row: RecordingRow) -> Iterator[CloudEvent]:
-    """The events of a recording that the outbox keeps, the oldest first."""
-    for part in ranges_of(row.event_positions):
-        values = {"id": row.recording.recording_id, "first": part.first, "last": part.last}
-        for body in connection.execute(_EVENTS, values).scalars():
-            try:
-                event = decode_event(body)
-            except NotAnEvent:
-                continue
-            if isinstance(event.data, StatusChanged | FileReady | FileUrlRenewed | Completed):
-                yield event
-
-
-_EVENTS: Final = (
-    sa.select(outbox.c.body)
-    .where(
-        outbox.c.position >= sa.bindparam("first"),
-        outbox.c.position <= sa.bindparam("last"),
-        outbox.c.subject == sa.bindparam("id"),
-    )
-    .order_by(outbox.c.position)
-)

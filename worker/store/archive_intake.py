@@ -3,7 +3,7 @@
 So a file is queued if and only if its `file_ready` event is committed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,14 +11,13 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import CloudEvent, Completed, FileReady, FileUrlRenewed, StatusChanged
-from worker.domain.archive import StatusTime
 from worker.domain.recording import Observation, Recording, RecordingEvent
 from worker.domain.recording_events import described_files
+from worker.store.archive_history import insert_statuses, note_earlier_statuses
 from worker.store.database.archive_schema import (
     QUEUED,
     archive_files,
     archive_recordings,
-    archive_timeline,
 )
 from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
@@ -44,14 +43,14 @@ def take_note(
     """
     now = observation.observed_at.timestamp()
     _note_statuses(connection, after, events)
-    new = [event for event in events if isinstance(event, FileReady)]
-    for file in new:
-        _insert_file(connection, after, file, now)
     for event in events:
-        if isinstance(event, FileUrlRenewed):
+        if isinstance(event, FileReady):
+            _insert_file(connection, after, event, now)
+        elif isinstance(event, FileUrlRenewed):
             _note_url(connection, event, observation, now)
     if observation.archives_again:
         _queue_again(connection, after, observation, names, now)
+    _note_unpublished_urls(connection, after, observation, names, now)
     if observation.participants is not None:
         participants = msgspec.json.encode(observation.participants).decode()
         _change_recording(connection, after, participants=participants)
@@ -71,7 +70,7 @@ def note_earlier_events(
 
     The caller has locked the recording.
     """
-    _insert_statuses(connection, recording.recording_id, _earlier_statuses(connection, events))
+    note_earlier_statuses(connection, recording.recording_id, events)
     for file in new:
         _insert_file(connection, recording, file, now)
     if recording.completed:
@@ -111,51 +110,7 @@ def _note_statuses(
         for number, event in enumerate(events, start=first)
         if isinstance(event, StatusChanged)
     }
-    _insert_statuses(connection, after.recording_id, statuses)
-
-
-def _earlier_statuses(
-    connection: sa.Connection, events: Sequence[CloudEvent]
-) -> dict[int, StatusChanged]:
-    """The statuses that the archive does not have yet, by the numbers of their events."""
-    found = {
-        int(event.sequence or 0): event.data
-        for event in events
-        if isinstance(event.data, StatusChanged)
-    }
-    ids = {status.recording_id for status in found.values()}
-    known = sa.select(archive_timeline.c.sequence).where(archive_timeline.c.recording_id.in_(ids))
-    for number in connection.execute(known).scalars():
-        found.pop(number, None)
-    return found
-
-
-def _insert_statuses(
-    connection: sa.Connection, recording_id: str, statuses: Mapping[int, StatusChanged]
-) -> None:
-    rows = [
-        {
-            "recording_id": recording_id,
-            "sequence": number,
-            "status_time": msgspec.json.encode(_status_time(status)).decode(),
-        }
-        for number, status in statuses.items()
-    ]
-    if rows:
-        connection.execute(sa.insert(archive_timeline), rows)
-
-
-def _status_time(event: StatusChanged) -> StatusTime:
-    return StatusTime(
-        status=event.status,
-        observed_at=event.observed_at,
-        observed_by=event.observed_by,
-        invoked_time=event.invoked_time,
-        started_time=event.started_time,
-        stopped_time=event.stopped_time,
-        stop_reason=event.stop_reason,
-        error=event.error,
-    )
+    insert_statuses(connection, after.recording_id, statuses)
 
 
 def _insert_file(connection: sa.Connection, after: Recording, file: FileReady, now: float) -> None:
@@ -220,6 +175,46 @@ def _note_url(
     notify_on_commit(connection, "archive")
 
 
+def _note_unpublished_urls(
+    connection: sa.Connection,
+    after: Recording,
+    observation: Observation,
+    names: Sequence[str],
+    now: float,
+) -> None:
+    """Replace the URLs of queued files also by such that expire no later.
+
+    They are no news for consumers, so there is no event. But the API may have signed them with
+    another key, because the earlier URLs are denied.
+    """
+    expiry = observation.snapshot.download_url_expiry
+    if not observation.renews_urls or expiry is None or expiry.timestamp() <= now:
+        return
+    for file in _announced(after, observation, names):
+        url = strip_nul(file.download_url)
+        connection.execute(
+            sa.update(archive_files)
+            .where(
+                archive_files.c.recording_id == after.recording_id,
+                archive_files.c.file_index == file.file_index,
+                QUEUED,
+                archive_files.c.download_url != url,
+            )
+            .values(download_url=url, expires_at=expiry.timestamp())
+        )
+
+
+def _announced(after: Recording, observation: Observation, names: Sequence[str]) -> list[FileReady]:
+    """The announced files that have a URL, as the observation shows them."""
+    known = set(names)
+    files = [
+        file
+        for file in observation.files or ()
+        if file.download_url is not None and file.file_name in known
+    ]
+    return described_files(after, files, observation, names)
+
+
 def _queue_again(
     connection: sa.Connection,
     after: Recording,
@@ -232,13 +227,8 @@ def _queue_again(
     A replica that copies a file now keeps it: two would write one object at the same time.
     """
     is_free = archive_files.c.owner.is_(None)
-    known = set(names)
-    files = [
-        file
-        for file in observation.files or ()
-        if file.download_url is not None and file.file_name in known
-    ]
-    for file in described_files(after, files, observation, names):
+    files = _announced(after, observation, names)
+    for file in files:
         requeued = connection.execute(
             sa.update(archive_files)
             .where(

@@ -15,6 +15,7 @@ from worker.domain.archive import (
     StatusTime,
 )
 from worker.domain.snapshot import Participant
+from worker.store.archive_history import note_missed_statuses
 from worker.store.archive_queue import find_recording
 from worker.store.database.archive_schema import (
     FAILED,
@@ -42,7 +43,10 @@ class ArchiveDepth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_archives(connection: sa.Connection, ids: Sequence[str]) -> list[RecordingArchive | None]:
-    """Operation: all about the archive of each recording; None if it was removed."""
+    """Operation: all about the archive of each recording; None if it was removed.
+
+    Statuses that replicas without the archive saw are noted before.
+    """
     return [_read_archive(connection, recording_id) for recording_id in ids]
 
 
@@ -50,6 +54,7 @@ def _read_archive(connection: sa.Connection, recording_id: str) -> RecordingArch
     recording = find_recording(connection, recording_id)
     if recording is None:
         return None
+    note_missed_statuses(connection, recording_id)
     kept = connection.execute(
         sa.select(archive_recordings.c.participants, archive_recordings.c.without_file).where(
             archive_recordings.c.recording_id == recording_id

@@ -5,7 +5,7 @@ import itertools
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class OneFileArchive:
         self.told: list[tuple[str, bool]] = []
         """The code of each `archive_failed` event, and whether it is final."""
         self.signs_anew = True
+        self.expires_at: datetime | None = None
+        """When every URL expires. None: each has `url_life` of its own."""
         self.source: FileSource
         self._store = store
         self._source_url = source_url
@@ -93,7 +95,7 @@ class OneFileArchive:
             files_final=True,
             renews_urls=True,
         )
-        expiry = at + timedelta(seconds=self._url_life)
+        expiry = self.expires_at or at + timedelta(seconds=self._url_life)
         snapshot = msgspec.structs.replace(observation.snapshot, download_url_expiry=expiry)
         await self._store.apply([msgspec.structs.replace(observation, snapshot=snapshot)])
 
@@ -109,6 +111,10 @@ class OneFileArchive:
             return None
         pause, self.now = due_at - self.now, due_at
         return pause
+
+    async def renewals(self) -> int:
+        """How many events published a new URL."""
+        return len(await events(self._store, "file_url_renewed"))
 
     async def attempts(self, most: int = 200) -> list[float]:
         """Try until nothing is queued. Returns the pauses between the attempts."""
@@ -157,6 +163,20 @@ async def test_a_file_that_is_denied_for_hours_is_copied_when_its_source_permits
             await archive.attempt()
         archive.source.otherwise = Turn()
         await archive.attempts()
+    assert archive.told == []
+    assert (tmp_path / "r1/a.webm").exists()
+
+
+async def test_a_new_url_that_expires_no_later_is_tried_at_once_without_an_event(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with one_file(sqlite_url, tmp_path, status=403, url_life=7 * DAY) as archive:
+        archive.expires_at = NOW + timedelta(days=7)
+        archive.source.turns = [Turn(status=403), Turn()]
+        assert await archive.attempts() == [0.0]
+        first, second = (request.target for request in archive.source.requests)
+        assert first != second
+        assert await archive.renewals() == 0
     assert archive.told == []
     assert (tmp_path / "r1/a.webm").exists()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -148,3 +149,39 @@ async def test_a_statement_of_sqlalchemy_sees_what_direct_statements_wrote_befor
 
     await store.claim(claim("c1"))
     assert await store._group.submit(operation, None) == ['it\'s 100 % \\ "quoted"; or not']
+
+
+def run_out_of_time(connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
+    """As a page that takes longer than the database permits."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SET LOCAL statement_timeout = 1"))
+        connection.execute(sa.text("SELECT pg_sleep(10)"))
+    connection.execute(sa.text("SELECT 1 FROM missing"))
+    return [None]
+
+
+async def test_a_ride_that_fails_does_not_stop_the_commit_that_carries_it(store: Store) -> None:
+    heard: list[str] = []
+    store.subscribe("outbox", lambda: heard.append("outbox"))
+    page = store._group.ride("outbox", run_out_of_time, None)
+    await store.apply([seen("r1")])
+    assert [event.subject for event in await store.unsent(10)] == ["r1"]
+    assert heard == ["outbox"]
+    assert not page.done()
+
+
+async def test_a_ride_comes_before_an_operation_that_locks_a_row_that_all_replicas_want(
+    store: Store,
+) -> None:
+    """A ride marks events, and another replica may have locked them."""
+    order: list[str] = []
+
+    def note(what: str, _connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
+        order.append(what)
+        return [None] * len(requests)
+
+    page = store._group.ride("outbox", partial(note, "ride"), None)
+    last = store._group.submit(partial(note, "last"), None, last=True)
+    await asyncio.gather(last, store.apply([seen("r1")]))
+    await page
+    assert order == ["ride", "last"]

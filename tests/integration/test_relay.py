@@ -681,3 +681,27 @@ async def test_a_page_that_was_read_before_leadership_was_lost_is_not_published_
         running.cancel()
         await asyncio.wait([running])
     assert bench.subjects == {"r0", "r2"}
+
+
+async def test_an_idle_relay_reads_the_outbox_once_each_time(
+    bench: Bench, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that it withdraws must not wake it."""
+    calls: list[str] = []
+    read, wait = bench.store.unsent, bench.store.next_unsent
+
+    async def noted_read(*args: Any, **options: Any) -> Any:
+        calls.append("read")
+        return await read(*args, **options)
+
+    def noted_wait(*args: Any, **options: Any) -> Any:
+        calls.append("wait")
+        return wait(*args, **options)
+
+    monkeypatch.setattr(bench.store, "unsent", noted_read)
+    monkeypatch.setattr(bench.store, "next_unsent", noted_wait)
+    running = asyncio.create_task(bench.relay.run(lambda: True))
+    await eventually(lambda: len(calls) >= 8)
+    running.cancel()
+    await asyncio.wait([running])
+    assert calls[:8] == ["read", "wait"] * 4

@@ -111,9 +111,13 @@ class OutboxRelay:
             self._next_page = self._store.next_unsent(
                 self._page_size, marks=self._marks, now=self._now(), replies=self._replies
             )
-            self._next_page.add_done_callback(lambda _page: self._woken.set())
+            self._next_page.add_done_callback(self._on_next_page)
         longest = MARK_DELAY_SECONDS if self._marks else math.inf
         await wait_until_set(self._woken, min(self._idle_interval_seconds, longest))
+
+    def _on_next_page(self, page: asyncio.Future[list[UnsentEvent]]) -> None:
+        if not page.cancelled():  # a page that was withdrawn is no reason to read the outbox
+            self._woken.set()
 
     async def _end_leading(self) -> None:
         """Mark what is published, and forget the page that a commit has read: another replica may

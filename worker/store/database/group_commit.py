@@ -6,10 +6,10 @@ commits a single request at once.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -19,13 +19,15 @@ from worker.store.database.clock import TransactionClock
 from worker.store.database.direct import begin_queued, queue_statements
 from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.sqlite_files import FilesLost, SqliteFiles
-
-RequestT = TypeVar("RequestT")
-ResultT = TypeVar("ResultT")
-Operation = Callable[[sa.Connection, Sequence[RequestT]], list[ResultT]]
-"""Executes all requests of one kind in the given transaction, and returns a result for each, in
-order. It must be safe to run again: a transaction that failed is rolled back and tried again, one
-request at a time."""
+from worker.store.database.submissions import (
+    Operation,
+    RequestT,
+    ResultT,
+    Rider,
+    Submission,
+    run_operations,
+    set_results,
+)
 
 MAX_BATCH: Final = 500
 MAX_TRIES: Final = 3
@@ -36,18 +38,8 @@ CONFLICT_SQLSTATES: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock between replicas: worth another try at once."""
 
 
-class _Submission(NamedTuple):
-    operation: Operation[Any, Any]
-    request: Any
-    done: asyncio.Future[Any]
-    last: bool
-
-
-class _Rider(NamedTuple):
-    topic: Topic
-    operation: Operation[Any, Any]
-    request: Any
-    done: asyncio.Future[Any]
+class _RideFailed(Exception):
+    """An operation that rode with a transaction failed. The transaction was rolled back."""
 
 
 class GroupCommit:
@@ -73,9 +65,9 @@ class GroupCommit:
         if self._queues:
             queue_statements(engine)
         self._topics: set[Topic] = set()
-        self._submissions: list[_Submission] = []
-        self._riders: list[_Rider] = []
-        self._ridden: list[tuple[_Rider, Any]] = []
+        self._submissions: list[Submission] = []
+        self._riders: list[Rider] = []
+        self._ridden: list[tuple[Rider, Any]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._task: asyncio.Task[None] | None = None
         self._connection: sa.Connection | None = None
@@ -101,7 +93,7 @@ class GroupCommit:
         if self._closed:
             raise StoreUnavailable("the store is closed")
         done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._submissions.append(_Submission(operation, request, done, last))
+        self._submissions.append(Submission(operation, request, done, last))
         if self._task is None:
             self._task = asyncio.create_task(self._commit_submissions(), name="store")
         return await done
@@ -113,10 +105,13 @@ class GroupCommit:
 
         So it sees what that transaction wrote, without a transaction of its own. Then nobody else
         is notified. Cancel the future to withdraw. The operation may run all the same, so it must
-        be safe to repeat. If the transaction fails, the operation waits for the next one.
+        be safe to repeat. If the transaction fails, the operation waits for the next one. If the
+        operation fails, the transaction is executed without it, and the subscribers are notified.
+
+        Only operations submitted with `last` come after it, because it may wait for a lock.
         """
         done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._riders.append(_Rider(topic, operation, request, done))
+        self._riders.append(Rider(topic, operation, request, done))
         return done
 
     async def close(self) -> None:
@@ -141,7 +136,7 @@ class GroupCommit:
                 results = await loop.run_in_executor(self._thread, self._commit, batch, riders)
                 self.commit_error = _commit_error(results)
                 self._set_ridden_results()
-                _set_results(batch, results)
+                set_results(batch, results)
                 topics, self._topics = self._topics, set()
                 self._notifier.notify(topics)
                 if self._files is not None and self._files.must_end:
@@ -157,10 +152,12 @@ class GroupCommit:
 
     # In the store's thread
 
-    def _commit(self, batch: list[_Submission], riders: Sequence[_Rider]) -> list[Any]:
+    def _commit(self, batch: list[Submission], riders: Sequence[Rider]) -> list[Any]:
         """One result or exception for each submission of the batch."""
         try:
             return self._commit_together(batch, riders)
+        except _RideFailed:
+            return self._commit(batch, ())
         except exc.OperationalError as error:
             if not _is_conflict(error):
                 return [self._unavailable(error) for _ in batch]
@@ -174,7 +171,7 @@ class GroupCommit:
             pass
         return [self._commit_alone(submission) for submission in batch]
 
-    def _commit_alone(self, submission: _Submission) -> Any:  # noqa: ANN401 - of any operation
+    def _commit_alone(self, submission: Submission) -> Any:  # noqa: ANN401 - of any operation
         """The result of a request whose batch failed. A race between replicas is tried again."""
         for tries_left in reversed(range(MAX_TRIES)):
             try:
@@ -207,28 +204,19 @@ class GroupCommit:
         except StoreUnavailable as error:
             return error
 
-    def _commit_together(
-        self, batch: list[_Submission], riders: Sequence[_Rider] = ()
-    ) -> list[Any]:
+    def _commit_together(self, batch: list[Submission], riders: Sequence[Rider] = ()) -> list[Any]:
         if self._files is not None and self._files.are_lost:
             self._files.check()
-        indexes_of: dict[Operation[Any, Any], list[int]] = {}
-        for index in sorted(range(len(batch)), key=lambda index: batch[index].last):
-            indexes_of.setdefault(batch[index].operation, []).append(index)
+        last = [index for index, submission in enumerate(batch) if submission.last]
+        others = [index for index, submission in enumerate(batch) if not submission.last]
         results: list[Any] = [None] * len(batch)
         with self._transaction() as connection:
             self._notifier.begin(connection)
             if self._clock is not None:
                 self._clock.on_begin(connection)
-            for operation, indexes in indexes_of.items():
-                answers = operation(connection, [batch[index].request for index in indexes])
-                for index, answer in zip(indexes, answers, strict=True):
-                    results[index] = answer
-            ridden = [
-                (rider, rider.operation(connection, [rider.request])[0])
-                for rider in riders
-                if self._notifier.take(connection, rider.topic)
-            ]
+            run_operations(connection, batch, others, results)
+            ridden = self._run_riders(connection, riders)
+            run_operations(connection, batch, last, results)
             topics = self._notifier.announce(connection)
         if self._files is not None:
             self._files.check()  # a commit to files that are gone is lost
@@ -237,6 +225,21 @@ class GroupCommit:
         if self._clock is not None:
             self._clock.on_commit()
         return results
+
+    def _run_riders(
+        self, connection: sa.Connection, riders: Sequence[Rider]
+    ) -> list[tuple[Rider, Any]]:
+        """The riders whose topics this transaction notifies, each with its result."""
+        try:
+            return [
+                (rider, rider.operation(connection, [rider.request])[0])
+                for rider in riders
+                if self._notifier.take(connection, rider.topic)
+            ]
+        except Exception as error:
+            if connection.invalidated:  # then the transaction has failed, whoever was first
+                raise
+            raise _RideFailed from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -266,16 +269,6 @@ class GroupCommit:
         if self._connection is not None:
             self._connection.close()
         self._engine.dispose()
-
-
-def _set_results(batch: Sequence[_Submission], results: Sequence[Any]) -> None:
-    for submission, result in zip(batch, results, strict=True):
-        if submission.done.done():  # the caller was cancelled; the commit stands
-            continue
-        if isinstance(result, Exception):
-            submission.done.set_exception(result)
-        else:
-            submission.done.set_result(result)
 
 
 def _commit_error(results: Sequence[Any]) -> str | None:

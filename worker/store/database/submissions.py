@@ -1,0 +1,64 @@
+"""Requests that wait for a transaction, and how one transaction executes many of them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+
+from worker.store.database.notifications import Topic
+
+RequestT = TypeVar("RequestT")
+ResultT = TypeVar("ResultT")
+Operation = Callable[[sa.Connection, Sequence[RequestT]], list[ResultT]]
+"""Executes all requests of one kind in the given transaction, and returns a result for each, in
+order. It must be safe to run again: a transaction that failed is rolled back and tried again, one
+request at a time."""
+
+
+class Submission(NamedTuple):
+    """A request that waits for its transaction. The result is given to `done`.
+
+    `last`: its operation comes last in the transaction.
+    """
+
+    operation: Operation[Any, Any]
+    request: Any
+    done: asyncio.Future[Any]
+    last: bool
+
+
+class Rider(NamedTuple):
+    """A request that waits for a transaction that notifies `topic`."""
+
+    topic: Topic
+    operation: Operation[Any, Any]
+    request: Any
+    done: asyncio.Future[Any]
+
+
+def run_operations(
+    connection: sa.Connection,
+    batch: Sequence[Submission],
+    indexes: Sequence[int],
+    results: list[Any],
+) -> None:
+    """Run these submissions of the batch, those of one kind together, and note their results."""
+    indexes_of: dict[Operation[Any, Any], list[int]] = {}
+    for index in indexes:
+        indexes_of.setdefault(batch[index].operation, []).append(index)
+    for operation, its_indexes in indexes_of.items():
+        answers = operation(connection, [batch[index].request for index in its_indexes])
+        for index, answer in zip(its_indexes, answers, strict=True):
+            results[index] = answer
+
+
+def set_results(batch: Sequence[Submission], results: Sequence[Any]) -> None:
+    """Give each submission its result or exception."""
+    for submission, result in zip(batch, results, strict=True):
+        if submission.done.done():  # the caller was cancelled; the commit stands
+            continue
+        if isinstance(result, Exception):
+            submission.done.set_exception(result)
+        else:
+            submission.done.set_result(result)

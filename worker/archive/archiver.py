@@ -1,7 +1,7 @@
 """Takes what is due from the queue of the archive, and keeps it for as long as the work takes.
 
-Every replica runs one archiver. While the storage does not answer, one file at a time is tried, at
-growing intervals, so that neither the database nor the storage is asked for nothing.
+Every replica runs one archiver. While the storage does not answer, it starts one attempt at a time,
+at growing intervals, so that neither the database nor the storage is asked for nothing.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ MAX_MANIFESTS: Final = 2
 """How many manifests a replica writes at the same time."""
 
 MAX_STORAGE_PAUSE_SECONDS: Final = 30.0
-"""The longest pause between two attempts while the storage does not answer."""
+"""The longest pause between two attempts while the storage does not answer. So long is also waited
+for an attempt that does not end."""
 
 
 class Archiver:
@@ -116,6 +117,7 @@ class Archiver:
         if room := self._room(MAX_MANIFESTS, len(self._writing)):
             for task in await self._store.take_manifests(self._request(room)):
                 self._writing.add(task.recording_id)
+                self._note_start()
                 work = self._write_manifest(task)
                 tasks.create_task(work, name=f"manifest {task.recording_id}")
 
@@ -126,12 +128,20 @@ class Archiver:
                 # Its lease ended while the database was away. The copy that runs has it again.
                 if key not in self._copying:
                     self._copying.add(key)
+                    self._note_start()
                     tasks.create_task(self._copy_file(task), name=f"copy {key[0]}/{key[1]}")
 
     def _room(self, limit: int, running: int) -> int:
-        """How many more may be started. After a failure of the storage, only one of them."""
+        """How many more may be started. After a failure of the storage only one, and not yet."""
         room = limit - running
-        return min(room, 1) if self._storage_failures else room
+        if not self._storage_failures:
+            return room
+        return min(room, 1) if self._ticks() >= self._storage_asked_again_at else 0
+
+    def _note_start(self) -> None:
+        """Start nothing else for a while if the storage did not answer. It may hang."""
+        if self._storage_failures:
+            self._storage_asked_again_at = self._ticks() + MAX_STORAGE_PAUSE_SECONDS
 
     def _request(self, limit: int) -> TakeRequest:
         now = self._now()
@@ -172,6 +182,7 @@ class Archiver:
             log_unforeseen("archive_attempt_broke", error)
         else:
             self._storage_failures = 0
+            self._storage_asked_again_at = float("-inf")
 
     # Leases
 

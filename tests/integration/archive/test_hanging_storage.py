@@ -1,0 +1,124 @@
+"""While the storage does not answer, it is asked rarely, and by one attempt at a time."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from recording_sandbox.waiting import eventually
+from recording_schemas import Status
+from tests.contract.test_store_history import seen
+from tests.integration.archive.file_source import FileSource
+from tests.integration.archive.object_stores import s3_environ
+from worker.aio import cancel_all
+from worker.archive.archiver import Archiver
+from worker.archive.assembly import build_archiver
+from worker.archive.storage import ArchiveStorage
+from worker.domain.archive_keys import KeyTemplate
+from worker.domain.snapshot import Participant
+from worker.domain.times import utc
+from worker.domain.track_files import TrackFile
+from worker.observability.metrics import Metrics
+from worker.observability.tracing import Tracing
+from worker.settings.archive import ArchiveSettings
+from worker.settings.proxies import NO_PROXIES
+from worker.store.store import Store
+
+FILES = 8
+
+
+class HangingStore:
+    """Answers the first request with 503, and no other one."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._stop = asyncio.Event()
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[str]:
+        """Serve it. Yields its URL."""
+        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            self._stop.set()
+            server.close()
+            await server.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.requests += 1
+        if self.requests == 1:
+            writer.write(b"HTTP/1.1 503 Away\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        else:
+            await self._stop.wait()
+        writer.close()
+
+
+async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
+    del app, session_id
+    return ()
+
+
+async def nothing(app: str, recording_id: str) -> None:
+    del app, recording_id
+
+
+def build(store: Store) -> Archiver:
+    url = "s3://meetings/recordings"
+    return build_archiver(
+        ArchiveSettings(
+            archive_url=url,
+            archive_key=KeyTemplate.parse("{recording_id}/{file_name}"),
+            archive_manifest_key=KeyTemplate.parse_manifest("{recording_id}/manifest.json"),
+            archive_concurrency=4,
+            archive_allow_private_sources=True,
+            archive_max_bytes_per_second=None,
+            archive_part_bytes=5_242_880,
+            archive_max_file_bytes=10**9,
+            archive_timeout_seconds=60.0,
+            archive_retry_max_seconds=1.0,
+        ),
+        ArchiveStorage.open(url, max_retries=0),
+        store,
+        owner="me",
+        proxies=NO_PROXIES,
+        read_again=nothing,
+        read_participants=nobody,
+        metrics=Metrics(CollectorRegistry(), version="1"),
+        tracing=Tracing(),
+    )
+
+
+async def end(store: Store, recording_id: str, url: str) -> None:
+    file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
+    at = utc(time.time())
+    ended = seen(recording_id, Status.UPLOADED, at=at, files=(file,), files_final=True)
+    await store.apply([ended])
+
+
+async def test_a_storage_that_hangs_is_tried_by_one_attempt_however_often_the_queue_is_looked_at(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = HangingStore()
+    store = await Store.open(sqlite_url, source="test", archives=True)
+    async with FileSource(b"media") as source, storage.serve() as endpoint:
+        for name, value in s3_environ(endpoint).items():
+            monkeypatch.setenv(name, value)
+        archiver = build(store)
+        await end(store, "r0", source.url)
+        running = asyncio.create_task(archiver.run(lambda: False))
+        await eventually(lambda: storage.requests == 1, seconds=20, what="the first answer")
+        for number in range(1, FILES):
+            await end(store, f"r{number}", source.url)
+        await eventually(lambda: storage.requests == 2, seconds=20, what="the second request")
+        for _ in range(FILES):
+            archiver.wake()
+            await store.archive.next_due()
+        assert storage.requests == 2
+        assert len(source.requests) == 2
+        await cancel_all([running])
+    await store.close()

@@ -29,6 +29,7 @@ LONG_LIST_PAGES: Final = 10
 nothing is known to be missing before its end."""
 
 REPEAT_DELAYS_SECONDS: Final = (1.0, 5.0)
+MAX_REPEAT_DELAY_SECONDS: Final = max(REPEAT_DELAYS_SECONDS)
 
 Order = Literal["ASC", "DESC"]
 
@@ -138,15 +139,20 @@ class PageIterator:
         return page
 
     async def _request_persistently(self, number: int, order: Order) -> RecordingPage:
-        """Request a page. In a long list, repeat a request that the API has not answered."""
+        """Request a page. In a long list, repeat a request that the API has not answered.
+
+        A pause that the API asks for is kept. If it is long, the next sweep reads the list.
+        """
         for delay in REPEAT_DELAYS_SECONDS:
             try:
                 return await self._request(number, order)
             except Unanswered as error:
+                pause = max(delay, error.retry_after or 0.0)
                 may_repeat = not isinstance(error, Throttled | Unauthorized)
-                if not may_repeat or self.requests <= LONG_LIST_PAGES:
+                is_soon = pause <= MAX_REPEAT_DELAY_SECONDS
+                if not may_repeat or not is_soon or self.requests <= LONG_LIST_PAGES:
                     raise
-            await self._sleep(delay)
+            await self._sleep(pause)
         return await self._request(number, order)
 
     async def _request(self, number: int, order: Order) -> RecordingPage:

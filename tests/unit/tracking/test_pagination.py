@@ -106,6 +106,29 @@ def test_a_page_of_a_long_list_that_the_api_does_not_answer_is_requested_again(
     assert pages.requests == live // 100 + len(at)
 
 
+@pytest.mark.parametrize(
+    ("requested", "pauses"), [("0", [1.0]), ("1", [1.0]), ("3", [3.0]), ("6", []), ("600", [])]
+)
+def test_a_page_is_requested_again_only_after_the_pause_that_the_api_asked_for(
+    requested: str, pauses: list[float]
+) -> None:
+    api, slept, count = ListApi(list(range(3_000))), list[float](), itertools.count()
+    refused = httpx.Response(503, headers={"retry-after": requested})
+    api.answers = lambda request: refused if next(count) == 20 else api.answer(request)
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    pages = PageIterator(api.client(), guess=30, sleep=sleep)
+    if pauses:
+        assert len(asyncio.run(listed(pages.oldest_first()))) == 3_000
+    else:
+        with pytest.raises(ApiError):
+            asyncio.run(listed(pages.oldest_first()))
+        assert pages.requests == 21
+    assert slept == pauses
+
+
 def test_a_short_last_page_does_not_count_as_the_length_of_a_page() -> None:
     # 55 recordings on ten pages of six. Some end after each answer, until page 8 is empty.
     api = ListApi(list(range(55)))

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from recording_schemas import Status
 from worker.budget.priorities import Priority
 from worker.domain.errors import Unavailable
 from worker.domain.snapshot import Participant
@@ -32,7 +33,8 @@ class ArchiveRequests:
     async def read_again(self, app: str, recording_id: str) -> None:
         """Read a recording for URLs that were signed anew, and publish them.
 
-        Raises ApiError: Refused if the app or the recording does not exist any more.
+        Raises ApiError: Refused if the app or the recording does not exist any more, Unavailable
+            if the API shows the recording but not whose files they are.
         """
         api = self._api(app)
         query = RecordingsFilter(recording_id=recording_id, app=app, limit=1)
@@ -47,6 +49,9 @@ class ArchiveRequests:
         )
         renewing = msgspec.structs.replace(observation, renews_urls=True)
         await self._store.apply([renewing])
+        # Without this error the caller would believe that the API gives no new URL.
+        if observation.files is None and observation.snapshot.status is Status.UPLOADED:
+            raise Unavailable("unavailable", "the API does not show the participants now")
 
     async def read_participants(self, app: str, session_id: str) -> tuple[Participant, ...]:
         """All stays in a session. Raises ApiError, as `read_again`."""

@@ -6,11 +6,11 @@ import hashlib
 import random
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
-from tests.integration.archive.file_source import FileSource
+from tests.integration.archive.file_source import FileSource, Turn
 from tests.integration.archive.object_stores import s3_environ
 from worker.archive.copier import Copier
 from worker.archive.download import Download
@@ -58,9 +58,10 @@ class OddS3(AbstractAsyncContextManager["OddS3"]):
         self.methods.append(method)
         if method == "PUT":
             await reader.readexactly(len(BODY))
-        length = 0 if method == "PUT" else len(self._stored)
+        writes = method in {"PUT", "POST"}
+        length = 0 if writes else len(self._stored)
         lines: tuple[str, ...] = (
-            f"HTTP/1.1 {self._put_status if method == 'PUT' else '200 OK'}",
+            f"HTTP/1.1 {self._put_status if writes else '200 OK'}",
             f'ETag: "{self._etag}"',
             f"Content-Length: {length}",
             "Last-Modified: Sun, 29 Nov 2026 11:00:00 GMT",
@@ -74,13 +75,13 @@ class OddS3(AbstractAsyncContextManager["OddS3"]):
         writer.close()
 
 
-async def copy(store: OddS3, monkeypatch: pytest.MonkeyPatch) -> CopiedFile:
+async def copy(store: OddS3, monkeypatch: pytest.MonkeyPatch, **turn: Any) -> CopiedFile:
     for name, value in s3_environ(store.url).items():
         monkeypatch.setenv(name, value)
     storage = ArchiveStorage.open("s3://bucket", max_retries=0)
     download = Download(timeout_seconds=5, allow_private_sources=True)
     copier = Copier(storage, download, part_bytes=5_242_880, max_file_bytes=10**9)
-    async with FileSource(BODY) as source:
+    async with FileSource(BODY, otherwise=Turn(**turn)) as source:
         return await copier.copy(source.url, "a.webm", file_name="a.webm", media_kind="video")
 
 
@@ -165,10 +166,20 @@ async def test_a_copy_that_is_there_already_counts_where_no_object_may_be_replac
     assert copied.sha256 == hashlib.sha256(BODY).hexdigest()
 
 
+async def test_a_copy_that_is_there_already_counts_also_if_the_source_does_not_say_its_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with OddS3("opaque", BODY, put_status="403 Forbidden") as store:
+        copied = await copy(store, monkeypatch, chunked=True)
+    assert store.methods == ["POST", "HEAD", "HEAD", "GET"]
+    assert copied.size_bytes == len(BODY)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("stored", [b"x" + BODY[1:], BODY[1:]])
 async def test_another_object_that_may_not_be_replaced_is_a_refusal(
-    stored: bytes, monkeypatch: pytest.MonkeyPatch
+    stored: bytes, chunked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with OddS3("opaque", stored, put_status="403 Forbidden") as store:
         with pytest.raises(StorageRefused, match=r"failed to write a\.webm: HTTP 403"):
-            await copy(store, monkeypatch)
+            await copy(store, monkeypatch, chunked=chunked)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,36 @@ async def test_a_recording_that_is_listed_without_any_time_keeps_its_start_from_
     assert isinstance(settlement, Retry)
     assert settlement.code == "start_unconfirmed"
     assert len(bench.started()) == 1
+
+
+@pytest.mark.parametrize("limit", ["stop", "deadline"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "refuse", "status": 400},
+        {"kind": "refuse", "status": 404},
+        {"kind": "refuse", "status": 409},
+        {"kind": "omit", "fields": ("invoked_time", "started_time")},
+    ],
+    ids=["400", "404", "409", "no times"],
+)
+async def test_a_start_that_was_executed_is_not_given_up_because_the_list_cannot_show_it(
+    bench: CommandBench, fault: dict[str, Any], limit: str
+) -> None:
+    deadline = {"deadline": (datetime.now(UTC) + timedelta(seconds=20)).isoformat()}
+    command = bench.start(**deadline if limit == "deadline" else {})
+    bench.sandbox.faults.add(Fault(kind="lost_half", operation="start*", count=1))
+    assert isinstance(await bench.send(command), Retry)
+    bench.pass_time(31)
+    if limit == "stop":
+        await bench.send({"type": "stop_recording", "id": "stop-1", "start_id": "start-1"})
+    bench.sandbox.faults.add(Fault(operation="list_recordings", count=3, **fault))
+    for _ in range(3):
+        assert isinstance(await bench.send(command), Retry)
+        bench.pass_time(6)
+    assert await bench.send(command) == Ack()
+    (started,) = bench.started()
+    assert (await bench.outcome())["data"]["recording_ids"] == [started.recording_id]
 
 
 ID_PAIR = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01_c9e8d7b6-a504-4392-8170-6f5e4d3c2b01"

@@ -57,6 +57,7 @@ from worker.commands.park import Park, park_for_session, park_for_start
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import (
     NoSession,
+    NothingFound,
     NotYet,
     OutcomeUnknown,
     OverBudget,
@@ -237,10 +238,11 @@ def call_state(
     claim: ClaimResult, mode: AttemptMode, failure: Unavailable | OutcomeUnknown
 ) -> CallState:
     """What is known of the command's calls after an attempt without an answer."""
-    is_unknown = isinstance(failure, OutcomeUnknown)
-    if mode is AttemptMode.LOOK_ONLY and is_unknown and claim.may_call:
+    # A search that failed settles nothing, even if it failed as OutcomeUnknown.
+    has_searched = isinstance(failure, NothingFound)
+    if mode is AttemptMode.LOOK_ONLY and has_searched and claim.may_call:
         return CallState.SETTLED
-    if claim.called_at is None and not is_unknown:
+    if claim.called_at is None and not isinstance(failure, OutcomeUnknown):
         return CallState.NEVER_SENT
     return CallState.MAYBE_EXECUTED
 

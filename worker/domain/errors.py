@@ -13,6 +13,7 @@
     │       │   ├── RefusedForNow  403 or 429 of the product: this request alone
     │       │   └── Unauthorized   401, 403 of the gateway: our token
     │       └── OutcomeUnknown perhaps executed             → look before the retry
+    │           └── NothingFound   looked, and found nothing    → look again, until it is certain
     ├── NotYet                 the command came too early   → retry soon, for a bounded time
     │   ├── StartUnknown       nobody sent its start        → park a stop, retry others later
     │   └── NoSession          its meeting has not begun    → park it until then
@@ -133,6 +134,15 @@ class Unauthorized(Unavailable):
 
 class OutcomeUnknown(Unanswered):
     """The answer was lost, so the request may have been executed. Never repeat it blindly."""
+
+
+class NothingFound(OutcomeUnknown):
+    """The API's list was read whole, and it has no recording of an earlier call, so far."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "start_unconfirmed", "an earlier call may still turn out to have been executed"
+        )
 
 
 class NotYet(RecordingWorkerError):

@@ -30,6 +30,7 @@ from worker.commands.park import Park
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import (
     NoSession,
+    NothingFound,
     NotYet,
     OutcomeUnknown,
     OverBudget,
@@ -48,7 +49,13 @@ PAST = utc(NOW - 1)
 FUTURE = utc(NOW + 3_000)
 UNAVAILABLE = Unavailable("server_error", "it is down")
 UNKNOWN = OutcomeUnknown("timeout", "no answer came")
-RETRYABLE_FAILURES = [UNAVAILABLE, UNKNOWN, OverBudget("over_budget", "no quota left")]
+NOTHING_FOUND = NothingFound()
+RETRYABLE_FAILURES = [
+    UNAVAILABLE,
+    UNKNOWN,
+    NOTHING_FOUND,
+    OverBudget("over_budget", "no quota left"),
+]
 
 
 def start(deadline: datetime | None = None) -> StartTrackRecording:
@@ -189,7 +196,7 @@ def test_past_its_deadline_a_command_that_never_called_expires() -> None:
 
 
 def test_past_its_deadline_a_start_whose_call_is_settled_expires() -> None:
-    decided = decision(UNKNOWN, claim(called=True), PAST, AttemptMode.LOOK_ONLY)
+    decided = decision(NOTHING_FOUND, claim(called=True), PAST, AttemptMode.LOOK_ONLY)
     assert isinstance(outcome_of(decided), CommandExpired)
 
 
@@ -199,7 +206,8 @@ def test_past_its_deadline_a_start_whose_call_is_settled_expires() -> None:
         (UNKNOWN, {}, AttemptMode.CALL),
         (UNAVAILABLE, {"called": True}, AttemptMode.CALL),
         (UNAVAILABLE, {"called": True}, AttemptMode.LOOK_ONLY),
-        (UNKNOWN, {"called": True, "may_call": False}, AttemptMode.LOOK_ONLY),
+        (UNKNOWN, {"called": True}, AttemptMode.LOOK_ONLY),
+        (NOTHING_FOUND, {"called": True, "may_call": False}, AttemptMode.LOOK_ONLY),
     ],
 )
 def test_past_its_deadline_a_start_that_may_have_been_executed_is_looked_for_again(
@@ -229,8 +237,10 @@ def test_a_command_that_ended_the_process_too_often_fails_as_crashed(
         (AttemptMode.CALL, UNKNOWN, False, True, CallState.MAYBE_EXECUTED),
         (AttemptMode.CALL, UNKNOWN, True, False, CallState.MAYBE_EXECUTED),
         (AttemptMode.LOOK_ONLY, UNAVAILABLE, True, True, CallState.MAYBE_EXECUTED),
-        (AttemptMode.LOOK_ONLY, UNKNOWN, True, False, CallState.MAYBE_EXECUTED),
-        (AttemptMode.LOOK_ONLY, UNKNOWN, True, True, CallState.SETTLED),
+        (AttemptMode.LOOK_ONLY, UNKNOWN, True, True, CallState.MAYBE_EXECUTED),
+        (AttemptMode.LOOK_ONLY, NOTHING_FOUND, True, False, CallState.MAYBE_EXECUTED),
+        (AttemptMode.LOOK_ONLY, NOTHING_FOUND, True, True, CallState.SETTLED),
+        (AttemptMode.CALL, NOTHING_FOUND, True, True, CallState.MAYBE_EXECUTED),
     ],
 )
 def test_what_is_known_of_a_call_follows_from_the_claim_and_the_failure(
@@ -322,13 +332,14 @@ def test_a_cancelled_start_whose_call_is_settled_is_rejected_at_any_time(
 ) -> None:
     claimed = claim(age=age, called=True, cancelled_by="stop")
     assert attempt_mode(start(deadline), claimed, NOW, POLICY) is AttemptMode.LOOK_ONLY
-    outcome = outcome_of(decision(UNKNOWN, claimed, deadline, AttemptMode.LOOK_ONLY))
+    outcome = outcome_of(decision(NOTHING_FOUND, claimed, deadline, AttemptMode.LOOK_ONLY))
     assert isinstance(outcome, CommandRejected)
     assert outcome.code == "cancelled"
 
 
 @pytest.mark.parametrize(
-    ("failure", "may_call"), [(UNAVAILABLE, True), (UNAVAILABLE, False), (UNKNOWN, False)]
+    ("failure", "may_call"),
+    [(UNAVAILABLE, True), (UNAVAILABLE, False), (UNKNOWN, True), (NOTHING_FOUND, False)],
 )
 def test_a_cancelled_start_that_may_have_been_executed_is_looked_for_again(
     failure: Unavailable | OutcomeUnknown, may_call: bool

@@ -14,7 +14,7 @@ from recording_schemas import StartRecording, StartTrackRecording
 from worker.commands.operations.awaited_session import require_session
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.commands.operations.own_recording import StartedRecording, find_own_recording
-from worker.domain.errors import Conflict, OutcomeUnknown, Refused
+from worker.domain.errors import Conflict, NothingFound, Refused
 from worker.domain.meeting_participants import People
 from worker.domain.recording import StartContext
 from worker.domain.snapshot import RecordingSnapshot
@@ -84,9 +84,7 @@ async def _start(
     snapshot = await find_own_recording(context, started)
     if snapshot is None:
         if not context.may_call:
-            raise OutcomeUnknown(
-                "start_unconfirmed", "an earlier call may still turn out to have been executed"
-            )
+            raise NothingFound
         if context.session_wait is not None:
             await require_session(context, context.session_wait, started.meeting_id)
         if find_people is not None:

@@ -44,13 +44,6 @@ def install(steps: PointTracker) -> None:
         async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
             await steps.whole(_which(delivery), super()._handle(acknowledger, tag, delivery))
 
-    class SteppingRelay(OutboxRelay):
-        async def publish_pending(self, **until: float) -> bool:
-            if self._replies:
-                return await super().publish_pending(**until)
-            steps.anew("relay")
-            return await steps.whole("relay", super().publish_pending(**until))
-
     class SteppingSweep(Sweep):
         async def sweep(self, *args: Any) -> ListResult:
             steps.anew("sweep")
@@ -74,7 +67,7 @@ def install(steps: PointTracker) -> None:
 
     vars(worker.bootstrap).update(
         Consumer=SteppingConsumer,
-        OutboxRelay=SteppingRelay,
+        OutboxRelay=_stepping_relay(steps),
         ParkedRelay=_stepping_parked_relay(steps),
         WebhookEndpoint=SteppingWebhooks,
     )
@@ -102,6 +95,18 @@ def _install_archive(steps: PointTracker) -> None:
     vars(worker.archive.assembly).update(
         FileCopies=SteppingFileCopies, ManifestWriter=SteppingManifestWriter
     )
+
+
+def _stepping_relay(steps: PointTracker) -> type[OutboxRelay]:
+    class SteppingRelay(OutboxRelay):
+        async def publish_pending(self, **until: float) -> bool:
+            if self._replies:
+                return await super().publish_pending(**until)
+            if not self._marks:  # else they belong to the page that was published before
+                steps.anew("relay")
+            return await steps.whole("relay", super().publish_pending(**until))
+
+    return SteppingRelay
 
 
 def _stepping_parked_relay(steps: PointTracker) -> type[ParkedRelay]:

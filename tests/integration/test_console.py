@@ -58,6 +58,22 @@ async def test_the_page_permits_no_script_style_or_request_but_its_own(
     assert b" style=" not in page
 
 
+async def test_an_address_without_a_page_gets_the_page_that_says_so(
+    console: ConsoleClient,
+) -> None:
+    _, _, page = await console.ask("/")
+    for path in ("/nothing", "/meeting/of-yesterday", "/recordings/one/more", "/apian"):
+        status, headers, body = await console.ask(path)
+        assert (status, body) == (404, page), path
+        assert headers["Content-Type"].startswith("text/html")
+    for path in ("/api/nothing", "/static/nothing.js"):
+        status, headers, _ = await console.ask(path)
+        assert status == 404
+        assert headers["Content-Type"].startswith("application/json"), path
+    assert (await console.ask("/metrics"))[0] == 200
+    assert (await console.ask("/livez"))[0] == 200
+
+
 async def test_everything_about_a_recording_is_answered_and_no_url_with_its_query(
     console: ConsoleClient, store: Store
 ) -> None:

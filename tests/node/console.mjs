@@ -117,8 +117,8 @@ await attempt("which command failed and why", async () => {
 await attempt("is the budget short", async () => {
   await open("/");
   const budget = page.getByRole("region", { name: "Request budget" });
-  expect(/[\d,]+ of [\d,]+ requests in/.test(await budget.innerText()), await budget.innerText());
-  expect(/left for commands/.test(await budget.innerText()), await budget.innerText());
+  expect(/[\d,]+ of [\d,]+ requests spent in/.test(await budget.innerText()), await budget.innerText());
+  expect(/[\d,]+ left, [\d,]+ of them for commands/.test(await budget.innerText()), await budget.innerText());
 });
 
 await attempt("when is the next file lost", async () => {
@@ -181,6 +181,8 @@ await attempt("a link keeps the focus when new figures arrive", async () => {
 await attempt("an address that is no text is said to have no page", async () => {
   await page.goto(`${plan.base}/recordings/%E0%A4%A`);
   await page.getByRole("heading", { name: "Not found" }).waitFor();
+  await page.goto(`${plan.base}/meeting/of-yesterday`);
+  await page.getByRole("heading", { name: "Not found" }).waitFor();
 });
 
 await attempt("the id of a recording is copied", async () => {
@@ -229,6 +231,7 @@ await attempt("a recording is stopped, and its page shows that at once", async (
   await dialog.getByText("Outcome: succeeded. It was executed.").waitFor({ timeout: 30000 });
   await axe("outcome of an action");
   await shot("outcome-light");
+  await dialog.getByRole("heading", { name: "Stop this recording", exact: true }).waitFor();
   await dialog.getByRole("link", { name: "Show the command's story" }).click();
   await page.getByRole("heading", { name: "Stop command" }).waitFor();
   expect(!(await dialog.count()), "the dialog covers the story");

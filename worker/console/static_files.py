@@ -28,6 +28,9 @@ VIEWS: Final = (
 )
 """The paths that the page shows. It reads them itself."""
 
+ELSEWHERE: Final = "/{address:(?!(?:api|static)/|(?:livez|readyz|metrics)$).+}"
+"""Any other address that a person may open. The page says there that it does not exist."""
+
 
 def static_routes() -> Iterator[web.RouteDef]:
     """A route for each file of the page, and for each view."""
@@ -38,6 +41,7 @@ def static_routes() -> Iterator[web.RouteDef]:
         serve = _server_of(file.read_bytes(), CONTENT_TYPES[suffix])
         if file.name == PAGE:
             yield from (web.get(view, serve) for view in VIEWS)
+            yield web.get(ELSEWHERE, _page_not_found(file.read_bytes()))
         else:
             yield web.get(f"/static/{file.name}", serve)
 
@@ -50,5 +54,12 @@ def _server_of(body: bytes, content_type: str) -> Callable[[web.Request], Awaita
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+
+    return serve
+
+
+def _page_not_found(body: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def serve(_request: web.Request) -> web.Response:
+        return web.Response(status=404, body=body, content_type="text/html", charset="utf-8")
 
     return serve

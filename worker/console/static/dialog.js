@@ -53,13 +53,14 @@ export function confirmAction({ heading, lines, confirm, danger = false, act }) 
     const go = el("button", { type: "button", class: danger ? "danger" : "primary" }, confirm);
     const cancel = el("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel");
     const content = el("div", { class: "what" }, el("ul", {}, lines.map((line) => el("li", {}, line))));
-    const dialog = el("dialog", { "aria-labelledby": "dialog-title" },
-      el("h2", { id: "dialog-title" }, heading), content, error, el("div", { class: "buttons" }, cancel, go));
+    const question = el("h2", { id: "dialog-title" }, heading);
+    const dialog = el("dialog", { "aria-labelledby": "dialog-title" }, question, content, error, el("div", { class: "buttons" }, cancel, go));
     go.addEventListener("click", async () => {
       go.disabled = true;
       try {
         result = await act();
         replace(content, el("div", { role: "status" }, el("ul", {}, result.map((line) => el("li", {}, line)))));
+        question.textContent = heading.replace(/\?$/, "");
         error.hidden = true;
         go.remove();
         cancel.textContent = "Close";

@@ -145,9 +145,10 @@ function budgetOf(now) {
 function meter(window) {
   const share = Math.min(1, window.spent / window.requests);
   const tone = window.for_commands <= 0 ? "bad" : share > 0.75 ? "warn" : "good";
-  const text = `${window.spent.toLocaleString("en")} of ${window.requests.toLocaleString("en")} requests in ${seconds(window.seconds)}`;
+  const text = `${window.spent.toLocaleString("en")} of ${window.requests.toLocaleString("en")} requests spent in ${seconds(window.seconds)}`;
+  const left = Math.max(0, window.requests - window.spent, window.for_commands);
   return el("div", { class: `meter ${tone}` },
-    el("div", { class: "meter-text" }, el("span", {}, text), el("span", { class: "muted" }, `${window.for_commands.toLocaleString("en")} left for commands`)),
+    el("div", { class: "meter-text" }, el("span", {}, text), el("span", { class: "muted" }, `${left.toLocaleString("en")} left, ${Math.max(0, window.for_commands).toLocaleString("en")} of them for commands`)),
     el("div", { class: "track", role: "img", "aria-label": `${Math.round(share * 100)} percent spent` }, el("div", { class: "fill", vars: { "--share": share } })));
 }
 
@@ -157,8 +158,8 @@ const WAITS = {
 };
 
 function timersOf(now) {
-  const waits = now.waiting.filter((place) => place.commands).map((place) => el("li", {}, `${place.commands.toLocaleString("en")} ${WAITS[place.waits_for][place.commands === 1 ? 0 : 1]}`, place.oldest_at && [", the oldest came ", ago(place.oldest_at)]));
-  if (waits.length && now.next_due_at) waits.push(el("li", {}, "Next try ", ago(now.next_due_at)));
+  const waits = now.waiting.filter((place) => place.commands).map((place) => el("li", {}, el("a", { href: "/commands" }, `${place.commands.toLocaleString("en")} ${WAITS[place.waits_for][place.commands === 1 ? 0 : 1]}`), place.oldest_at && [", the oldest came ", ago(place.oldest_at)]));
+  if (waits.length && now.next_due_at) waits.push(el("li", {}, "The first stops waiting ", ago(now.next_due_at)));
   const stops = now.timers.map((timer) => el("li", {}, "Stop of ", idLink("recordings", timer.recording_id), " ", ago(timer.stop_at)));
   if (!waits.length && !stops.length) return empty("Nothing waits, and no recording has a limit.");
   return el("ul", { class: "plain" }, waits, stops);

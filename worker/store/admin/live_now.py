@@ -42,7 +42,7 @@ class LiveNow(msgspec.Struct, frozen=True, kw_only=True):
     """What goes on. Times are seconds since the epoch.
 
     `unfinished` counts the commands that have come and not ended. `next_due_at` is when the first
-    command that waits outside the queue is tried again.
+    command that waits outside the queue stops waiting, if nothing ends its wait before.
     """
 
     overview: Overview

@@ -30,6 +30,7 @@ function note(row) {
   if (row.error) return el("span", { class: "bad-text" }, `${row.error.code}: ${row.error.message}`);
   if (row.stop_at) return ["stops ", ago(row.stop_at)];
   const pairs = Object.entries(row.metadata ?? {}).map(([name, value]) => `${name}=${value}`);
+  if (!pairs.length) return null;
   return el("span", { title: visible(pairs.join("\n")) }, pairs.slice(0, 2).map((pair) => cut(pair, 40)).join(" "));
 }
 

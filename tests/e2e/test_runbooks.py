@@ -254,7 +254,8 @@ async def stalled(section: Section) -> None:
         'send stop_recording --recording-id "$RECORDING" --wait', RECORDING=ids[1]
     )
 
-    assert [row["recording_id"] for row in found.lines] == ids
+    shown = [row["recording_id"] for row in found.lines]  # of other sections too
+    assert [one for one in shown if one in ids] == ids
     assert read.code == 0, read.err
     assert read.lines[0]["type"] == "command.succeeded.v1"
     assert ended.lines, ended.err

@@ -17,12 +17,15 @@ class UploadStopped(Exception):
 
 
 class ChunkPipe:
-    """A short queue of chunks. One task fills it, obstore iterates over it."""
+    """A short queue of chunks. One task fills it, obstore iterates over it.
+
+    `error` is the first error that the chunks ended with, None if there was none.
+    """
 
     def __init__(self) -> None:
         self._chunks: deque[bytes | memoryview] = deque()
         self._ended = False
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._changed = asyncio.Event()
 
     async def fill(self, chunks: AsyncIterator[bytes | memoryview]) -> None:
@@ -40,7 +43,7 @@ class ChunkPipe:
 
     def fail(self, error: BaseException) -> None:
         """Let the present and every later request for a chunk raise this error."""
-        self._error = self._error or error
+        self.error = self.error or error
         self._changed.set()
 
     def __aiter__(self) -> "ChunkPipe":
@@ -48,10 +51,10 @@ class ChunkPipe:
 
     async def __anext__(self) -> bytes | memoryview:
         """The next chunk."""
-        while not (self._chunks or self._ended or self._error):
+        while not (self._chunks or self._ended or self.error):
             await self._change()
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         if not self._chunks:
             raise StopAsyncIteration
         chunk = self._chunks.popleft()

@@ -123,7 +123,7 @@ class ArchiveStorage:
             )
             filling = asyncio.create_task(pipe.fill(chunks), name=f"archive chunks of {key}")
             try:
-                result = await _finished(put, pipe)
+                result = await upload_result(put, pipe)
             finally:
                 await cancel_all([filling])
             await self._make_durable(key)
@@ -165,8 +165,11 @@ class ArchiveStorage:
         return None if self._url.scheme == "file" else {"Content-Type": content_type}
 
 
-async def _finished(put: "asyncio.Future[PutResult]", pipe: ChunkPipe) -> "PutResult":
-    """The result of an upload. If this is cancelled, obstore removes the parts first."""
+async def upload_result(put: "asyncio.Future[PutResult]", pipe: ChunkPipe) -> "PutResult":
+    """The result of an upload, or the error of its chunks, or else that of the storage.
+
+    If this is cancelled, obstore removes the parts first.
+    """
     try:
         return await asyncio.shield(put)
     except asyncio.CancelledError:
@@ -174,6 +177,12 @@ async def _finished(put: "asyncio.Future[PutResult]", pipe: ChunkPipe) -> "PutRe
         ended, _ = await asyncio.wait({put}, timeout=ABORT_TIMEOUT_SECONDS)
         for future in ended:
             future.exception()  # it is known, and asyncio would log it
+        raise
+    except Exception:
+        # When the chunks fail, obstore aborts the upload. A part that is on its way then gets 404,
+        # and this error may come first.
+        if pipe.error is not None:
+            raise pipe.error from None
         raise
     finally:
         put.cancel()

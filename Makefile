@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
-PROCESSES ?= 4
+PROCESSES ?= 7
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

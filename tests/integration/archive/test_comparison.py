@@ -4,13 +4,12 @@ import asyncio
 import base64
 import hashlib
 import random
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from tests.integration.archive.file_source import FileSource, Turn
+from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
 from worker.archive.copier import Copier
 from worker.archive.download import Download
@@ -23,7 +22,7 @@ SHA256 = base64.b64encode(hashlib.sha256(BODY).digest()).decode()
 MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
 
 
-class OddS3(AbstractAsyncContextManager["OddS3"]):
+class OddS3(LocalServer):
     """Takes an object, and answers with this ETag and this body when asked for it.
 
     `kept` is the SHA-256 that it says if asked.
@@ -37,20 +36,6 @@ class OddS3(AbstractAsyncContextManager["OddS3"]):
         self._stored = stored
         self._put_status = put_status
         self.methods: list[str] = []
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.close()
-        await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()

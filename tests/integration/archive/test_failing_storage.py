@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
 
 import pytest
 
+from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import ACCESS_KEY, SECRET_KEY, s3_environ
 from worker.archive.errors import ArchiveError, StorageRefused, StorageUnavailable
 from worker.archive.storage import ArchiveStorage
@@ -26,18 +26,13 @@ ENDPOINTS = {
 WORDS = "<Error><Code>TheCode</Code><Message>the words</Message><Token>sesame</Token></Error>"
 
 
-class FailingStore:
+class FailingStore(LocalServer):
     """Answers every request with one status, or never if it is None."""
 
     def __init__(self, status: int | None, body: str = WORDS) -> None:
         self._status = status
         self._body = body.encode()
         self._stop = asyncio.Event()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
 
     async def __aexit__(
         self,
@@ -46,8 +41,7 @@ class FailingStore:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._server.close()
-        await self._server.wait_closed()
+        await super().__aexit__(kind, error, trace)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import TracebackType
-from typing import Self
 
 import msgspec
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from recording_schemas import Manifest, Status
 from tests.contract.test_store_archive import done, end, events, take, take_manifests
 from tests.contract.test_store_history import NOW, seen
+from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.storage import ArchiveStorage
@@ -20,26 +19,12 @@ from worker.store.archive_manifests import ManifestTask
 from worker.store.store import Store
 
 
-class WriteOnceS3:
+class WriteOnceS3(LocalServer):
     """Keeps objects, and answers with this status to whoever would replace one."""
 
     def __init__(self, refusal: str) -> None:
         self.objects: dict[str, bytes] = {}
         self._refusal = refusal
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.close()
-        await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()

@@ -11,19 +11,18 @@ from prometheus_client import CollectorRegistry
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
 from tests.contract.test_store_history import seen
+from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.object_stores import s3_environ
 from worker.aio import cancel_all
 from worker.archive.archiver import Archiver
 from worker.archive.assembly import build_archiver
 from worker.archive.storage import ArchiveStorage
-from worker.domain.archive_keys import KeyTemplate
 from worker.domain.snapshot import Participant
 from worker.domain.times import utc
 from worker.domain.track_files import TrackFile
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import Tracing
-from worker.settings.archive import ArchiveSettings
 from worker.settings.proxies import NO_PROXIES
 from worker.store.store import Store
 
@@ -70,18 +69,7 @@ async def nothing(app: str, recording_id: str) -> None:
 def build(store: Store) -> Archiver:
     url = "s3://meetings/recordings"
     return build_archiver(
-        ArchiveSettings(
-            archive_url=url,
-            archive_key=KeyTemplate.parse("{recording_id}/{file_name}"),
-            archive_manifest_key=KeyTemplate.parse_manifest("{recording_id}/manifest.json"),
-            archive_concurrency=4,
-            archive_allow_private_sources=True,
-            archive_max_bytes_per_second=None,
-            archive_part_bytes=5_242_880,
-            archive_max_file_bytes=10**9,
-            archive_timeout_seconds=60.0,
-            archive_retry_max_seconds=1.0,
-        ),
+        impatient_archive(url, concurrency=4),
         ArchiveStorage.open(url, max_retries=0),
         store,
         owner="me",

@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from recording_sandbox.services.tinyproxy import TinyProxy
 from recording_sandbox.waiting import Eventually
 from recording_sandbox.waiting import eventually as wait_for_fact
 from tests.forked_process import FORK_SERVER
+from tests.prepared_databases import PreparedPostgreSQL, PreparedSQLite
 from tests.shared_broker import BrokerHost, SharedNode, launch_shared_node
 from tests.shared_statements import share_statements
 
@@ -31,7 +33,13 @@ TESTS = Path(__file__).parent
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
 BROKEN_BROKER = "reused_rabbitmq"
 BROKER_HOST = pytest.StashKey[BrokerHost]()
-DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url", "pgbouncer"}
+DATABASE_FIXTURES = {
+    "postgresql",
+    "private_postgresql",
+    "database_url",
+    "empty_database_url",
+    "pgbouncer",
+}
 SECONDS_PER_TEST = {"fault": 2.0, "e2e": 1.2, "integration": 0.5, "examples": 3.0, "helm": 0.1}
 """A rough figure for each folder of slow tests. The others take hundredths of a second."""
 SECONDS_PER_FILE = {
@@ -101,6 +109,7 @@ MIN_MEMORY_BYTES = 4 * 2**30
 def pytest_configure(config: pytest.Config) -> None:
     """With several processes, the one that only hands out tests installs what they all need."""
     _keep_files_in_memory()
+    os.environ.setdefault("GOGC", "400")  # Helm and promtool would collect a fifth of their time
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         _install(config, BROKER_FIXTURES | DATABASE_FIXTURES | PROGRAM_FIXTURES.keys())
         config.stash[BROKER_HOST] = BrokerHost()
@@ -213,7 +222,7 @@ def _install(config: pytest.Config, wanted: set[str]) -> None:
     if os.environ.get("AMQP_URL"):
         wanted.discard("rabbitmq")
     if os.environ.get("TEST_DATABASE_URL"):
-        wanted -= {"postgresql", "database_url"}
+        wanted -= DATABASE_FIXTURES - {"private_postgresql", "pgbouncer"}
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         if wanted & BROKER_FIXTURES:
@@ -305,32 +314,57 @@ def private_postgresql() -> Iterator[PostgreSQLServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def prepared_postgresql(postgresql: PostgreSQLServer) -> Iterator[PreparedPostgreSQL]:
+    """Databases of the shared server that have the worker's tables."""
+    with closing(PreparedPostgreSQL(postgresql)) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def prepared_sqlite(tmp_path_factory: pytest.TempPathFactory) -> PreparedSQLite:
+    """SQLite files that have the worker's tables."""
+    return PreparedSQLite(tmp_path_factory.mktemp("prepared") / "state.db")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A new, empty database for this test, in the manner of DATABASE_URL; once on each engine."""
-    yield from _new_database(request.param, request, tmp_path)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A new database with the worker's tables, in the manner of DATABASE_URL; on each engine."""
+    return _database_of(request.param, request)
 
 
 @pytest.fixture
-def usual_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A new, empty SQLite database; with a parameter, of that engine."""
-    yield from _new_database(getattr(request, "param", "sqlite"), request, tmp_path)
+def usual_database_url(request: pytest.FixtureRequest) -> str:
+    """A new SQLite database with the worker's tables; with a parameter, of that engine."""
+    return _database_of(getattr(request, "param", "sqlite"), request)
 
 
-def _new_database(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if engine == "sqlite":
-        yield f"sqlite:///{tmp_path / 'state.db'}"
-        return
-    server: PostgreSQLServer = request.getfixturevalue("postgresql")
-    url = server.new_database()
+def _database_of(engine: str, request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{engine}_url")
+    return url
+
+
+@pytest.fixture
+def sqlite_url(prepared_sqlite: PreparedSQLite, tmp_path: Path) -> str:
+    """A new SQLite database with the worker's tables."""
+    return prepared_sqlite.create(tmp_path / "state.db")
+
+
+@pytest.fixture
+def postgresql_url(prepared_postgresql: PreparedPostgreSQL) -> Iterator[str]:
+    """A new PostgreSQL database with the worker's tables."""
+    url = prepared_postgresql.create()
     yield url
-    server.drop_database(url)
+    prepared_postgresql.drop(url)
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """A new, empty SQLite database, for tests to which the engine does not matter."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new database without any table, for tests of the tables' creation; on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    server: PostgreSQLServer = request.getfixturevalue("postgresql")
+    return server.new_database()
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ NOT_KEPT: Final = {"app", "url_hash", "url_expires_at", "event_positions"}
 """Columns that an older version did not have, so that nothing can bring their values back."""
 
 
-def test_new_tables_equal_the_migrated_ones(database_url: str) -> None:
-    engine = open_engine(database_url)
+def test_new_tables_equal_the_migrated_ones(empty_database_url: str) -> None:
+    engine = open_engine(empty_database_url)
     with engine.begin() as connection:
         migrate(connection, [None])
         new = schema_of(connection)
@@ -81,17 +81,19 @@ def test_the_newest_migration_is_the_one_the_worker_asks_for() -> None:
     assert max(path.name[:4] for path in MIGRATIONS.glob("versions/[0-9]*.py")) == HEAD
 
 
-async def test_rows_of_an_older_version_are_there_after_the_migration(database_url: str) -> None:
-    store = await Store.open(database_url, source="test")
+async def test_rows_of_an_older_version_are_there_after_the_migration(
+    empty_database_url: str,
+) -> None:
+    store = await Store.open(empty_database_url, source="test")
     await record(store, "over", at=NOW)
     await record(store, "going-on", at=NOW, ended=False)
     await store.close()
-    engine = open_engine(database_url)
+    engine = open_engine(empty_database_url)
     kept = rows_of(engine)
     with engine.begin() as connection:
         command.downgrade(config(connection), "0004")
     engine.dispose()  # a worker wants an SQLite file for itself
-    store = await Store.open(database_url, source="test")
+    store = await Store.open(empty_database_url, source="test")
     assert rows_of(engine) == kept
     for name in ("over", "going-on"):
         by_start = RecordingsFilter(start_id=f"start-{name}")
@@ -132,8 +134,8 @@ NUMBERS: Final = {
 }
 
 
-def test_no_new_migration_reads_or_writes_the_rows_of_history(database_url: str) -> None:
-    engine = open_engine(database_url)
+def test_no_new_migration_reads_or_writes_the_rows_of_history(empty_database_url: str) -> None:
+    engine = open_engine(empty_database_url)
     with engine.begin() as connection:
         scripts = ScriptDirectory.from_config(config(connection))
         revisions = [script.revision for script in scripts.walk_revisions()][::-1]
@@ -202,16 +204,18 @@ def _not_kept(table: sa.Table) -> set[str]:
     return NOT_KEPT if table.name != "recordings" else NOT_KEPT - {"app"}
 
 
-async def test_events_of_an_older_version_are_found_after_the_migration(database_url: str) -> None:
-    store = await Store.open(database_url, source="test")
+async def test_events_of_an_older_version_are_found_after_the_migration(
+    empty_database_url: str,
+) -> None:
+    store = await Store.open(empty_database_url, source="test")
     for name in ("over", "going-on"):
         await record(store, name, at=NOW, ended=name == "over")
     await store.close()
-    engine = open_engine(database_url)
+    engine = open_engine(empty_database_url)
     with engine.begin() as connection:
         command.downgrade(config(connection), "0007")
     engine.dispose()
-    await (await Store.open(database_url, source="test")).close()
+    await (await Store.open(empty_database_url, source="test")).close()
     with engine.begin() as connection:
         for name, events in (("over", 4), ("going-on", 1)):
             is_own = schema.recordings.c.recording_id == name

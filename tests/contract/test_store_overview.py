@@ -1,6 +1,7 @@
 """The overview of the state beside a store, on both engines."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -116,9 +117,9 @@ async def test_sweeps_and_webhooks_are_told_by_app_without_apps_of_the_past(
     assert (us.app, us.webhook_at, us.missed_webhook_at) == ("us/1", None, None)
 
 
-def test_a_database_that_nobody_used_is_an_error(sqlite_url: str) -> None:
+def test_a_database_that_nobody_used_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="no worker has used it yet"):
-        read_overview(sqlite_url)
+        read_overview(f"sqlite:///{tmp_path / 'state.db'}")
 
 
 def lease(owner: str, now: float) -> LeaseRequest:

@@ -127,12 +127,12 @@ def test_a_database_that_no_worker_used_is_not_created(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_database_is_not_migrated(database_url: str, tmp_path: Path) -> None:
+def test_an_empty_database_is_not_migrated(empty_database_url: str, tmp_path: Path) -> None:
     (tmp_path / "state.db").touch()
 
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="no tables"):
-            read_recordings(database_url, ALL)
+            read_recordings(empty_database_url, ALL)
 
 
 async def at_revision(revision: str, sqlite_url: str) -> None:

@@ -54,7 +54,7 @@ def target_url(database_url: str, postgresql: PostgreSQLServer, tmp_path: Path) 
 
 
 @pytest.fixture
-def postgresql_url(postgresql: PostgreSQLServer) -> Iterator[str]:
+def empty_postgresql_url(postgresql: PostgreSQLServer) -> Iterator[str]:
     url = postgresql.new_database()
     yield url
     postgresql.drop_database(url)
@@ -252,7 +252,7 @@ async def test_a_database_that_a_worker_uses_is_neither_source_nor_target(
 
 
 async def test_a_row_that_the_target_cannot_hold_leaves_it_as_it_was(
-    sqlite_url: str, postgresql_url: str
+    sqlite_url: str, empty_postgresql_url: str
 ) -> None:
     await fill(sqlite_url)
     with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
@@ -260,9 +260,9 @@ async def test_a_row_that_the_target_cannot_hold_leaves_it_as_it_was(
     connection.close()
 
     with pytest.raises(StoreUnavailable, match=r"target: .*NUL"):
-        copied(sqlite_url, postgresql_url)
+        copied(sqlite_url, empty_postgresql_url)
 
-    engine = open_engine(postgresql_url)
+    engine = open_engine(empty_postgresql_url)
     with engine.connect() as connected:
         assert sa.inspect(connected).get_table_names() == []
     engine.dispose()
@@ -288,34 +288,34 @@ async def test_a_copy_that_reads_back_differently_is_rolled_back(
 
 
 async def test_nobody_writes_to_either_database_while_it_is_copied(
-    sqlite_url: str, postgresql_url: str, tmp_path: Path
+    sqlite_url: str, empty_postgresql_url: str, tmp_path: Path
 ) -> None:
     await fill(sqlite_url)
     refused: list[str] = []
 
     def try_to_write(_table: str, _rows: int) -> None:
-        engine = open_engine(f"{postgresql_url}?options=-clock_timeout%3D50")
+        engine = open_engine(f"{empty_postgresql_url}?options=-clock_timeout%3D50")
         insert = sa.insert(marks).values(name="mine", at=1.0)
         with pytest.raises(sa.exc.DBAPIError) as caught, engine.begin() as connection:
             connection.execute(insert)
         refused.append(str(caught.value.orig))
         engine.dispose()
 
-    await (await Store.open(postgresql_url, source="test")).close()
-    copy_store(sqlite_url, postgresql_url, try_to_write)
+    await (await Store.open(empty_postgresql_url, source="test")).close()
+    copy_store(sqlite_url, empty_postgresql_url, try_to_write)
     there = len(refused)
-    copy_store(postgresql_url, f"sqlite:///{tmp_path / 'third.db'}", try_to_write)
+    copy_store(empty_postgresql_url, f"sqlite:///{tmp_path / 'third.db'}", try_to_write)
 
     assert 0 < there < len(refused)
     assert all("lock timeout" in words for words in refused)
 
 
 async def test_a_database_that_waits_long_for_the_other_one_is_copied(
-    sqlite_url: str, postgresql_url: str, tmp_path: Path
+    sqlite_url: str, empty_postgresql_url: str, tmp_path: Path
 ) -> None:
     await fill(sqlite_url)
     # Long enough for a busy machine to connect in.
-    hasty = f"{postgresql_url}?options=-cidle_in_transaction_session_timeout%3D1s"
+    hasty = f"{empty_postgresql_url}?options=-cidle_in_transaction_session_timeout%3D1s"
     waits: Iterator[float]
 
     def wait_once(*_: object) -> None:
@@ -347,11 +347,11 @@ def cli(tmp_path: Path) -> CommandLine:
 
 
 async def test_urls_come_from_files_and_from_the_settings(
-    cli: CommandLine, sqlite_url: str, postgresql_url: str, tmp_path: Path
+    cli: CommandLine, sqlite_url: str, empty_postgresql_url: str, tmp_path: Path
 ) -> None:
     await fill(sqlite_url)
     secret = tmp_path / "database-url"
-    secret.write_text(postgresql_url + "\n")
+    secret.write_text(empty_postgresql_url + "\n")
 
     done = await cli("store", "copy", "--from", sqlite_url, DATABASE_URL_FILE=str(secret))
     again = await cli("store", "copy", "--to-file", str(secret), DATABASE_URL=sqlite_url)
@@ -428,9 +428,9 @@ def worker_cli(
 
 
 async def test_a_worker_continues_with_the_copy(
-    worker_cli: Callable[[str], CommandLine], sqlite_url: str, postgresql_url: str
+    worker_cli: Callable[[str], CommandLine], sqlite_url: str, empty_postgresql_url: str
 ) -> None:
-    old, new = worker_cli(sqlite_url), worker_cli(postgresql_url)
+    old, new = worker_cli(sqlite_url), worker_cli(empty_postgresql_url)
     meeting = str(uuid.uuid4())
     start = ("send", "start_track_recording", "--meeting-id", meeting, "--id", "s-1")
     await old("topology", "declare")
@@ -442,7 +442,7 @@ async def test_a_worker_continues_with_the_copy(
     await store.claim(claim("s-1"))
     await store.close()
 
-    moved = await old("store", "copy", "--from", sqlite_url, DATABASE_URL=postgresql_url)
+    moved = await old("store", "copy", "--from", sqlite_url, DATABASE_URL=empty_postgresql_url)
     assert moved.code == 0, moved.err
 
     async with (

@@ -283,9 +283,8 @@ async def test_concurrent_observations_publish_each_fact_once(store: Store) -> N
     assert await unsent_types(store) == ["track.recording"]
 
 
-async def test_two_stores_on_one_postgresql_publish_each_fact_once(postgresql: Any) -> None:
-    url = postgresql.new_database()
-    stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
+async def test_two_stores_on_one_postgresql_publish_each_fact_once(postgresql_url: str) -> None:
+    stores = [await Store.open(postgresql_url, source=SOURCE) for _ in range(2)]
     try:
         sights = [seen(Status.RECORDING, recording_id=f"r{n}", start_id=None) for n in range(30)]
         await asyncio.gather(*(one.apply((s,)) for s in sights for one in stores))
@@ -297,10 +296,9 @@ async def test_two_stores_on_one_postgresql_publish_each_fact_once(postgresql: A
 
 
 async def test_two_stores_on_one_postgresql_publish_each_change_of_a_known_recording_once(
-    postgresql: Any,
+    postgresql_url: str,
 ) -> None:
-    url = postgresql.new_database()
-    stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
+    stores = [await Store.open(postgresql_url, source=SOURCE) for _ in range(2)]
     try:
         names = [f"r{n}" for n in range(30)]
         for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
@@ -313,9 +311,10 @@ async def test_two_stores_on_one_postgresql_publish_each_change_of_a_known_recor
             await one.close()
 
 
-async def test_two_stores_on_one_postgresql_claim_one_start_per_meeting(postgresql: Any) -> None:
-    url = postgresql.new_database()
-    stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
+async def test_two_stores_on_one_postgresql_claim_one_start_per_meeting(
+    postgresql_url: str,
+) -> None:
+    stores = [await Store.open(postgresql_url, source=SOURCE) for _ in range(2)]
     try:
         for n in range(20):
             claims = [
@@ -484,9 +483,8 @@ async def test_a_start_cancelled_in_advance_that_never_came_is_forgotten_by_age(
     assert (await store.claim(claim("never"))).cancelled_by is None
 
 
-async def test_two_stores_on_one_postgresql_give_a_start_one_recording(postgresql: Any) -> None:
-    url = postgresql.new_database()
-    stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
+async def test_two_stores_on_one_postgresql_give_a_start_one_recording(postgresql_url: str) -> None:
+    stores = [await Store.open(postgresql_url, source=SOURCE) for _ in range(2)]
     try:
         for n in range(20):
             finishes = [

@@ -1,7 +1,7 @@
 """How the store connects to PostgreSQL: several hosts, and PgBouncer in its transaction mode."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -34,15 +34,8 @@ PREPARED_AFTER = 5
 
 
 @pytest.fixture
-def direct_url(postgresql: PostgreSQLServer) -> Iterator[str]:
-    url = postgresql.new_database()
-    yield url
-    postgresql.drop_database(url)
-
-
-@pytest.fixture
-def pooled_url(pgbouncer: PgBouncer, direct_url: str) -> str:
-    return pgbouncer.url(direct_url)
+def pooled_url(pgbouncer: PgBouncer, postgresql_url: str) -> str:
+    return pgbouncer.url(postgresql_url)
 
 
 @pytest.fixture
@@ -113,8 +106,8 @@ def test_a_pooled_transaction_and_its_time_outs_begin_with_one_message(pooled_ur
     engine.dispose()
 
 
-def test_the_server_has_the_time_outs_of_a_worker_that_is_cut_off(direct_url: str) -> None:
-    engine = open_engine(direct_url)
+def test_the_server_has_the_time_outs_of_a_worker_that_is_cut_off(postgresql_url: str) -> None:
+    engine = open_engine(postgresql_url)
     keepalives = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5"}
     wanted = {**TIME_OUTS, **keepalives, "tcp_keepalives_count": "2"}
     with engine.connect() as connection:
@@ -170,9 +163,9 @@ async def test_options_that_a_pooler_refuses_are_answered_with_the_setting(poole
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
-async def test_a_host_that_is_away_is_passed_over(direct_url: str, scheme: str) -> None:
+async def test_a_host_that_is_away_is_passed_over(postgresql_url: str, scheme: str) -> None:
     (nobody,) = free_ports(1)
-    url = with_hosts(direct_url, f"127.0.0.1:{nobody}", "{}").replace("postgresql", scheme, 1)
+    url = with_hosts(postgresql_url, f"127.0.0.1:{nobody}", "{}").replace("postgresql", scheme, 1)
     store = await Store.open(url, source="test")
     assert await store.outbox_depth() == OutboxDepth(events=0, oldest_at=None)
     listening = asyncio.create_task(store.listen())
@@ -183,38 +176,38 @@ async def test_a_host_that_is_away_is_passed_over(direct_url: str, scheme: str) 
 
 
 async def test_of_several_hosts_the_one_that_takes_writes_is_used(
-    private_postgresql: PostgreSQLServer, direct_url: str
+    private_postgresql: PostgreSQLServer, postgresql_url: str
 ) -> None:
     standby = urlsplit(private_postgresql.url)
-    name = urlsplit(direct_url).path.lstrip("/")
+    name = urlsplit(postgresql_url).path.lstrip("/")
     with psycopg.connect(private_postgresql.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
 
-    url = with_hosts(direct_url, f"127.0.0.1:{standby.port}", "{}")
+    url = with_hosts(postgresql_url, f"127.0.0.1:{standby.port}", "{}")
     await (await Store.open(url, source="test")).close()
 
-    with psycopg.connect(direct_url) as connection:
+    with psycopg.connect(postgresql_url) as connection:
         assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("wish", ["", "?target_session_attrs=read-write"])
-async def test_a_reader_connects_with_the_urls_of_workers(direct_url: str, wish: str) -> None:
+async def test_a_reader_connects_with_the_urls_of_workers(postgresql_url: str, wish: str) -> None:
     (nobody,) = free_ports(1)
-    url = with_hosts(direct_url, f"127.0.0.1:{nobody}", "{}", options=wish)
+    url = with_hosts(postgresql_url, f"127.0.0.1:{nobody}", "{}", options=wish)
     await (await Store.open(url, source="test")).close()
     assert read_recordings(url, RecordingsFilter()) == []
 
 
-async def test_a_reader_uses_the_schema_that_the_url_names(direct_url: str) -> None:
-    with psycopg.connect(direct_url, autocommit=True) as connection:
+async def test_a_reader_uses_the_schema_that_the_url_names(postgresql_url: str) -> None:
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA blue")
-    url = f"{direct_url}?options=-csearch_path%3Dblue"
+    url = f"{postgresql_url}?options=-csearch_path%3Dblue"
     await (await Store.open(url, source="test")).close()
     assert read_recordings(url, RecordingsFilter()) == []
 
 
-async def test_a_time_out_of_zero_is_that_of_the_system(direct_url: str) -> None:
-    store = await Store.open(f"{direct_url}?tcp_user_timeout=0", source="test")
+async def test_a_time_out_of_zero_is_that_of_the_system(postgresql_url: str) -> None:
+    store = await Store.open(f"{postgresql_url}?tcp_user_timeout=0", source="test")
     assert await store.outbox_depth() == OutboxDepth(events=0, oldest_at=None)
     await store.close()

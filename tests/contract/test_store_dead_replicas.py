@@ -1,7 +1,7 @@
 """A replica whose session at PostgreSQL is gone has ended; one that has its session has not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from yarl import URL
 
 from recording_sandbox.services.pgbouncer import PgBouncer
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import Eventually
 from recording_sandbox.waiting import eventually as waits_until
 from tests.fault.tcp_proxy import TcpProxy
@@ -76,13 +75,6 @@ async def replica(url: str, owner: str, *, pooler: Pooler = "none") -> AsyncIter
         await store.close()
 
 
-@pytest.fixture
-def database(postgresql: PostgreSQLServer) -> Iterator[str]:
-    url = postgresql.new_database()
-    yield url
-    postgresql.drop_database(url)
-
-
 def rows(url: str, *columns: sa.Column[Any]) -> list[Any]:
     engine = open_engine(url)
     with engine.begin() as connection:
@@ -92,16 +84,16 @@ def rows(url: str, *columns: sa.Column[Any]) -> list[Any]:
 
 
 async def test_what_a_dead_replica_held_is_free_soon_and_what_others_hold_is_not(
-    database: str, eventually: Eventually
+    postgresql_url: str, eventually: Eventually
 ) -> None:
     async with AsyncExitStack() as stack:
         killed, frozen, older, heir = [
-            await stack.enter_async_context(replica(database, name))
+            await stack.enter_async_context(replica(postgresql_url, name))
             for name in ("killed", "frozen", "older", "heir")
         ]
         await killed.run()
         await eventually(killed.elector.is_leader)
-        session = await LockSession.open(connection_parameters(database), "frozen")
+        session = await LockSession.open(connection_parameters(postgresql_url), "frozen")
         stack.callback(session.close)
         await session.register()  # it holds its lock, and does nothing else any more
         for one in (killed, frozen, older):
@@ -123,25 +115,28 @@ async def test_what_a_dead_replica_held_is_free_soon_and_what_others_hold_is_not
         assert await frozen.holds("command of frozen")
         assert not await killed.holds("command of killed")
         await eventually(heir.elector.is_leader)
-        called = dict(rows(database, inbox.c.command_id, inbox.c.last_called_at))
+        called = dict(rows(postgresql_url, inbox.c.command_id, inbox.c.last_called_at))
         assert called["command of killed"] >= told_at + CALL_SECONDS, "its call may still last"
-        assert {owner for (owner,) in rows(database, replica_sessions.c.owner)} == {
+        assert {owner for (owner,) in rows(postgresql_url, replica_sessions.c.owner)} == {
             "frozen",
             "heir",
         }
 
 
 async def test_a_replica_whose_session_is_terminated_gets_another_one_and_keeps_what_it_holds(
-    database: str, eventually: Eventually
+    postgresql_url: str, eventually: Eventually
 ) -> None:
-    async with replica(database, "leader") as leader, replica(database, "other") as other:
+    async with (
+        replica(postgresql_url, "leader") as leader,
+        replica(postgresql_url, "other") as other,
+    ):
         await leader.run()
         await eventually(leader.elector.is_leader)
         await leader.claim("c")
         await other.run()
         has_ended = asyncio.create_task(other.store.replicas.has_ended("leader", waited=0))
 
-        with psycopg.connect(database, autocommit=True) as admin:
+        with psycopg.connect(postgresql_url, autocommit=True) as admin:
             row = admin.execute(TERMINATE).fetchone()
         assert row == (2,), "both lost their sessions"
 
@@ -153,12 +148,12 @@ async def test_a_replica_whose_session_is_terminated_gets_another_one_and_keeps_
 
 
 async def test_a_replica_that_is_cut_off_from_postgresql_neither_leads_nor_holds_commands(
-    database: str, eventually: Eventually
+    postgresql_url: str, eventually: Eventually
 ) -> None:
-    url = URL(database)
+    url = URL(postgresql_url)
     async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         through = str(url.with_host("127.0.0.1").with_port(link.port))
-        async with replica(through, "lost") as lost, replica(database, "heir") as heir:
+        async with replica(through, "lost") as lost, replica(postgresql_url, "heir") as heir:
             await lost.run()
             await eventually(lost.elector.is_leader)
             await lost.claim("c")
@@ -171,7 +166,7 @@ async def test_a_replica_that_is_cut_off_from_postgresql_neither_leads_nor_holds
             assert (await heir.claim("c")).verdict == "again"
             await link.restore()
 
-            await eventually(lambda: len(rows(database, replica_sessions.c.owner)) == 2)
+            await eventually(lambda: len(rows(postgresql_url, replica_sessions.c.owner)) == 2)
             assert not await lost.holds("c")
             assert not led_together.done(), "two replicas led at a time"
             led_together.cancel()
@@ -183,9 +178,12 @@ async def both_lead(*replicas: Replica) -> None:
 
 
 async def test_a_replica_that_leaves_gives_up_at_once_what_it_holds(
-    database: str, eventually: Eventually
+    postgresql_url: str, eventually: Eventually
 ) -> None:
-    async with replica(database, "leaving") as leaving, replica(database, "other") as other:
+    async with (
+        replica(postgresql_url, "leaving") as leaving,
+        replica(postgresql_url, "other") as other,
+    ):
         await leaving.run()
         await eventually(leaving.elector.is_leader)
         await leaving.claim("c")
@@ -193,21 +191,24 @@ async def test_a_replica_that_leaves_gives_up_at_once_what_it_holds(
         await leaving.store.replicas.leave()
 
         assert (await other.claim("c")).verdict == "again"
-        assert rows(database, replica_sessions.c.owner) == []
-        assert rows(database, leases.c.owner) == []
+        assert rows(postgresql_url, replica_sessions.c.owner) == []
+        assert rows(postgresql_url, leases.c.owner) == []
 
 
 async def test_a_replica_that_gets_no_session_works_by_its_leases(
-    database: str, eventually: Eventually
+    postgresql_url: str, eventually: Eventually
 ) -> None:
-    async with replica(database, "without") as without, replica(database, "other") as other:
+    async with (
+        replica(postgresql_url, "without") as without,
+        replica(postgresql_url, "other") as other,
+    ):
         await without.run()
         await eventually(without.elector.is_leader)
         await without.claim("c")
         without.store.replicas._parameters = {"host": "127.0.0.1", "port": 1}
-        with psycopg.connect(database, autocommit=True) as admin:
+        with psycopg.connect(postgresql_url, autocommit=True) as admin:
             admin.execute(TERMINATE)
-        await eventually(lambda: rows(database, replica_sessions.c.owner) == [])
+        await eventually(lambda: rows(postgresql_url, replica_sessions.c.owner) == [])
         await eventually(without.elector.is_leader)
         await other.run()
 
@@ -218,10 +219,10 @@ async def test_a_replica_that_gets_no_session_works_by_its_leases(
 
 @pytest.mark.parametrize("behind", ["a pooler", "SQLite"])
 async def test_without_sessions_leases_alone_decide(
-    behind: str, database: str, pgbouncer: PgBouncer, sqlite_url: str
+    behind: str, postgresql_url: str, pgbouncer: PgBouncer, sqlite_url: str
 ) -> None:
     is_pooled = behind == "a pooler"
-    url = pgbouncer.url(database) if is_pooled else sqlite_url
+    url = pgbouncer.url(postgresql_url) if is_pooled else sqlite_url
     pooler: Pooler = "transaction" if is_pooled else "none"
     async with replica(url, "killed", pooler=pooler) as killed:
         await killed.run()
@@ -232,4 +233,4 @@ async def test_without_sessions_leases_alone_decide(
         assert not await heir.store.replicas.has_ended("killed", waited=0)
         assert killed.elector.is_leader()
         if is_pooled:
-            assert rows(database, replica_sessions.c.owner) == []
+            assert rows(postgresql_url, replica_sessions.c.owner) == []

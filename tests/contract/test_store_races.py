@@ -1,6 +1,5 @@
 """What another replica commits between two statements of one transaction: PostgreSQL only."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import CommandSucceeded, Status
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
@@ -23,13 +21,6 @@ from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 SLOT = "m/track"
-
-
-@pytest.fixture
-def url(postgresql: PostgreSQLServer) -> Iterator[str]:
-    url = postgresql.new_database()
-    yield url
-    postgresql.drop_database(url)
 
 
 def claim(command_id: str, command_type: str, **about: Any) -> ClaimRequest:
@@ -106,11 +97,11 @@ def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
 
 @pytest.mark.parametrize("stop", [STOP_START, STOP_MEETING], ids=["start", "meeting"])
 async def test_a_start_that_ends_while_its_stop_is_claimed_has_its_recording(
-    url: str, stop: ClaimRequest
+    postgresql_url: str, stop: ClaimRequest
 ) -> None:
-    store = await Store.open(url, source="test")
+    store = await Store.open(postgresql_url, source="test")
     await store.claim(START)
-    told = claimed_while_the_start_ends(url, stop)
+    told = claimed_while_the_start_ends(postgresql_url, stop)
     is_over = told.start_state == "done" or not (told.pending_starts or stop.start_id)
     assert not is_over or told.known_recordings
     await store.close()

@@ -3,14 +3,13 @@
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded, Status
 from worker.domain.event_envelopes import outcome_record
@@ -29,15 +28,8 @@ NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def shared_url(postgresql: PostgreSQLServer) -> Iterator[str]:
-    url = postgresql.new_database()
-    yield url
-    postgresql.drop_database(url)
-
-
-@pytest.fixture
-async def replicas(shared_url: str) -> AsyncIterator[tuple[Store, Store]]:
-    one, other = [await Store.open(shared_url, source="test") for _ in range(2)]
+async def replicas(postgresql_url: str) -> AsyncIterator[tuple[Store, Store]]:
+    one, other = [await Store.open(postgresql_url, source="test") for _ in range(2)]
     yield one, other
     await one.close()
     await other.close()
@@ -153,7 +145,7 @@ async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committe
 
 
 async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
-    replicas: tuple[Store, Store], shared_url: str
+    replicas: tuple[Store, Store], postgresql_url: str
 ) -> None:
     for number in range(20):
         both = f"{number}-one", f"{number}-other"
@@ -168,7 +160,7 @@ async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
                 ),
             ]
         await asyncio.gather(*wishes)
-    another = open_engine(shared_url)
+    another = open_engine(postgresql_url)
     with another.connect() as looking:
         deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         assert looking.execute(sa.text(deadlocks)).scalar() == 0

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 
 from recording_sandbox.model.faults import Fault
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.killable_worker import KillableWorker
@@ -26,13 +25,6 @@ SECONDS: Final = 60 + COMMANDS / 5
 
 
 @pytest.fixture
-def url(postgresql: PostgreSQLServer) -> Iterator[str]:
-    url = postgresql.new_database()
-    yield url
-    postgresql.drop_database(url)
-
-
-@pytest.fixture
 def rate() -> str:
     """What the API allows: `requests/seconds`."""
     return RATE
@@ -40,11 +32,11 @@ def rate() -> str:
 
 @pytest.fixture
 async def fleet(
-    amqp_url: str, names_prefix: str, url: str, tmp_path: Path, rate: str
+    amqp_url: str, names_prefix: str, postgresql_url: str, tmp_path: Path, rate: str
 ) -> AsyncIterator[FaultEnvironment]:
     """An environment whose API enforces its limit. Workers know the limit; none is started."""
     async with open_fault_environment(
-        amqp_url, url, tmp_path, prefix=names_prefix, seed=1, WORKER_API_BUDGET=rate
+        amqp_url, postgresql_url, tmp_path, prefix=names_prefix, seed=1, WORKER_API_BUDGET=rate
     ) as environment:
         environment.sandbox.behaviour.change(
             {"rate_limits": [rate], "real_rate_block_seconds": 300}

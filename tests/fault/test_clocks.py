@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from recording_sandbox.model.faults import Fault
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.simulation import RETRY_POLICY, Simulation, open_simulation
 from worker.store.claims import ClaimRequest
 from worker.store.database.clock import CLOCK_READ_INTERVAL_SECONDS
@@ -165,11 +164,10 @@ async def test_a_clock_jump_does_not_change_the_leader_s_lease(
 
 
 async def test_two_replicas_with_clocks_apart_start_each_recording_once(
-    world: Simulation, postgresql: PostgreSQLServer
+    world: Simulation, postgresql_url: str
 ) -> None:
-    url = postgresql.new_database()
     clocks = [Wrong(world), Wrong(world, APART)]
-    stores = [await Store.open(url, source="test") for _ in clocks]
+    stores = [await Store.open(postgresql_url, source="test") for _ in clocks]
     replicas = [world.replica(store, clock) for store, clock in zip(stores, clocks, strict=True)]
     for number in range(10):
         world.send(start(f"start-{number}", str(uuid.UUID(int=number % 3 + 1, version=4))))
@@ -184,13 +182,12 @@ async def test_two_replicas_with_clocks_apart_start_each_recording_once(
 
 @pytest.mark.parametrize("error", [-HOUR, -APART, APART, HOUR])
 async def test_replicas_use_the_clock_of_their_postgresql_not_of_their_machine(
-    postgresql: PostgreSQLServer, error: float
+    postgresql_url: str, error: float
 ) -> None:
-    url = postgresql.new_database()
-    right = await Store.open(url, source="test")
-    wrong = await Store.open(url, source="test", now=lambda: right.now() + error)
+    right = await Store.open(postgresql_url, source="test")
+    wrong = await Store.open(postgresql_url, source="test", now=lambda: right.now() + error)
     assert abs(right.now() - wrong.now()) < 1.0
-    with psycopg.connect(url) as looking:
+    with psycopg.connect(postgresql_url) as looking:
         row = looking.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
     assert row is not None
     assert abs(float(row[0]) - wrong.now()) < 1.0
@@ -202,12 +199,11 @@ async def test_replicas_use_the_clock_of_their_postgresql_not_of_their_machine(
 
 
 async def test_leadership_passes_in_time_although_the_clock_of_the_leader_was_an_hour_ahead(
-    postgresql: PostgreSQLServer,
+    postgresql_url: str,
 ) -> None:
-    url = postgresql.new_database()
     ahead: list[float] = [0.0]
-    dead = await Store.open(url, source="test", now=lambda: HOUR)
-    heir = await Store.open(url, source="test")
+    dead = await Store.open(postgresql_url, source="test", now=lambda: HOUR)
+    heir = await Store.open(postgresql_url, source="test")
     await LeaderElector(dead, owner="dead", lease_seconds=15, now=dead.now).try_acquire()
     inherits = LeaderElector(
         heir, owner="heir", lease_seconds=15, now=lambda: heir.now() + ahead[0]

@@ -6,7 +6,7 @@ Its network is cut without an end of the connection, or it takes no answer any m
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -16,7 +16,6 @@ from psycopg.pq import TransactionStatus
 from yarl import URL
 
 from recording_sandbox.services.pgbouncer import PgBouncer
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import eventually
 from tests.fault.tcp_proxy import TcpProxy
 from worker.domain.errors import StoreUnavailable
@@ -29,13 +28,6 @@ TAKEOVER_SECONDS: Final = 30.0
 LEASE_SECONDS: Final = 3.0
 
 
-@pytest.fixture
-def direct_url(postgresql: PostgreSQLServer) -> Iterator[str]:
-    url = postgresql.new_database()
-    yield url
-    postgresql.drop_database(url)
-
-
 @pytest.fixture(params=["none", "transaction"])
 def pooler(request: pytest.FixtureRequest) -> Pooler:
     kind: Pooler = request.param
@@ -43,11 +35,11 @@ def pooler(request: pytest.FixtureRequest) -> Pooler:
 
 
 @pytest.fixture
-def url(pooler: Pooler, direct_url: str, request: pytest.FixtureRequest) -> str:
+def url(pooler: Pooler, postgresql_url: str, request: pytest.FixtureRequest) -> str:
     if pooler == "none":  # the default is the pooler's; this one is quicker
-        return f"{direct_url}?options=-cidle_in_transaction_session_timeout%3D2s"
+        return f"{postgresql_url}?options=-cidle_in_transaction_session_timeout%3D2s"
     pgbouncer: PgBouncer = request.getfixturevalue("pgbouncer")
-    return pgbouncer.url(direct_url)
+    return pgbouncer.url(postgresql_url)
 
 
 async def test_another_replica_leads_soon_after_the_leader_was_cut_off_while_it_renewed_its_lease(
@@ -94,12 +86,14 @@ class CutOff:
         return [None] * len(requests)
 
 
-async def test_a_worker_that_takes_no_answer_any_more_loses_its_row_locks(direct_url: str) -> None:
+async def test_a_worker_that_takes_no_answer_any_more_loses_its_row_locks(
+    postgresql_url: str,
+) -> None:
     """As one that is frozen: its system acknowledges packets until the buffer is full. Then the
     server cannot end the statement, nor is the transaction idle."""
-    store = await Store.open(direct_url, source="test")
+    store = await Store.open(postgresql_url, source="test")
     await elector_of(store, "me").try_acquire()
-    parameters = connection_parameters(f"{direct_url}?options=-ctcp_user_timeout%3D5s")
+    parameters = connection_parameters(f"{postgresql_url}?options=-ctcp_user_timeout%3D5s")
     client = await asyncio.to_thread(psycopg.connect, **parameters)
     try:
         await asyncio.to_thread(client.execute, "SELECT * FROM leases FOR UPDATE")
@@ -120,13 +114,13 @@ async def can_renew(store: Store) -> bool:
 
 
 async def test_a_lease_on_a_locked_row_fails_readiness_until_it_is_renewed(
-    url: str, direct_url: str, pooler: Pooler
+    url: str, postgresql_url: str, pooler: Pooler
 ) -> None:
     store = await Store.open(url, source="test", pooler=pooler)
     elector = elector_of(store, "me")
     await elector.try_acquire()
     assert elector.cannot_write_reason() is None
-    with psycopg.connect(direct_url) as other:
+    with psycopg.connect(postgresql_url) as other:
         other.execute("SELECT * FROM leases FOR UPDATE")
         await elector.try_acquire()
         assert "lock timeout" in (elector.cannot_write_reason() or "")

@@ -88,11 +88,10 @@ async def test_while_postgresql_is_down_no_command_is_completed_and_afterwards_w
 
 
 async def test_a_connection_that_was_cut_is_replaced_at_the_next_transaction(
-    world: Simulation, postgresql: PostgreSQLServer
+    world: Simulation, postgresql_url: str
 ) -> None:
-    url = postgresql.new_database()
-    store = await Store.open(url, source="test")
-    with psycopg.connect(url, autocommit=True) as admin:
+    store = await Store.open(postgresql_url, source="test")
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -161,13 +160,12 @@ async def test_a_command_waits_until_a_database_connection_is_free(
 
 
 async def test_a_worker_waits_at_most_five_seconds_for_a_locked_row(
-    world: Simulation, postgresql: PostgreSQLServer
+    world: Simulation, postgresql_url: str
 ) -> None:
-    url = postgresql.new_database()
-    store = await Store.open(url + "?options=-clock_timeout%3D200ms", source="test")
+    store = await Store.open(postgresql_url + "?options=-clock_timeout%3D200ms", source="test")
     replica = world.replica(store)
     world.send(start())
-    with psycopg.connect(url) as admin:
+    with psycopg.connect(postgresql_url) as admin:
         admin.execute("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE")
         assert await is_put_off(world, replica)
     assert await ends_well(world, replica)
@@ -206,10 +204,9 @@ async def test_a_silent_broker_is_detected_within_35_seconds_by_default(
 
 
 async def test_a_worker_leaves_a_server_that_became_a_standby_for_the_new_primary(
-    world: Simulation, postgresql: PostgreSQLServer
+    world: Simulation, postgresql_url: str
 ) -> None:
-    url = postgresql.new_database()
-    store = await Store.open(url, source="test")
+    store = await Store.open(postgresql_url, source="test")
     replica = world.replica(store)
     world.send(start())
     await store._group.submit(_statements, "SET default_transaction_read_only = on")
@@ -221,11 +218,10 @@ async def test_a_worker_leaves_a_server_that_became_a_standby_for_the_new_primar
 
 @pytest.mark.timeout(120 + int(AWAY_SECONDS))
 async def test_a_worker_without_its_database_reports_it_and_recovers_by_itself(
-    amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
+    amqp_url: str, names_prefix: str, postgresql_url: str, tmp_path: Path
 ) -> None:
-    url = postgresql.new_database()
     async with open_fault_environment(
-        amqp_url, url, tmp_path, prefix=names_prefix, seed=1
+        amqp_url, postgresql_url, tmp_path, prefix=names_prefix, seed=1
     ) as environment:
         worker = environment.worker()
         worker.start()

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -30,20 +30,13 @@ SOON_SECONDS: Final = 10.0
 
 
 @pytest.fixture
-def url(postgresql: PostgreSQLServer) -> Iterator[str]:
-    url = postgresql.new_database()
-    yield url
-    postgresql.drop_database(url)
-
-
-@pytest.fixture
 async def environment(
-    amqp_url: str, names_prefix: str, url: str, tmp_path: Path
+    amqp_url: str, names_prefix: str, postgresql_url: str, tmp_path: Path
 ) -> AsyncIterator[FaultEnvironment]:
     """Leases and retry delays of everyday length, and an API that takes its time to answer."""
     async with open_fault_environment(
         amqp_url,
-        url,
+        postgresql_url,
         tmp_path,
         prefix=names_prefix,
         seed=1,
@@ -150,11 +143,11 @@ class CutOff:
 
 @asynccontextmanager
 async def worker_to_cut_off(
-    environment: FaultEnvironment, amqp_url: str, url: str
+    environment: FaultEnvironment, amqp_url: str, postgresql_url: str
 ) -> AsyncIterator[CutOff]:
-    async with proxy_to(amqp_url) as amqp, proxy_to(url) as database:
+    async with proxy_to(amqp_url) as amqp, proxy_to(postgresql_url) as database:
         worker = environment.worker(
-            AMQP_URL=through(amqp, amqp_url), DATABASE_URL=through(database, url)
+            AMQP_URL=through(amqp, amqp_url), DATABASE_URL=through(database, postgresql_url)
         )
         worker.start()
         await worker.ready()
@@ -163,9 +156,9 @@ async def worker_to_cut_off(
 
 
 async def test_a_living_replica_that_lost_its_session_during_its_calls_doubles_no_start(
-    environment: FaultEnvironment, amqp_url: str, url: str
+    environment: FaultEnvironment, amqp_url: str, postgresql_url: str
 ) -> None:
-    async with worker_to_cut_off(environment, amqp_url, url) as lost:
+    async with worker_to_cut_off(environment, amqp_url, postgresql_url) as lost:
         await begin_starts(environment, answer_seconds=6.0)
         await ready_worker(environment)
         lost.cut()
@@ -175,11 +168,11 @@ async def test_a_living_replica_that_lost_its_session_during_its_calls_doubles_n
 
 
 async def test_a_call_that_the_api_executes_after_the_takeover_is_awaited_and_not_repeated(
-    amqp_url: str, names_prefix: str, url: str, tmp_path: Path
+    amqp_url: str, names_prefix: str, postgresql_url: str, tmp_path: Path
 ) -> None:
     async with open_fault_environment(
         amqp_url,
-        url,
+        postgresql_url,
         tmp_path,
         prefix=names_prefix,
         seed=1,
@@ -189,7 +182,7 @@ async def test_a_call_that_the_api_executes_after_the_takeover_is_awaited_and_no
     ) as environment:
         late = Fault(kind="late", operation="start*", seconds=7.0)
         environment.sandbox.faults.add(late)
-        async with worker_to_cut_off(environment, amqp_url, url) as lost:
+        async with worker_to_cut_off(environment, amqp_url, postgresql_url) as lost:
             await environment.sender.send(start(0), allowed=SUCCEEDED)
             await eventually(lambda: is_triggered(environment), what="the call is in flight")
             await ready_worker(environment)

@@ -4,13 +4,12 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.killable_worker import KillableWorker
@@ -21,19 +20,12 @@ TAKEOVER_SECONDS: Final = 30.0
 
 
 @pytest.fixture
-def url(postgresql: PostgreSQLServer) -> Iterator[str]:
-    url = postgresql.new_database()
-    yield url
-    postgresql.drop_database(url)
-
-
-@pytest.fixture
 async def environment(
-    amqp_url: str, names_prefix: str, url: str, tmp_path: Path
+    amqp_url: str, names_prefix: str, postgresql_url: str, tmp_path: Path
 ) -> AsyncIterator[FaultEnvironment]:
     async with open_fault_environment(
         amqp_url,
-        url,
+        postgresql_url,
         tmp_path,
         prefix=names_prefix,
         seed=1,

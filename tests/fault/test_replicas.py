@@ -12,7 +12,6 @@ import pytest
 
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.model.meetings import participant_ids
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.campaign_commands import SUCCEEDED_OR_REJECTED
 from tests.fault.event_stream_check import EventStreamCheck
 from tests.fault.fault_environment import open_fault_environment
@@ -26,19 +25,12 @@ ROUNDS = 3
 SLOW_SECONDS = 0.1
 
 
-@pytest.fixture
-def url(postgresql: PostgreSQLServer) -> Iterator[str]:
-    url = postgresql.new_database()
-    yield url
-    postgresql.drop_database(url)
-
-
 @asynccontextmanager
 async def replicas_on(
-    url: str, count: int
+    postgresql_url: str, count: int
 ) -> AsyncIterator[tuple[Simulation, list[SimulatedReplica]]]:
     async with open_simulation() as world:
-        stores = [await Store.open(url, source="test") for _ in range(count)]
+        stores = [await Store.open(postgresql_url, source="test") for _ in range(count)]
         yield world, [world.replica(store) for store in stores]
         for store in stores:
             await store.close()
@@ -75,9 +67,9 @@ async def deliver_all_at_once(world: Simulation, replicas: list[SimulatedReplica
 
 @pytest.mark.parametrize("count", [2, 3])
 async def test_racing_replicas_start_each_recording_once_and_publish_each_fact_once(
-    url: str, count: int
+    postgresql_url: str, count: int
 ) -> None:
-    async with replicas_on(url, count) as (world, replicas):
+    async with replicas_on(postgresql_url, count) as (world, replicas):
         commands = {command["id"]: command for command in the_race()}
         for command in (*commands.values(), *reversed(commands.values())):
             world.send(command)  # each of them twice, to replicas that begin at different ends
@@ -96,8 +88,10 @@ async def test_racing_replicas_start_each_recording_once_and_publish_each_fact_o
         assert [one for one in asked if one.in_flight] == [], "one start of a meeting at a time"
 
 
-async def test_a_replica_that_dies_in_a_race_is_replaced_within_one_lease(url: str) -> None:
-    async with replicas_on(url, 3) as (world, replicas):
+async def test_a_replica_that_dies_in_a_race_is_replaced_within_one_lease(
+    postgresql_url: str,
+) -> None:
+    async with replicas_on(postgresql_url, 3) as (world, replicas):
         commands = {command["id"]: command for command in the_race()}
         for command in commands.values():
             world.send(command)
@@ -133,8 +127,10 @@ def check(world: Simulation, commands: dict[str, dict[str, Any]]) -> None:
     told.check_ends(shelf)
 
 
-async def test_one_replica_leads_and_another_takes_over_after_its_lease(url: str) -> None:
-    async with replicas_on(url, 3) as (world, replicas):
+async def test_one_replica_leads_and_another_takes_over_after_its_lease(
+    postgresql_url: str,
+) -> None:
+    async with replicas_on(postgresql_url, 3) as (world, replicas):
         leaderships = [
             LeaderElector(one.store, owner=str(n), lease_seconds=15, now=one.now, ticks=one.now)
             for n, one in enumerate(replicas)
@@ -153,10 +149,10 @@ async def test_one_replica_leads_and_another_takes_over_after_its_lease(url: str
 
 @pytest.mark.slow
 async def test_racing_worker_processes_survive_the_kill_of_their_leader(
-    amqp_url: str, names_prefix: str, url: str, tmp_path: Path
+    amqp_url: str, names_prefix: str, postgresql_url: str, tmp_path: Path
 ) -> None:
     async with open_fault_environment(
-        amqp_url, url, tmp_path, prefix=names_prefix, seed=1
+        amqp_url, postgresql_url, tmp_path, prefix=names_prefix, seed=1
     ) as environment:
         first = environment.worker()
         first.start()

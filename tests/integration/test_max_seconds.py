@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from recording_sandbox.model.faults import Fault
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import Status
 from tests.integration.command_bench import START, open_command_bench
 from tests.integration.tracking_bench import (
@@ -274,15 +273,14 @@ async def test_two_replicas_that_both_lead_send_one_stop(bench: TrackingBench) -
 
 
 async def test_replicas_with_connections_of_their_own_send_one_stop_for_each_recording(
-    postgresql: PostgreSQLServer,
+    postgresql_url: str,
 ) -> None:
-    url = postgresql.new_database()
-    async with open_bench(url) as bench:
+    async with open_bench(postgresql_url) as bench:
         ids = [await bench.start(max_seconds=LIMIT) for _ in range(8)]
         await bench.run_due(1)
         bench.sandbox.clock.advance(LIMIT)
         bench.take_operations()
-        others = [await Store.open(url, source="test") for _ in range(3)]
+        others = [await Store.open(postgresql_url, source="test") for _ in range(3)]
         replicas = [bench.new_limiter(store=store) for store in (bench.store, *others)]
         await asyncio.gather(*(replica.stop_due() for replica in replicas))
         assert stops(bench) == len(ids)

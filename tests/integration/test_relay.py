@@ -17,7 +17,6 @@ import pytest
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from prometheus_client import CollectorRegistry
 
-from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded, Status
@@ -304,10 +303,9 @@ async def test_an_event_committed_while_the_relay_runs_is_published_on_wake_up(
 
 
 async def test_a_commit_of_another_replica_wakes_the_leader_s_relay(
-    bench: Bench, postgresql: PostgreSQLServer, eventually: Eventually
+    bench: Bench, postgresql_url: str, eventually: Eventually
 ) -> None:
-    url = postgresql.new_database()
-    other, leader = [await Store.open(url, source="test") for _ in range(2)]
+    other, leader = [await Store.open(postgresql_url, source="test") for _ in range(2)]
     relay = bench.another_relay(leader, idle_interval_seconds=60.0)
     listening = asyncio.Event()
     leader.subscribe("outbox", listening.set)

@@ -380,6 +380,32 @@ async def test_a_short_id_is_completed_and_several_candidates_are_listed(
     assert second in several.err
 
 
+async def test_people_are_shown_the_only_id_that_begins_like_theirs_and_scripts_are_not(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    cli = CommandLine({"DATABASE_URL": sqlite_url}, tmp_path)
+    store = await Store.open(sqlite_url, source="test")
+    await run(store, rejected("weekly-start"), at=NOW)
+    await run(store, rejected("weekly-stop"), at=NOW)
+    await run(store, rejected("daily-start"), at=NOW)
+    await store.close()
+
+    shown = await cli("recordings", "show", "daily", "--no-json")
+    outcome = await cli("outcomes", "--id", "weekly-sta", "--no-json")
+    several = await cli("recordings", "show", "weekly-", "--no-json")
+    asked_by_scripts = [
+        await cli("recordings", "show", "daily"),
+        await cli("outcomes", "--id", "daily"),
+    ]
+
+    assert "Start command daily-start" in shown.out
+    assert "One id begins with it: daily-start" in shown.err
+    assert "weekly-start" in outcome.out
+    assert (several.code, several.out) == (1, "")
+    assert "weekly-start, weekly-stop" in several.err
+    assert [one.out for one in asked_by_scripts] == ["", ""]
+
+
 @pytest.mark.parametrize(
     ("text", "words"), [("order-", "Several ids begin"), ("order-1", "One id")]
 )

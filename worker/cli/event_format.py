@@ -24,7 +24,7 @@ from recording_schemas import (
     StatusChanged,
     outcome_of,
 )
-from worker.cli.text import cut_end, cut_middle
+from worker.cli.text import cells, cut_end, cut_middle
 from worker.domain.escaping import escape_controls
 from worker.domain.short_ids import SHOWN_DIGITS, UUID
 
@@ -43,10 +43,14 @@ COLOURS: Final = {
 _LABEL_WIDTH: Final = 9
 _TIME_WIDTH: Final = 8
 _WHOLE_UUID: Final = re.compile(rf"(?<![\w-]){UUID.pattern}(?![\w-])", re.IGNORECASE)
-_LEFT_OUT: Final = re.compile(r"  was [A-Z]+(?=  )|  https?://\S*")
+_LEFT_OUT: Final = re.compile(r"  was [A-Z]+(?=  )|  [a-z0-9]+://\S*")
 """The former status, and URLs. `recordings show` has the whole story."""
 
-MAX_WORD: Final = 36
+_COMMAND_TYPE: Final = re.compile(r"^([a-z]+(?:_[a-z]+)?)_recording(?= )")
+
+MAX_WORDS: Final = (36, 28, 22, 16)
+"""Words are cut to the first of these widths with which the line fits, else to the widest."""
+
 MAX_NAMED_PEOPLE: Final = 5
 
 
@@ -59,10 +63,15 @@ def short_event_line(event: CloudEvent, width: int) -> str:
     """The same in `width` columns: ids are short, long names cut, and the rest may be cut off."""
     time, label, text = _parts(event)
     text = _WHOLE_UUID.sub(lambda match: match[0][:SHOWN_DIGITS], text)
-    text = _LEFT_OUT.sub("", text).replace("observed by", "by")
-    words = [cut_middle(word, MAX_WORD) for word in text.split(" ")]
-    used = _TIME_WIDTH + _LABEL_WIDTH + 4
-    return f"{time}  {label}  {cut_end(' '.join(words), width - used)}"
+    text = _COMMAND_TYPE.sub(r"\1", _LEFT_OUT.sub("", text)).replace("observed by", "by")
+    return f"{time}  {label}  {_fitted(text, width - _TIME_WIDTH - _LABEL_WIDTH - 4)}"
+
+
+def _fitted(text: str, width: int) -> str:
+    forms = [
+        " ".join(cut_middle(word, max_word) for word in text.split(" ")) for max_word in MAX_WORDS
+    ]
+    return next((form for form in forms if cells(form) <= width), cut_end(forms[0], width))
 
 
 def _parts(event: CloudEvent) -> tuple[str, str, str]:

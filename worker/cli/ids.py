@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.domain.short_ids import beginning, stands_for
+from worker.domain.escaping import escape_controls
+from worker.domain.short_ids import ELLIPSIS, MIN_DIGITS, beginning, stands_for
 
 if TYPE_CHECKING:
     from worker.settings.settings import CommonSettings
@@ -29,6 +30,30 @@ def complete(
         return text
     url = settings.database_url.reveal()
     return pick(flag, text, find_whole_ids(url, text, kinds, pooler=settings.database_pooler))
+
+
+def only_id_that_begins(settings: "CommonSettings", text: str, *kinds: "IdKind") -> str:
+    """The only id of the first kind that has ids which begin with `text`, else `text`.
+
+    Says so on stderr. For commands that only show, and only to people: a script would take what it
+    gets for what it wanted. Raises StoreUnavailable.
+    """
+    from worker.store.admin.short_ids import find_whole_ids
+
+    url, pooler = settings.database_url.reveal(), settings.database_pooler
+    if len(text) < MIN_DIGITS or find_whole_ids(url, text, kinds, pooler=pooler):
+        return text
+    for kind in kinds:
+        if found := find_whole_ids(url, text + ELLIPSIS, (kind,), pooler=pooler):
+            return _only(found, text)
+    return text
+
+
+def _only(found: Sequence[str], text: str) -> str:
+    if len(found) > 1:
+        return text
+    click.echo(f"No id is {escape_controls(text)}{candidates(found)}", err=True)
+    return found[0]
 
 
 def complete_if_readable(

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from worker.cli.context import common_settings
-from worker.cli.ids import complete, ids_that_begin
+from worker.cli.ids import complete, ids_that_begin, only_id_that_begins
 from worker.cli.moments import iso_time, moment
 from worker.cli.output import Column, Row, print_rows, table_options
 from worker.cli.suggestions import Choice, suggestion
@@ -21,7 +21,7 @@ OUTCOMES: Final = ("succeeded", "rejected", "expired", "failed")
 
 COLUMNS: Final = (
     Column("ended", "finished_at", "time"),
-    Column("type", "short_type"),
+    Column("type", "short_type", "name"),
     Column("outcome", "outcome", "name"),
     Column("code", "code", "name"),
     Column("command", "command_id", "id"),
@@ -34,6 +34,7 @@ SUMMARY_COLUMNS: Final = (
     Column("latest", "latest_at", "time"),
     Column("command", "latest_id", "id"),
 )
+NOTHING: Final = "No command has ended like this."
 
 EXAMPLES = """\
 \b
@@ -105,10 +106,17 @@ def command(as_json: bool, limit: int, summary: bool, **filters: Any) -> None:  
 
     _require_known_types(filters["types"])
     settings = common_settings()
-    filters["command_id"] = complete(settings, "--id", filters["command_id"], "command")
+    filters["command_id"] = _whole_id(settings, filters["command_id"], as_json=as_json)
     condition = PastCommandsFilter(limit=limit, **filters)
     show = _show_summary if summary else _show_commands
     show(settings, condition, as_json=as_json)
+
+
+def _whole_id(settings: "CommonSettings", text: str | None, *, as_json: bool) -> str | None:
+    whole_id = complete(settings, "--id", text, "command")
+    if whole_id is None or whole_id != text or as_json:
+        return whole_id
+    return only_id_that_begins(settings, whole_id, "command")
 
 
 def _require_known_types(types: Sequence[str]) -> None:
@@ -137,7 +145,8 @@ def _show_commands(
             err=True,
         )
     to_row = command_json if as_json else _table_row
-    print_rows(COLUMNS, [to_row(one) for one in found.commands], as_json=as_json)
+    rows = [to_row(one) for one in found.commands]
+    print_rows(COLUMNS, rows, as_json=as_json, nothing=NOTHING)
     _say_what_is_left(found.looked_back_to, len(found.commands), condition.limit)
 
 
@@ -152,7 +161,7 @@ def _show_summary(
     rows = [msgspec.structs.asdict(count) for count in summary.counts]
     if as_json:
         rows = [{**row, "latest_at": iso_time(row["latest_at"])} for row in rows]
-    print_rows(SUMMARY_COLUMNS, rows, as_json=as_json)
+    print_rows(SUMMARY_COLUMNS, rows, as_json=as_json, nothing=NOTHING)
     _say_what_is_left(summary.looked_back_to, len(rows), condition.limit)
 
 

@@ -7,7 +7,8 @@ from typing import TypeVar
 import click
 import msgspec
 
-from worker.cli.tables import WIDE, Column, Row, print_table
+from worker.cli.columns import Column, Row
+from worker.cli.tables import WIDE, print_table
 from worker.domain.escaping import escape_json_controls
 
 __all__ = [
@@ -66,10 +67,15 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
-def print_rows(columns: Sequence[Column], rows: Sequence[Row], *, as_json: bool) -> None:
-    """Print rows as JSON lines, or as a table of these columns."""
+def print_rows(
+    columns: Sequence[Column], rows: Sequence[Row], *, as_json: bool, nothing: str = ""
+) -> None:
+    """Print rows as JSON lines, or as a table of these columns.
+
+    `nothing` is what a terminal shows in place of a table without rows.
+    """
     if as_json:
         for row in rows:
             print_json(row)
     else:
-        print_table(columns, rows)
+        print_table(columns, rows, nothing=nothing)

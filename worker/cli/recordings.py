@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 from worker.cli.context import common_settings
 from worker.cli.groups import SuggestingGroup
-from worker.cli.ids import complete, ids_that_begin
+from worker.cli.ids import complete, ids_that_begin, only_id_that_begins
 from worker.cli.moments import duration
 from worker.cli.output import Column, Row, print_json, print_rows, table_options
 from worker.cli.suggestions import Choice
@@ -23,13 +23,13 @@ STATUSES: Final = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "E
 COLUMNS: Final = (
     Column("recording", "recording_id", "id"),
     Column("app", "app"),
-    Column("kind", "kind"),
-    Column("status", "shown_status"),
+    Column("kind", "kind", "name", spare=True),
+    Column("status", "shown_status", "name"),
     Column("meeting", "meeting_id", "id"),
     Column("start", "start_id", "id"),
-    Column("seconds", "recording_duration"),
+    Column("seconds", "recording_duration", "name", spare=True),
     Column("changed", "changed_at", "time"),
-    Column("error", "error_code"),
+    Column("error", "error_code", "name"),
 )
 JSON_FIELDS: Final = (
     "recording_id",
@@ -83,7 +83,7 @@ DATABASE_URL and changes nothing.
 """
 _ID_FLAGS: "Final[dict[str, IdKind]]" = {
     "--recording-id": "recording",
-    "--start-id": "command",
+    "--start-id": "start",
     "--meeting-id": "meeting",
 }
 SORTS: Final = ("changed", "unchanged", "age")
@@ -154,7 +154,7 @@ def command(
 
     settings = common_settings()
     for flag, kind in _ID_FLAGS.items():
-        name = f"{kind}_id" if kind != "command" else "start_id"
+        name = f"{kind}_id"
         filters[name] = complete(settings, flag, filters[name], kind)
     recordings = read_recordings(
         settings.database_url.reveal(),
@@ -170,7 +170,8 @@ def command(
     if as_json:
         print_rows((), [_json_row(recording) for recording in recordings], as_json=True)
     else:
-        print_rows(COLUMNS, [_table_row(recording) for recording in recordings], as_json=False)
+        rows = [_table_row(recording) for recording in recordings]
+        print_rows(COLUMNS, rows, as_json=False, nothing="No recording is like this.")
     if not recordings:
         _say_what_begins(settings, filters)
     if len(recordings) == limit:
@@ -180,7 +181,7 @@ def command(
 def _say_what_begins(settings: "CommonSettings", filters: dict[str, Any]) -> None:
     """For each id that was given, say which ids only begin with it."""
     for flag, kind in _ID_FLAGS.items():
-        text = filters[flag.removeprefix("--").replace("-", "_")]
+        text = filters[f"{kind}_id"]
         if known := ids_that_begin(settings, text, kind):
             click.echo(f"No recording with {flag} {text}{known}", err=True)
 
@@ -210,10 +211,9 @@ def show(wanted_id: str, max_events: int, as_json: bool) -> None:
     from worker.store.admin.recording_details import read_details
 
     settings = common_settings()
-    whole_id = complete(settings, "ID", wanted_id, "recording", "command")
     found = read_details(
         settings.database_url.reveal(),
-        str(whole_id),
+        _whole_id(settings, wanted_id, as_json=as_json),
         max_events=max_events,
         pooler=settings.database_pooler,
     )
@@ -227,7 +227,9 @@ def show(wanted_id: str, max_events: int, as_json: bool) -> None:
     if found.recordings:
         return
     if found.start is None:
-        known = ids_that_begin(settings, wanted_id, "recording", "command")
+        known = ids_that_begin(settings, wanted_id, "recording", "start") or ids_that_begin(
+            settings, wanted_id, "command"
+        )
         raise click.ClickException(
             f"no recording and no start command has the id {wanted_id}{known}"
         )
@@ -236,6 +238,14 @@ def show(wanted_id: str, max_events: int, as_json: bool) -> None:
     else:
         print_command(found.start)
     click.echo("No recording of this command is known.", err=True)
+
+
+def _whole_id(settings: "CommonSettings", text: str, *, as_json: bool) -> str:
+    """The id of a recording or of its start, else of a command, that `text` means."""
+    for kinds in (("recording", "start"), ("command",)):
+        if (whole_id := complete(settings, "ID", text, *kinds)) != text:
+            return str(whole_id)
+    return text if as_json else only_id_that_begins(settings, text, "recording", "start", "command")
 
 
 def _json_row(recording: "Recording") -> Row:

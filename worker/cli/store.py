@@ -158,9 +158,8 @@ def set_aside(limit: int, as_json: bool) -> None:
 
     settings = common_settings()
     events = read_set_aside(settings.database_url.reveal(), limit, pooler=settings.database_pooler)
-    print_rows(
-        SET_ASIDE_COLUMNS, [msgspec.structs.asdict(event) for event in events], as_json=as_json
-    )
+    rows = [msgspec.structs.asdict(event) for event in events]
+    print_rows(SET_ASIDE_COLUMNS, rows, as_json=as_json, nothing="No event is set aside.")
 
 
 @command.command("publish-again", epilog=PUBLISH_AGAIN_EPILOG)

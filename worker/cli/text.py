@@ -16,14 +16,38 @@ def utf8(_context: click.Context, _parameter: click.Parameter, text: str | None)
     return text
 
 
+def cells(text: str) -> int:
+    """How many columns of a terminal the text takes. A Chinese letter takes two."""
+    if text.isascii():
+        return len(text)
+    # Imported here because few texts need it.
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def cut_middle(text: str, width: int) -> str:
-    """The text in at most `width` letters: its beginning and its end, such as a file's suffix."""
-    if len(text) <= width:
+    """The text in at most `width` columns: its beginning and its end, such as a file's suffix."""
+    if cells(text) <= width:
         return text
     tail = (width - 1) // 2
-    return f"{text[: width - 1 - tail]}{ELLIPSIS}{text[len(text) - tail :]}"
+    return f"{_first(text, width - 1 - tail)}{ELLIPSIS}{_last(text, tail)}"
 
 
 def cut_end(text: str, width: int) -> str:
-    """The text in at most `width` letters: its beginning."""
-    return text if len(text) <= width else f"{text[: width - 1]}{ELLIPSIS}"
+    """The text in at most `width` columns: its beginning."""
+    return text if cells(text) <= width else f"{_first(text, width - 1)}{ELLIPSIS}"
+
+
+def _first(text: str, width: int) -> str:
+    letters = text[:width]
+    while cells(letters) > width:
+        letters = letters[:-1]
+    return letters
+
+
+def _last(text: str, width: int) -> str:
+    letters = text[len(text) - width :]
+    while cells(letters) > width:
+        letters = letters[1:]
+    return letters

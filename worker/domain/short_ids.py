@@ -17,7 +17,7 @@ SHOWN_DIGITS: Final = 8
 MAX_WHOLE_LENGTH: Final = 20
 """An id that is no UUID is shown whole up to this length."""
 
-_SHOWN_LETTERS: Final = 12
+SHOWN_LETTERS: Final = 12
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DIGITS: Final = re.compile(r"[0-9a-f-]+", re.IGNORECASE)
 
@@ -43,21 +43,31 @@ def without_ellipsis(text: str) -> str:
     return text.removesuffix(ELLIPSIS).removesuffix("...")
 
 
-def shorten(ids: Collection[str]) -> dict[str, str]:
-    """The short form of each id. It is unique among these ids."""
+def shorten(
+    ids: Collection[str], *, max_whole: int = MAX_WHOLE_LENGTH, letters: int = SHOWN_LETTERS
+) -> dict[str, str]:
+    """The short form of each id. It is unique among these ids.
+
+    An id that is no UUID is whole up to `max_whole` letters, else its first `letters` or more.
+    """
     ordered = sorted(set(ids))
     neighbours = zip(["", *ordered], ordered, [*ordered[1:], ""], strict=False)
     return {
-        whole_id: _shortened(whole_id, 1 + max(_common(before, whole_id), _common(whole_id, after)))
+        whole_id: _shortened(
+            whole_id,
+            1 + max(_common(before, whole_id), _common(whole_id, after)),
+            max_whole,
+            letters,
+        )
         for before, whole_id, after in neighbours
     }
 
 
-def _shortened(whole_id: str, unique_length: int) -> str:
+def _shortened(whole_id: str, unique_length: int, max_whole: int, letters: int) -> str:
     if UUID.fullmatch(whole_id):
         return whole_id[: max(SHOWN_DIGITS, unique_length)]
-    length = max(_SHOWN_LETTERS, unique_length)
-    if len(whole_id) <= max(MAX_WHOLE_LENGTH, length + 1):
+    length = max(letters, unique_length)
+    if len(whole_id) <= max(max_whole, length + 1):
         return whole_id
     return whole_id[:length] + ELLIPSIS
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 import pytest
+from rich.cells import cell_len
 
 from recording_schemas import (
     EVENT_TYPES,
@@ -264,6 +265,46 @@ def test_the_usual_change_of_a_status_is_whole_in_80_columns(kind: str) -> None:
     line = click.unstyle(short_event_line(usual, 80))
 
     assert line.endswith(f"RECORDING  {kind} 1a2b3c4d  meeting 5e6f3c4d  by webhook")
+
+
+@pytest.mark.parametrize(
+    ("line_of", "end"),
+    [
+        (FileReady, "file 1/3   track 1a2b3c4d  team_call_1…audio.webm  alice@example.com"),
+        (
+            FileArchived,
+            "archived   track 1a2b3c4d  team_call_1a2b…00_audio.webm  23546 bytes",
+        ),
+        (CommandSucceeded, "succeeded  start_track 会議の録画…社-営業部  recordings: 1a2b3c4d"),
+    ],
+)
+def test_the_usual_events_lose_only_the_middle_of_long_names_in_80_columns(
+    line_of: type[EventData], end: str
+) -> None:
+    fields: dict[str, Any] = {
+        "recording_id": LONG_ID,
+        "kind": "track",
+        "file_name": f"team_call_{LONG_ID}_1767225600000_audio.webm",
+        "custom_participant_id": "alice@example.com",
+        "file_index": 1,
+        "file_count": 3,
+        "size_bytes": 23_546,
+        "archive_url": f"file:///var/archive/{LONG_ID}.webm",
+        "media_kind": "audio",
+        "sha256": "0" * 64,
+        "content_type": "audio/webm",
+        "archived_at": NOON,
+        "download_url": f"https://files.test/{LONG_ID}.webm?X-Signature=secret",
+        "command_id": "会議の録画を開始する-東京本社-営業部",
+        "command_type": "start_track_recording",
+        "recording_ids": (LONG_ID,),
+    }
+    own = {name: value for name, value in fields.items() if name in line_of.__struct_fields__}
+
+    line = click.unstyle(short_event_line(event_of(line_of, **own), 80))
+
+    assert line.endswith(end)
+    assert cell_len(line) <= 80
 
 
 @pytest.mark.parametrize(

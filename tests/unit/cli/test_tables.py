@@ -12,10 +12,14 @@ from typing import Any
 
 import click
 import pytest
+from rich.cells import cell_len
 
+from worker.cli.columns import Column
+from worker.cli.fitting import relative_time
 from worker.cli.outcomes import SUMMARY_COLUMNS
 from worker.cli.output import print_rows, table_options
-from worker.cli.tables import Column, print_table, relative_time
+from worker.cli.recordings import COLUMNS as RECORDINGS
+from worker.cli.tables import print_table
 from worker.cli.text import cut_end, cut_middle
 
 COLUMNS = (
@@ -95,9 +99,13 @@ def test_a_terminal_shows_short_ids_relative_times_and_no_column_that_is_the_sam
     assert [line.split() for line in lines] == [
         ["recording", "start", "type", "changed"],
         ["1a2b3c4d", "-", "start_track", "5m", "ago"],
-        ["5e6f7a8b", "order-2026-0…", "stop", "in", "2h"],
+        ["5e6f7a8b", "order-2026-000000000000017", "stop", "in", "2h"],
         ["In", "each", "row:", "app", "default"],
     ]
+
+
+def test_an_id_of_another_form_is_cut_where_there_is_no_room_for_it() -> None:
+    assert "order-2026-0…" in plain(shown(columns=50))
 
 
 def test_wide_shows_whole_ids_exact_times_and_every_column() -> None:
@@ -148,20 +156,96 @@ def test_hostile_text_is_shown_escaped_on_a_terminal() -> None:
     assert "\\x1b[31mred\\u202e" in shown(error="\x1b[31mred\u202e", columns=120)
 
 
-@pytest.mark.parametrize(("columns", "flags"), [(80, ("--wide",)), (30, ()), (30, ("--wide",))])
-def test_no_id_is_cut_off_where_there_is_no_room(columns: int, flags: tuple[str, ...]) -> None:
-    at = NOW - timedelta(days=9)
-    narrow, broad = (
-        Counter("".join(plain(shown(*flags, columns=width, at=at)).split()))
-        for width in (columns, 300)
-    )
+@pytest.mark.parametrize("columns", [80, 30])
+def test_wide_has_each_row_in_one_line_so_that_an_id_can_be_copied(columns: int) -> None:
+    lines = plain(shown("--wide", columns=columns)).splitlines()
 
-    assert narrow == broad
+    assert len(lines) == 3
+    assert "1a2b3c4d-0000-4000-8000-000000000001" in lines[1]
+    assert "order-2026-000000000000017" in lines[2]
+
+
+def test_no_id_is_cut_off_where_there_is_no_room() -> None:
+    text = "".join(plain(shown(columns=30)).split())
+
+    for short in ("1a2b3c4d", "5e6f7a8b", "order-20…"):
+        assert not Counter(short) - Counter(text)
 
 
 def test_a_row_fits_into_80_columns_whatever_its_ids() -> None:
     lines = plain(shown(error="x" * 30)).splitlines()
     assert max(map(len, lines)) <= 80
+
+
+LONG_IDS = ["weekly-sync-q4-start", "x" * 128, "会議の録画を開始する-東京本社-営業部", "🎙️" * 20]
+
+
+@pytest.mark.parametrize("start_id", LONG_IDS)
+@pytest.mark.parametrize("code", [None, "recording_errored"])
+def test_each_recording_is_one_line_of_whole_words_in_80_columns(
+    start_id: str, code: str | None
+) -> None:
+    row = {
+        "recording_id": "1a2b3c4d-0000-4000-8000-000000000001",
+        "app": "default",
+        "kind": "composite",
+        "shown_status": "RECORDING",
+        "meeting_id": "5e6f7a8b-0000-4000-8000-000000000001",
+        "start_id": start_id,
+        "recording_duration": None,
+        "changed_at": NOW - timedelta(minutes=50),
+        "error_code": code,
+    }
+    other = row | {
+        "kind": "track",
+        "shown_status": "UPLOADED",
+        "app": "eu",
+        "meeting_id": "1a2b3c4d-0000-4000-8000-000000000001",
+        "start_id": f"m{start_id[1:]}",
+        "recording_duration": 86_399,
+    }
+
+    with terminal() as written:
+        print_table(RECORDINGS, [row, other | {"error_code": None}])
+
+    head, *lines = plain(str(written["out"])).splitlines()
+    rows = [line for line in lines if not line.startswith(("With --wide", "In each row"))]
+    assert [line.split()[0] for line in rows] == ["1a2b3c4d", "1a2b3c4d"]
+    assert [("RECORDING" in line, "UPLOADED" in line) for line in rows] == [(1, 0), (0, 1)]
+    assert {"recording", "status", "start"} <= set(head.split())
+    assert max(cell_len(line) for line in (head, *rows)) <= 80
+
+
+def test_a_column_without_a_value_is_left_out_of_a_single_row_too() -> None:
+    with terminal() as written:
+        print_table(COLUMNS, rows()[:1])
+
+    assert plain(str(written["out"])).split("\n")[0].split() == [
+        "recording",
+        "app",
+        "type",
+        "changed",
+    ]
+
+
+def test_a_column_for_which_there_is_no_room_is_named() -> None:
+    columns = (Column("name", "name", "name"), Column("notes", "notes", "name", spare=True))
+    row = {"name": "n" * 70, "notes": "of a meeting"}
+
+    with terminal(80) as narrow:
+        print_table(columns, [row, row | {"name": "m", "notes": "of another"}])
+    with terminal(90) as broad:
+        print_table(columns, [row, row | {"name": "m", "notes": "of another"}])
+
+    assert "With --wide: notes" in plain(str(narrow["out"]))
+    assert "of a meeting" in plain(str(broad["out"]))
+
+
+def test_a_terminal_says_in_words_that_there_is_nothing() -> None:
+    with terminal() as written:
+        print_table(COLUMNS, [], nothing="No recording is like this.")
+
+    assert plain(str(written["out"])) == "No recording is like this.\n"
 
 
 @pytest.mark.parametrize(
@@ -207,9 +291,9 @@ def test_a_time_is_told_in_its_largest_unit(seconds: float, text: str) -> None:
 
 
 def test_texts_are_cut_to_their_width() -> None:
-    assert cut_middle("team_call_1a2b3c4d_audio.webm", 13) == "team_c…o.webm"[:7] + "o.webm"
+    assert cut_middle("team_call_1a2b3c4d_audio.webm", 13) == "team_c…o.webm"
     assert cut_end("already_recording", 8) == "already…"
     for width in range(1, 12):
-        for text in ("", "abc", "abcdefghijk"):
-            assert len(cut_middle(text, width)) <= width
-            assert len(cut_end(text, width)) <= width
+        for text in ("", "abc", "abcdefghijk", "会議の録画", "a会議🎙️x", "e\u0301" * 9):
+            assert cell_len(cut_middle(text, width)) <= width
+            assert cell_len(cut_end(text, width)) <= width

@@ -10,8 +10,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.cli.columns import Column
 from worker.cli.output import print_json
-from worker.cli.tables import Column, print_table
+from worker.cli.tables import print_table
 from worker.domain.escaping import escape_controls, escape_json_controls
 from worker.observability.logs import configure_logs
 

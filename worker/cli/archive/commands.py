@@ -126,7 +126,8 @@ def list_(limit: int, as_json: bool, **filters: Any) -> None:  # noqa: ANN401
     )
     now = time.time()
     to_row = entry_json if as_json else entry_row
-    print_rows(COLUMNS, [to_row(entry, now) for entry in entries], as_json=as_json)
+    rows = [to_row(entry, now) for entry in entries]
+    print_rows(COLUMNS, rows, as_json=as_json, nothing="The archive knows no file like this.")
     known = "" if entries else ids_that_begin(settings, recording_id, "recording")
     if known:
         click.echo(f"No file of a recording {recording_id}{known}", err=True)

@@ -21,11 +21,11 @@ COLUMNS: Final = (
     Column("#", "position"),
     Column("letter", "letter", "id"),
     Column("type", "command_type", "type"),
-    Column("reason", "reason_code"),
-    Column("tries", "attempts"),
-    Column("first", "first_seen", "time"),
+    Column("reason", "reason_code", "name"),
+    Column("tries", "attempts", "name"),
+    Column("first", "first_seen", "time", spare=True),
     Column("last", "last_seen", "time"),
-    Column("replays", "replays"),
+    Column("replays", "replays", "name", spare=True),
 )
 _RESULTS: Final = {
     "replayed": "Replayed",
@@ -151,7 +151,8 @@ def _print_result(row: Row) -> None:
 
 def print_letters(letters: Sequence[DecodedLetter], *, as_json: bool) -> None:
     """Print one row for each letter."""
-    print_rows(COLUMNS, [letter_row(decoded) for decoded in letters], as_json=as_json)
+    rows = [letter_row(decoded) for decoded in letters]
+    print_rows(COLUMNS, rows, as_json=as_json, nothing="No dead letter is like this.")
 
 
 def print_details(details: Row) -> None:

@@ -14,7 +14,8 @@ from worker.store.database.dialects import meeting_key
 from worker.store.database.postgresql import Pooler
 from worker.store.database.schema import inbox, recordings
 
-IdKind = Literal["recording", "command", "meeting"]
+IdKind = Literal["recording", "start", "command", "meeting"]
+"""`start` is a start command that has led to a recording."""
 
 MAX_FOUND: Final = 10
 MAX_MISSES: Final = 3
@@ -57,6 +58,7 @@ def find_ids_that_begin(
 
 _COLUMNS: Final[dict[IdKind, sa.Column[str]]] = {
     "recording": recordings.c.recording_id,
+    "start": recordings.c.start_id,
     "command": inbox.c.command_id,
     "meeting": recordings.c.meeting_id,
 }

@@ -14,6 +14,7 @@ import contextlib
 import gc
 import importlib
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -21,26 +22,27 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from typing import Final, NoReturn
 
 import msgspec
 
-from worker.cli.root import MODULES
+import worker
 from worker.store.database.engine import open_engine
 from worker.store.database.migrate import migrate
 
-PRELOADED_MODULES: Final = (
-    *MODULES.values(),
-    "worker.app",
-    "worker.observability.logs",
-    "worker.settings.settings",
+LATE_IMPORTS: Final = (
     "uvloop",
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
+    "encodings.idna",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "httpcore",
+    "click._textwrap",
     "tests.fault.suspension_points",
 )
-"""What workers and other commands import sooner or later."""
+"""What workers and other commands import besides the modules of `worker`, sooner or later."""
 MAX_REQUEST_BYTES: Final = 100_000
 
 
@@ -62,7 +64,7 @@ class ForkReport(msgspec.Struct, frozen=True):
 
 def main() -> None:
     """Fork until nobody can ask any more."""
-    for name in PRELOADED_MODULES:
+    for name in (*_worker_modules(), *LATE_IMPORTS):
         importlib.import_module(name)
     _render_tables()
     gc.collect()
@@ -79,6 +81,13 @@ def main() -> None:
                 _watch(msgspec.json.decode(request, type=ForkRequest), *descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
+
+
+def _worker_modules() -> Iterator[str]:
+    """All of them: what is imported late, such as the archive, would take each fork a while."""
+    for module in pkgutil.walk_packages(worker.__path__, "worker."):
+        if module.name != "worker.__main__":
+            yield module.name
 
 
 def _render_tables() -> None:

@@ -17,7 +17,8 @@ class SuggestingGroup(click.Group):
         return super().resolve_command(context, arguments)
 
     def _require_command(self, context: click.Context, name: str) -> None:
-        names = self.list_commands(context)
-        if name in names or name.startswith("-") or self.get_command(context, name) is not None:
+        # Asks for the one command first: to list them all means to look into every package.
+        if name.startswith("-") or self.get_command(context, name) is not None:
             return
+        names = self.list_commands(context)
         context.fail(f"No such command {name!r}. {suggestion(name, names)}")

@@ -30,7 +30,7 @@ from recording_schemas.envelope import (
     encode_event,
 )
 from recording_schemas.error_code import ErrorCode
-from recording_schemas.error_codes import DOCUMENTATION_URL, ERROR_CODES, error_url, with_error_url
+from recording_schemas.error_codes import ERROR_CODES, error_section, with_error_section
 from recording_schemas.event_parts import (
     ErrorInfo,
     ParticipantInfo,
@@ -73,7 +73,6 @@ from recording_schemas.values import Kind, Media, ObservedBy, Status
 __all__ = [
     "COMMAND_TYPES",
     "DATASCHEMA",
-    "DOCUMENTATION_URL",
     "ERROR_CODES",
     "EVENT_CONTENT_TYPE",
     "EVENT_TYPES",
@@ -136,11 +135,11 @@ __all__ = [
     "decode_event",
     "encode_command",
     "encode_event",
-    "error_url",
+    "error_section",
     "exchange_of",
     "outcome_of",
     "routing_key",
     "secrets_of",
     "too_large",
-    "with_error_url",
+    "with_error_section",
 ]

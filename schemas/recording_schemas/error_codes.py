@@ -11,8 +11,8 @@ from recording_schemas.error_code import ErrorCode, Place
 from recording_schemas.failed_codes import FAILED_CODES
 from recording_schemas.rejected_codes import REJECTED_CODES
 
-DOCUMENTATION_URL: Final = "https://recording-worker.example/latest"
-"""The address of the documentation site, without a slash at the end."""
+DOCUMENT: Final = "docs/reference/errors.md"
+"""The document that has a section for every code, in the repository of the worker."""
 
 CODE_PATTERN: Final = "^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 """What every code looks like, also one that a later version adds."""
@@ -103,12 +103,13 @@ def codes_of(*places: Place) -> list[str]:
     )
 
 
-def error_url(code: str) -> str | None:
-    """The section about the code on the documentation site. None if the code is not listed."""
-    return f"{DOCUMENTATION_URL}/reference/errors/#{code}" if code in ERROR_CODES else None
+def error_section(code: str) -> str | None:
+    """The section about the code, such as `docs/reference/errors.md#not_found`. None if the code is
+    not listed."""
+    return f"{DOCUMENT}#{code}" if code in ERROR_CODES else None
 
 
-def with_error_url(code: str, message: str) -> str:
-    """The message for people, with the address of the section about its code at the end."""
-    url = error_url(code)
-    return f"{message} (see {url})" if url else message
+def with_error_section(code: str, message: str) -> str:
+    """The message for people, with the section about its code at the end."""
+    section = error_section(code)
+    return f"{message} (see {section})" if section else message

@@ -192,7 +192,7 @@ ErrorMessage = Annotated[
     str,
     Meta(
         description="A sentence for people: it names the field, or has the API's own words. In "
-        "outcomes it ends with a link to the section about the code. Do not let programs read it.",
+        "outcomes it ends with the document that explains the code. Do not let programs read it.",
         examples=["the API responded with status 503"],
     ),
 ]

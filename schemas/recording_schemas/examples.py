@@ -18,7 +18,7 @@ from recording_schemas.control_commands import (
     SyncRecording,
 )
 from recording_schemas.envelope import encode_event
-from recording_schemas.error_codes import with_error_url
+from recording_schemas.error_codes import with_error_section
 from recording_schemas.event_parts import ErrorInfo
 from recording_schemas.events import EVENT_TYPES, EventData, Outcome
 from recording_schemas.example_values import (
@@ -171,7 +171,7 @@ EVENTS: Final[tuple[EventData, ...]] = (
         command_id="weekly-2026-01-02-start",
         command_type="start_track_recording",
         code="unknown_field",
-        message=with_error_url(
+        message=with_error_section(
             "unknown_field", "field `user_id` is not known; did you mean `user_ids`?"
         ),
         field="user_id",
@@ -190,7 +190,7 @@ EVENTS: Final[tuple[EventData, ...]] = (
         attempts=9,
         last_error=ErrorInfo(
             code="server_error",
-            message=with_error_url("server_error", "the API responded with status 503"),
+            message=with_error_section("server_error", "the API responded with status 503"),
         ),
         metadata=None,
     ),

@@ -8,10 +8,9 @@ from typing import Final
 
 import pytest
 
-from recording_schemas import DOCUMENTATION_URL, ERROR_CODES, ErrorInfo, Malformed, error_url
+from recording_schemas import ERROR_CODES, ErrorInfo, Malformed, error_section
 from recording_schemas.error_code import RESEND
 from recording_schemas.error_codes import CODE_PATTERN, codes_of
-from recording_schemas.error_page import page
 from worker.archive import errors as archive_errors
 from worker.archive.errors import ArchiveError
 from worker.commands.parker import PARKED
@@ -115,11 +114,12 @@ def test_every_code_of_a_message_that_is_no_command_is_named_by_its_error() -> N
 
 
 @pytest.mark.parametrize("code", sorted(ERROR_CODES))
-def test_every_code_has_a_section_that_its_link_leads_to(code: str) -> None:
+def test_every_code_has_the_section_that_its_message_names(code: str) -> None:
     entry = ERROR_CODES[code]
-    _, _, section = page().partition(f"\n### {code}\n")
+    document, _, title = str(error_section(code)).partition("#")
+    _, _, section = (ROOT / document).read_text().partition(f"\n### {title}\n")
 
-    assert error_url(code) == f"{DOCUMENTATION_URL}/reference/errors/#{code}"
+    assert title == code
     for text in (entry.when, entry.remedy, RESEND[entry.resend]):
         assert text in section.partition("\n### ")[0]
     assert re.fullmatch(CODE_PATTERN, code)
@@ -140,5 +140,5 @@ def test_the_longest_text_of_the_api_leaves_room_for_the_link() -> None:
     message = outcomes.failed(command, 1, last_error).last_error.message
 
     assert message.startswith(text)
-    assert message.endswith(f"(see {error_url(longest)})")
+    assert message.endswith(f"(see {error_section(longest)})")
     assert len(message) <= MAX_MESSAGE_LENGTH + 128

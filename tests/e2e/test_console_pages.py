@@ -38,6 +38,7 @@ async def prepare(environment: WorkerEnvironment) -> dict[str, str]:
     await environment.start("start-live", meeting_id=live, max_seconds=86_400)
     await environment.start("start-refused", meeting_id=empty, user_ids=[HOSTILE])
     await environment.send(type="start_track_recording", id="letter-1", meeting_id=HOSTILE)
+    await environment.send(type="start_track_recording", id="letter-2", meeting_id=HOSTILE)
     await environment.send(type="begin_recording", id=HOSTILE, storage_config={"secret": "s"})
     refusal = await environment.event(CommandRejected, command_id="start-refused")
     running = await environment.event(
@@ -48,6 +49,7 @@ async def prepare(environment: WorkerEnvironment) -> dict[str, str]:
     await environment.event(Archived, start_id="start-ended")
     being = await environment.event(StatusChanged, status=Status.RECORDING, start_id="start-live")
     await environment.outcome("letter-1")
+    await environment.outcome("letter-2")
     await environment.outcome(HOSTILE)
     return {
         "recording": running.data.recording_id,  # type: ignore[union-attr]
@@ -58,6 +60,7 @@ async def prepare(environment: WorkerEnvironment) -> dict[str, str]:
         "rejection": refusal.data.code,  # type: ignore[union-attr]
         "letter": "letter-1",
         "hostile": HOSTILE,
+        "replayed": "letter-2",
         "person": hostile.id,
         "marker": "case=appeared-just-now",
         "token": TOKEN,

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from recording_schemas import error_url
+from recording_schemas import error_section
 from tests.integration.cli_process import CommandLine
 from tests.integration.dead_letter_queue import (
     BrokerQueues,
@@ -44,7 +44,7 @@ async def test_show_prints_every_field_and_no_secret(
     assert details["body"]["storage_config"]["bucket"] == "mine"
     assert details["body"]["storage_config"]["secret"] == MASK
     assert (details["correlation_id"], details["reply_to"]) == ("asker", "answers")
-    assert details["reason_help"] == error_url(details["reason_code"])
+    assert details["reason_help"] == error_section(details["reason_code"])
     assert details["headers"]["x-reason"] == "field `recording_id`: must be a UUID"
     assert "hunter" not in shown.out
 

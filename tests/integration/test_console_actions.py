@@ -134,6 +134,8 @@ async def test_letters_are_replayed_as_the_preview_says_and_each_leaves_an_audit
     assert len(left) == 4, "a preview changes nothing"
     assert done["lines"][0] == ("2 letters replayed." if new_id else "3 letters replayed.")
     assert len(await letters_of(console)) == (2 if new_id else 1)
+    assert (done["command_ids"][:2] == ["one", "two"]) is not new_id
+    assert len(done["command_ids"]) == (2 if new_id else 3)
     audits = [dict(line) for line in lines if line["event"] == "console_action"]
     assert column(audits, "letter") == column(chosen, "letter")
     assert {line["action"] for line in audits} == {"replay_with_new_id" if new_id else "replay"}
@@ -176,7 +178,7 @@ async def test_an_action_on_a_recording_is_a_command_of_its_own(
     assert RECORDING in preview["lines"][0]
     sent = msgspec.json.decode((await broker.take()).body)
     assert sent == {
-        "type": command, "id": done["command_id"], "app": "default", "recording_id": RECORDING
+        "type": command, "id": done["command_ids"][0], "app": "default", "recording_id": RECORDING
     }  # fmt: skip
     (audit,) = [line for line in lines if line["event"] == "console_action"]
     assert (audit["action"], audit["command_id"]) == (kind, sent["id"])

@@ -141,6 +141,18 @@ await attempt("a recording shows its way from the command to each file", async (
   expect((await page.locator(".events pre").last().innerText()).includes('"file_count"'), "the event's JSON does not show");
 });
 
+await attempt("the archive shows what was copied last", async () => {
+  await open("/archive");
+  const rows = page.getByRole("table", { name: "Files that were copied last" }).getByRole("row");
+  await rows.filter({ hasText: plan.recording.slice(0, 8) }).first().waitFor();
+});
+
+await attempt("the first figure names the recording that has run for longest", async () => {
+  await open("/");
+  const figure = page.locator(".figure").first();
+  expect((await figure.innerText()).includes(`oldest ${plan.live_recording.slice(0, 8)}`), await figure.innerText());
+});
+
 await attempt("a search by the id of a person finds the recording", async () => {
   await open(`/search?q=${plan.person}`);
   expect((await text()).includes("recording.file_ready.v1"), await text());
@@ -204,6 +216,29 @@ await attempt("without the token there is no action, and the wrong one is refuse
   await page.getByLabel("Token").fill(plan.token);
   await page.getByRole("dialog").getByRole("button", { name: "Log in" }).click();
   await page.getByRole("button", { name: "Log out" }).waitFor();
+});
+
+await attempt("letters to choose break no rule of WCAG, in a narrow window too", async () => {
+  await open("/dead");
+  await axe("dead letters to choose");
+  await page.setViewportSize({ width: 320, height: 720 });
+  await axe("dead letters to choose, narrow", { type: "rule", values: ["target-size", "empty-table-header"] });
+  await page.setViewportSize({ width: 1360, height: 900 });
+});
+
+await attempt("replayed letters are followed to their outcomes", async () => {
+  await open("/dead");
+  for (const name of [plan.replayed, plan.hostile]) await page.getByRole("checkbox", { name: `Choose ${name}`, exact: true }).check();
+  await page.getByRole("button", { name: "Replay with new id…" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("2 letters will go back").waitFor();
+  await dialog.getByRole("button", { name: "Replay with new id" }).click();
+  await dialog.getByText("2 letters replayed.").waitFor();
+  await dialog.getByText("Outcome: rejected.").nth(1).waitFor({ timeout: 30000 });
+  await axe("outcomes of a replay");
+  await shot("replay-light");
+  await dialog.getByRole("link").first().click();
+  await page.waitForURL(/\/commands\/./);
 });
 
 await attempt("a letter is dropped after a confirmation that names it", async () => {

@@ -1,7 +1,7 @@
 """What whoever has the token may do. Each action has a preview, and leaves an audit line."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -71,10 +71,10 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What an action has done, in sentences. `command_id` is the command that was sent, if any."""
+    """What an action has done, in sentences. `command_ids` are the commands that were sent."""
 
     lines: tuple[str, ...]
-    command_id: str | None = None
+    command_ids: tuple[str, ...] = ()
 
 
 class Actions:
@@ -150,7 +150,7 @@ class Actions:
         audit(name, actor, **facts)
         return Done(
             lines=(f"The command {command.id} was sent.",),
-            command_id=command.id,
+            command_ids=(command.id,),
         )
 
 
@@ -190,7 +190,14 @@ def _letters_done(word: str, rows: Sequence[dict[str, Any]]) -> Done:
     done = len(rows) - len(refused)
     lines = [f"{done} {'letter' if done == 1 else 'letters'} {word}."]
     lines += [f"{row['letter']} stays: {row['detail']}." for row in refused[:10]]
-    return Done(lines=tuple(lines))
+    return Done(lines=tuple(lines), command_ids=tuple(_replayed_ids(rows)))
+
+
+def _replayed_ids(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        command_id = row.get("new_command_id") or row["command_id"]
+        if row["result"] == "replayed" and command_id:
+            yield command_id
 
 
 def audit(action: str, actor: dict[str, Any], **facts: Any) -> None:  # noqa: ANN401 - any field

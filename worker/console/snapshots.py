@@ -122,6 +122,9 @@ def _figures(now: LiveNow) -> dict[str, Any]:
     return {
         "at": iso_time(overview.at),
         "live": overview.recordings,
+        "longest": [
+            {**msgspec.structs.asdict(one), "since": iso_time(one.since)} for one in now.longest
+        ],
         "waiting": [
             {
                 "waits_for": waits_for,

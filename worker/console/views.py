@@ -168,7 +168,7 @@ def archive_file_json(file: ArchiveFile) -> Json:
 
 
 def archive_json(state: ArchiveState) -> Json:
-    """What waits to be archived, and what was given up."""
+    """What waits to be archived, what was given up, and what was archived last."""
     depth = msgspec.structs.asdict(state.depth)
     times = {name: iso_time(depth[name]) for name in ("oldest_at", "first_expiry")}
     return {
@@ -177,6 +177,7 @@ def archive_json(state: ArchiveState) -> Json:
         "manifests_due": state.manifests_due,
         "queued_files": [archive_file_json(file) for file in state.queued],
         "failed_files": [archive_file_json(file) for file in state.failed],
+        "copied_files": [archive_file_json(file) for file in state.copied],
     }
 
 

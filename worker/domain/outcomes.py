@@ -14,7 +14,7 @@ from recording_schemas import (
     ErrorInfo,
     Malformed,
     Outcome,
-    with_error_url,
+    with_error_section,
 )
 from worker.domain.command_keys import metadata_of
 from worker.domain.errors import Refused
@@ -48,7 +48,7 @@ def rejected(command: Command, refused: Refused) -> CommandRejected:
         command_id=command.id,
         command_type=command.command_type,
         code=refused.code,
-        message=with_error_url(refused.code, refused.message),
+        message=with_error_section(refused.code, refused.message),
         field=refused.field,
         http_status=refused.http_status,
         metadata=metadata_of(command),
@@ -64,7 +64,7 @@ def cancelled(
         command_id=command_id,
         command_type=command_type,
         code=CANCELLED,
-        message=with_error_url(CANCELLED, reason),
+        message=with_error_section(CANCELLED, reason),
         field=None,
         http_status=None,
         metadata=metadata,
@@ -77,7 +77,7 @@ def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
         command_id=command_id,
         command_type=malformed.command_type,
         code=malformed.code,
-        message=with_error_url(malformed.code, malformed.message),
+        message=with_error_section(malformed.code, malformed.message),
         field=malformed.field,
         http_status=None,
         metadata=malformed.metadata,
@@ -115,7 +115,7 @@ def failed_command(
     metadata: dict[str, str] | None,
 ) -> CommandFailed:
     """The worker gave up on the command of this id."""
-    message = with_error_url(last_error.code, last_error.message)
+    message = with_error_section(last_error.code, last_error.message)
     return CommandFailed(
         command_id=command_id,
         command_type=command_type,

@@ -89,10 +89,10 @@ def letter_details(decoded: DecodedLetter, *, raw: bool) -> Row:
 
 def _reason_help(reason: "DeadLetterReason") -> str | None:
     """The address of the section about the reason, None if nobody knows the reason."""
-    from recording_schemas import error_url
+    from recording_schemas import error_section
     from worker.domain.outcomes import DEAD_LETTERED
 
-    return error_url(DEAD_LETTERED if reason.by == "broker" else reason.code)
+    return error_section(DEAD_LETTERED if reason.by == "broker" else reason.code)
 
 
 def _unpacked_body(decoded: DecodedLetter) -> tuple[str, object]:

@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { confirmAction } from "./dialog.js";
 import { el, replace } from "./dom.js";
+import { idLink } from "./format.js";
 
 async function ask(action, texts) {
   const { lines } = await post("/api/actions/preview", action);
@@ -11,11 +12,22 @@ async function ask(action, texts) {
     lines,
     act: async () => {
       const done = await post("/api/actions", action);
-      if (!done.command_id) return done.lines;
-      const story = el("a", { href: `/commands/${encodeURIComponent(done.command_id)}` }, "Show the command's story");
-      return [...done.lines, outcomeOf(done.command_id), story];
+      return [...done.lines, ...following(done.command_ids)];
     },
   });
+}
+
+const MAX_FOLLOWED = 8;
+
+// What has become of the commands that the action sent, while its dialog is open.
+function following(commandIds) {
+  if (commandIds.length === 1) {
+    const [only] = commandIds;
+    return [outcomeOf(only), el("a", { href: `/commands/${encodeURIComponent(only)}` }, "Show the command's story")];
+  }
+  const followed = commandIds.slice(0, MAX_FOLLOWED).map((id) => [idLink("commands", id), outcomeOf(id)]);
+  const more = commandIds.length - followed.length;
+  return more ? [...followed, el("a", { href: "/commands" }, `Show the outcomes of ${more} more`)] : followed;
 }
 
 const SOON_MILLISECONDS = 1000;

@@ -1,4 +1,4 @@
-// The archive: what waits to be copied, the nearest expiry first, and what was lost.
+// The archive: what waits to be copied, the nearest expiry first, what was lost, and what is copied.
 
 import { get } from "./api.js";
 import { el, replace } from "./dom.js";
@@ -24,7 +24,21 @@ function page(found) {
     verdicts(sentences(found)),
     panel("To copy, the nearest expiry first", found.queued_files.length ? el("div", { class: "scroll" }, archiveTable("Files to copy", found.queued_files)) : empty("No file waits.")),
     panel("Given up", found.failed_files.length ? el("div", { class: "scroll" }, archiveTable("Files given up", found.failed_files)) : empty("No file was given up.")),
+    panel("Copied last", found.copied_files.length ? el("div", { class: "scroll" }, copies(found.copied_files)) : empty("No file was copied yet.")),
   ];
+}
+
+function copies(files) {
+  const shown = table("Files that were copied last", [
+    ["Recording", (file) => idLink("recordings", file.recording_id)],
+    ["File", (file) => el("span", { class: "id", title: file.archived.archive_url }, middle(file.file_name, 80)), "wide"],
+    ["App", (file) => file.app, "minor word"],
+    ["Size", (file) => bytes(file.archived.size_bytes), "end"],
+    ["Tries", (file) => file.attempts, "end"],
+    ["Archived", (file) => ago(file.archived_at), "end"],
+  ], (file) => `${file.recording_id}/${file.file_index}`);
+  shown.update(files);
+  return shown.element;
 }
 
 function sentences(found) {

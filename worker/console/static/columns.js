@@ -1,7 +1,7 @@
 // The columns that several tables share.
 
 import { el, visible } from "./dom.js";
-import { ago, chip, commandName, cut, elapsed, idLink, recordingChip, seconds } from "./format.js";
+import { ago, chip, commandName, cut, elapsed, idLink, recordingChip, seconds, withoutReference } from "./format.js";
 
 export function lasted(row) {
   if (row.recording_duration !== null && row.stopped_time) return el("span", { class: "num" }, seconds(row.recording_duration));
@@ -18,7 +18,7 @@ export function recordingColumns({ meeting = true } = {}) {
     ...(meeting ? [["Meeting", (row) => idLink("meetings", row.meeting_id)]] : []),
     ["Recording", (row) => idLink("recordings", row.recording_id)],
     ["Kind", (row) => row.kind, "minor word"],
-    ["App", (row) => row.app, "minor"],
+    ["App", (row) => el("span", { title: row.app }, cut(row.app, 20)), "minor word"],
     ["Lasts", lasted, "end"],
     ["Files", (row) => row.file_count || el("span", { class: "muted" }, "–"), "end"],
     ["Changed", (row) => ago(row.changed_at), "end"],
@@ -46,6 +46,6 @@ export const commandColumns = [
 export function why(row) {
   const code = row.code ?? row.last_error?.code;
   if (!code) return "";
-  const message = (row.message ?? "").replace(/ \(see https?:\S+\)$/, "");
+  const message = withoutReference(row.message ?? "");
   return [el("code", {}, code), message ? ` ${message}` : ""];
 }

@@ -3,10 +3,11 @@
 import { get, query } from "./api.js";
 import { commandColumns } from "./columns.js";
 import { el, replace, svg } from "./dom.js";
-import { ago, chip, commandName, exact, idLink, plural, seconds } from "./format.js";
+import { ago, chip, commandName, exact, idLink, plural, seconds, withoutReference } from "./format.js";
 import { button, choice, empty, pagedTable, panel, table, throttled, title } from "./parts.js";
 
 const TYPES = ["start_track_recording", "start_recording", "stop_recording", "pause_recording", "resume_recording", "sync_recording", "replay_recording", "archive_recording"];
+const MAX_ERRORS = 6; // as many as are beside the outcomes
 const OUTCOMES = ["succeeded", "rejected", "failed", "expired"];
 
 export async function show(root, context) {
@@ -15,6 +16,7 @@ export async function show(root, context) {
   let hours = 24;
   const chart = el("div");
   const errors = el("div");
+  let hasAllErrors = false;
   const unfinished = el("div");
   const filters = el("div", { class: "filters" });
   const list = pagedTable({
@@ -40,10 +42,15 @@ export async function show(root, context) {
   const drawSummary = async () => {
     const summary = await get(`/api/commands/summary${query({ hours })}`, context);
     replace(chart, chartOf(summary, hours));
-    replace(errors, errorsOf(summary, (group) => {
+    const showAll = () => {
+      hasAllErrors = true;
+      drawErrors();
+    };
+    const drawErrors = () => replace(errors, errorsOf(hasAllErrors ? summary.errors : summary.errors.slice(0, MAX_ERRORS), (group) => {
       narrow({ code: group.code, outcome: group.outcome });
       filters.scrollIntoView({ block: "nearest" });
-    }));
+    }), !hasAllErrors && summary.errors.length > MAX_ERRORS && button(`Show ${summary.errors.length - MAX_ERRORS} more`, showAll, "more"));
+    drawErrors();
   };
   const drawUnfinished = async () => {
     const { commands } = await get("/api/commands/unfinished", context);
@@ -104,12 +111,12 @@ function byType(summary) {
   return el("div", { class: "scroll" }, shown.element);
 }
 
-function errorsOf(summary, choose) {
-  if (!summary.errors.length) return empty("No command ended with an error.");
-  return el("ul", { class: "groups" }, summary.errors.map((group) => el("li", {},
+function errorsOf(groups, choose) {
+  if (!groups.length) return empty("No command ended with an error.");
+  return el("ul", { class: "groups" }, groups.map((group) => el("li", {},
     el("div", { class: "group-head" },
       el("button", { type: "button", class: "link", on: { click: () => choose(group) } }, el("code", {}, group.code)),
       chip(group.outcome), el("span", { class: "num" }, plural(group.commands, "command"))),
-    el("p", {}, (group.example.message ?? "Its deadline passed.").replace(/ \(see https?:\S+\)$/, "")),
+    el("p", {}, withoutReference(group.example.message ?? "Its deadline passed.")),
     el("p", { class: "muted" }, `${group.types.map(commandName).join(", ")}. Last: `, idLink("commands", group.example.command_id), " ", ago(group.example.ended)))));
 }

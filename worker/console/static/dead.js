@@ -92,7 +92,7 @@ function group(cause, letters, mayAct, choose) {
   const ids = letters.map((letter) => letter.fingerprint);
   const box = (attributes, label, chosen) => el("input", { type: "checkbox", "aria-label": label, ...attributes, on: { change: (event) => choose(chosen, event.target.checked) } });
   const shown = table(`Letters: ${first.reason_code}`, [
-    ...(mayAct ? [["", (letter) => box({ "data-letter": letter.fingerprint }, `Choose ${letter.letter}`, [letter.fingerprint]), "check"]] : []),
+    ...(mayAct ? [["Choose", (letter) => box({ "data-letter": letter.fingerprint }, `Choose ${letter.letter}`, [letter.fingerprint]), "check"]] : []),
     ["Letter", (letter) => el("a", { class: "id", href: `/dead/${encodeURIComponent(letter.letter)}`, title: letter.letter }, short(letter.letter))],
     ["Reason", (letter) => letter.reason ?? "", "wide"],
     ["Tries", (letter) => letter.attempts ?? "–", "end"],

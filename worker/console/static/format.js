@@ -83,6 +83,11 @@ export function middle(name, length = 44) {
   return `${text.slice(0, half)}…${text.slice(-half)}`;
 }
 
+// The message of an outcome without the section of the documents that it names for publishers.
+export function withoutReference(message) {
+  return message.replace(/ \(see \S+\)$/, "");
+}
+
 export function cut(text, length) {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }

@@ -26,15 +26,16 @@ export async function show(root, context) {
     emptyText: "Nothing is being recorded now.",
   });
   const apps = el("span", {});
+  const byApp = el("span", { class: "muted" });
   const tabs = el("div", { class: "tabs", role: "group", "aria-label": "Status" });
   const feed = feedList();
   replace(root,
     title("Now", headline), attention, figures,
     el("div", { class: "columns" },
-      el("div", {}, panel("Live recordings", el("div", { class: "filters" }, tabs, apps), list.element)),
+      el("div", {}, panel("Live recordings", el("div", { class: "filters" }, tabs, apps, byApp), list.element), panel("Events", feed.element)),
       el("div", { class: "side" },
         panel("Request budget", aside.budget), panel("Timers and waits", aside.timers),
-        panel("Checks", aside.checks), panel("Workers", aside.workers), panel("Events", feed.element))));
+        panel("Checks", aside.checks), panel("Workers", aside.workers))));
 
   const drawTabs = (counts, total) => {
     const options = [["live", "All", total], ...LIVE.map((status) => [status, statusWord(status), counts[status] ?? 0])];
@@ -54,7 +55,7 @@ export async function show(root, context) {
   });
 
   const draw = (now) => {
-    const { counts, total, names } = countsOf(now);
+    const { counts, total, names, ofApps } = countsOf(now);
     replace(headline, now.error ? "Unknown, because the state cannot be read." : total ? sentence(counts) : "Nothing is being recorded.");
     replace(attention, concernsOf(now.checks));
     if (now.error) return;
@@ -65,6 +66,7 @@ export async function show(root, context) {
     replace(aside.checks, checksOf(now));
     drawTabs(counts, total);
     drawApps(names);
+    replace(byApp, names.length > 1 && appCounts(ofApps));
   };
 
   context.now = await get("/api/now", context);
@@ -98,9 +100,21 @@ function throttledByValue(draw) {
 
 function countsOf(now) {
   const counts = {};
-  for (const { status, count } of now.live ?? []) counts[status] = (counts[status] ?? 0) + count;
+  const ofApps = new Map();
+  for (const { app, status, live, count } of now.live ?? []) {
+    counts[status] = (counts[status] ?? 0) + count;
+    if (live) ofApps.set(app, (ofApps.get(app) ?? 0) + count);
+  }
   const total = LIVE.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
-  return { counts, total, names: [...new Set((now.live ?? []).map((count) => count.app))].sort() };
+  return { counts, total, ofApps, names: [...new Set((now.live ?? []).map((count) => count.app))].sort() };
+}
+
+const MAX_APPS = 8;
+
+function appCounts(ofApps) {
+  const sorted = [...ofApps].sort(([, one], [, other]) => other - one);
+  const more = sorted.length - MAX_APPS;
+  return sorted.slice(0, MAX_APPS).map(([app, count]) => `${app} ${count.toLocaleString("en")}`).join(", ") + (more > 0 ? ` and ${more} more apps` : "");
 }
 
 function sentence(counts) {
@@ -123,15 +137,20 @@ function figuresOf(now, counts) {
   const later = (now.queues?.retries ?? []).reduce((sum, queue) => sum + (queue.messages ?? 0), 0);
   const dead = now.queues?.dead.messages ?? null;
   const next = now.next_expiry;
+  const oldest = Object.fromEntries(now.longest.map((one) => [one.status, one]));
   return [
-    figure("Recording", counts.RECORDING ?? 0, counts.PAUSED ? `${counts.PAUSED} paused` : "none paused"),
-    figure("Finding files", counts.UPLOADED ?? 0, counts.UPLOADING ? `${counts.UPLOADING} uploading` : "none uploading"),
+    figure("Recording", counts.RECORDING ?? 0, oldest.RECORDING ? oldestOf(oldest.RECORDING) : "none now"),
+    figure("Finding files", counts.UPLOADED ?? 0, oldest.UPLOADING ? [`${counts.UPLOADING} uploading, `, oldestOf(oldest.UPLOADING)] : "none uploading"),
     figure("Waiting starts", sessions?.commands ?? 0, sessions?.oldest_at ? ["oldest ", ago(sessions.oldest_at)] : "for a session"),
     figure("Queued commands", queued ?? "–", later ? `${later} for a later try` : queued === null ? "queue not seen" : "none for a later try", "/commands"),
     figure("Unpublished events", now.outbox.events, now.outbox.oldest_at ? ["oldest ", ago(now.outbox.oldest_at)] : "all are out"),
     figure("Dead letters", dead ?? "–", dead ? "need a decision" : dead === null ? "queue not seen" : "none", "/dead"),
     figure("Next file lost", next ? ago(next.expires_at) : "–", next ? [next.is_queued ? "to be archived: " : "its URL expires: ", idLink("recordings", next.recording_id)] : now.archive.failed ? `${now.archive.failed} lost before` : "no file waits for a copy", next ? `/recordings/${encodeURIComponent(next.recording_id)}` : null),
   ];
+}
+
+function oldestOf({ recording_id: id, since }) {
+  return ["oldest ", idLink("recordings", id), " ", ago(since)];
 }
 
 function budgetOf(now) {

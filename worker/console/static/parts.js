@@ -30,7 +30,7 @@ export function facts(pairs) {
 export function table(label, columns, keyOf) {
   const body = el("tbody", { role: "rowgroup" });
   const head = el("tr", { role: "row" }, columns.map(([name, , kind]) =>
-    el("th", { scope: "col", role: "columnheader", class: kind }, name)));
+    el("th", { scope: "col", role: "columnheader", class: kind }, kind === "check" ? el("span", { class: "unseen" }, name) : name)));
   const element = el("table", { role: "table", "aria-label": label },
     el("thead", { role: "rowgroup" }, head), body);
   const render = (row) => el("tr", { role: "row" }, columns.map(([name, cell, kind]) =>

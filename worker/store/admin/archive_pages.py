@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from recording_schemas import ErrorInfo
 from worker.domain.archive import ArchiveFile
+from worker.store.admin.archived_files import latest_copies
 from worker.store.archive_reading import ArchiveDepth, archive_file, measure, read_files
 from worker.store.database.archive_schema import (
     FAILED,
@@ -22,6 +23,7 @@ from worker.store.database.archive_schema import (
 from worker.store.database.schema import HAS_URL, files
 
 MAX_LISTED: Final = 100
+MAX_COPIES: Final = 30
 MAX_COUNTED: Final = 10_000
 
 
@@ -47,17 +49,18 @@ class ExpiringFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveState(msgspec.Struct, frozen=True, kw_only=True):
-    """How much waits, the files that expire first, those that were given up last, and how many
-    manifests are to be written."""
+    """How much waits, the files that expire first, those that were given up last, those that were
+    copied last, and how many manifests are to be written."""
 
     depth: ArchiveDepth
     queued: tuple[ArchiveFile, ...]
     failed: tuple[ArchiveFile, ...]
+    copied: tuple[ArchiveFile, ...]
     manifests_due: int
 
 
 def read_archive(connection: sa.Connection) -> ArchiveState:
-    """What waits and what failed."""
+    """What waits, what failed, and what was copied last."""
     soonest = _ROWS.where(QUEUED).order_by(archive_files.c.expires_at).limit(MAX_LISTED)
     failed = _ROWS.where(FAILED).order_by(archive_files.c.queued_at.desc()).limit(MAX_LISTED)
     due = sa.select(archive_recordings.c.manifest_due_at).where(MANIFEST_DUE).limit(MAX_COUNTED)
@@ -66,6 +69,7 @@ def read_archive(connection: sa.Connection) -> ArchiveState:
         depth=measure(connection, [None])[0],
         queued=tuple(_decoded(connection, soonest)),
         failed=tuple(_decoded(connection, failed)),
+        copied=tuple(archive_file(row) for row in latest_copies(connection, MAX_COPIES)),
         manifests_due=connection.execute(count).scalar_one(),
     )
 

@@ -70,6 +70,11 @@ def read_entries(
         return list(_entries(connection, condition))
 
 
+def latest_copies(connection: sa.Connection, limit: int) -> "Rows":
+    """The rows of the files that were archived last, of all apps, the latest first."""
+    return _archived(connection, EntriesFilter(limit=limit), limit)
+
+
 def _entries(connection: sa.Connection, condition: EntriesFilter) -> Iterator[ArchiveEntry]:
     room = condition.limit
     for state, read, decode in _LISTS:

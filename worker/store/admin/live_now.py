@@ -3,13 +3,14 @@
 Every query reads an index that has nothing of history, or a bounded number of rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
-from worker.domain.recording import Recording
+from recording_schemas import Status
+from worker.domain.recording import LIVE, Recording
 from worker.store.admin.archive_pages import ExpiringFile, next_expiry
 from worker.store.admin.overview import Overview, overview
 from worker.store.archive_reading import ArchiveDepth, measure
@@ -38,6 +39,14 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     leads: bool
 
 
+class LongestUnchanged(msgspec.Struct, frozen=True, kw_only=True):
+    """The recording that has had its status for longest, and since when."""
+
+    status: Status
+    recording_id: str
+    since: float
+
+
 class LiveNow(msgspec.Struct, frozen=True, kw_only=True):
     """What goes on. Times are seconds since the epoch.
 
@@ -46,6 +55,7 @@ class LiveNow(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     overview: Overview
+    longest: tuple[LongestUnchanged, ...]
     unfinished: int
     timers: tuple[Timer, ...]
     next_due_at: float | None
@@ -59,6 +69,7 @@ def read_now(connection: sa.Connection) -> LiveNow:
     seen = overview(connection)
     return LiveNow(
         overview=seen,
+        longest=tuple(_longest(connection)),
         unfinished=_count_unfinished(connection),
         timers=_timers(connection, sorted({count.app for count in seen.recordings})),
         next_due_at=connection.execute(sa.select(sa.func.min(parked.c.due_at))).scalar(),
@@ -66,6 +77,23 @@ def read_now(connection: sa.Connection) -> LiveNow:
         archive=measure(connection, [None])[0],
         next_expiry=next_expiry(connection, seen.at),
     )
+
+
+def _longest(connection: sa.Connection) -> Iterator[LongestUnchanged]:
+    for status in sorted(LIVE):
+        row = connection.execute(_LONGEST, {"status": status.value}).first()
+        if row is not None:
+            yield LongestUnchanged(
+                status=status, recording_id=row.recording_id, since=row.changed_at
+            )
+
+
+_LONGEST: Final = (
+    sa.select(recordings.c.recording_id, recordings.c.changed_at)
+    .where(recordings.c.status == sa.bindparam("status"))
+    .order_by(recordings.c.changed_at)
+    .limit(1)
+)
 
 
 def _count_unfinished(connection: sa.Connection) -> int:

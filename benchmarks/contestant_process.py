@@ -3,27 +3,19 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
-import aiohttp
 import msgspec
 
-from benchmarks.bench_environment import (
-    PREFIX,
-    RESULTS,
-    TOPOLOGY,
-    BenchEnvironment,
-    ReceivedOutcome,
-)
-from benchmarks.contestant_list import IN_FLIGHT, ROOT, Contestant, StartCommand, new_start_commands
+from benchmarks.bench_environment import BenchEnvironment, ReceivedOutcome
+from benchmarks.contestant_environ import process_environ, settings_of
+from benchmarks.contestant_list import Contestant, StartCommand, new_start_commands
 from benchmarks.process_usage import ProcessUsage, usage_of_session
-from recording_sandbox.services.ports import free_ports
+from benchmarks.stub_process import StubApi, stub_api
 from recording_sandbox.services.processes import LaunchError, OwnedProcess
 from recording_sandbox.waiting import eventually
 
@@ -31,8 +23,6 @@ READY_TIMEOUT_SECONDS: Final = 30.0
 OUTCOMES_TIMEOUT_SECONDS: Final = 90.0
 _LOOK_SECONDS: Final = 0.01
 _AFTERWARDS_SECONDS: Final = 0.3
-_HUGE_BUDGET: Final = "1000000/1"
-_OURS: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "REALTIMEKIT_", "WORKER_", "BENCH_")
 
 
 class BurstResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +57,7 @@ class ContestantProcess:
         contestant: Contestant,
         environment: BenchEnvironment,
         process: OwnedProcess,
-        api: "StubApi",
+        api: StubApi,
     ) -> None:
         self.api = api
         self.ready_seconds = 0.0
@@ -211,40 +201,6 @@ class UsageSample(msgspec.Struct, frozen=True):
     broker_cpu: float
 
 
-class StubApi:
-    """A stub of the API in a process of its own; see `benchmarks.stub_api`."""
-
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self.url = url
-        self._http = http
-
-    async def order(self, **orders: float) -> None:
-        """Set `delay`, `files` or `listed`."""
-        async with self._http.post(f"{self.url}/bench", json=orders) as answer:
-            answer.raise_for_status()
-
-    async def asked(self) -> dict[str, list[float]]:
-        """Meeting ids, and when a start was asked for each, on the monotonic clock."""
-        async with self._http.get(f"{self.url}/bench") as answer:
-            return msgspec.json.decode(await answer.read(), type=dict[str, list[float]])
-
-
-@asynccontextmanager
-async def stub_api(directory: Path) -> AsyncIterator[StubApi]:
-    """A fresh stub."""
-    log = directory / "stub.log"
-    log.unlink(missing_ok=True)
-    process = OwnedProcess(
-        [sys.executable, "-m", "benchmarks.stub_api"], environ=process_environ({}), log=log
-    )
-    try:
-        text = await eventually(lambda: log.read_text().strip())
-        async with aiohttp.ClientSession() as http:
-            yield StubApi(http, f"http://127.0.0.1:{int(text)}")
-    finally:
-        process.kill()
-
-
 @asynccontextmanager
 async def run_contestant(
     contestant: Contestant,
@@ -261,7 +217,7 @@ async def run_contestant(
         LaunchError: when it does not become ready, or leaves commands unacknowledged.
     """
     async with stub_api(environment.directory) as api:
-        environ = settings_of(contestant, environment, api, database=database)
+        environ = settings_of(contestant, environment, api.url, database=database)
         log = environment.directory / f"{contestant.name}.log"
         log.unlink(missing_ok=True)
         since = time.monotonic()
@@ -277,64 +233,3 @@ async def run_contestant(
             left = await environment.sweep_up()
         if left:
             raise LaunchError(f"{contestant.name} left {left} commands unacknowledged")
-
-
-def new_database(environment: BenchEnvironment, engine: str) -> str:
-    """The URL of an empty database."""
-    if engine == "sqlite":
-        return f"sqlite:///{environment.directory / f'{time.monotonic_ns()}.db'}"
-    if environment.postgresql is None:
-        raise LaunchError("this environment was prepared without PostgreSQL")
-    return environment.postgresql.new_database()
-
-
-def process_environ(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without settings of ours, and with these."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
-    return {**inherited, "PYTHONPATH": str(ROOT), **settings}
-
-
-def settings_of(
-    contestant: Contestant,
-    environment: BenchEnvironment,
-    api: StubApi,
-    *,
-    database: str | None = None,
-) -> dict[str, str]:
-    """Its environment variables, with a new, empty database unless one is given."""
-    settings = _worker_settings(environment, api)
-    if not contestant.is_ours:
-        settings = _bench_settings(contestant, environment, api)
-    if contestant.database:
-        name = "DATABASE_URL" if contestant.is_ours else "BENCH_DATABASE_URL"
-        settings[name] = database or new_database(environment, contestant.database)
-    return settings
-
-
-def _bench_settings(
-    contestant: Contestant, environment: BenchEnvironment, api: StubApi
-) -> dict[str, str]:
-    return {
-        "BENCH_AMQP_URL": environment.node.amqp_url,
-        "BENCH_API_URL": api.url,
-        "BENCH_EXCHANGE": RESULTS,
-        "BENCH_IN_FLIGHT": str(contestant.in_flight),
-        "BENCH_QUEUE": TOPOLOGY.command_queue,
-        "dramatiq_queue_prefetch": str(IN_FLIGHT),
-    }
-
-
-def _worker_settings(environment: BenchEnvironment, api: StubApi) -> dict[str, str]:
-    (port,) = free_ports(1)
-    return {
-        "AMQP_URL": environment.node.amqp_url,
-        "HTTP_HOST": "127.0.0.1",
-        "HTTP_PORT": str(port),
-        "REALTIMEKIT_ACCOUNT_ID": "account",
-        "REALTIMEKIT_API_TOKEN": "secret",
-        "REALTIMEKIT_APP_ID": "app",
-        "REALTIMEKIT_BASE_URL": api.url,
-        "WORKER_API_BUDGET": _HUGE_BUDGET,
-        "WORKER_INVOKED_TIMEOUT_SECONDS": "3600",  # the stub's recordings stay INVOKED
-        "WORKER_NAME_PREFIX": PREFIX,
-    }

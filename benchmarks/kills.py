@@ -17,6 +17,7 @@ import msgspec
 import uvloop
 
 from benchmarks.bench_environment import BenchEnvironment, ReceivedOutcome, open_bench_environment
+from benchmarks.contestant_environ import process_environ, settings_of
 from benchmarks.contestant_list import (
     ROOT,
     Contestant,
@@ -24,13 +25,9 @@ from benchmarks.contestant_list import (
     contestants_named,
     new_start_commands,
 )
-from benchmarks.contestant_process import (
-    READY_TIMEOUT_SECONDS,
-    process_environ,
-    settings_of,
-    stub_api,
-)
+from benchmarks.contestant_process import READY_TIMEOUT_SECONDS
 from benchmarks.report import Table, markdown, replace_section
+from benchmarks.stub_process import stub_api
 from recording_sandbox.services.processes import LaunchError, OwnedProcess
 from recording_sandbox.waiting import eventually
 
@@ -102,7 +99,7 @@ async def measure(contestant: Contestant, environment: BenchEnvironment, kills: 
     """One contestant under kills, until it has an outcome for each command or takes too long."""
     async with stub_api(environment.directory) as api:
         await api.order(delay=ANSWER_SECONDS)
-        process = _Killed(contestant, environment, settings_of(contestant, environment, api))
+        process = _Killed(contestant, environment, settings_of(contestant, environment, api.url))
         sent: list[StartCommand] = []
         try:
             await process.ready()

@@ -16,8 +16,9 @@ import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 
 from benchmarks.bench_environment import PREFIX, TOPOLOGY, BenchEnvironment
+from benchmarks.contestant_environ import process_environ
 from benchmarks.contestant_list import BENCH_PYTHON, contestants_named
-from benchmarks.contestant_process import process_environ, run_contestant
+from benchmarks.contestant_process import run_contestant
 from benchmarks.finished_recordings import grow
 from benchmarks.results import WorkerAloneResults
 from recording_sandbox.services.processes import OwnedProcess

@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 
-from benchmarks.contestant_process import process_environ
+from benchmarks.contestant_environ import process_environ
 from benchmarks.tracking.results import RATE_LIMITS, LoadProfile
 from recording_sandbox.model.log_entries import AnyEntry
 from recording_sandbox.services.ports import free_ports

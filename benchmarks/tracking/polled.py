@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.contestant_process import process_environ
+from benchmarks.contestant_environ import process_environ
 from benchmarks.process_usage import usage_of_session
 from benchmarks.tracking import delays
 from benchmarks.tracking.environment import APP, EmulatedApi, EventTimes

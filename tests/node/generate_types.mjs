@@ -34,8 +34,9 @@ async function modelina() {
 
 async function jsonSchemaToTypeScript() {
   const path = folder("json-schema-to-typescript");
+  const options = { bannerComment: "", format: false };
   for (const { name, schema } of documents) {
-    writeFileSync(join(path, `${name}.ts`), await compile(schema, name, { bannerComment: "" }));
+    writeFileSync(join(path, `${name}.ts`), await compile(schema, name, options));
   }
 }
 

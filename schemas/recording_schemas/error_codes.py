@@ -11,7 +11,7 @@ from recording_schemas.error_code import ErrorCode, Place
 from recording_schemas.failed_codes import FAILED_CODES
 from recording_schemas.rejected_codes import REJECTED_CODES
 
-DOCUMENT: Final = "docs/reference/errors.md"
+DOCUMENT: Final = "docs/errors.md"
 """The document that has a section for every code, in the repository of the worker."""
 
 CODE_PATTERN: Final = "^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
@@ -104,7 +104,7 @@ def codes_of(*places: Place) -> list[str]:
 
 
 def error_section(code: str) -> str | None:
-    """The section about the code, such as `docs/reference/errors.md#not_found`. None if the code is
+    """The section about the code, such as `docs/errors.md#not_found`. None if the code is
     not listed."""
     return f"{DOCUMENT}#{code}" if code in ERROR_CODES else None
 

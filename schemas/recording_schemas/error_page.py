@@ -26,7 +26,7 @@ _INTRODUCTION: Final = """\
 A code is a word for programs. Its meaning does not change. Later versions may add codes, so treat a
 code that you do not know as permanent: do not retry. The `message` beside a code is for people: it
 names the field, or has the API's own words. In outcomes it ends with the code's section on
-this page, such as `(see docs/reference/errors.md#not_found)`. Do not let a program read it.
+this page, such as `(see docs/errors.md#not_found)`. Do not let a program read it.
 
 - An outcome `rejected` has `code`, `message` and `field`, the place of the fault.
 - An outcome `failed` has `last_error` with `code` and `message`. The worker gave up after

@@ -24,7 +24,7 @@ HOME: Final = Path(__file__).parent.parent
 DISTRIBUTION: Final = "recording-worker-schemas"
 
 _HEADER: Final = "# Generated from the message types. To change it: make schemas\n"
-_PAGES_IN_TREE: Final = Path("..", "docs", "reference")
+_DOCS_IN_TREE: Final = Path("..", "docs")
 
 
 def generated(home: Path) -> dict[Path, str]:
@@ -33,11 +33,13 @@ def generated(home: Path) -> dict[Path, str]:
     bodies = {Path("examples", f"{name}.json"): e for name, e in examples.documents().items()}
     files = {path: _as_json(content) for path, content in {**schemas, **bodies}.items()}
     document = asyncapi.document(_version(home))
-    pages = _PAGES_IN_TREE if _is_tree(home) else Path()
+    is_tree = _is_tree(home)
+    docs = _DOCS_IN_TREE if is_tree else Path()
+    reference = _DOCS_IN_TREE / "reference" if is_tree else Path()
     return files | {
         Path("asyncapi.yaml"): _HEADER + to_yaml(document),
-        pages / "errors.md": error_page.page(),
-        pages / "messages.md": message_page.page(),
+        docs / "errors.md": error_page.page(),
+        reference / "messages.md": message_page.page(),
     }
 
 

@@ -1,5 +1,7 @@
 """Wrong values are refused by name, and nothing is rendered."""
 
+import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -74,6 +76,24 @@ def test_a_wrong_value_is_refused_by_name(path: str) -> None:
     message = refusal(merged(MINIMAL, at(path, WRONG_VALUES[path])))
     assert path.rpartition(".")[2] in message
     assert "/".join(path.split(".")[:-1]) in message
+
+
+def bounded(section: dict[str, Any], path: str = "") -> Iterator[tuple[str, int]]:
+    """The path of each text that has a length limit and may be letters, and the limit."""
+    for name, rule in section.get("properties", {}).items():
+        if "maxLength" in rule and re.search(rule.get("pattern", ""), "a"):
+            yield f"{path}{name}", rule["maxLength"]
+        yield from bounded(rule, f"{path}{name}.")
+
+
+def test_a_text_that_is_too_long_is_refused_by_name() -> None:
+    limits = dict(bounded(schema()))
+    assert len(limits) > 40
+    message = refusal(merged(MINIMAL, *(at(path, "a" * (limits[path] + 1)) for path in limits)))
+    for path, limit in limits.items():
+        assert (
+            f"at '/{path.replace('.', '/')}': maxLength: got {limit + 1}, want {limit}" in message
+        )
 
 
 CONTRADICTIONS: Final[dict[str, tuple[Values, str]]] = {

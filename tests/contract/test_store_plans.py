@@ -168,7 +168,7 @@ async def everything(store: Any) -> None:
     )
     await parked(store)
     await store.finish(finish("start-a"))
-    await store.apply([seen("c"), seen("a", Status.UPLOADED, files=())])
+    await store.apply_page([seen("c"), seen("a", Status.UPLOADED, files=())])
     await store.acquire_lease(LeaseRequest(name="leader", owner="me", now=1.0, until=2.0))
     await store.acquire_lease(LeaseRequest(name="leader", owner="other", now=1.0, until=2.0))
     await store.prune_leases(1.0)

@@ -14,12 +14,16 @@ that no read is scheduled. A recording is due when `read_at` has passed.
     one after which files are awaited: the first such observation       at once, see below
     one after which files are awaited: any later one                    as it was; at once if None
     a webhook that contradicts the state                                at once
+    a webhook that ends the recording with all its files, if no         None
+    webhook came since `read_at`
     any other webhook                                                   as it was
     an answer to a request that was sent at or after `read_at`          None
     an answer to a request that was sent before `read_at`               as it was
 
 "At once" keeps a `read_at` that is earlier than the observation. A webhook settles nothing, because
-the moment that it describes is unknown. Recordings are read in the order of `read_at`. A list shows
+the moment that it describes is unknown. Only an end stays true: a sweep that missed the recording
+on its list made it due, and the end explains that. Webhooks that contradict each other also make it
+due, and then only a read can decide. Recordings are read in the order of `read_at`. A list shows
 many ends at once, so the `read_at` of an end that a list or a read showed is the time when the
 recording was stopped, but at most ten minutes ago: files are looked for in the order of ending.
 
@@ -102,8 +106,9 @@ def next_read_at(
             return read_at
         return min(_ended_at(after, observation), _at_once(observation, read_at))
     if observation.observed_by == "webhook":
-        contradicts = before is not None and webhook_contradicts(before, observation)
-        return _at_once(observation, read_at) if contradicts else read_at
+        if before is not None and webhook_contradicts(before, observation):
+            return _at_once(observation, read_at)
+        return None if _has_explained_absence(before, after, read_at, webhook_at) else read_at
     return read_at if _was_sent_before(observation, read_at) else None
 
 
@@ -116,6 +121,16 @@ def _is_overtaken(
         return False
     sent_at, answered_at = observation.asked_at.timestamp(), observation.observed_at.timestamp()
     return after.is_open and sent_at < webhook_at <= answered_at
+
+
+def _has_explained_absence(
+    before: Recording | None, after: Recording, read_at: float | None, webhook_at: float | None
+) -> bool:
+    """Whether a webhook ended the recording, so that the read for its absence is of no use."""
+    if before is None or not before.is_open or after.is_open or after.file_search is not None:
+        return False
+    was_contradicted = read_at is None or (webhook_at is not None and webhook_at >= read_at)
+    return _is_proven(after) and not was_contradicted
 
 
 def _ended_at(after: Recording, observation: Observation) -> float:

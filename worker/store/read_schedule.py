@@ -287,10 +287,8 @@ def schedule_reads(connection: sa.Connection, requests: Sequence[ScheduledRead])
         if not request.postpone:
             notify_on_commit(connection, "due")
             change = change.where(recordings.c.read_at.is_(None), recordings.c.open)
-        ids = sorted(request.ids)
-        for first in range(0, len(ids), MAX_ROWS):
-            in_step = recordings.c.recording_id.in_(ids[first : first + MAX_ROWS])
-            connection.execute(change.where(open_or_closed(in_step)))
+        chosen = open_or_closed(among(recordings.c.recording_id, "ids"))
+        connection.execute(change.where(chosen), {"ids": request.ids})
     return [None] * len(requests)
 
 

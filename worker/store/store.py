@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Self
+from typing import Final, Self
 
 from recording_schemas import Status
 from worker.budget.ledger import TokenGrant, TokenRequest
@@ -69,6 +69,9 @@ from worker.store.releasing import ReleaseRequest
 from worker.store.replicas import Replicas
 from worker.store.slots import find_calling, find_starting
 from worker.store.stop_times import DueStop, DueStopsQuery, MovedStop
+
+PAGE_PART: Final = 25
+"""How many observations of a page share a transaction."""
 
 
 class Store:
@@ -193,7 +196,7 @@ class Store:
 
     async def claim(self, request: ClaimRequest) -> ClaimResult:
         """Claim a command for execution. If it has ended, its outcome is published once more."""
-        return await self._group.submit(inbox.claim, request)
+        return await self._group.submit(inbox.claim, request, urgent=True)
 
     async def holds_command(self, command_id: str, owner: str, now: float) -> bool:
         """Whether the owner's claim to the command still lasts at `now`, in epoch seconds.
@@ -205,25 +208,25 @@ class Store:
         if not self._is_shared:
             return True
         until, database_time = await self._group.submit(
-            command_leases.find_leases, (command_id, owner)
+            command_leases.find_leases, (command_id, owner), urgent=True
         )
         return until is not None and now + max(database_time - self.now(), 0.0) < until
 
     async def keep_people(self, request: PeopleOfStart) -> bool:
         """Keep whom a claimed start is about to ask for. False if the claim is lost."""
-        return await self._group.submit(people_of_starts.keep_people, request)
+        return await self._group.submit(people_of_starts.keep_people, request, urgent=True)
 
     async def release(self, request: ReleaseRequest) -> None:
         """Give a claimed command back, to be claimed again later."""
-        await self._group.submit(releasing.release, request)
+        await self._group.submit(releasing.release, request, urgent=True)
 
     async def finish(self, request: FinishRequest) -> ApplyResult:
         """Commit the end of a command: its observations, its outcome, and the events of both."""
-        return await self._group.submit(self._apply_batch, request)
+        return await self._group.submit(self._apply_batch, request, urgent=True)
 
     async def find_replayable(self, recording_ids: Collection[str]) -> frozenset[str]:
         """The recordings among these of which any event is still kept."""
-        return await self._group.submit(replaying.find_replayable, recording_ids)
+        return await self._group.submit(replaying.find_replayable, recording_ids, urgent=True)
 
     async def starting(self, slots: Collection[str]) -> frozenset[str]:
         """The slots among these in which an unfinished start may have begun a recording."""
@@ -237,11 +240,11 @@ class Store:
 
     async def park(self, request: ParkRequest) -> bool:
         """Give a claimed command back and park it. False if it is no longer ours or cancelled."""
-        return await self._group.submit(parking.park, request)
+        return await self._group.submit(parking.park, request, urgent=True)
 
     async def park_repeat(self, request: RepeatRequest) -> bool:
         """Park a repeat of a parked command. False if the command is not parked any more."""
-        return await self._group.submit(parking.park_repeat, request)
+        return await self._group.submit(parking.park_repeat, request, urgent=True)
 
     async def sessions_seen(self, sessions: SessionsSeen) -> int:
         """Make the starts due that wait for these sessions; returns how many."""
@@ -266,8 +269,18 @@ class Store:
     # Observations
 
     async def apply(self, observations: Sequence[Observation]) -> ApplyResult:
-        """Commit observations and the events they produce."""
-        return await self._group.submit(self._apply_batch, observations)
+        """Commit observations and the events they produce, in one transaction."""
+        return await self._group.submit(self._apply_batch, observations, size=len(observations))
+
+    async def apply_page(self, observations: Sequence[Observation]) -> int:
+        """Commit a page of observations in order, a few at a time. Returns how many events they
+        produced.
+
+        Commands wait for no more than these few.
+        """
+        parts = range(0, len(observations), PAGE_PART)
+        results = [await self.apply(observations[at : at + PAGE_PART]) for at in parts]
+        return sum(result.events for result in results)
 
     async def apply_webhook(self, request: WebhookObservation) -> WebhookResult:
         """Commit the observation of a webhook, if the store has the recording."""
@@ -292,7 +305,7 @@ class Store:
         request = PageRequest(
             limit=limit, marks=marks or PageMarks(), now=now, replies=replies, resume=resume
         )
-        return await self._group.submit(outbox.read_unsent, request)
+        return await self._group.submit(outbox.read_unsent, request, urgent=True)
 
     def next_unsent(
         self, limit: int, *, marks: PageMarks, now: float, replies: bool
@@ -307,7 +320,7 @@ class Store:
     async def mark_page(self, marks: PageMarks, now: float) -> None:
         """Mark the events of a page as published, deferred or set aside at `now`, in seconds since
         the epoch."""
-        await self._group.submit(outbox_marks.mark, (marks, now))
+        await self._group.submit(outbox_marks.mark, (marks, now), urgent=True)
 
     async def outbox_depth(self) -> OutboxDepth:
         """How many events are unsent, and since when the oldest one is."""
@@ -344,8 +357,12 @@ class Store:
         await self._group.submit(read_schedule.schedule_overdue, query)
 
     async def schedule_read(self, request: ScheduledRead) -> None:
-        """Schedule or postpone reads of recordings by themselves."""
-        await self._group.submit(read_schedule.schedule_reads, request)
+        """Schedule or postpone reads of recordings by themselves, a few hundred at a time."""
+        ids = sorted(request.ids)
+        for first in range(0, len(ids), read_schedule.MAX_ROWS):
+            some = ids[first : first + read_schedule.MAX_ROWS]
+            part = ScheduledRead(ids=some, at=request.at, postpone=request.postpone)
+            await self._group.submit(read_schedule.schedule_reads, part, size=len(some))
 
     async def due_stops(self, query: DueStopsQuery) -> tuple[DueStop, ...]:
         """Recordings whose longest duration has passed."""
@@ -385,7 +402,7 @@ class Store:
 
     async def acquire_lease(self, request: LeaseRequest) -> bool:
         """Take or extend a lease; False if another owner holds it."""
-        return await self._group.submit(leases.acquire, request)
+        return await self._group.submit(leases.acquire, request, urgent=True)
 
     async def release_leases(self, owner: str) -> None:
         """Release every lease of this owner."""
@@ -405,7 +422,7 @@ class Store:
 
     async def acquire_tokens(self, name: str, request: TokenRequest) -> TokenGrant:
         """Take tokens for API requests from the budget `name`, at the time of `now`."""
-        return await self._group.submit(self._grant_tokens, (name, request), last=True)
+        return await self._group.submit(self._grant_tokens, (name, request), last=True, urgent=True)
 
     async def prune_sent(self, request: PruneSentRequest) -> int | None:
         """Remove up to 500 old events. Returns where the next step begins, or None at the end."""

@@ -216,7 +216,7 @@ class ExternalRecordingDiscovery:
             structlog.get_logger().info(
                 "external_recordings_adopted", app=self._app, recordings=len(observations)
             )
-            await self._store.apply(observations)
+            await self._store.apply_page(observations)
 
     def _slots(self, snapshot: RecordingSnapshot) -> list[str]:
         """The slots of the starts that may have made this recording."""

@@ -134,7 +134,7 @@ class EndedList:
             return EndedResult()
         for snapshot in ended:
             self._shown_files.put(snapshot, known[snapshot.recording_id].recording)
-        events = (await self._store.apply([self._seen(row, asked_at) for row in ended])).events
+        events = await self._store.apply_page([self._seen(row, asked_at) for row in ended])
         return EndedResult(0, len(ended), events)
 
     async def _wanted(self) -> list[Recording]:

@@ -165,8 +165,7 @@ class LiveList:
             self._coverage.compare(tracked, after, asked_at, since=reading.since)
             if after != tracked.recording or _was_due(tracked, asked_at):
                 changes.append(observation)
-        if changes and (events := (await self._store.apply(changes)).events):
-            reading.events += events
+        reading.events += await self._store.apply_page(changes)
         return known
 
     async def _adopt_unknown(

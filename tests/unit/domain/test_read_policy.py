@@ -117,6 +117,51 @@ def test_any_other_webhook_leaves_the_schedule_as_it_is(scheduled: float | None)
     assert next_read(observed(by="webhook"), scheduled=scheduled) == scheduled
 
 
+ENDED_WITH_FILES = recording(Status.UPLOADED, file_count=2, completed=True)
+ENDED_WITH_ERROR = recording(Status.ERRORED, completed=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (recording(), ENDED_WITH_FILES),
+        (recording(Status.UPLOADING), ENDED_WITH_FILES),
+        (WAITING, ENDED_WITH_FILES),
+        (recording(Status.INVOKED), ENDED_WITH_ERROR),
+        (recording(), ENDED_WITH_ERROR),
+    ],
+)
+@pytest.mark.parametrize("webhook", [None, 89])
+def test_a_webhook_that_ends_a_recording_settles_the_read_for_its_absence_from_a_list(
+    before: Recording, after: Recording, webhook: float | None
+) -> None:
+    end = observed(after.status, by="webhook")
+
+    assert next_read(end, before=before, after=after, scheduled=90, webhook=webhook) is None
+
+
+LACKING = FileSearch(list_hash="h", listed_since=at(100), completeness="lacking")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "webhook"),
+    [
+        (recording(), ENDED_WITH_FILES, 90),  # webhooks contradicted each other
+        (recording(), ENDED_WITH_FILES, 95),
+        (ENDED_WITH_FILES, ENDED_WITH_FILES, None),  # a repeat
+        (recording(), msgspec.structs.replace(ENDED_WITH_FILES, file_search=LACKING), None),
+        (recording(), recording(Status.UPLOADED, completed=True), None),  # without files
+        (recording(), recording(Status.ERRORED, completed=True, timed_out=True), None),
+    ],
+)
+def test_a_webhook_leaves_the_read_scheduled_that_an_end_does_not_settle(
+    before: Recording, after: Recording, webhook: float | None
+) -> None:
+    end = observed(after.status, by="webhook")
+
+    assert next_read(end, before=before, after=after, scheduled=90, webhook=webhook) == 90
+
+
 @pytest.mark.parametrize(("scheduled", "expected"), [(None, None), (100, None), (100.1, 100.1)])
 def test_an_answer_settles_only_a_read_that_was_due_when_the_request_was_sent(
     scheduled: float | None, expected: float | None

@@ -1,8 +1,8 @@
 """Group commit: requests that wait at the same time share one transaction.
 
 A commit costs one sync of the disk, however small it is. All requests that arrive while a commit
-runs therefore go into the next transaction together. No request waits for others: an idle store
-commits a single request at once.
+runs therefore go into the next transaction together, up to the limits of `submission_queue`. No
+request waits for others: an idle store commits a single request at once.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from worker.store.database.clock import TransactionClock
 from worker.store.database.direct import begin_queued, queue_statements
 from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.sqlite_files import FilesLost, SqliteFiles
+from worker.store.database.submission_queue import SubmissionQueue
 from worker.store.database.submissions import (
     Operation,
     RequestT,
@@ -29,7 +30,6 @@ from worker.store.database.submissions import (
     set_results,
 )
 
-MAX_BATCH: Final = 500
 MAX_TRIES: Final = 3
 READ_ONLY_SQLSTATE: Final = "25006"
 """The server takes no writes: it has become a standby."""
@@ -65,7 +65,7 @@ class GroupCommit:
         if self._queues:
             queue_statements(engine)
         self._topics: set[Topic] = set()
-        self._submissions: list[Submission] = []
+        self._waiting = SubmissionQueue()
         self._riders: list[Rider] = []
         self._ridden: list[tuple[Rider, Any]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -80,9 +80,17 @@ class GroupCommit:
     # On the loop
 
     async def submit(
-        self, operation: Operation[RequestT, ResultT], request: RequestT, *, last: bool = False
+        self,
+        operation: Operation[RequestT, ResultT],
+        request: RequestT,
+        *,
+        last: bool = False,
+        urgent: bool = False,
+        size: int = 1,
     ) -> ResultT:
         """Return the operation's result for this request once it is committed.
+
+        Use `urgent` if a command waits for it. `size` is how many recordings it is about.
 
         Use `last` for an operation that locks a row that all replicas want: it comes last in its
         transaction. Then it holds the lock only for the commit, and never while it waits for
@@ -93,7 +101,7 @@ class GroupCommit:
         if self._closed:
             raise StoreUnavailable("the store is closed")
         done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._submissions.append(Submission(operation, request, done, last))
+        self._waiting.add(Submission(operation, request, done, last, urgent, size))
         if self._task is None:
             self._task = asyncio.create_task(self._commit_submissions(), name="store")
         return await done
@@ -128,9 +136,8 @@ class GroupCommit:
     async def _commit_submissions(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self._submissions:
-                batch = self._submissions[:MAX_BATCH]
-                self._submissions = self._submissions[MAX_BATCH:]
+            while self._waiting:
+                batch = self._waiting.take_batch()
                 self._riders = [rider for rider in self._riders if not rider.done.done()]
                 riders = tuple(self._riders)
                 results = await loop.run_in_executor(self._thread, self._commit, batch, riders)

@@ -19,13 +19,16 @@ request at a time."""
 class Submission(NamedTuple):
     """A request that waits for its transaction. The result is given to `done`.
 
-    `last`: its operation comes last in the transaction.
+    `last`: its operation comes last in the transaction. `urgent`: a command waits for it. `size`:
+    how many recordings it is about.
     """
 
     operation: Operation[Any, Any]
     request: Any
     done: asyncio.Future[Any]
-    last: bool
+    last: bool = False
+    urgent: bool = False
+    size: int = 1
 
 
 class Rider(NamedTuple):

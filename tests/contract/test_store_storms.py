@@ -1,0 +1,119 @@
+"""Commands do not wait for the webhooks and lists of thousands that end together."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import Status
+from worker.budget.ledger import TokenRequest
+from worker.domain.rate import Rate
+from worker.domain.recording import Observation
+from worker.domain.snapshot import RecordingSnapshot
+from worker.store.claims import ClaimRequest
+from worker.store.database.submission_queue import MAX_OTHERS
+from worker.store.leases import LeaseRequest
+from worker.store.observations import WebhookObservation
+from worker.store.outbox_marks import PageMarks
+from worker.store.store import Store
+
+NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+MANY = 4 * MAX_OTHERS
+
+
+def seen(number: int, status: Status = Status.RECORDING) -> Observation:
+    return Observation(
+        snapshot=RecordingSnapshot(recording_id=f"r{number}", status=status, kind="composite"),
+        observed_by="sweep",
+        asked_at=NOW,
+        observed_at=NOW,
+    )
+
+
+async def claim(store: Store) -> object:
+    return await store.claim(
+        ClaimRequest(
+            command_id="stop",
+            command_type="stop_recording",
+            owner="me",
+            now=1.0,
+            lease_seconds=5.0,
+            settle_seconds=5.0,
+            abandoned_before=0.0,
+        )
+    )
+
+
+async def acquire_tokens(store: Store) -> object:
+    request = TokenRequest(rates=(Rate(1000, 50),), needed=(1, 0, 0))
+    return await store.acquire_tokens("budget", request)
+
+
+async def publish_outcomes(store: Store) -> object:
+    return await store.unsent(10, marks=PageMarks(), now=1.0)
+
+
+async def keep_lease(store: Store) -> object:
+    return await store.acquire_lease(LeaseRequest(name="leader", owner="me", now=1.0, until=6.0))
+
+
+class _Block:
+    """Occupies the store from `begin` until `end`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._began = threading.Event()
+        self._over = threading.Event()
+
+    async def begin(self) -> None:
+        self._task = asyncio.ensure_future(self._store._group.submit(self._wait, None))
+        await asyncio.to_thread(self._began.wait, 30)
+
+    def _wait(self, _connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
+        self._began.set()
+        self._over.wait(30)
+        return [None] * len(requests)
+
+    async def end(self) -> None:
+        self._over.set()
+        await self._task
+
+
+@pytest.mark.parametrize("urgent", [claim, acquire_tokens, publish_outcomes, keep_lease])
+async def test_what_a_command_needs_is_committed_with_a_few_of_many_webhooks(
+    store: Store, urgent: Any
+) -> None:
+    block = _Block(store)
+    await block.begin()
+    webhooks = [
+        asyncio.ensure_future(store.apply_webhook(WebhookObservation(observation=seen(number))))
+        for number in range(MANY)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.gather(urgent(store), block.end())
+
+    assert sum(webhook.done() for webhook in webhooks) <= MAX_OTHERS
+    assert not any(result.known for result in await asyncio.gather(*webhooks))
+
+
+async def test_a_command_does_not_wait_for_a_whole_page_of_a_list(store: Store) -> None:
+    block = _Block(store)
+    await block.begin()
+    page = asyncio.ensure_future(store.apply_page([seen(number) for number in range(MANY)]))
+    await asyncio.sleep(0)
+    await asyncio.gather(claim(store), block.end())
+
+    assert not page.done()
+    assert await page == MANY  # each its first status
+
+
+async def test_a_page_keeps_its_order(store: Store) -> None:
+    await store.apply_page([seen(number) for number in range(MANY)])
+
+    events = await store.unsent(MANY)
+
+    assert [event.subject for event in events] == [f"r{number}" for number in range(MANY)]

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from recording_schemas import Status
-from worker.domain.errors import Throttled, Unanswered, Unauthorized
+from worker.domain.errors import RefusedForNow, Throttled, Unanswered, Unauthorized
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 
@@ -148,9 +148,8 @@ class PageIterator:
                 return await self._request(number, order)
             except Unanswered as error:
                 pause = max(delay, error.retry_after or 0.0)
-                may_repeat = not isinstance(error, Throttled | Unauthorized)
                 is_soon = pause <= MAX_REPEAT_DELAY_SECONDS
-                if not may_repeat or not is_soon or self.requests <= LONG_LIST_PAGES:
+                if not _may_repeat(error) or not is_soon or self.requests <= LONG_LIST_PAGES:
                     raise
             await self._sleep(pause)
         return await self._request(number, order)
@@ -166,6 +165,14 @@ class PageIterator:
         before = len(self._known)
         self._known.update(_ids(page))
         return len(self._known) > before
+
+
+def _may_repeat(error: Unanswered) -> bool:
+    """Whether the same request may succeed in a few seconds. What the API refuses for now, it
+    refuses then too, unless it says when to try again."""
+    if isinstance(error, RefusedForNow):
+        return error.retry_after is not None
+    return not isinstance(error, Throttled | Unauthorized)
 
 
 def _last_page_number(page: RecordingPage) -> int | None:

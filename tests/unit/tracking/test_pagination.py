@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -104,6 +105,29 @@ def test_a_page_of_a_long_list_that_the_api_does_not_answer_is_requested_again(
     assert sorted(asyncio.run(listed(pages.oldest_first()))) == list(range(live))
     assert pauses == [1.0, 5.0][: len(at)]
     assert pages.requests == live // 100 + len(at)
+
+
+@pytest.mark.parametrize("status", [403, 429])
+@pytest.mark.parametrize(
+    ("requested", "requests"), [(None, 21), ("2", 31), ("600", 21)], ids=["none", "short", "long"]
+)
+def test_a_page_that_the_api_refuses_for_now_is_requested_again_only_if_it_says_when(
+    requested: str | None, requests: int, status: int
+) -> None:
+    api, count = ListApi(list(range(3_000))), itertools.count()
+    body = {"success": False, "error": {"code": status, "message": "not now"}}
+    headers = {} if requested is None else {"retry-after": requested}
+    refused = httpx.Response(status, json=body, headers=headers)
+    api.answers = lambda request: refused if next(count) == 20 else api.answer(request)
+
+    async def sleep(_seconds: float) -> None:
+        pass
+
+    pages = PageIterator(api.client(), guess=30, sleep=sleep)
+    with suppress(ApiError):
+        asyncio.run(listed(pages.oldest_first()))
+
+    assert pages.requests == requests
 
 
 @pytest.mark.parametrize(

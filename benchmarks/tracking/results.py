@@ -44,8 +44,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     def is_prepared(self) -> bool:
         """Whether the workers follow all recordings before the API has limits, and are then killed.
 
-        At the rate of the budget, the list of a hundred thousand takes five minutes to adopt. Before
-        a storm, the webhooks about the beginnings of its recordings must not wait any more.
+        At the rate of the budget, the list of a hundred thousand takes five minutes to adopt. When
+        a storm begins, no webhooks may wait that are about the beginnings of its recordings.
         """
         return self.live > MANY or self.storm_seconds is not None
 

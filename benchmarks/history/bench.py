@@ -21,7 +21,8 @@ from benchmarks.bench_environment import open_bench_environment
 from benchmarks.history.fill import History, fill, sizes
 from benchmarks.history.lives import SOURCE, Rows, rows_of_lives
 from benchmarks.history.measuring import measure, plans
-from benchmarks.history.operations import OPERATIONS, Place, go_live
+from benchmarks.history.operations import OPERATIONS
+from benchmarks.history.places import Place, go_live
 from benchmarks.history.ready import measure_processes
 from benchmarks.history.report import LABELS, operations_table, upgrades_table, write
 from benchmarks.history.results import EngineResults, Measured, UpgradeStep

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from benchmarks.history.operations import Operation, Place
+from benchmarks.history.places import Operation, Place
 from benchmarks.history.results import Measured
 from worker.store.database.engine import open_engine
 

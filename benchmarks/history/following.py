@@ -1,0 +1,80 @@
+"""What the worker does to follow recordings, and to publish events."""
+
+from typing import Final
+
+import msgspec
+
+from benchmarks.history.places import APP, LISTED, LIVE, Place, Run, live_id, observed
+from recording_schemas import Status
+from worker.domain.recording import Observation
+from worker.store.observations import WebhookObservation
+from worker.store.outbox_marks import PageMarks
+from worker.store.read_schedule import DueQuery, OverdueQuery, UnlistedQuery
+from worker.store.stop_times import DueStopsQuery
+
+
+async def _sweep(place: Place, repetition: int) -> None:
+    store, now = place.store, place.store.now()
+    await store.live(APP)
+    first = repetition * LISTED % LIVE
+    listed = [live_id(number) for number in range(first, first + LISTED)]
+    await store.tracked(listed)
+    await store.starting([f"meeting-{recording_id}/track" for recording_id in listed])
+    await store.apply([observed(recording_id, now) for recording_id in listed])
+    await store.unlisted(UnlistedQuery(app=APP, now=now))
+    late = dict.fromkeys((Status.INVOKED, Status.UPLOADING), now - 600.0)
+    overdue = OverdueQuery(app=APP, now=now, changed_before=late, first_seen_before=late)
+    await store.schedule_overdue(overdue)
+    await store.overdue(overdue)
+
+
+async def _due(place: Place, repetition: int) -> None:
+    now = place.store.now()
+    query = DueQuery(app=APP, now=now, swept_at=now - 60, max_single_reads=9, limit=20)
+    await place.store.due(query)
+    await place.store.due_stops(DueStopsQuery(app=APP, now=now, limit=9))
+
+
+async def _late_list(place: Place, repetition: int) -> None:
+    """A page of the list that has only recordings of the past."""
+    seen = [_seen_again(place, repetition * LISTED + number) for number in range(LISTED)]
+    await place.store.tracked([one.snapshot.recording_id for one in seen])
+    await place.store.apply(seen)
+
+
+def _seen_again(place: Place, repetition: int) -> Observation:
+    recording_id, meeting_id = (place.past(what, repetition) for what in ("recording", "meeting"))
+    now = place.store.now()
+    return observed(recording_id, now, Status.UPLOADED, meeting_id=meeting_id)
+
+
+async def _webhook(place: Place, repetition: int) -> None:
+    seen = _seen_again(place, repetition)
+    webhook = msgspec.structs.replace(seen, observed_by="webhook")
+    await place.store.apply_webhook(WebhookObservation(observation=webhook))
+
+
+async def _relay(place: Place, repetition: int) -> None:
+    waiting = await place.store.unsent(500)
+    sent = PageMarks(sent=[event.position for event in waiting])
+    await place.store.mark_page(sent, place.store.now())
+
+
+async def _metrics(place: Place, repetition: int) -> None:
+    store = place.store
+    await store.count_by_status()
+    await store.count_by_app()
+    await store.staleness()
+    await store.outbox_depth()
+    await store.count_parked()
+    await store.archive.depth()
+
+
+FOLLOWING: Final[dict[str, Run]] = {
+    "a sweep with a page of 100 of 1,000 live ones": _sweep,
+    "a page of the list with 100 of history": _late_list,
+    "the reads and stops that are due": _due,
+    "a webhook about a recording of history": _webhook,
+    "a page of the relay": _relay,
+    "the gauges of the metrics": _metrics,
+}

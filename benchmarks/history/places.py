@@ -1,0 +1,119 @@
+"""A database with a history, and what is measured on it.
+
+Each operation is a function of a `Place` and of the number of its repetition, so that each
+repetition is about another part of the history.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from benchmarks.history.fill import History
+from benchmarks.history.lives import SHARES
+from recording_schemas import Status
+from worker.domain.recording import Observation, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.times import utc
+from worker.store.admin.state_reader import StateReader
+from worker.store.outbox_marks import PageMarks
+from worker.store.store import Store
+
+LIVE: Final = 1_000
+"""How many recordings are live meanwhile."""
+
+LISTED: Final = 100
+"""Recordings on a page of the API's list."""
+
+APP: Final = "default"
+MIN_PRUNED: Final = 200
+"""How many recordings a step of pruning finds to remove, at each repetition."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A database and what is in it."""
+
+    url: str
+    history: History
+    store: Store
+    reader: StateReader
+
+    def number(self, repetition: int, life: int | None = None) -> int:
+        """The number of a recording somewhere in the newer half of history, of this life."""
+        half = self.history.recordings // 2
+        number = half + (repetition * 7_919 + 13) * 104_729 % half
+        step = 0 if life is None else SHARES.index(life)
+        return min(number // 10 * 10 + step, self.history.recordings - 10 + step)
+
+    def past(self, what: str, repetition: int, life: int | None = None) -> str:
+        """An id of history."""
+        return self.history.id_of(what, self.number(repetition, life))
+
+    def prune_before(self, repetition: int) -> float:
+        """A time before which some more recordings have ended than at the repetition before."""
+        return self.history.ended_at(MIN_PRUNED * (repetition + 1))
+
+
+Run = Callable[[Place, int], Awaitable[object]]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is measured."""
+
+    name: str
+    group: str
+    run: Run
+
+
+def live_id(number: int) -> str:
+    """The id of a recording that goes on."""
+    return f"live-{number}"
+
+
+async def go_live(place: Place) -> None:
+    """Add the recordings that go on meanwhile."""
+    now = place.store.now()
+    for first in range(0, LIVE, LISTED):
+        seen = [observed(live_id(number), now) for number in range(first, first + LISTED)]
+        await place.store.apply(seen)
+    while waiting := await place.store.unsent(500):
+        sent = PageMarks(sent=[event.position for event in waiting])
+        await place.store.mark_page(sent, now)
+
+
+def observed(
+    recording_id: str,
+    now: float,
+    status: Status = Status.RECORDING,
+    start_id: str | None = None,
+    meeting_id: str | None = None,
+) -> Observation:
+    return Observation(
+        snapshot=RecordingSnapshot(
+            recording_id=recording_id,
+            status=status,
+            kind="track",
+            meeting_id=meeting_id or f"meeting-{recording_id}",
+            invoked_time=utc(now),
+        ),
+        observed_by="sweep",
+        asked_at=utc(now),
+        observed_at=utc(now),
+        start=StartContext(start_id=start_id) if start_id else None,
+    )
+
+
+def expect(is_found: object) -> None:
+    """An operation that finds nothing of history would be measured for nothing."""
+    if not is_found:
+        raise LookupError("it did not find what is there")
+
+
+def by_hand(read: Callable[[Place, int], object]) -> Run:
+    """In a thread, as the console does, so that what is slow here delays nothing else."""
+
+    async def run(place: Place, repetition: int) -> object:
+        return await asyncio.to_thread(read, place, repetition)
+
+    return run

@@ -1,6 +1,5 @@
 """Files that cannot be had: new URLs are denied too, or there is none after the expiry."""
 
-import asyncio
 import itertools
 import socket
 from collections.abc import AsyncIterator
@@ -202,9 +201,9 @@ class Resolver:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *addresses: str | None) -> None:
         self._addresses = list(addresses)
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", self._answer)
+        monkeypatch.setattr(socket, "getaddrinfo", self._answer)
 
-    async def _answer(self, host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+    def _answer(self, host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
         address = self._addresses.pop(0) if len(self._addresses) > 1 else self._addresses[0]
         if address is None:
             raise socket.gaierror(socket.EAI_NONAME, host)

@@ -254,15 +254,14 @@ async def test_a_name_is_looked_up_once_and_the_checked_address_is_connected_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lookups = []
-    loop = asyncio.get_running_loop()
-    original = loop.getaddrinfo
+    original = socket.getaddrinfo
 
-    async def counted(host: str, port: int, **options: object) -> object:
+    def counted(host: str, port: int, **options: object) -> object:
         lookups.append(host)
-        return await original("127.0.0.1", port, **options)  # type: ignore[arg-type]
+        return original("127.0.0.1", port, **options)  # type: ignore[arg-type]
 
     async with FileSource(BODY) as source:
-        monkeypatch.setattr(loop, "getaddrinfo", counted)
+        monkeypatch.setattr(socket, "getaddrinfo", counted)
         url = source.url.replace("127.0.0.1", "rebinding.example.com")
         assert b"".join(await read(url)) == BODY
     assert lookups == ["rebinding.example.com"]

@@ -1,6 +1,5 @@
 """Which addresses a file may be downloaded from."""
 
-import asyncio
 import ipaddress
 import socket
 from typing import Any
@@ -87,16 +86,16 @@ async def test_private_addresses_may_be_read_from_if_the_setting_says_so(
 
 
 async def test_a_host_without_an_address_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: Any, **__: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(SourceUnavailable, match=r"files\.example\.com"):
         await resolve("files.example.com", 443, allow_private=False)
 
 
 def answer_lookups(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
-    async def found(_: str, port: int, **__: Any) -> list[tuple[Any, ...]]:
+    def found(_: str, port: int, **__: Any) -> list[tuple[Any, ...]]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+    monkeypatch.setattr(socket, "getaddrinfo", found)

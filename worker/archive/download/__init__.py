@@ -5,6 +5,7 @@ source_file.py   its body: time-outs, bounds, and resumption of a transfer that 
 responses.py     what the status and the headers of a response mean
 source_url.py    which URLs may be read from
 addresses.py     which addresses may be connected to
+name_lookup.py   looks names up, in threads of its own
 transport.py     an httpx transport that streams responses from checked addresses
 connection.py    one HTTP/1.1 connection, with flow control
 """

@@ -4,11 +4,10 @@ A download URL comes from outside. Without this rule it could point into the pri
 worker, or at the metadata service of its cloud.
 """
 
-import asyncio
 import ipaddress
-import socket
 from typing import Final
 
+from worker.archive.download.name_lookup import AddressInfo, look_up
 from worker.archive.errors import SourcePrivate, SourceRefused, SourceUnavailable
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -29,9 +28,6 @@ _NOT_PUBLIC_V6: Final = tuple(
     )
 )
 
-AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
-"""One result of getaddrinfo."""
-
 
 async def resolve(host: str, port: int, *, allow_private: bool) -> list[AddressInfo]:
     """The addresses of a host. The caller connects to these and does not look the name up again.
@@ -39,15 +35,14 @@ async def resolve(host: str, port: int, *, allow_private: bool) -> list[AddressI
     Raises SourcePrivate if one of them is not public, SourceRefused if the host itself is such an
     address, and SourceUnavailable if there is none.
     """
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await look_up(host, port)
     except (OSError, ValueError) as error:  # ValueError: for odd names
         message = f"the address of {host} cannot be found: {error}"
         raise SourceUnavailable("source_unreachable", message) from error
     if not allow_private:
         _check_all_public(host, [str(info[4][0]) for info in found])
-    return found  # type: ignore[return-value]  # addresses of another kind are not asked for
+    return found
 
 
 def _check_all_public(host: str, addresses: list[str]) -> None:

@@ -15,8 +15,9 @@ from typing import Final
 import aiohappyeyeballs
 import httpx
 
-from worker.archive.download.addresses import AddressInfo, resolve
+from worker.archive.download.addresses import resolve
 from worker.archive.download.connection import StreamConnection
+from worker.archive.download.name_lookup import AddressInfo
 from worker.settings.proxies import Proxies
 
 HAPPY_EYEBALLS_DELAY_SECONDS: Final = 0.25

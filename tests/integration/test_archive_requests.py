@@ -13,7 +13,7 @@ from worker.tracking.archive_requests import ArchiveRequests
 
 @pytest.fixture
 async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
-    async with open_bench(sqlite_url) as opened:
+    async with open_bench(sqlite_url, archives=True) as opened:
         yield opened
 
 
@@ -31,20 +31,37 @@ def requests(bench: TrackingBench) -> ArchiveRequests:
     return ArchiveRequests(bench.store, apps, now=bench.now)
 
 
-@pytest.mark.parametrize("status", [429, 503])
-async def test_a_read_without_the_participants_of_the_files_is_an_error_and_no_answer(
+async def url_of(bench: TrackingBench, recording_id: str) -> str | None:
+    return await bench.store.archive.find_url(recording_id, 1)
+
+
+@pytest.mark.parametrize("status", [404, 429, 503])
+async def test_the_archive_gets_new_urls_also_while_the_participants_cannot_be_read(
     status: int, bench: TrackingBench
 ) -> None:
     recording_id = await uploaded(bench)
-    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=status))
+    before = await url_of(bench, recording_id)
+    bench.sandbox.behaviour.resign_seconds = 0.0
+    for _ in range(3):
+        bench.sandbox.clock.advance(3600)
+        bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=status))
+        await requests(bench).read_again("default", recording_id)
+        after = await url_of(bench, recording_id)
+        assert after not in {None, before}
+        before = after
+
+
+async def test_a_url_that_is_signed_as_before_is_no_new_one(bench: TrackingBench) -> None:
+    recording_id = await uploaded(bench)
+    before = await url_of(bench, recording_id)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=503))
+    await requests(bench).read_again("default", recording_id)
+    assert await url_of(bench, recording_id) == before
+
+
+async def test_the_error_of_the_recording_itself_is_no_answer(bench: TrackingBench) -> None:
+    recording_id = await uploaded(bench)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="get_recording", status=503))
     with pytest.raises(ApiError) as raised:
         await requests(bench).read_again("default", recording_id)
     assert not isinstance(raised.value, Refused)
-
-
-async def test_files_whose_participants_the_api_refuses_are_read_nevertheless(
-    bench: TrackingBench,
-) -> None:
-    recording_id = await uploaded(bench)
-    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=404))
-    await requests(bench).read_again("default", recording_id)

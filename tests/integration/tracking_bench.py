@@ -235,11 +235,11 @@ def _summary(event_type: str, data: dict[str, Any]) -> str:
 
 
 @asynccontextmanager
-async def open_bench(url: str) -> AsyncIterator[TrackingBench]:
-    """A bench on the database at `url`."""
+async def open_bench(url: str, *, archives: bool = False) -> AsyncIterator[TrackingBench]:
+    """A bench on the database at `url`, with or without an archive."""
     options = SandboxOptions(speed=0, behaviour=BEHAVIOUR)
     async with Sandbox(options, clock=Clock(speed=0)) as sandbox:
-        store = await Store.open(url, source="test")
+        store = await Store.open(url, source="test", archives=archives)
         heard: list[TrackingBench] = []
 
         def on_attempt(one: HttpAttempt) -> None:

@@ -191,14 +191,6 @@ def find_recording(connection: sa.Connection, recording_id: str) -> Recording | 
     return None if state is None else msgspec.json.decode(state, type=Recording)
 
 
-def find_urls(connection: sa.Connection, keys: Sequence[tuple[str, int]]) -> list[str | None]:
-    """Operation: the URLs that files have now. None if a file has none."""
-    return [
-        connection.execute(sa.select(archive_files.c.download_url).where(is_file(*key))).scalar()
-        for key in keys
-    ]
-
-
 def postpone_files(connection: sa.Connection, requests: Sequence[Postponement]) -> list[bool]:
     """Operation: give files back for a later attempt. False if the owner no longer has the file,
     or if it was queued again meanwhile."""

@@ -9,6 +9,7 @@ from worker.store import (
     archive_queue,
     archive_reading,
     archive_results,
+    archive_urls,
 )
 from worker.store.archive_backfill import (
     BackfillRequest,
@@ -25,6 +26,7 @@ from worker.store.archive_queue import (
 )
 from worker.store.archive_reading import ArchiveDepth
 from worker.store.archive_results import CopyFailure, CopyResult, ManifestRefusal, ManifestResult
+from worker.store.archive_urls import SignedUrls
 from worker.store.database.group_commit import GroupCommit
 
 
@@ -57,7 +59,11 @@ class ArchiveStore:
 
     async def find_url(self, recording_id: str, file_index: int) -> str | None:
         """The URL that a file has now."""
-        return await self._group.submit(archive_queue.find_urls, (recording_id, file_index))
+        return await self._group.submit(archive_urls.find_urls, (recording_id, file_index))
+
+    async def note_urls(self, urls: SignedUrls) -> None:
+        """Give queued files of a recording the URLs that the API shows."""
+        await self._group.submit(archive_urls.note_urls, urls)
 
     async def postpone_file(self, request: Postponement) -> bool:
         """Give a file back for a later attempt. False if another replica has it."""

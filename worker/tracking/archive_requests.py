@@ -5,13 +5,14 @@ from datetime import datetime
 
 import msgspec
 
-from recording_schemas import Status
 from worker.budget.priorities import Priority
 from worker.domain.errors import Unavailable
-from worker.domain.snapshot import Participant
+from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.realtimekit.apps import Apps
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_recording
+from worker.store.archive_intake import URL_LIFE_SECONDS
+from worker.store.archive_urls import SignedUrls
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 
@@ -33,8 +34,9 @@ class ArchiveRequests:
     async def read_again(self, app: str, recording_id: str) -> None:
         """Read a recording for URLs that were signed anew, and publish them.
 
-        Raises ApiError: Refused if the app or the recording does not exist any more, Unavailable
-            if the API shows the recording but not whose files they are.
+        If the API does not show whose files they are, the archive alone gets the URLs.
+
+        Raises ApiError: Refused if the app or the recording does not exist any more.
         """
         api = self._api(app)
         query = RecordingsFilter(recording_id=recording_id, app=app, limit=1)
@@ -49,9 +51,18 @@ class ArchiveRequests:
         )
         renewing = msgspec.structs.replace(observation, renews_urls=True)
         await self._store.apply([renewing])
-        # Without this error the caller would believe that the API gives no new URL.
-        if observation.files is None and observation.snapshot.status is Status.UPLOADED:
-            raise Unavailable("unavailable", "the API does not show the participants now")
+        if observation.files is None:
+            await self._note_urls(observation.snapshot)
+
+    async def _note_urls(self, snapshot: RecordingSnapshot) -> None:
+        now = self._now().timestamp()
+        expiry = snapshot.download_url_expiry
+        expires_at = expiry.timestamp() if expiry else now + URL_LIFE_SECONDS
+        urls = {file.name: file.download_url for file in snapshot.files if file.download_url}
+        if expires_at > now:
+            await self._store.archive.note_urls(
+                SignedUrls(recording_id=snapshot.recording_id, urls=urls, expires_at=expires_at)
+            )
 
     async def read_participants(self, app: str, session_id: str) -> tuple[Participant, ...]:
         """All stays in a session. Raises ApiError, as `read_again`."""

@@ -80,6 +80,14 @@ ARCHIVE_CODES: Final = (
         "file_by_worker",
     ),
     _unarchived(
+        "source_slow",
+        "For five minutes, the file's source brought less than "
+        "`WORKER_ARCHIVE_MIN_BYTES_PER_SECOND`.",
+        "Check the network between the worker and the file's source. If it is so slow, lower "
+        "`WORKER_ARCHIVE_MIN_BYTES_PER_SECOND`.",
+        "file_by_worker",
+    ),
+    _unarchived(
         "source_broken",
         "The download broke off several times.",
         "Check the network between the worker and the file's source.",

@@ -40,6 +40,7 @@ def build_archiver(
         timeout_seconds=settings.archive_timeout_seconds,
         allow_private_sources=settings.archive_allow_private_sources,
         proxies=proxies,
+        min_bytes_per_second=settings.archive_min_bytes_per_second,
         bandwidth=None if rate is None else Bandwidth(rate),
     )
     copier = Copier(

@@ -90,6 +90,16 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
             "not set, there is no limit.",
         ),
     ]
+    archive_min_bytes_per_second: Annotated[
+        int,
+        Variable(
+            "WORKER_ARCHIVE_MIN_BYTES_PER_SECOND",
+            whole(0, _GIB, "bytes"),
+            "A download that its source keeps below this for five minutes is tried again later, so "
+            "that it does not keep other files waiting. `0`: no download is too slow.",
+            default="65536",
+        ),
+    ]
     archive_part_bytes: Annotated[
         int,
         Variable(

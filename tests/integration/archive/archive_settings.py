@@ -13,6 +13,7 @@ def impatient_archive(url: str, *, concurrency: int) -> ArchiveSettings:
         archive_concurrency=concurrency,
         archive_allow_private_sources=True,
         archive_max_bytes_per_second=None,
+        archive_min_bytes_per_second=0,
         archive_part_bytes=5_242_880,
         archive_max_file_bytes=10**9,
         archive_timeout_seconds=60.0,

@@ -1,6 +1,7 @@
 """Downloads from a source that misbehaves as networks and object stores do."""
 
 import asyncio
+import itertools
 import random
 import socket
 from collections.abc import Callable
@@ -278,6 +279,25 @@ async def test_downloads_share_the_bandwidth_of_the_replica() -> None:
     async with FileSource(BODY[:5000]) as source:
         await asyncio.gather(read(source.url, limited), read(source.url, limited))
     assert max(waited) == 10.0
+
+
+@pytest.mark.parametrize(("least", "is_slow"), [(65_536, True), (0, False)])
+async def test_a_source_that_trickles_for_five_minutes_is_tried_later(
+    least: int, is_slow: bool
+) -> None:
+    minutes = itertools.count(step=60.0)  # pass while the copy waits for a piece
+    trickling = Download(
+        timeout_seconds=5,
+        allow_private_sources=True,
+        min_bytes_per_second=least,
+        ticks=lambda: next(minutes),
+    )
+    async with FileSource(BODY) as source:
+        if is_slow:
+            assert (await failure(SourceUnavailable, source.url, trickling)).code == "source_slow"
+        else:
+            assert b"".join(await read(source.url, trickling)) == BODY
+    assert len(source.requests) == 1
 
 
 async def test_a_proxy_is_used_and_its_password_is_in_no_error(tinyproxy: TinyProxy) -> None:

@@ -1,6 +1,7 @@
 """Opens one file for download: redirects, checked addresses, the status of the answer."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -10,6 +11,7 @@ import httpx
 from worker.archive.bandwidth import Bandwidth
 from worker.archive.download.responses import REDIRECTS, status_error
 from worker.archive.download.source_file import SourceFile
+from worker.archive.download.source_rate import SourceRate
 from worker.archive.download.source_url import parse_source_url, shown
 from worker.archive.download.transport import open_transport
 from worker.archive.errors import SourceRefused, SourceUnavailable
@@ -22,7 +24,8 @@ _HEADERS: Final = {"User-Agent": "recording-worker", "Accept-Encoding": "identit
 class Download:
     """Opens files by their download URLs.
 
-    `timeout_seconds` is the longest time without a byte. Without `allow_private_sources` only https
+    `timeout_seconds` is the longest time without a byte, `min_bytes_per_second` the slowest rate of
+    a source, 0 for any (`source_rate.py`). Without `allow_private_sources` only https
     and public addresses are read from. All downloads share `bandwidth`.
     """
 
@@ -32,13 +35,17 @@ class Download:
         timeout_seconds: float,
         allow_private_sources: bool = False,
         proxies: Proxies = NO_PROXIES,
+        min_bytes_per_second: int = 0,
         bandwidth: Bandwidth | None = None,
+        ticks: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._timeout = timeout_seconds
         self._allow_private = allow_private_sources
         self._proxies = proxies
+        self._min_rate = min_bytes_per_second
         self._bandwidth = bandwidth
+        self._ticks = ticks
         self._sleep = sleep
 
     @asynccontextmanager
@@ -62,6 +69,7 @@ class Download:
                 get,
                 timeout=self._timeout,
                 max_bytes=max_bytes,
+                rate=SourceRate(self._min_rate, ticks=self._ticks),
                 bandwidth=self._bandwidth,
                 sleep=self._sleep,
             )

@@ -14,6 +14,7 @@ from worker.archive.download.responses import (
     status_error,
     whole_version,
 )
+from worker.archive.download.source_rate import SourceRate
 from worker.archive.errors import SourceRefused, SourceUnavailable
 
 BLOCK_BYTES: Final = 1024 * 1024
@@ -47,6 +48,7 @@ class SourceFile:
         *,
         timeout: float,
         max_bytes: int,
+        rate: SourceRate,
         bandwidth: Bandwidth | None,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -54,6 +56,7 @@ class SourceFile:
         self._get = get
         self._timeout = timeout
         self._max_bytes = max_bytes
+        self._rate = rate
         self._bandwidth = bandwidth
         self._sleep = sleep
         self._version = whole_version(response)
@@ -104,8 +107,10 @@ class SourceFile:
         ended: bool | _Broken = False
         while not ended:
             pieces: list[Block] = []
+            self._rate.begin()
             ended = await self._gather(stream, pieces)
             count = sum(map(len, pieces))
+            self._rate.brought(count)
             self._offset += count
             self._check_bound(self._offset)
             for piece in pieces:

@@ -28,7 +28,10 @@ from tests.contract.test_store_archive import (
 from tests.contract.test_store_history import NOW, seen, send_all
 from worker.archive.backfill import INTERVAL_SECONDS, Backfill
 from worker.domain.archive import RecordingArchive
+from worker.domain.snapshot import Storage
+from worker.domain.times import utc
 from worker.store.archive_backfill import MAX_FILES, MAX_RECORDINGS
+from worker.store.archive_intake import URL_LIFE_SECONDS
 from worker.store.database.archive_schema import archive_files
 from worker.store.pruning import PruneSentRequest
 from worker.store.store import Store
@@ -195,6 +198,85 @@ async def test_a_file_whose_url_has_expired_is_not_queued(
     async with opened(database_url) as store:
         await backfill(store)
         assert bool(await take(store)) is queued
+
+
+async def test_a_file_is_queued_also_if_the_api_does_not_say_when_its_url_expires(
+    database_url: str,
+) -> None:
+    async with without_archive(database_url) as store:
+        await end(store, "r1", "a", life=None)
+    async with opened(database_url) as store:
+        await backfill(store, at=START + 60)
+        (task,) = await take(store, at=START + 60)
+        assert task.download_url == "https://files.example/a"
+        assert task.expires_at > START + DAY.total_seconds()
+
+
+async def test_a_recording_in_the_customers_own_storage_gets_its_manifest(
+    database_url: str,
+) -> None:
+    theirs = Storage(type="aws", bucket="theirs", path="recordings/a.webm")
+    async with without_archive(database_url) as store:
+        await end(store, "r1", track("a", url=None), storage=theirs)
+    async with opened(database_url) as store:
+        await backfill(store)
+        assert await take(store) == ()
+        (manifest,) = await take_manifests(store)
+        archive = await archive_of(store, "r1")
+        assert [(file.state, file.file.file_name) for file in archive.files] == [
+            ("external", "a.webm")
+        ]
+        assert await written(store, manifest)
+        await backfill(store)
+        assert await take_manifests(store) == ()
+
+
+async def test_recordings_that_ended_before_the_api_forgot_their_files_are_not_looked_at(
+    database_url: str,
+) -> None:
+    async with without_archive(database_url) as store:
+        await end(store, "r1", "a", life=None)
+    async with opened(database_url) as store:
+        await backfill(store, at=START + URL_LIFE_SECONDS + 60)
+        assert await take(store, at=START + URL_LIFE_SECONDS + 60) == ()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("life", [7 * DAY, None])
+async def test_later_looks_find_what_a_replica_without_the_archive_announced_meanwhile(
+    life: timedelta | None, database_url: str
+) -> None:
+    at = START
+    async with opened(database_url) as store, without_archive(database_url) as old_replica:
+        looks = Backfill(store.archive, now=lambda: at, sleep=no_pause)
+        for number in range(3):
+            await end(old_replica, f"r{number}", "a", at=utc(at - 60), life=life)
+            await looks.look_once()
+            (task,) = await take(store, at=at)
+            assert task.recording_id == f"r{number}"
+            assert await done(store, task)
+            at += INTERVAL_SECONDS
+
+
+async def test_a_later_look_passes_over_what_was_looked_at_before(
+    database_url: str, engine: sa.Engine
+) -> None:
+    """A file that is forgotten between two looks shows it."""
+    at = START
+    async with without_archive(database_url) as store:
+        await end(store, "r1", "a")
+        await end(store, "r2", "b", life=None)
+    async with opened(database_url) as store:
+        looks = Backfill(store.archive, now=lambda: at, sleep=no_pause)
+        for hours, found in ((0, 2), (2, 2), (4, 0)):
+            at = START + hours * 3600.0
+            with engine.begin() as connection:
+                connection.execute(sa.delete(archive_files))
+            await looks.look_once()
+            assert len(await take(store, at=at)) == found
+        another = Backfill(store.archive, now=lambda: at, sleep=no_pause)
+        await another.look_once()
+        assert len(await take(store, at=at)) == 2
 
 
 async def test_the_url_that_was_published_last_is_the_one_that_is_downloaded(

@@ -29,11 +29,12 @@ from worker.store.admin.archived_files import (
     read_failed_recordings,
 )
 from worker.store.admin.stored_copies import CopiesFilter, each_stored
-from worker.store.archive_backfill import BackfillRequest, FileCursor
+from worker.store.archive_backfill import BackfillRequest, FileCursor, RecordingCursor
 from worker.store.archive_manifests import ManifestPostponement
 from worker.store.archive_queue import Extension, encoded
 from worker.store.archive_results import ManifestRefusal
 from worker.store.archive_store import ArchiveStore
+from worker.store.archive_urls import SignedUrls
 from worker.store.database.archive_schema import archive_files, archive_recordings
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, recordings
@@ -122,10 +123,20 @@ async def archive_everything(store: Store, archive: Any) -> None:
     await archive.postpone_manifest(
         ManifestPostponement(recording_id="a", owner="me", due_at=START, error=encoded("x", ""))
     )
+    await archive.note_urls(
+        SignedUrls(recording_id="a", urls={"one.webm": "https://files.example/b"}, expires_at=START)
+    )
     await archive.free_owned("me")
     await archive.depth()
-    for start in (FileCursor(START - DAY), FileCursor(START + DAY, "a", 1)):
-        await archive.find_unqueued(start)
+    cursors = (
+        FileCursor(START - DAY),
+        FileCursor(START + DAY, "a", 1),
+        FileCursor(START - DAY, found_after=START),
+        RecordingCursor(START - DAY),
+        RecordingCursor(START, "a"),
+    )
+    for cursor in cursors:
+        await archive.find_unqueued(cursor)
     await archive.queue_announced(BackfillRequest(("a", "old1"), START))
     await end(store, "a", "one", archives_again=True)
     await store.prune_recordings(PruneRequest(before=OLD + 10))

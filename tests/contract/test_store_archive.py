@@ -55,14 +55,22 @@ async def end(
     name: str,
     *files: str | TrackFile,
     at: Any = NOW,
-    life: timedelta = 7 * DAY,
+    life: timedelta | None = 7 * DAY,
+    storage: Storage | None = None,
     by: ObservedBy = "sweep",
     **more: Any,
 ) -> None:
-    """The recording has ended with these files. Their URLs expire after `life`."""
+    """The recording has ended with these files. Their URLs expire after `life`, None: at a time
+    that the API does not say. `storage` is the customer's own, where they lie."""
     listed = tuple(track(file) if isinstance(file, str) else file for file in files)
     observation = seen(name, Status.UPLOADED, at=at, files=listed, files_final=True, **more)
-    snapshot = msgspec.structs.replace(observation.snapshot, download_url_expiry=at + life)
+    expiry = None if life is None else at + life
+    snapshot = msgspec.structs.replace(
+        observation.snapshot,
+        download_url_expiry=expiry,
+        storage=storage,
+        kind="composite" if storage else "track",
+    )
     await store.apply([msgspec.structs.replace(observation, snapshot=snapshot, observed_by=by)])
 
 

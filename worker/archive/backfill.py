@@ -1,7 +1,7 @@
 """Queues files that were announced while no archive was on, as long as their URLs are valid.
 
-It looks once when the replica becomes the leader, and then every hour: while a rolling update
-switches the archive on, replicas without it still announce files.
+It looks once when the replica becomes the leader, and then every hour at what is new: while a
+rolling update switches the archive on, replicas without it still announce files.
 """
 
 import asyncio
@@ -14,13 +14,23 @@ import structlog
 
 from worker.archive.unforeseen import log_unforeseen
 from worker.domain.errors import StoreUnavailable
-from worker.store.archive_backfill import MAX_RECORDINGS, BackfillRequest, FileCursor
+from worker.store.archive_backfill import (
+    MAX_RECORDINGS,
+    BackfillRequest,
+    FileCursor,
+    RecordingCursor,
+)
+from worker.store.archive_intake import URL_LIFE_SECONDS
 from worker.store.archive_store import ArchiveStore
 
 INTERVAL_SECONDS: Final = 3_600.0
 LEADER_CHECK_SECONDS: Final = 5.0
 STEP_PAUSE_SECONDS: Final = 0.1
 """The pause between two steps, so that other requests are committed in between."""
+
+OVERLAP_SECONDS: Final = 3_600.0
+"""What was observed so long before the last look is looked at again: it may have been committed
+late, or by the clock of another replica."""
 
 MAX_NAMED: Final = 20
 """So many recordings are named in a log line."""
@@ -41,12 +51,16 @@ class Backfill:
         self._now = now
         self._ticks = ticks
         self._sleep = sleep
+        self._looked_at: float | None = None
+        """When the last look began that came to its end. None: what is older may be missing."""
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
         """Look for missed files, forever. An error is logged, and ends one look."""
         due_at = float("-inf")
         while True:
-            if is_leader() and self._ticks() >= due_at:
+            if not is_leader():
+                self._looked_at = None
+            elif self._ticks() >= due_at:
                 due_at = self._ticks() + INTERVAL_SECONDS
                 try:
                     await self.look_once(is_leader)
@@ -57,25 +71,49 @@ class Backfill:
             await self._sleep(LEADER_CHECK_SECONDS)
 
     async def look_once(self, is_leader: Callable[[], bool] = lambda: True) -> None:
-        """Queue all missed files whose URLs have not expired."""
-        queued, unknown = 0, list[str]()
-        cursor: FileCursor | None = FileCursor(self._now())
-        while cursor is not None and is_leader():
-            page = await self._store.find_unqueued(cursor)
-            for some in _batches(page.recording_ids):
-                result = await self._store.queue_announced(BackfillRequest(some, self._now()))
-                queued += result.queued
-                unknown += result.unknown
-                await self._sleep(STEP_PAUSE_SECONDS)
-            cursor = page.next
+        """Queue all missed files whose URLs have not expired, or those since the last look."""
+        now, found = self._now(), _Found()
+        cursors = list(self._first_cursors(now))
+        while cursors and is_leader():
+            page = await self._store.find_unqueued(cursors[0])
+            await self._queue(page.recording_ids, found)
+            cursors[:1] = [] if page.next is None else [page.next]
             await self._sleep(STEP_PAUSE_SECONDS)
-        if queued:
-            structlog.get_logger().info("earlier_files_queued", files=queued)
-        if unknown:
+        if not cursors:
+            self._looked_at = now
+        found.log()
+
+    async def _queue(self, recording_ids: Sequence[str], found: "_Found") -> None:
+        for some in _batches(recording_ids):
+            result = await self._store.queue_announced(BackfillRequest(some, self._now()))
+            found.queued += result.queued
+            found.unknown += result.unknown
+            await self._sleep(STEP_PAUSE_SECONDS)
+
+    def _first_cursors(self, now: float) -> tuple[FileCursor | RecordingCursor, ...]:
+        """Where a look begins. The first one goes back for as long as the API keeps files."""
+        if self._looked_at is None:
+            return FileCursor(now), RecordingCursor(now - URL_LIFE_SECONDS)
+        since = self._looked_at - OVERLAP_SECONDS
+        return FileCursor(now, found_after=since), RecordingCursor(since)
+
+
+class _Found:
+    """What one look found."""
+
+    def __init__(self) -> None:
+        self.queued = 0
+        self.unknown: list[str] = []
+
+    def log(self) -> None:
+        """Log how many files were queued, and which recordings' events are not kept."""
+        if self.queued:
+            structlog.get_logger().info("earlier_files_queued", files=self.queued)
+        if self.unknown:
             structlog.get_logger().warning(
                 "earlier_files_not_queued",
-                recordings=len(unknown),
-                first_ids=unknown[:MAX_NAMED],
+                recordings=len(self.unknown),
+                first_ids=self.unknown[:MAX_NAMED],
             )
 
 

@@ -4,8 +4,10 @@ Such files are those of the time before the archive was switched on, and those t
 without the setting announced. Such a replica may also complete a recording whose files are queued
 already: then the completion is noted.
 
-Two operations keep each transaction short: `find_unqueued` looks at a page of announced files,
-`queue_announced` queues those of a few recordings.
+Three operations keep each transaction short: `find_unqueued` looks at a page of announced files by
+the expiry of their URLs, `find_unqueued_of` at a page of recordings with files whose URLs have no
+expiry, or that lie in the customer's own storage. `queue_announced` queues those of a few
+recordings.
 """
 
 from collections.abc import Sequence
@@ -21,22 +23,36 @@ from worker.store.archive_history import kept_events
 from worker.store.archive_intake import note_earlier_events
 from worker.store.database.archive_schema import archive_files, archive_recordings
 from worker.store.database.dialects import among
-from worker.store.database.schema import HAS_URL, files
+from worker.store.database.schema import HAS_URL, files, recordings
 from worker.store.recording_rows import RecordingRow, load_rows
 
 MAX_FILES: Final = 200
-"""So many announced files are looked at in one step."""
+"""So many announced files, or recordings, are looked at in one step."""
+
+MAX_KEYS: Final = 2_000
+"""So many announced files are passed over in one step if they were looked at before."""
 
 MAX_RECORDINGS: Final = 5
 """The files of so many recordings are queued in one transaction."""
 
 
 class FileCursor(NamedTuple):
-    """A place in the announced files, in the order of the expiry of their URLs."""
+    """A place in the announced files, in the order of the expiry of their URLs.
+
+    Files that were found before `found_after` are passed over.
+    """
 
     expires_at: float
     recording_id: str = ""
     file_index: int = 0
+    found_after: float = 0.0
+
+
+class RecordingCursor(NamedTuple):
+    """A place in the recordings, in the order of their last change of status."""
+
+    changed_at: float
+    recording_id: str = ""
 
 
 class UnqueuedPage(msgspec.Struct, frozen=True):
@@ -44,7 +60,7 @@ class UnqueuedPage(msgspec.Struct, frozen=True):
     that they are complete, and the place where the next page begins, None after the last one."""
 
     recording_ids: tuple[str, ...]
-    next: FileCursor | None
+    next: FileCursor | RecordingCursor | None
 
 
 class BackfillRequest(msgspec.Struct, frozen=True):
@@ -67,21 +83,42 @@ def find_unqueued(connection: sa.Connection, requests: Sequence[FileCursor]) -> 
 
 
 def _find_unqueued(connection: sa.Connection, after: FileCursor) -> UnqueuedPage:
-    page = [FileCursor(*row) for row in connection.execute(_ANNOUNCED, after._asdict())]
-    ids = sorted({key.recording_id for key in page})
+    limit = MAX_KEYS if after.found_after else MAX_FILES
+    rows = connection.execute(_ANNOUNCED, {**after._asdict(), "limit": limit}).all()
+    keys = [(row.recording_id, row.file_index) for row in rows if row.found_at >= after.found_after]
+    last = FileCursor(*rows[-1][:3], after.found_after) if len(rows) == limit else None
+    return UnqueuedPage(_missing(connection, keys), last)
+
+
+def find_unqueued_of(
+    connection: sa.Connection, requests: Sequence[RecordingCursor]
+) -> list[UnqueuedPage]:
+    """Operation: look at the next recordings for announced files whose URLs have no expiry."""
+    return [_find_unqueued_of(connection, cursor) for cursor in requests]
+
+
+def _find_unqueued_of(connection: sa.Connection, after: RecordingCursor) -> UnqueuedPage:
+    page = [RecordingCursor(*row) for row in connection.execute(_CHANGED, after._asdict())]
+    ids = [recording.recording_id for recording in page]
+    keys = [tuple(row) for row in connection.execute(_WITHOUT_EXPIRY, {"ids": ids})]
+    return UnqueuedPage(_missing(connection, keys), page[-1] if len(page) == MAX_FILES else None)
+
+
+def _missing(connection: sa.Connection, keys: Sequence[tuple[str, int]]) -> tuple[str, ...]:
+    """The recordings of those files that were never queued, and those of which the archive does not
+    know that they are complete."""
+    ids = sorted({recording_id for recording_id, _ in keys})
+    if not ids:
+        return ()
     known = {tuple(row) for row in connection.execute(_QUEUED_EVER, {"ids": ids})}
     complete = set(connection.execute(_COMPLETE, {"ids": ids}).scalars())
-    missing = {
-        key.recording_id
-        for key in page
-        if key.recording_id not in complete or (key.recording_id, key.file_index) not in known
-    }
-    return UnqueuedPage(tuple(sorted(missing)), page[-1] if len(page) == MAX_FILES else None)
+    missing = {key[0] for key in keys if key[0] not in complete or key not in known}
+    return tuple(sorted(missing))
 
 
 _KEY: Final = (files.c.url_expires_at, files.c.recording_id, files.c.file_index)
 _ANNOUNCED: Final = (
-    sa.select(*_KEY)
+    sa.select(*_KEY, files.c.found_at)
     .where(
         HAS_URL,
         files.c.url_expires_at >= sa.bindparam("expires_at"),
@@ -91,7 +128,21 @@ _ANNOUNCED: Final = (
         ),
     )
     .order_by(*_KEY)
+    .limit(sa.bindparam("limit"))
+)
+_RECORDING: Final = (recordings.c.changed_at, recordings.c.recording_id)
+_CHANGED: Final = (
+    sa.select(*_RECORDING)
+    .where(
+        recordings.c.changed_at >= sa.bindparam("changed_at"),
+        sa.tuple_(*_RECORDING)
+        > sa.tuple_(sa.bindparam("changed_at"), sa.bindparam("recording_id")),
+    )
+    .order_by(*_RECORDING)
     .limit(MAX_FILES)
+)
+_WITHOUT_EXPIRY: Final = sa.select(files.c.recording_id, files.c.file_index).where(
+    among(files.c.recording_id, "ids"), files.c.url_expires_at.is_(None)
 )
 _QUEUED_EVER: Final = sa.select(archive_files.c.recording_id, archive_files.c.file_index).where(
     among(archive_files.c.recording_id, "ids")

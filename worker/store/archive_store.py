@@ -15,6 +15,7 @@ from worker.store.archive_backfill import (
     BackfillRequest,
     BackfillResult,
     FileCursor,
+    RecordingCursor,
     UnqueuedPage,
 )
 from worker.store.archive_manifests import ManifestPostponement, ManifestTask
@@ -81,8 +82,10 @@ class ArchiveStore:
         """Make due at once what an owner has that surely does not work any more."""
         await self._group.submit(archive_queue.free_owned, (owner,))
 
-    async def find_unqueued(self, after: FileCursor) -> UnqueuedPage:
+    async def find_unqueued(self, after: FileCursor | RecordingCursor) -> UnqueuedPage:
         """Recordings whose files were announced while no archive was on, a page at a time."""
+        if isinstance(after, RecordingCursor):
+            return await self._group.submit(archive_backfill.find_unqueued_of, after)
         return await self._group.submit(archive_backfill.find_unqueued, after)
 
     async def queue_announced(self, request: BackfillRequest) -> BackfillResult:

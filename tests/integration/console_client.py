@@ -61,12 +61,12 @@ async def next_message(stream: aiohttp.StreamReader, name: str) -> Any:
 
 @asynccontextmanager
 async def running_console(
-    environ: Mapping[str, str], *, is_public: bool = False
+    environ: Mapping[str, str], *, is_public: bool = False, **more: Any
 ) -> AsyncIterator[ConsoleClient]:
-    """Run a console with these variables on a free port."""
+    """Run a console with these variables on a free port, and `more` of its options."""
     settings = ConsoleSettings.from_env(environ)
     topology = Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays_seconds)
-    options = ConsoleOptions(host="127.0.0.1", port=0, is_public=is_public)
+    options = ConsoleOptions(host="127.0.0.1", port=0, is_public=is_public, **more)
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     console = Console(settings, topology, options)
     task = asyncio.create_task(console.run(stop, port.set_result))

@@ -13,7 +13,6 @@ from recording_schemas import Status
 from tests.contract.test_store_history import seen
 from tests.integration.console_client import TOKEN, ConsoleClient, running_console
 from tests.integration.dead_letter_queue import RECORDING, BrokerQueues, column, sync
-from worker.console import broker_watch
 from worker.settings.secret import REDACTED
 from worker.store.store import Store
 
@@ -21,21 +20,26 @@ SECRET = "sesame-4711"  # noqa: S105 - of this test
 
 
 @pytest.fixture
-async def console(
+async def environ(
     amqp_url: str, names_prefix: str, broker: BrokerQueues, tmp_path: Path
-) -> AsyncIterator[ConsoleClient]:
-    """A console whose token was not given yet, with a live recording and an ended one."""
+) -> dict[str, str]:
+    """The variables of a console with a token, a live recording and an ended one."""
     url = f"sqlite:///{tmp_path / 'state.db'}"
     store = await Store.open(url, source="test")
     await store.apply([seen(RECORDING)])
     await store.apply([seen("ended", Status.ERRORED)])
     await store.close()
-    environ = {
+    return {
         "AMQP_URL": amqp_url,
         "DATABASE_URL": url,
         "WORKER_NAME_PREFIX": names_prefix,
         "WORKER_CONSOLE_TOKEN": TOKEN,
     }
+
+
+@pytest.fixture
+async def console(environ: dict[str, str]) -> AsyncIterator[ConsoleClient]:
+    """A console whose token was not given yet."""
     async with running_console(environ) as client:
         yield client
 
@@ -89,27 +93,24 @@ async def test_nothing_is_done_and_nothing_previewed_without_the_token(
 
 
 async def test_the_first_figures_after_a_silence_have_the_letters_that_came_meanwhile(
-    console: ConsoleClient,
-    broker: BrokerQueues,
-    eventually: Eventually,
-    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str], broker: BrokerQueues, eventually: Eventually
 ) -> None:
-    monkeypatch.setattr(broker_watch, "COUNT_INTERVAL_SECONDS", 0.0)
+    async with running_console(environ, count_interval_seconds=0.0) as console:
 
-    async def counted() -> int | None:
-        queues = (await console.get("/api/now"))["queues"]
-        return int(queues["dead"]["messages"]) if queues else None
+        async def counted() -> int | None:
+            queues = (await console.get("/api/now"))["queues"]
+            return int(queues["dead"]["messages"]) if queues else None
 
-    async def has_counted_none() -> bool:
-        return await counted() == 0
+        async def has_counted_none() -> bool:
+            return await counted() == 0
 
-    async def has_both() -> bool:
-        return await broker.waiting() == 2
+        async def has_both() -> bool:
+            return await broker.waiting() == 2
 
-    await eventually(has_counted_none)
-    await broker.bury_commands("one", "two")
-    await eventually(has_both)
-    assert await counted() == 2
+        await eventually(has_counted_none)
+        await broker.bury_commands("one", "two")
+        await eventually(has_both)
+        assert await counted() == 2
 
 
 @pytest.mark.parametrize("new_id", [False, True])

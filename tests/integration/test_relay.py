@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded, Status
+from tests.contract.test_store_plans import captured
 from tests.fault.tcp_proxy import TcpProxy
 from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import Publisher
@@ -682,24 +683,21 @@ async def test_a_page_that_was_read_before_leadership_was_lost_is_not_published_
 
 
 async def test_an_idle_relay_reads_the_outbox_once_each_time(
-    bench: Bench, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, eventually: Eventually
 ) -> None:
     """A page that it withdraws must not wake it."""
-    calls: list[str] = []
-    read, wait = bench.store.unsent, bench.store.next_unsent
+    interval, count = 0.1, 9
+    relay = bench.another_relay(idle_interval_seconds=interval)
+    with captured() as statements:
+        began = time.monotonic()
+        running = asyncio.create_task(relay.run(lambda: True))
+        await eventually(lambda: len(reads_of_pages(statements)) >= count)
+        waited = time.monotonic() - began
+        running.cancel()
+        await asyncio.wait([running])
+    assert waited >= interval * (len(reads_of_pages(statements)) - 2)
 
-    async def noted_read(*args: Any, **options: Any) -> Any:
-        calls.append("read")
-        return await read(*args, **options)
 
-    def noted_wait(*args: Any, **options: Any) -> Any:
-        calls.append("wait")
-        return wait(*args, **options)
-
-    monkeypatch.setattr(bench.store, "unsent", noted_read)
-    monkeypatch.setattr(bench.store, "next_unsent", noted_wait)
-    running = asyncio.create_task(bench.relay.run(lambda: True))
-    await eventually(lambda: len(calls) >= 8)
-    running.cancel()
-    await asyncio.wait([running])
-    assert calls[:8] == ["read", "wait"] * 4
+def reads_of_pages(statements: Sequence[tuple[str, Any]]) -> list[str]:
+    """The statements that read a page of the outbox."""
+    return [text for text, _ in statements if text.startswith("SELECT outbox.position")]

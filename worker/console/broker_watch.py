@@ -46,6 +46,7 @@ class BrokerWatch:
         *,
         on_event: Callable[[CloudEvent], None],
         on_state: Callable[[BrokerState], None],
+        count_interval_seconds: float = COUNT_INTERVAL_SECONDS,
     ) -> None:
         self._url = url
         self._topology = topology
@@ -53,6 +54,7 @@ class BrokerWatch:
         self._counted = asyncio.Event()  # set while the last count is recent
         self._on_event = on_event
         self._on_state = on_state
+        self._count_interval = count_interval_seconds
         self.state = BrokerState(state="connecting")
 
     async def recent_queues(self) -> QueueCounts | str:
@@ -114,7 +116,7 @@ class BrokerWatch:
             self._note(BrokerState(state="listening", queues=counts))
             self._counted.set()
             try:
-                await asyncio.sleep(COUNT_INTERVAL_SECONDS)
+                await asyncio.sleep(self._count_interval)
             finally:
                 self._counted.clear()
             await self._asked.wait()

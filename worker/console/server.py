@@ -18,7 +18,7 @@ from worker.console import views
 from worker.console.access import COOKIE, SESSION_SECONDS, Access
 from worker.console.action_routes import ActionRoutes
 from worker.console.actions import Actions
-from worker.console.broker_watch import BrokerState, BrokerWatch
+from worker.console.broker_watch import COUNT_INTERVAL_SECONDS, BrokerState, BrokerWatch
 from worker.console.dead_letters import DeadLetters
 from worker.console.live_stream import LiveStream
 from worker.console.peers import Network, Peers
@@ -56,7 +56,8 @@ class ConsoleOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where to listen. `allowed_hosts` are further names under which the page may be opened.
 
     `trusted_proxies` name the address of a browser in X-Forwarded-For. `worker_url` is where a
-    worker answers, None: as HTTP_HOST and HTTP_PORT say.
+    worker answers, None: as HTTP_HOST and HTTP_PORT say. The queues are counted at most every
+    `count_interval_seconds`.
     """
 
     host: str
@@ -65,6 +66,7 @@ class ConsoleOptions(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     worker_url: str | None = None
+    count_interval_seconds: float = COUNT_INTERVAL_SECONDS
 
 
 class Console:
@@ -89,6 +91,7 @@ class Console:
             topology,
             on_event=self._on_event,
             on_state=self._on_broker,
+            count_interval_seconds=options.count_interval_seconds,
         )
         self._snapshots = Snapshots(
             self._state,

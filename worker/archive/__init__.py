@@ -23,6 +23,7 @@ content_type.py       the media type of a file by its name
 bandwidth.py          bytes per second of a replica
 pauses.py             how long to wait before the next attempt
 denials.py            when a file is given up that its source denies
+threads.py            threads of the archive's own, for calls that block
 unforeseen.py         logs errors that nobody foresaw
 errors.py             what can go wrong, and what happens then
 """

@@ -1,6 +1,7 @@
 """Writes the manifest of a recording when all its files are settled, and announces it."""
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 import structlog
@@ -10,6 +11,7 @@ from worker.archive.errors import ArchiveError, StorageRefused, StorageUnavailab
 from worker.archive.manifest import compose_manifest
 from worker.archive.pauses import pause_after
 from worker.archive.storage.storage import ArchiveStorage
+from worker.archive.threads import in_thread
 from worker.domain.archive import REFUSALS_TOLD, RecordingArchive
 from worker.domain.archive_keys import KeyTemplate
 from worker.domain.errors import ApiError, Refused
@@ -20,6 +22,9 @@ from worker.store.archive_results import ManifestRefusal, ManifestResult
 from worker.store.archive_store import ArchiveStore
 
 CONTENT_TYPE = "application/json"
+
+MAX_UNREAD_ATTEMPTS: Final = 150
+"""If the participants cannot be read so often, in about a day, the manifest is written without."""
 
 ReadParticipants = Callable[[str, str], Awaitable[tuple[Participant, ...]]]
 """Reads all stays in a session of an app. Raises ApiError."""
@@ -56,7 +61,7 @@ class ManifestWriter:
         if archive is None:
             return  # the recording was removed meanwhile, and its archive with it
         try:
-            url = await self._write(await self._with_participants(archive))
+            url = await self._write(await self._with_participants(archive, task.attempts))
         except (ArchiveError, ApiError) as error:
             await self._later(task, error)
             if isinstance(error, StorageUnavailable):
@@ -86,7 +91,8 @@ class ManifestWriter:
     async def _write(self, archive: RecordingArchive) -> str:
         recording = archive.recording
         key = self._key.render(app=recording.app, file=recording, started=recording.started_time)
-        body = msgspec.json.format(msgspec.json.encode(compose_manifest(archive)), indent=2)
+        # A meeting of thousands takes seconds.
+        body = await in_thread(_composed, archive)
         try:
             await self._storage.put(key, body, CONTENT_TYPE)
         except StorageRefused as refusal:
@@ -105,7 +111,9 @@ class ManifestWriter:
         if kept != body:
             raise refusal
 
-    async def _with_participants(self, archive: RecordingArchive) -> RecordingArchive:
+    async def _with_participants(
+        self, archive: RecordingArchive, attempts: int
+    ) -> RecordingArchive:
         """The archive with the stays in the session, which nobody reads for a composite before."""
         recording = archive.recording
         if archive.participants is not None or recording.session_id is None:
@@ -114,6 +122,10 @@ class ManifestWriter:
             participants = await self._read_participants(recording.app, recording.session_id)
         except Refused:
             return archive  # the API does not have the session any more
+        except ApiError:
+            if attempts < MAX_UNREAD_ATTEMPTS:
+                raise
+            return archive
         return msgspec.structs.replace(archive, participants=participants)
 
     async def _later(self, task: ManifestTask, error: ArchiveError | ApiError) -> None:
@@ -146,3 +158,7 @@ class ManifestWriter:
                 error=encoded(error.code, error.message),
             )
         )
+
+
+def _composed(archive: RecordingArchive) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(compose_manifest(archive)), indent=2)

@@ -1,6 +1,7 @@
 """The user's storage: S3, Google Cloud Storage, Azure or a folder. It needs the extra `archive`.
 
 storage.py           objects: put, upload in parts, size, read
+open_stores.py       the stores of one archive, opened anew after a refusal
 stores.py            obstore's stores, by the provider's usual variables and files
 s3_credentials.py    credentials for S3 from botocore's chain
 chunk_pipe.py        hands chunks to obstore, and ends an upload so that its parts are removed

@@ -8,7 +8,6 @@
 obstore cannot list them. botocore does it for S3.
 """
 
-import asyncio
 import os
 import re
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import botocore.session
 
 from worker.archive.errors import StorageRefused, StorageUnavailable
 from worker.archive.storage.stores import endpoint, has_bucket_in_host, region
+from worker.archive.threads import in_thread
 from worker.domain.storage_url import StorageUrl
 
 _STAGED: Final = re.compile(r"(?P<target>.+)#\d+")
@@ -50,9 +50,9 @@ async def remove_abandoned(url: StorageUrl, key: str | None, started_before: dat
     Raises StorageRefused, StorageUnavailable or OSError.
     """
     if url.scheme == "s3":
-        return await asyncio.to_thread(_abort_s3, url, key, started_before)
+        return await in_thread(_abort_s3, url, key, started_before)
     if url.scheme == "file":
-        return await asyncio.to_thread(_remove_staged, Path(url.prefix), key, started_before)
+        return await in_thread(_remove_staged, Path(url.prefix), key, started_before)
     return 0
 
 

@@ -1,7 +1,8 @@
 """Objects in the user's storage: put, upload in parts, size, read."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -10,13 +11,16 @@ import obstore
 
 from worker.aio import cancel_all
 from worker.archive.checksums import PartHash
+from worker.archive.errors import ObjectMissing, StorageRefused
 from worker.archive.storage.abandoned_parts import remove_abandoned
 from worker.archive.storage.chunk_pipe import ChunkPipe, UploadStopped
 from worker.archive.storage.durable_files import sync_to_disk
 from worker.archive.storage.interpreter_exit import settle_at_exit
-from worker.archive.storage.storage_errors import opening_errors, translated_errors
+from worker.archive.storage.open_stores import OpenStores
+from worker.archive.storage.storage_errors import translated_errors
 from worker.archive.storage.stored_checksums import StoredChecksums
-from worker.archive.storage.stores import Store, has_sha256_of_parts, open_store
+from worker.archive.storage.stores import has_sha256_of_parts
+from worker.archive.threads import in_thread
 from worker.domain.storage_url import StorageUrl, parse_storage_url
 
 if TYPE_CHECKING:
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
 
 PARTS_IN_FLIGHT: Final = 2
 READ_BYTES: Final = 1024 * 1024
-MAX_READ_TIME: Final = timedelta(days=1)
 ABORT_TIMEOUT_SECONDS: Final = 5.0
 """How long a cancelled upload may take to remove its parts."""
 
@@ -35,10 +38,9 @@ class ArchiveStorage:
     Every method raises StorageRefused or StorageUnavailable.
     """
 
-    def __init__(self, url: StorageUrl, store: Store, reader: Store) -> None:
+    def __init__(self, url: StorageUrl, stores: OpenStores) -> None:
         self._url = url
-        self._store = store
-        self._reader = reader
+        self._stores = stores
         self._checksums = StoredChecksums(url)
 
     @classmethod
@@ -56,12 +58,7 @@ class ArchiveStorage:
         parsed = parse_storage_url(url)
         settle_at_exit()
         timeout = timedelta(seconds=request_timeout_seconds)
-        with opening_errors():
-            return cls(
-                parsed,
-                open_store(parsed, max_retries, timeout=timeout),
-                open_store(parsed, max_retries, timeout=MAX_READ_TIME, read_timeout=timeout),
-            )
+        return cls(parsed, OpenStores(parsed, max_retries, timeout))
 
     @property
     def part_hash(self) -> PartHash | None:
@@ -83,9 +80,9 @@ class ArchiveStorage:
 
     async def put(self, key: str, body: bytes, content_type: str) -> str | None:
         """Write a small object in one request. Returns its ETag if the storage has one."""
-        with translated_errors(f"write {key}"):
+        with self._errors(f"write {key}"):
             put = await obstore.put_async(
-                self._store,
+                self._stores.writer,
                 key,
                 body,
                 attributes=self._attributes(content_type),
@@ -109,10 +106,10 @@ class ArchiveStorage:
         `ABORT_TIMEOUT_SECONDS`.
         """
         pipe = ChunkPipe()
-        with translated_errors(f"write {key}"):
+        with self._errors(f"write {key}"):
             put = asyncio.ensure_future(
                 obstore.put_async(
-                    self._store,
+                    self._stores.writer,
                     key,
                     pipe,
                     attributes=self._attributes(content_type),
@@ -131,8 +128,8 @@ class ArchiveStorage:
 
     async def head(self, key: str) -> int:
         """The size of an object in bytes."""
-        with translated_errors(f"read the size of {key}"):
-            meta = await obstore.head_async(self._store, key)
+        with self._errors(f"read the size of {key}"):
+            meta = await obstore.head_async(self._stores.writer, key)
         return meta["size"]
 
     async def sha256_of(self, key: str) -> str | None:
@@ -141,8 +138,8 @@ class ArchiveStorage:
 
     async def read(self, key: str) -> AsyncGenerator[bytes, None]:
         """The bytes of an object in blocks."""
-        with translated_errors(f"read {key}"):
-            stored = await obstore.get_async(self._reader, key)
+        with self._errors(f"read {key}"):
+            stored = await obstore.get_async(self._stores.reader, key)
             async for block in stored.stream(min_chunk_size=READ_BYTES):
                 yield block
 
@@ -153,12 +150,24 @@ class ArchiveStorage:
         knows that no living replica began an upload of it before `started_before`. Google Cloud
         Storage and Azure remove such parts by themselves: see docs/how-to/keep-the-files.md.
         """
-        with translated_errors(f"remove abandoned uploads of {key or 'the archive'}"):
+        with self._errors(f"remove abandoned uploads of {key or 'the archive'}"):
             return await remove_abandoned(self._url, key, started_before)
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        """Raise our errors in place of obstore's. A refusal has the credentials read again."""
+        try:
+            with translated_errors(doing):
+                yield
+        except ObjectMissing:
+            raise
+        except StorageRefused:
+            self._stores.renew()
+            raise
 
     async def _make_durable(self, key: str) -> None:
         if self._url.scheme == "file":
-            await asyncio.to_thread(sync_to_disk, Path(self._url.prefix), key)
+            await in_thread(sync_to_disk, Path(self._url.prefix), key)
 
     def _attributes(self, content_type: str) -> "Attributes | None":
         """A folder keeps no attributes of files."""

@@ -1,6 +1,5 @@
 """The SHA-256 that S3 keeps of an object, by HeadObject. obstore does not ask for it."""
 
-import asyncio
 import threading
 import time
 from typing import Final
@@ -11,6 +10,7 @@ import botocore.parsers
 
 from worker.archive.storage.abandoned_parts import open_client
 from worker.archive.storage.s3_credentials import LOOKED_UP_EVERY
+from worker.archive.threads import in_thread
 from worker.domain.storage_url import StorageUrl
 
 _NO_ANSWER: Final = (
@@ -35,7 +35,7 @@ class StoredChecksums:
 
         None if S3 does not say it. The caller then reads the object.
         """
-        return await asyncio.to_thread(self._ask, key)
+        return await in_thread(self._ask, key)
 
     def _ask(self, key: str) -> str | None:
         path = f"{self._url.prefix}/{key}" if self._url.prefix else key

@@ -1,0 +1,68 @@
+"""A manifest waits for the participants of its session, but not for ever."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from recording_schemas import Manifest, Status
+from tests.contract.test_store_archive import events
+from tests.contract.test_store_history import NOW, seen
+from worker.archive.manifest_writer import MAX_UNREAD_ATTEMPTS, ManifestWriter
+from worker.archive.storage import ArchiveStorage
+from worker.domain.archive_keys import KeyTemplate
+from worker.domain.errors import Unavailable
+from worker.domain.snapshot import Participant
+from worker.store.archive_queue import TakeRequest
+from worker.store.store import Store
+
+
+class FailingSession:
+    """An API that fails to answer for the participants `failures` times."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    async def read(self, app: str, session_id: str) -> tuple[Participant, ...]:
+        del app, session_id
+        self.failures -= 1
+        if self.failures >= 0:
+            raise Unavailable("server_error", "HTTP 503")
+        return (Participant(peer_id="p", user_id="u"),)
+
+
+@pytest.fixture
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    """A recording that has ended, whose participants nobody has read."""
+    opened = await Store.open(sqlite_url, source="test", archives=True)
+    ended = seen("r1", Status.ERRORED)
+    snapshot = msgspec.structs.replace(ended.snapshot, session_id="s")
+    await opened.apply([msgspec.structs.replace(ended, snapshot=snapshot)])
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (3, 4), (10**6, MAX_UNREAD_ATTEMPTS)])
+async def test_a_manifest_is_written_without_people_whom_the_api_does_not_show_for_a_day(
+    failures: int, attempts: int, store: Store, tmp_path: Path
+) -> None:
+    now = NOW.timestamp()
+    writer = ManifestWriter(
+        store.archive,
+        ArchiveStorage.open(tmp_path.as_uri()),
+        KeyTemplate.parse_manifest("{recording_id}.json"),
+        owner="me",
+        read_participants=FailingSession(failures).read,
+        longest_pause=0.0,
+        now=lambda: now,
+    )
+    count = 0
+    request = TakeRequest(owner="me", now=now, until=now + 60, limit=1)
+    while tasks := await store.archive.take_manifests(request):
+        await writer.attempt(tasks[0])
+        count += 1
+    written = msgspec.json.decode((tmp_path / "r1.json").read_bytes(), type=Manifest)
+    assert count == attempts
+    assert (written.participants is None) == (failures > attempts)
+    assert len(await events(store, "archived")) == 1

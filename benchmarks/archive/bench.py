@@ -1,4 +1,4 @@
-"""`python -m benchmarks.archive.bench`: copy files from a URL to S3 in three ways, in one run."""
+"""`python -m benchmarks.archive.bench`: copy files from a URL to S3 in four ways, in one run."""
 
 import argparse
 import os
@@ -24,17 +24,27 @@ MIN_MEGABYTES: Final = 512
 """Of small files there are more, so that each round takes seconds."""
 
 COPY_URL: Final = '"$RCLONE" copyurl "$URL" "dest:$BUCKET/copies/$1"'
+PROVED: Final = (
+    f'{COPY_URL} && "$RCLONE" hashsum SHA256 --download "dest:$BUCKET/copies/$1" > /dev/null'
+)
 CURL: Final = (
     'f=$(mktemp -p "$FILES") && curl -sSf -o "$f" "$URL"'
     ' && "$RCLONE" copyto "$f" "dest:$BUCKET/copies/$1"; rm "$f"'
 )
-WAYS: Final = ("recording-worker", "`rclone copyurl`", "curl to a file, then `rclone copyto`")
+WAYS: Final = {
+    "recording-worker": None,
+    "`rclone copyurl`": COPY_URL,
+    "`rclone copyurl`, then the copy's SHA-256": PROVED,
+    "curl to a file, then `rclone copyto`": CURL,
+}
+"""What each contestant does with a file; None: the worker's own way."""
 
 
 class Copied(msgspec.Struct, frozen=True):
     """One contestant in one round: `megabytes` of each of `files`, seconds, CPU, bytes of memory.
 
-    `memory` is the most that all processes had together.
+    `memory` is the most that all processes had together. `checksums` is the CPU that a GB takes for
+    SHA-256 and MD5 alone, in the same process; None if it is not known.
     """
 
     way: str
@@ -44,6 +54,7 @@ class Copied(msgspec.Struct, frozen=True):
     seconds: float
     cpu: float
     memory: int
+    checksums: float | None = None
 
     @property
     def total(self) -> int:
@@ -65,7 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def table(rounds: Sequence[Copied]) -> Table:
     """A row for each size of files, number of files at once, and way."""
-    head = ("", "a file, MB", "files at once", "MB/s", "CPU seconds per GB", "most memory, MB")
+    head = (
+        *("", "a file, MB", "files at once", "MB/s", "CPU seconds per GB"),
+        *("of it checksums", "most memory, MB"),
+    )
     kinds = sorted({(one.megabytes, one.at_once) for one in rounds})
     return [head, *(_row(rounds, way, *kind) for kind in kinds for way in WAYS)]
 
@@ -76,7 +90,10 @@ def _row(rounds: Sequence[Copied], way: str, megabytes: int, at_once: int) -> tu
     speed = statistics.median(one.total / one.seconds for one in chosen)
     cpu = statistics.median(one.cpu / one.total * 1000 for one in chosen)
     memory = statistics.median(one.memory for one in chosen) / 2**20
-    return way, str(megabytes), str(at_once), f"{speed:.0f}", f"{cpu:.1f}", f"{memory:.0f}"
+    told = [one.checksums for one in chosen if one.checksums is not None]
+    checksums = f"{statistics.median(told):.1f}" if told else ""
+    figures = (f"{speed:.0f}", f"{cpu:.1f}", checksums, f"{memory:.0f}")
+    return way, str(megabytes), str(at_once), *figures
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -100,18 +117,24 @@ def _measure(folder: Path, options: argparse.Namespace) -> Iterator[Copied]:
         for number in range(options.rounds):
             for megabytes in options.megabytes:
                 for at_once in AT_ONCE:
-                    for way in (*WAYS[number % 3 :], *WAYS[: number % 3]):
+                    for way in _in_turn(number):
                         copied = _run(way, megabytes, at_once, environ)
                         print(copied, file=sys.stderr, flush=True)
                         remove_copies(environ)
                         yield copied
 
 
+def _in_turn(number: int) -> list[str]:
+    """The ways, of which another one is the first in each round."""
+    ways = list(WAYS)
+    first = number % len(ways)
+    return ways[first:] + ways[:first]
+
+
 def _command(way: str, url: str, files: int, at_once: int) -> list[str]:
-    if way == WAYS[0]:
+    if (copy := WAYS[way]) is None:
         module = [sys.executable, "-m", "benchmarks.archive.worker"]
         return [*module, url, str(files), str(at_once)]
-    copy = COPY_URL if way == WAYS[1] else CURL
     return ["bash", "-c", f"seq {files} | xargs -P {at_once} -n 1 bash -ec '{copy}' copy"]
 
 
@@ -119,8 +142,8 @@ def _run(way: str, megabytes: int, at_once: int, environ: Mapping[str, str]) -> 
     """Run a contestant in a session of its own. Children that it waited for count as its CPU."""
     files = max(MIN_FILES, -(-MIN_MEGABYTES // megabytes))
     url = f"{environ['WEB']}/{megabytes}.webm"
-    before, idle, memory = _children_cpu(), 0.0, 0
-    pipe = subprocess.PIPE if way == WAYS[0] else None
+    before, idle, memory, checksums = _children_cpu(), 0.0, 0, None
+    pipe = subprocess.PIPE if WAYS[way] is None else None
     with subprocess.Popen(  # noqa: S603 - a command of this module
         _command(way, url, files, at_once),
         env={**environ, "URL": url},
@@ -129,7 +152,7 @@ def _run(way: str, megabytes: int, at_once: int, environ: Mapping[str, str]) -> 
         stdout=pipe,
     ) as process:
         if process.stdin and process.stdout:
-            process.stdout.readline()
+            checksums = float(process.stdout.readline())
             idle = usage_of_session(process.pid).cpu
             process.stdin.write(b"\n")
             process.stdin.flush()
@@ -141,7 +164,7 @@ def _run(way: str, megabytes: int, at_once: int, environ: Mapping[str, str]) -> 
     if process.returncode:
         raise SystemExit(f"{way} failed with {process.returncode}")
     cpu = _children_cpu() - before - idle
-    return Copied(way, megabytes, files, at_once, seconds, cpu, memory)
+    return Copied(way, megabytes, files, at_once, seconds, cpu, memory, checksums)
 
 
 def _children_cpu() -> float:

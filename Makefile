@@ -34,7 +34,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-archive bench-history bench-kills bench-tracking check-speed check docs docs-pages docs-serve format schemas chart dist sbom image lock clean
+.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-archive bench-history bench-kills bench-tracking check-speed check docs docs-pages docs-pictures docs-serve format schemas chart dist sbom image lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -208,6 +208,9 @@ schemas: setup ## generate JSON Schema, examples and AsyncAPI from the message t
 
 docs-pages: setup ## write the generated documents: settings, metrics, help texts, the chart's values and schema
 	$(BIN)/python -m tests.helm.documents
+
+docs-pictures: setup $(NODE_STAMP) ## take the pictures of the console again, from a running demo
+	$(BIN)/python -m tests.e2e.console_pictures
 
 chart: docs-pages ## write the generated documents, then lint and render the chart
 	$(BIN)/python -m pytest -n $(PROCESSES) -q tests/helm/test_manifests.py tests/helm/test_values.py

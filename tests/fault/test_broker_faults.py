@@ -213,6 +213,7 @@ async def test_during_a_memory_alarm_commands_are_settled_and_published_afterwar
 
     await eventually(settled, seconds=60, what="the broker has no command left")
     assert environment.recorder.outcomes == {}, "nothing can be published yet"
+    # Not for something to happen: the worker stays as it is for as long as the alarm lasts.
     await asyncio.sleep(max(0.0, began + ALARM_SECONDS - time.monotonic()))
     assert await not_ready(worker)
     await asyncio.to_thread(node.set_memory_alarm, False)

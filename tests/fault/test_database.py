@@ -235,6 +235,7 @@ async def test_a_worker_without_its_database_reports_it_and_recovers_by_itself(
             await environment.sender.send(command, allowed=SUCCEEDED)
         why = await eventually(lambda: why_not_ready(worker))
         assert "store" in why
+        # Not for something to happen: nothing may be published or requested all the while.
         await asyncio.sleep(AWAY_SECONDS)
         assert worker.running
         assert environment.recorder.received == []

@@ -319,6 +319,7 @@ async def test_a_database_that_waits_long_for_the_other_one_is_copied(
     waits: Iterator[float]
 
     def wait_once(*_: object) -> None:
+        # The copy itself is slow here: longer than the other database waits for it.
         time.sleep(next(waits, 0.0))
 
     for source, target in ((sqlite_url, hasty), (hasty, f"sqlite:///{tmp_path / 'third.db'}")):

@@ -9,8 +9,11 @@ import click
 
 def suggestion(word: str, words: Collection[str]) -> str:
     """A sentence with the words that begin with this one or are similar, else with all of them."""
-    longer = [each for each in words if len(word) > 1 and each.startswith(word)]
-    if similar := longer or get_close_matches(word, words):
+    known = {each.casefold(): each for each in words}
+    start = word.casefold()
+    longer = [each for each in known if len(start) > 1 and each.startswith(start)]
+    if found := longer or get_close_matches(start, known):
+        similar = [known[each] for each in found]
         return f"Did you mean {' or '.join(map(repr, similar))}?"
     return f"It must be one of {', '.join(words)}."
 
@@ -24,5 +27,4 @@ class Choice(click.Choice[str]):
         ctx: click.Context | None,
     ) -> str:
         """The text of the error."""
-        words = [self.normalize_choice(choice, ctx) for choice in self.choices]
-        return f"there is no {value!r}. {suggestion(self.normalize_choice(value, ctx), words)}"
+        return f"there is no {value!r}. {suggestion(str(value), self.choices)}"

@@ -12,6 +12,7 @@ from worker.cli.moments import iso_time
 from worker.cli.outcomes import OUTCOMES
 from worker.console import queries, views
 from worker.console.archive_verdicts import archive_verdicts
+from worker.console.shared_reads import SharedReads
 from worker.console.state import ConsoleState
 from worker.console.verdicts import command_verdict, recording_verdicts
 from worker.domain.errors import StoreUnavailable
@@ -44,6 +45,7 @@ class ReadRoutes:
 
     def __init__(self, state: ConsoleState) -> None:
         self._state = state
+        self._summaries = SharedReads[views.Json]()
 
     def routes(self) -> Iterator[web.RouteDef]:
         """All of them."""
@@ -142,6 +144,9 @@ class ReadRoutes:
 
     async def _summary(self, request: web.Request) -> Any:  # noqa: ANN401
         hours = queries.whole(request, "hours", default=24, low=1, high=MAX_SUMMARY_HOURS)
+        return await self._summaries.get(hours, lambda: self._read_summary(hours))
+
+    async def _read_summary(self, hours: int) -> views.Json:
         now = time.time()
         summary = await self._state.read(
             summarise, since=now - hours * 3600, until=now, slots=SUMMARY_SLOTS

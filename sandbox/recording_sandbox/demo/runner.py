@@ -1,6 +1,7 @@
 """The demo from start to end."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Mapping
 
@@ -66,7 +67,8 @@ def run_demo(options: DemoOptions) -> None:
     """
     timeline = Timeline(entry_printer(as_json=options.as_json))
     try:
-        timeline.add("setup", "starting RabbitMQ")
+        if not os.environ.get("AMQP_URL"):
+            timeline.add("setup", "starting RabbitMQ")
         with launch_rabbitmq() as node:
             where = "is that of AMQP_URL" if node.external else f"listens on port {node.port}"
             timeline.add("setup", f"RabbitMQ {where}")

@@ -146,6 +146,8 @@ async function changeSession() {
   }
   await readSession();
   reconnect();
+  // The button that was pressed is another one now.
+  document.querySelector("#session button")?.focus();
   show();
 }
 

@@ -150,7 +150,7 @@ function figuresOf(now, counts) {
 }
 
 function oldestOf({ recording_id: id, since }) {
-  return ["oldest ", idLink("recordings", id), " ", ago(since)];
+  return ["oldest ", el("a", { href: `/recordings/${encodeURIComponent(id)}`, title: id }, ago(since))];
 }
 
 function budgetOf(now) {

@@ -12,14 +12,18 @@ from recording_schemas import CommandRejected, Status
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
 from tests.contract.test_store_plans import (
     FEW,
+    HISTORY,
+    OVER,
     STEPS,
     captured,
     fill,
     looked_at,
+    named,
     postgresql_plan,
     sqlite_steps,
 )
 from worker.domain.event_envelopes import outcome_record
+from worker.domain.recording import LIVE
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.admin.archive_pages import read_archive, read_recording_archive
@@ -37,6 +41,7 @@ from worker.store.admin.recording_pages import PagePlace, read_page
 from worker.store.admin.search import search
 from worker.store.admin.state_reader import StateReader
 from worker.store.database.engine import open_engine
+from worker.store.database.schema import recordings
 from worker.store.store import Store
 
 AT = NOW.timestamp()
@@ -100,6 +105,66 @@ async def test_no_question_of_the_console_reads_through_history(database_url: st
             for step in postgresql_plan(connection, statement, parameters):
                 assert step["Node Type"] != "Seq Scan" or looked_at(step) < FEW, statement
                 assert looked_at(step) < FEW, (statement, step)
+    engine.dispose()
+
+
+MANY_LIVE = 2_000
+
+
+def fill_live(engine: sa.Engine) -> None:
+    """A tenth of all recordings are live, most of them for longer than the newest is over."""
+    first = sa.select(sa.literal(0).label("n")).cte("live", recursive=True)
+    numbers = first.union_all(sa.select(first.c.n + 1).where(first.c.n < MANY_LIVE - 1))
+    n = numbers.c.n
+    row: dict[str, Any] = {
+        "recording_id": named("live", n),
+        "meeting_id": named("lm", n),
+        "start_id": named("ls", n),
+        "status": sa.case((n % 10 == 7, "PAUSED"), (n % 10 == 8, "INVOKED"), else_="RECORDING"),
+        "changed_at": n + (OLD + HISTORY - MANY_LIVE),
+        "app": sa.case((n % 5 == 0, "eu"), else_="default"),
+        "kind": "track",
+        "version": 4,
+        "open": True,
+        "state": msgspec.json.encode(OVER).decode(),
+    }
+    values = [
+        value if isinstance(value, sa.ColumnElement) else sa.literal(value, recordings.c[name].type)
+        for name, value in row.items()
+    ]
+    with engine.begin() as connection:
+        rows = sa.select(*values).select_from(numbers)
+        connection.execute(sa.insert(recordings).from_select(list(row), rows))
+        connection.execute(sa.text("ANALYZE"))
+
+
+async def test_beside_many_live_recordings_no_page_reads_through_what_is_over(
+    database_url: str,
+) -> None:
+    await (await Store.open(database_url, source="test")).close()
+    engine = open_engine(database_url)
+    fill(engine)
+    fill_live(engine)
+    reader = StateReader(database_url)
+
+    with captured() as statements:
+        now = reader.read(read_now)
+        for app in (None, "default", "eu", "nobody"):
+            page = reader.read(read_page, statuses=LIVE, app=app, limit=20)
+            assert len(page.recordings) == (0 if app == "nobody" else 20)
+
+    reader.close()
+    assert [one.recording_id for one in now.longest] == ["live8", "live7", "live0"]
+    with engine.begin() as connection:
+        for statement, parameters in statements:
+            if "FROM recordings" not in statement:
+                continue
+            if engine.dialect.name == "sqlite":
+                assert sqlite_steps(connection, statement, parameters) < 40 * MANY_LIVE, statement
+                continue
+            for step in postgresql_plan(connection, statement, parameters):
+                assert step["Node Type"] != "Seq Scan", statement
+                assert looked_at(step) <= MANY_LIVE, (statement, step)
     engine.dispose()
 
 

@@ -110,7 +110,7 @@ async def findings_of(plan: dict[str, str], on_ask: Any) -> list[dict[str, Any]]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # a browser beside busy tests
+@pytest.mark.timeout(360)  # a browser beside busy tests
 async def test_every_page_of_the_console_works_in_a_browser(
     environment: WorkerEnvironment, chromium: str, tmp_path: Path
 ) -> None:

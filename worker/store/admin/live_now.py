@@ -10,12 +10,13 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from worker.domain.recording import LIVE, Recording
+from worker.domain.recording import Recording
 from worker.store.admin.archive_pages import ExpiringFile, next_expiry
 from worker.store.admin.overview import Overview, overview
 from worker.store.archive_reading import ArchiveDepth, measure
 from worker.store.database.schema import UNFINISHED, inbox, leases, parked, recordings
 from worker.store.leases import LEADER
+from worker.store.queries import Staleness
 
 MAX_COUNTED: Final = 10_000
 """The count of unfinished commands stops here."""
@@ -69,7 +70,7 @@ def read_now(connection: sa.Connection) -> LiveNow:
     seen = overview(connection)
     return LiveNow(
         overview=seen,
-        longest=tuple(_longest(connection)),
+        longest=tuple(_longest(connection, seen.staleness)),
         unfinished=_count_unfinished(connection),
         timers=_timers(connection, sorted({count.app for count in seen.recordings})),
         next_due_at=connection.execute(sa.select(sa.func.min(parked.c.due_at))).scalar(),
@@ -79,19 +80,22 @@ def read_now(connection: sa.Connection) -> LiveNow:
     )
 
 
-def _longest(connection: sa.Connection) -> Iterator[LongestUnchanged]:
-    for status in sorted(LIVE):
-        row = connection.execute(_LONGEST, {"status": status.value}).first()
-        if row is not None:
-            yield LongestUnchanged(
-                status=status, recording_id=row.recording_id, since=row.changed_at
-            )
+def _longest(connection: sa.Connection, staleness: Staleness) -> Iterator[LongestUnchanged]:
+    for status, since in sorted(staleness.unchanged_since.items()):
+        place = {"status": status.value, "since": since}
+        recording_id = connection.execute(_LONGEST, place).scalar()
+        if recording_id is not None:
+            yield LongestUnchanged(status=status, recording_id=recording_id, since=since)
 
 
+# By the time that is known already. In the order of the time, PostgreSQL might read through all
+# that is over, to find the first one that is live.
 _LONGEST: Final = (
-    sa.select(recordings.c.recording_id, recordings.c.changed_at)
-    .where(recordings.c.status == sa.bindparam("status"))
-    .order_by(recordings.c.changed_at)
+    sa.select(recordings.c.recording_id)
+    .where(
+        recordings.c.status == sa.bindparam("status"),
+        recordings.c.changed_at == sa.bindparam("since"),
+    )
     .limit(1)
 )
 

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from worker.domain.recording import LIVE, Recording
-from worker.store.database.dialects import unindexed
 from worker.store.database.schema import recordings
 
 MAX_PAGE_ROWS: Final = 200
@@ -67,19 +66,28 @@ def read_page(
 
 
 def _parts(status: Status, app: str | None, after: PagePlace | None) -> list[_Part]:
-    """The rows of a status. Live recordings are few, so that their app needs no index."""
-    is_status = recordings.c.status == status.value
+    """The rows of a status. Those that are live are either few of an app, or soon found."""
     if app is None:
-        return [_in_order(after, is_status)]
+        return [_in_order(status, after)]
     if status in LIVE:
-        return [_in_order(after, is_status, unindexed(recordings.c.app) == app)]
+        return [_in_order(status, after, recordings.c.open, recordings.c.app == app)]
     return [_awaiting_files(status, app, after), _closed(status, app, after)]
 
 
-def _in_order(after: PagePlace | None, *conditions: sa.ColumnElement[bool]) -> _Part:
-    return _ROW.where(*conditions, *_behind(after)).order_by(
-        recordings.c.changed_at.desc(), recordings.c.recording_id.desc()
-    )
+def _in_order(
+    status: Status, after: PagePlace | None, *conditions: sa.ColumnElement[bool]
+) -> _Part:
+    # As a range, in the order of the whole index. With equality, a planner might use the time
+    # alone, and read all rows that changed later and have another status.
+    columns = (recordings.c.status, recordings.c.changed_at)
+    place, last = sa.tuple_(*columns), _NEVER if after is None else after.changed_at
+    of_status = sa.literal(status.value)
+    return _ROW.where(
+        *conditions,
+        place >= sa.tuple_(of_status, sa.literal(0.0)),
+        place <= sa.tuple_(of_status, sa.literal(last)),
+        *(() if after is None else (_is_behind(recordings.c.changed_at, after),)),
+    ).order_by(*(column.desc() for column in (*columns, recordings.c.recording_id)))
 
 
 def _awaiting_files(status: Status, app: str, after: PagePlace | None) -> _Part:
@@ -110,13 +118,6 @@ def _closed(status: Status, app: str, after: PagePlace | None) -> _Part:
     ]
     order = [column.desc() for column in (*columns, recordings.c.recording_id)]
     return _ROW.where(*conditions).order_by(*order)
-
-
-def _behind(after: PagePlace | None) -> list[sa.ColumnElement[bool]]:
-    if after is None:
-        return []
-    has_index = recordings.c.changed_at <= after.changed_at
-    return [has_index, _is_behind(recordings.c.changed_at, after)]
 
 
 def _is_behind(changed_at: sa.ColumnElement[float], after: PagePlace) -> sa.ColumnElement[bool]:

@@ -26,7 +26,12 @@ from recording_sandbox.waiting import Eventually
 from recording_sandbox.waiting import eventually as wait_for_fact
 from tests.forked_process import FORK_SERVER
 from tests.prepared_databases import PreparedPostgreSQL, PreparedSQLite
-from tests.shared_broker import BrokerHost, SharedNode, launch_shared_node
+from tests.shared_broker import (
+    BrokerHost,
+    SharedNode,
+    fork_server_address,
+    launch_shared_node,
+)
 from tests.shared_statements import share_statements
 
 TESTS = Path(__file__).parent
@@ -235,11 +240,15 @@ def _install(config: pytest.Config, wanted: set[str]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fork_server() -> Iterator[None]:
-    """The process that others are forked from ends with the last test."""
+def fork_server(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All processes of a run share what workers are forked from. It ends with the last test."""
+    if FORK_SERVER is None:
+        yield
+        return
+    if host := getattr(request.config, "workerinput", {}).get("broker_host"):
+        FORK_SERVER.locate = lambda: fork_server_address(*host)
     yield
-    if FORK_SERVER is not None:
-        FORK_SERVER.close()
+    FORK_SERVER.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

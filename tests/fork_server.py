@@ -1,8 +1,11 @@
-"""`python -m tests.fork_server <socket>`: has imported the worker, and forks one per request.
+"""`python -m tests.fork_server <owner> <listener>`: imports the worker, and forks it on request.
 
 A fork is up in a tenth of the time that a new interpreter takes to import the same. It is a process
 as any other: it gets its environment, working directory and standard streams by the request, begins
 with the module's `__main__`, and can be killed.
+
+Everybody who connects to the listener may send requests. The server ends when the other end of the
+owner's socket is closed.
 
 A request is `ForkRequest` as JSON, with four descriptors: stdin, stdout, stderr, and a socket. The
 socket gets the process id, and later the exit code. If the socket is closed before, the process is
@@ -22,7 +25,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 import msgspec
@@ -63,24 +66,45 @@ class ForkReport(msgspec.Struct, frozen=True):
 
 
 def main() -> None:
-    """Fork until nobody can ask any more."""
+    """Fork until the owner ends."""
     for name in (*_worker_modules(), *LATE_IMPORTS):
         importlib.import_module(name)
     _render_tables()
     gc.collect()
     gc.freeze()  # else the collector of each fork copies every page of these modules
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # each watcher reports its process, not we
-    with socket.socket(fileno=int(sys.argv[1])) as requests:
-        while True:
-            request, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 4)
-            if not request:
-                return
-            if os.fork() == 0:
-                requests.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _watch(msgspec.json.decode(request, type=ForkRequest), *descriptors)
-            for descriptor in descriptors:
-                os.close(descriptor)
+    owner, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    _serve(owner, listener)
+
+
+def _serve(owner: socket.socket, listener: socket.socket) -> None:
+    sockets = [owner, listener]
+    while True:
+        ready, _, _ = select.select(sockets, [], [])
+        if owner in ready:
+            return
+        for requester in ready:
+            if requester is listener:
+                sockets.append(listener.accept()[0])
+            elif not _answer(requester, sockets):
+                sockets.remove(requester)
+                requester.close()
+
+
+def _answer(requester: socket.socket, sockets: Sequence[socket.socket]) -> bool:
+    """Fork a process for the next request. Returns False when the requester has ended."""
+    try:
+        request, descriptors, _, _ = socket.recv_fds(requester, MAX_REQUEST_BYTES, 4)
+    except ConnectionError:
+        return False
+    if request and os.fork() == 0:
+        for inherited in sockets:
+            inherited.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _watch(msgspec.json.decode(request, type=ForkRequest), *descriptors)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return bool(request)
 
 
 def _worker_modules() -> Iterator[str]:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +21,17 @@ MAX_REPORT_BYTES: Final = 1_000
 
 
 class ForkServer:
-    """Starts processes by fork. The first one starts the server, which ends with this process."""
+    """Starts processes by fork. The first one starts the server, which ends with this process.
+
+    With `locate`, the processes are forked by the server of another process. `locate` returns the
+    address of that server.
+    """
 
     def __init__(self) -> None:
+        self.locate: Callable[[], bytes] = self.listen
         self._server: subprocess.Popen[bytes] | None = None
+        self._address = b""
+        self._owner: socket.socket | None = None
         self._requests: socket.socket | None = None
 
     def fork(
@@ -68,27 +75,40 @@ class ForkServer:
                 stderr,
                 theirs.fileno(),
             ]
-            socket.send_fds(self._started(), [msgspec.json.encode(request)], descriptors)
+            socket.send_fds(self._connected(), [msgspec.json.encode(request)], descriptors)
         return ours
 
-    def _started(self) -> socket.socket:
+    def _connected(self) -> socket.socket:
         if self._requests is None:
-            self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
+            requests = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            requests.connect(self.locate())
+            self._requests = requests
+        return self._requests
+
+    def listen(self) -> bytes:
+        """Start the server of this process unless it runs. Returns its address."""
+        if self._server is None:
+            self._owner, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+                listener.bind("")  # to an address that is free, and no file
+                listener.listen()
+                self._address = listener.getsockname()
+                descriptors = [theirs.fileno(), listener.fileno()]
                 self._server = subprocess.Popen(
-                    [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
+                    [sys.executable, "-m", "tests.fork_server", *map(str, descriptors)],
+                    pass_fds=descriptors,
                     cwd=ROOT,
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
                 )
-        return self._requests
+        return self._address
 
     def close(self) -> None:
         """End it; what it has forked lives on until its own end. May be called again."""
-        if self._requests is not None:
-            self._requests.close()
-            self._requests = None
+        for end in (self._requests, self._owner):
+            if end is not None:
+                end.close()
+        self._requests = self._owner = None
         if self._server is not None:
             self._server.wait()
             self._server = None

@@ -1,7 +1,8 @@
-"""One RabbitMQ for all processes of a test run.
+"""One RabbitMQ, and one server that forks workers, for all processes of a test run.
 
 A node takes several seconds of CPU to start. The process that hands out the tests starts the node
-when the first of the others asks for it, and evaluates expressions for them.
+when the first of the others asks for it, and evaluates expressions for them. It starts the fork
+server likewise.
 """
 
 import secrets
@@ -12,6 +13,7 @@ from typing import Any, Final
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
 from recording_sandbox.services.service import ExternalService
+from tests.forked_process import FORK_SERVER
 
 EXPOSED: Final = ("amqp_url", "port", "ctl", "evaluate")
 
@@ -61,15 +63,42 @@ class _Owner:
 _OWNER: Final = _Owner()
 
 
+class _ForkServerOwner:
+    """The fork server in the process that owns it, started by the first call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def address(self) -> bytes:
+        assert FORK_SERVER is not None
+        with self._lock:
+            return FORK_SERVER.listen()
+
+
+_FORK_SERVER_OWNER: Final = _ForkServerOwner()
+
+
 class _Manager(BaseManager):
-    """Calls the methods of one process's owner from other processes."""
+    """Calls the methods of one process's owners from other processes."""
 
 
 _Manager.register("node", callable=lambda: _OWNER, exposed=EXPOSED)
+_Manager.register("fork_server", callable=lambda: _FORK_SERVER_OWNER, exposed=("address",))
+
+
+def _connected(address: str, key: str) -> Any:
+    manager = _Manager(address=address, authkey=key.encode())
+    manager.connect()
+    return manager
+
+
+def fork_server_address(address: str, key: str) -> bytes:
+    """Where the host's fork server listens."""
+    return bytes(_connected(address, key).fork_server().address())
 
 
 class BrokerHost:
-    """Offers a node to other processes, which need its `address` and `key`."""
+    """Offers a node and a fork server to other processes, which need its `address` and `key`."""
 
     def __init__(self) -> None:
         self.key = secrets.token_hex(16)
@@ -78,8 +107,10 @@ class BrokerHost:
         threading.Thread(target=server.serve_forever, name="broker-host", daemon=True).start()
 
     def close(self) -> None:
-        """Stop the node for good."""
+        """Stop both for good."""
         _OWNER.close()
+        if FORK_SERVER is not None:
+            FORK_SERVER.close()
 
 
 class SharedNode(ExternalService, RabbitMQNode):
@@ -88,9 +119,7 @@ class SharedNode(ExternalService, RabbitMQNode):
     unmanaged_message = "All tests use this broker. Take private_rabbitmq to stop or kill one."
 
     def __init__(self, address: str, key: str) -> None:
-        manager = _Manager(address=address, authkey=key.encode())
-        manager.connect()
-        self._node: Any = manager.node()  # type: ignore[attr-defined]
+        self._node: Any = _connected(address, key).node()
         self.amqp_url = self._node.amqp_url()
         self.port = self._node.port()
 

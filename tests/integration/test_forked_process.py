@@ -19,7 +19,7 @@ WAITING: Final = ("http.server", "--bind", "127.0.0.1", "0")
 """Something that runs until it is ended."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def forks() -> Iterator[ForkServer]:
     forks = ForkServer()
     yield forks
@@ -73,6 +73,22 @@ async def test_a_forked_process_can_be_interrupted_and_says_its_last_words(
     child.end(signal.SIGINT, seconds=10)
     assert "Keyboard interrupt received" in (tmp_path / "log").read_text()
     assert child.exit_code == 0
+
+
+async def test_a_process_that_another_one_s_server_forks_ends_with_its_requester_alone(
+    forks: ForkServer, tmp_path: Path
+) -> None:
+    other = ForkServer()
+    other.locate = forks.listen
+    mine = forks.fork(WAITING, environ={}, log=tmp_path / "log")
+    its = other.fork(WAITING, environ={}, log=tmp_path / "log")
+    its.kill()
+    other.close()
+    another = forks.fork(WAITING, environ={}, log=tmp_path / "log")
+    assert mine.running
+    assert another.running
+    for process in (mine, another):
+        process.kill()
 
 
 OWNER_THAT_DIES: Final = f"""

@@ -19,11 +19,12 @@ from tests.helm.custom_resource_schemas import SPECS
 _SCHEMAS: Final = Path(str(files("kubernetes_validate"))) / "kubernetes-json-schema"
 
 
-def versions() -> list[str]:
+@cache
+def versions() -> tuple[str, ...]:
     """The versions with schemas, such as `1.25`, oldest first."""
     names = (directory.name for directory in _SCHEMAS.glob("v*.0-local-strict"))
     found = [name.removeprefix("v").removesuffix(".0-local-strict") for name in names]
-    return sorted(found, key=lambda version: int(version.partition(".")[2]))
+    return tuple(sorted(found, key=lambda version: int(version.partition(".")[2])))
 
 
 def faults(manifest: Manifest, version: str) -> list[str]:

@@ -337,6 +337,21 @@ async def test_a_recording_that_completes_without_files_has_a_manifest(store: St
     assert await written(store, manifest)
 
 
+@pytest.mark.parametrize("text", ["{}", "no json", '{"kind": "of a newer version"}'])
+async def test_a_file_that_this_version_cannot_read_keeps_no_other_waiting(
+    text: str, store: Store, engine: sa.Engine
+) -> None:
+    await end(store, "r1", "a")
+    await end(store, "r2", "b")
+    with engine.begin() as connection:
+        connection.execute(
+            sa.update(archive_files).where(archive_files.c.recording_id == "r1").values(file=text)
+        )
+    assert names(await take(store, 10)) == ["b"]
+    assert await take(store, 10) == ()
+    assert (await store.archive.depth()).queued == 2
+
+
 async def test_a_file_in_the_customers_storage_is_not_copied(store: Store) -> None:
     ended = seen("r1", Status.UPLOADED, files=(track("a", url=None),), files_final=True)
     storage = Storage(type="aws", bucket="theirs", path="recordings/a.webm")

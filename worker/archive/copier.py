@@ -102,9 +102,12 @@ class Copier:
         told = await self._storage.sha256_of(key) if sent.part_hash == "sha256" else etag
         if sent.prove(told):
             return
-        stored = hashlib.sha256()
+        stored, count = hashlib.sha256(), 0
         async with aclosing(self._storage.read(key)) as blocks:
             async for block in blocks:
+                count += len(block)
+                if count > sent.size:
+                    raise CopyDiffers("size_differs", f"{key} has more than {sent.size} bytes")
                 await asyncio.get_running_loop().run_in_executor(self._thread, stored.update, block)
         if stored.hexdigest() != sent.sha256:
             raise CopyDiffers("checksum_differs", f"the bytes of {key} differ from those sent")

@@ -3,15 +3,16 @@
 what happened                     what follows
 the API gave a new URL            at once with that one; later if it is denied, too; after
                                   `MAX_DENIALS` in a row, in about a day, give up
-its host has a private address    later; after `MAX_PRIVATE_ANSWERS` in a row, in some minutes, give
-                                  up
+its host has a private address,   later; after `MAX_UNSAFE_ANSWERS` in a row, in some minutes, give
+or it redirects to where nothing  up
+is read from
 
 Pure, except for the random share of a pause.
 """
 
 from typing import Final
 
-from worker.archive.errors import SourceDenied, SourcePrivate, SourceUnavailable
+from worker.archive.errors import SourceDenied, SourceUnavailable, SourceUnsafe
 from worker.archive.pauses import pause_after
 from worker.store.archive_queue import FileTask
 
@@ -21,17 +22,17 @@ MAX_DENIALS: Final = 60
 MAX_DENIED_PAUSE_SECONDS: Final = 3_600.0
 """While a URL is denied that has not expired, the recording is read again at most this often."""
 
-PRIVATE_ADDRESS: Final = "private_address"
-"""The code of SourcePrivate."""
+UNSAFE_CODES: Final = {"private_address", "source_url_refused"}
+"""The codes of SourceUnsafe."""
 
-MAX_PRIVATE_ANSWERS: Final = 10
-MAX_PRIVATE_PAUSE_SECONDS: Final = 600.0
+MAX_UNSAFE_ANSWERS: Final = 10
+MAX_UNSAFE_PAUSE_SECONDS: Final = 600.0
 
 
-def count_denials(task: FileTask, error: SourceDenied | SourceUnavailable | SourcePrivate) -> int:
+def count_denials(task: FileTask, error: SourceDenied | SourceUnavailable | SourceUnsafe) -> int:
     """How often in a row the source denied the file in this way, this time included."""
-    was_private = task.last_error is not None and task.last_error.code == PRIVATE_ADDRESS
-    return task.denials + 1 if was_private == isinstance(error, SourcePrivate) else 1
+    was_unsafe = task.last_error is not None and task.last_error.code in UNSAFE_CODES
+    return task.denials + 1 if was_unsafe == isinstance(error, SourceUnsafe) else 1
 
 
 def pause_with_new_url(task: FileTask, denials: int) -> float:
@@ -44,6 +45,6 @@ def pause_with_new_url(task: FileTask, denials: int) -> float:
     return pause_after(task.attempts, MAX_DENIED_PAUSE_SECONDS)
 
 
-def pause_while_private(task: FileTask) -> float:
-    """The pause before the name of the host is looked up again."""
-    return pause_after(task.attempts, MAX_PRIVATE_PAUSE_SECONDS)
+def pause_while_unsafe(task: FileTask) -> float:
+    """The pause before the name of the host is looked up, and the file asked for, again."""
+    return pause_after(task.attempts, MAX_UNSAFE_PAUSE_SECONDS)

@@ -4,7 +4,7 @@
     ├── SourceDenied        the download URL is not valid any more   → read a new URL, then again
     ├── SourceUnavailable   the file cannot be had now               → later
     ├── SourceRefused       this worker will never read from there   → give up
-    ├── SourcePrivate       its host name has a private address now  → later; give up if it stays so
+    ├── SourceUnsafe        it leads to where nothing is read from   → later; give up if it stays so
     ├── StorageUnavailable  the storage does not answer              → later
     ├── StorageRefused      the storage said no: 401, 403, 404 …     → later, and counted
     │   └── ObjectMissing   there is no such object: 404
@@ -37,10 +37,10 @@ class SourceRefused(ArchiveError):
     """The URL, its address or the file's size is not allowed."""
 
 
-class SourcePrivate(ArchiveError):
-    """A name server answered that the source's host has an address that is not public.
+class SourceUnsafe(ArchiveError):
+    """A name server or a redirect leads to where nothing is read from, such as a private address.
 
-    A wrong answer of a resolver, or one for another network, may be right a minute later.
+    A wrong answer of a resolver, a portal or a proxy may be right a minute later.
     """
 
 

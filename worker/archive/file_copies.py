@@ -4,7 +4,7 @@ error                what follows
 SourceDenied         read the recording again for a new URL. If there is one: `denials.py` decides.
                      If there is none: give up when the old one has expired, else later
 SourceRefused        give up
-SourcePrivate        later; give up when the address stays private for some minutes
+SourceUnsafe         later; give up when it stays so for some minutes
 SourceUnavailable    later; when the URL has expired, as SourceDenied
 CopyDiffers          later
 StorageRefused       later; the fifth time in a row, an event says so
@@ -21,17 +21,17 @@ from worker.archive.copier import Copier
 from worker.archive.denials import (
     MAX_DENIALS,
     MAX_DENIED_PAUSE_SECONDS,
-    MAX_PRIVATE_ANSWERS,
+    MAX_UNSAFE_ANSWERS,
     count_denials,
-    pause_while_private,
+    pause_while_unsafe,
     pause_with_new_url,
 )
 from worker.archive.errors import (
     ArchiveError,
     SourceDenied,
-    SourcePrivate,
     SourceRefused,
     SourceUnavailable,
+    SourceUnsafe,
     StorageRefused,
     StorageUnavailable,
 )
@@ -142,8 +142,8 @@ class FileCopies:
                 await self._after_denial(task, error)
             case SourceRefused():
                 await self._give_up(task, error.code, error.message)
-            case SourcePrivate():
-                await self._after_private_address(task, error)
+            case SourceUnsafe():
+                await self._after_unsafe(task, error)
             case StorageRefused():
                 await self._after_refusal(task, error)
             case _:
@@ -174,10 +174,10 @@ class FileCopies:
         text = f"the API gives new URLs, but each is denied ({error.message})"
         await self._give_up(task, "url_denied", text)
 
-    async def _after_private_address(self, task: FileTask, error: SourcePrivate) -> None:
+    async def _after_unsafe(self, task: FileTask, error: SourceUnsafe) -> None:
         denials = count_denials(task, error)
-        if denials < MAX_PRIVATE_ANSWERS:
-            await self._later(task, error, pause_while_private(task), denials=denials)
+        if denials < MAX_UNSAFE_ANSWERS:
+            await self._later(task, error, pause_while_unsafe(task), denials=denials)
         else:
             await self._give_up(task, error.code, error.message)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 
 from recording_schemas import ErrorInfo, FileReady
 from worker.domain.recording import Recording
@@ -147,6 +148,20 @@ def _take_file(
     if not taken.rowcount:
         return None
     row = connection.execute(_FILE.where(is_file(*key))).one()
+    try:
+        return _file_task(connection, row)
+    except msgspec.MsgspecError as error:
+        # A newer version may have written it. The others must not wait: it is due with its lease.
+        structlog.get_logger().error(
+            "archive_file_unreadable",
+            recording_id=row.recording_id,
+            file_index=row.file_index,
+            error=str(error),
+        )
+        return None
+
+
+def _file_task(connection: sa.Connection, row: sa.Row[Any]) -> FileTask:
     recording = find_recording(connection, row.recording_id)
     return FileTask(
         recording_id=row.recording_id,

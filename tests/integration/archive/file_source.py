@@ -95,7 +95,7 @@ class FileSource:
             headers.setdefault("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
         payload = body[first:] if status < 300 else b"<Error/>"
         if turn.chunked:
-            headers["Transfer-Encoding"] = "chunked"
+            headers.setdefault("Transfer-Encoding", "chunked")
         elif turn.with_length:
             headers.setdefault("Content-Length", str(len(payload)))
         head = [

@@ -25,12 +25,19 @@ MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
 class OddS3(LocalServer):
     """Takes an object, and answers with this ETag and this body when asked for it.
 
-    `kept` is the SHA-256 that it says if asked.
+    `kept` is the SHA-256 that it says if asked. `surplus` follows the bytes if they are read.
     """
 
     def __init__(
-        self, etag: str, stored: bytes, *, put_status: str = "200 OK", kept: str | None = None
+        self,
+        etag: str,
+        stored: bytes,
+        *,
+        put_status: str = "200 OK",
+        kept: str | None = None,
+        surplus: bytes = b"",
     ) -> None:
+        self._surplus = surplus
         self._kept = kept
         self._etag = etag
         self._stored = stored
@@ -44,7 +51,8 @@ class OddS3(LocalServer):
         if method == "PUT":
             await reader.readexactly(len(BODY))
         writes = method in {"PUT", "POST"}
-        length = 0 if writes else len(self._stored)
+        body = self._stored + self._surplus if method == "GET" else self._stored
+        length = 0 if writes else len(body)
         lines: tuple[str, ...] = (
             f"HTTP/1.1 {self._put_status if writes else '200 OK'}",
             f'ETag: "{self._etag}"',
@@ -55,7 +63,7 @@ class OddS3(LocalServer):
         if self._kept and "x-amz-checksum-mode: enabled" in head.lower():
             lines += (f"x-amz-checksum-sha256: {self._kept}",)
         writer.write("\r\n".join((*lines, "", "")).encode())
-        writer.write(self._stored if method == "GET" else b"")
+        writer.write(body if method == "GET" else b"")
         await writer.drain()
         writer.close()
 
@@ -139,6 +147,14 @@ async def test_an_object_of_another_size_is_not_announced(
 ) -> None:
     async with OddS3(MD5, stored) as store:
         with pytest.raises(CopyDiffers, match="size_differs"):
+            await copy(store, monkeypatch)
+
+
+async def test_an_object_that_is_longer_than_its_head_says_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with OddS3("opaque", BODY, surplus=bytes(50_000_000)) as store:
+        with pytest.raises(CopyDiffers, match=r"size_differs: .* has more than 100000 bytes"):
             await copy(store, monkeypatch)
 
 

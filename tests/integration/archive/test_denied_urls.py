@@ -18,7 +18,7 @@ from tests.contract.test_store_history import NOW, seen
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.copier import Copier
-from worker.archive.denials import MAX_PRIVATE_ANSWERS
+from worker.archive.denials import MAX_UNSAFE_ANSWERS
 from worker.archive.download import Download
 from worker.archive.file_copies import FileCopies
 from worker.archive.storage import ArchiveStorage
@@ -30,6 +30,7 @@ from worker.store.archive_queue import TakeRequest
 from worker.store.store import Store
 
 DAY = 86_400.0
+ASTRAY = Turn(status=302, location="ftp://portal.example/login")
 
 
 class OneFileArchive:
@@ -193,7 +194,29 @@ async def test_a_file_is_given_up_when_its_url_has_expired_and_the_api_gives_no_
     assert 60.0 < sum(pause + 1 for pause in pauses if pause is not None) < 150.0
 
 
-# Addresses
+# Redirects and addresses
+
+
+async def test_a_source_that_redirects_astray_is_given_up_after_some_minutes(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
+        archive.source.otherwise = ASTRAY
+        pauses = await archive.attempts()
+    assert 180.0 < sum(pauses) < 1_800.0
+    assert archive.told == [("source_url_refused", True)]
+
+
+async def test_a_redirect_astray_that_passes_gives_no_file_up(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """A portal or a proxy may redirect everything for a while."""
+    async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
+        archive.source.turns = [ASTRAY] * (MAX_UNSAFE_ANSWERS - 1)
+        archive.source.otherwise = Turn()
+        await archive.attempts()
+    assert archive.told == []
+    assert (tmp_path / "r1/a.webm").exists()
 
 
 class Resolver:
@@ -237,10 +260,10 @@ async def test_a_host_whose_name_has_a_private_address_is_given_up_after_some_mi
 async def test_private_answers_count_only_in_a_row(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = ["10.0.0.1"] * (MAX_PRIVATE_ANSWERS - 1)
+    wrong = ["10.0.0.1"] * (MAX_UNSAFE_ANSWERS - 1)
     Resolver(monkeypatch, *wrong, None, *wrong, None)
     async with file_at("https://files.example.com/a?b", sqlite_url, tmp_path) as archive:
-        for _ in range(2 * MAX_PRIVATE_ANSWERS + 5):
+        for _ in range(2 * MAX_UNSAFE_ANSWERS + 5):
             assert await archive.attempt() is not None
     assert archive.told == []
 

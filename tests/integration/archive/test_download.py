@@ -17,9 +17,9 @@ from worker.archive.download.source_file import BLOCK_BYTES
 from worker.archive.errors import (
     ArchiveError,
     SourceDenied,
-    SourcePrivate,
     SourceRefused,
     SourceUnavailable,
+    SourceUnsafe,
 )
 from worker.settings.proxies import Proxies, proxy_url
 
@@ -170,6 +170,8 @@ async def test_every_other_status_is_tried_later(status: int) -> None:
     "turn",
     [
         Turn(headers={"Content-Encoding": "gzip"}),
+        Turn(chunked=True, headers={"Transfer-Encoding": "gzip, chunked"}),
+        Turn(headers={"Content-Type": "text/html; charset=utf-8"}),
         Turn(headers={"Content-Length": "-5"}),
         Turn(headers={"X-Long": "x" * 70_000}),
         Turn(headers={"Bad Header": "\x00"}),
@@ -228,7 +230,8 @@ async def test_five_redirects_are_followed_and_six_are_not() -> None:
 )
 async def test_a_redirect_to_where_nothing_is_read_from_is_refused(location: str) -> None:
     async with FileSource(BODY, Turn(status=307, location=location)) as source:
-        await failure(SourceRefused, source.url)
+        error = await failure(SourceUnsafe, source.url)
+    assert "redirects to a URL that is not read from" in error.message
 
 
 @pytest.mark.parametrize(
@@ -236,8 +239,8 @@ async def test_a_redirect_to_where_nothing_is_read_from_is_refused(location: str
     [
         ("127.0.0.1", SourceRefused),
         ("[::ffff:127.0.0.1]", SourceRefused),
-        ("localhost", SourcePrivate),
-        ("2130706433", SourcePrivate),
+        ("localhost", SourceUnsafe),
+        ("2130706433", SourceUnsafe),
     ],
 )
 async def test_a_private_address_is_not_even_connected_to(

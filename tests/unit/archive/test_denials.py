@@ -7,11 +7,12 @@ import pytest
 from recording_schemas import ErrorInfo
 from tests.unit.archive.test_manifest import file_ready
 from worker.archive.denials import count_denials, pause_with_new_url
-from worker.archive.errors import SourceDenied, SourcePrivate
+from worker.archive.errors import SourceDenied, SourceUnsafe
 from worker.store.archive_queue import FileTask
 
 DENIED = SourceDenied("source_denied", "403")
-PRIVATE = SourcePrivate("private_address", "10.0.0.1")
+PRIVATE = SourceUnsafe("private_address", "10.0.0.1")
+ASTRAY = SourceUnsafe("source_url_refused", "redirects to http")
 
 
 def task(*, attempts: int = 1, denials: int = 0, last_code: str | None = None) -> FileTask:
@@ -39,12 +40,15 @@ def task(*, attempts: int = 1, denials: int = 0, last_code: str | None = None) -
         ("source_denied", DENIED, 8),
         ("unavailable", DENIED, 8),  # the API could not be read between two denials
         ("private_address", PRIVATE, 8),
+        ("source_url_refused", ASTRAY, 8),
+        ("private_address", ASTRAY, 8),
         ("source_denied", PRIVATE, 1),
+        ("source_url_refused", DENIED, 1),
         ("private_address", DENIED, 1),
     ],
 )
-def test_denials_and_private_addresses_are_counted_apart(
-    last_code: str | None, error: SourceDenied | SourcePrivate, expected: int
+def test_denials_and_unsafe_answers_are_counted_apart(
+    last_code: str | None, error: SourceDenied | SourceUnsafe, expected: int
 ) -> None:
     assert count_denials(task(denials=7, last_code=last_code), error) == expected
 

@@ -8,7 +8,7 @@ import ipaddress
 from typing import Final
 
 from worker.archive.download.name_lookup import AddressInfo, look_up
-from worker.archive.errors import SourcePrivate, SourceRefused, SourceUnavailable
+from worker.archive.errors import SourceRefused, SourceUnavailable, SourceUnsafe
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -32,7 +32,7 @@ _NOT_PUBLIC_V6: Final = tuple(
 async def resolve(host: str, port: int, *, allow_private: bool) -> list[AddressInfo]:
     """The addresses of a host. The caller connects to these and does not look the name up again.
 
-    Raises SourcePrivate if one of them is not public, SourceRefused if the host itself is such an
+    Raises SourceUnsafe if one of them is not public, SourceRefused if the host itself is such an
     address, and SourceUnavailable if there is none.
     """
     try:
@@ -50,7 +50,7 @@ def _check_all_public(host: str, addresses: list[str]) -> None:
         check_public(host, host.strip("[]"))
     for address in addresses:
         if not is_public(ipaddress.ip_address(address)):
-            raise SourcePrivate("private_address", _not_public(host, address))
+            raise SourceUnsafe("private_address", _not_public(host, address))
 
 
 def check_public(host: str, address: str) -> None:

@@ -41,8 +41,11 @@ def status_error(response: httpx.Response) -> ArchiveError:
 def whole_version(response: httpx.Response) -> Version:
     """The version of a file from the answer to a request for all of it.
 
-    Raises SourceUnavailable if the body is compressed or the length is no number.
+    Raises SourceUnavailable if the body is compressed, a page, or has an impossible length.
     """
+    if media_type(response) == "text/html":
+        message = "the source sends a page in place of the file"
+        raise SourceUnavailable("source_unavailable", message)
     return Version(
         _length(response), response.headers.get("ETag"), response.headers.get("Last-Modified")
     )
@@ -75,7 +78,8 @@ def media_type(response: httpx.Response) -> str | None:
 
 
 def _length(response: httpx.Response) -> int | None:
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+    is_encoded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+    if is_encoded or response.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise SourceUnavailable("source_compressed", "the source compresses the file on its way")
     text = response.headers.get("Content-Length")
     if text is None:

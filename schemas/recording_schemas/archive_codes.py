@@ -43,7 +43,8 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "source_url_refused",
-        "The file's URL is not https, has a user name, or cannot be a URL.",
+        "The file's URL is not https, has a user name, or cannot be a URL; or for some minutes its "
+        "source redirected to such a URL.",
         "If the URL is right, set `WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES`. Else report it.",
         "archive_again",
     ),
@@ -63,7 +64,8 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "source_unavailable",
-        "The file's source answered 5xx, 408 or 429, or with headers that make no sense.",
+        "The file's source answered 5xx, 408 or 429, with headers that make no sense, or with a "
+        "web page.",
         "Check the network between the worker and the file's source.",
         "file_by_worker",
     ),

@@ -16,14 +16,20 @@ from worker.store.inbox_row import InboxRow
 class ClaimedRows:
     """Rows by command id, locked until the transaction ends. New rows are inserted together.
 
+    `holders` are the rows that hold some of the `slots`, by slot. They are not locked.
+
     Two replicas may add the same new row. The second one gets an IntegrityError and tries again.
     """
 
-    def __init__(self, connection: sa.Connection, ids: Iterable[str]) -> None:
+    def __init__(
+        self, connection: sa.Connection, ids: Iterable[str], slots: Collection[str]
+    ) -> None:
         self._connection = connection
         self._new: dict[str, InboxRow] = {}
-        found = self._read(_ROWS_BY_ID, {"ids": texts(connection, ids)})
-        self._rows = {row.command_id: row for row in found}
+        by_id = _ROWS_BY_ID.later_rows(connection, {"ids": texts(connection, ids)})
+        holders = slots and _HOLDERS.rows(connection, {"slots": texts(connection, slots)})
+        self._rows = {row.command_id: row for row in _inbox_rows(by_id.get())}
+        self.holders = {row.holds: row for row in _inbox_rows(holders) if row.holds is not None}
 
     def get(self, command_id: str) -> InboxRow | None:
         """The row after the claims so far."""
@@ -48,7 +54,7 @@ class ClaimedRows:
         if not slots:
             return []
         values = {"slots": texts(self._connection, slots), "since": since}
-        found = self._read(_UNFINISHED_STARTS, values)
+        found = _inbox_rows(_UNFINISHED_STARTS.rows(self._connection, values))
         for row in found:
             self._rows.setdefault(row.command_id, row)
         return [self._rows[row.command_id] for row in found]
@@ -57,14 +63,16 @@ class ClaimedRows:
         """Insert the rows that were added."""
         _insert(self._connection, [msgspec.structs.asdict(row) for row in self._new.values()])
 
-    def _read(self, query: DirectStatement, values: dict[str, Any]) -> list[InboxRow]:
-        return [InboxRow(*columns) for columns in query.rows(self._connection, values)]
+
+def _inbox_rows(rows: Iterable[tuple[Any, ...]]) -> list[InboxRow]:
+    return [InboxRow(*columns) for columns in rows]
 
 
 ROW: Final = sa.select(*(inbox.c[name] for name in InboxRow.__struct_fields__))
 _ROWS_BY_ID: Final = DirectStatement(
     ROW.where(among(inbox.c.command_id, "ids")).order_by(inbox.c.command_id).with_for_update()
 )
+_HOLDERS: Final = DirectStatement(ROW.where(among(inbox.c.holds, "slots")))
 _UNFINISHED_STARTS: Final = DirectStatement(
     ROW.where(
         among(inbox.c.slot, "slots"),

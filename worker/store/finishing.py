@@ -18,7 +18,8 @@ from worker.store.database.schema import inbox, recordings
 from worker.store.due_commands import remove_ended
 from worker.store.outbox import Reply, StoredOutcome, add_rows, outcome_rows, resend_outcomes
 from worker.store.parking import starts_ended
-from worker.store.recordings import ApplyResult, apply_observations
+from worker.store.recording_rows import lock_rows
+from worker.store.recordings import ApplyResult, apply_observations, recording_ids
 from worker.store.replaying import Replay, replay
 
 
@@ -46,11 +47,19 @@ def finish(
     replica took the command over or because the answer to its own commit was lost. Then the first
     outcome is published again, and the observations are applied.
     """
+    observed = [observation for request in requests for observation in request.observations]
+    locked = lock_rows(connection, recording_ids(observed))
+    start_ids = {observation.start.start_id for observation in observed if observation.start}
+    command_ids = {request.outcome.command_id for request in requests}
+    outcomes, stops = _find_ends(connection, command_ids | start_ids)
     observations = _one_recording_per_start(
-        connection, [request.observations for request in requests]
+        connection,
+        [request.observations for request in requests],
+        {start_id for start_id in start_ids if outcomes.get(start_id)},
     )
-    results = apply_observations(connection, observations, source=source, archives=archives)
-    outcomes, stops = _find_ends(connection, {request.outcome.command_id for request in requests})
+    results = apply_observations(
+        connection, observations, source=source, archives=archives, locked=locked.get()
+    )
     _have_stopped(connection, observations, stops, source=source, archives=archives)
     first: dict[str, FinishRequest] = {}
     repeats: list[StoredOutcome] = []
@@ -149,21 +158,18 @@ def _have_stopped(
 
 
 def _one_recording_per_start(
-    connection: sa.Connection, requests: Sequence[Sequence[Observation]]
+    connection: sa.Connection, requests: Sequence[Sequence[Observation]], ended: set[str]
 ) -> list[tuple[Observation, ...]]:
     """The observations, in which each start keeps its first recording only.
+
+    `ended` are the starts among them that have ended. A recording is written together with the end
+    of its start, and the search for it reads a page of a long history, so others are not searched.
 
     A start should never have a second recording. If it has one, the worker follows the second
     recording as if somebody else had started it, stops it at once, and logs an error. The inbox
     stores its id, too, so that a stop by `start_id` stops both.
     """
-    start_ids = {
-        observation.start.start_id
-        for observations in requests
-        for observation in observations
-        if observation.start
-    }
-    first_recordings = _find_first_recordings(connection, start_ids) if start_ids else {}
+    first_recordings = _find_first_recordings(connection, ended) if ended else {}
     return [
         tuple(
             _without_second_recording(connection, first_recordings, observation)
@@ -174,21 +180,10 @@ def _one_recording_per_start(
 
 
 def _find_first_recordings(connection: sa.Connection, start_ids: set[str]) -> dict[str, str]:
-    """The recording of each start that has one, by the id of the start.
-
-    A recording is written together with the end of its start. The search for a recording reads a
-    page of a long history, so it is done only for starts that have already ended.
-    """
-    found = _ENDED.rows(connection, {"starts": texts(connection, start_ids)})
-    ended = [start_id for (start_id,) in found]
-    return dict(connection.execute(_RECORDINGS, {"starts": ended}).all()) if ended else {}
+    """The recording of each start that has one, by the id of the start."""
+    return dict(connection.execute(_RECORDINGS, {"starts": start_ids}).all())
 
 
-_ENDED: Final = DirectStatement(
-    sa.select(inbox.c.command_id).where(
-        among(inbox.c.command_id, "starts"), inbox.c.state == "done"
-    )
-)
 _RECORDINGS: Final = sa.select(recordings.c.start_id, recordings.c.recording_id).where(
     open_or_closed(among(recordings.c.start_id, "starts"))
 )

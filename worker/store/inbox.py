@@ -9,8 +9,7 @@ found later in the API's list belongs to exactly one command.
 `releasing.py` gives a claimed command back, `finishing.py` ends it.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -24,10 +23,8 @@ from worker.store.cancelling import (
     starts_of_named,
     stopped_slot,
 )
-from worker.store.claimed_rows import ROW, ClaimedRows
+from worker.store.claimed_rows import ClaimedRows
 from worker.store.claims import ClaimRequest, ClaimResult
-from worker.store.database.dialects import among, texts
-from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import inbox
 from worker.store.id_conflicts import claim_other_body, reserve_id
 from worker.store.inbox_row import InboxRow
@@ -41,8 +38,9 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
     """Operation: claim commands, each at most once, in the given order."""
     ids = {request.command_id for request in requests}
     start_ids = {request.start_id for request in requests if request.start_id}
-    rows = ClaimedRows(connection, ids | start_ids)
-    holders = _find_holders(connection, {request.slot for request in requests if request.slot})
+    slots = {request.slot for request in requests if request.slot}
+    rows = ClaimedRows(connection, ids | start_ids, slots)
+    holders = rows.holders
     repeats: list[StoredOutcome] = []
     results: list[ClaimResult] = []
     for request in requests:
@@ -95,18 +93,6 @@ def _find_row(rows: ClaimedRows, request: ClaimRequest) -> InboxRow | None:
     if possible is not row:
         rows.put(possible)
     return possible
-
-
-def _find_holders(connection: sa.Connection, slots: Collection[str]) -> dict[str, InboxRow]:
-    """The row that holds each of the slots, by slot."""
-    if not slots:
-        return {}
-    found = _HOLDERS.rows(connection, {"slots": texts(connection, slots)})
-    rows = (InboxRow(*columns) for columns in found)
-    return {row.holds: row for row in rows if row.holds is not None}
-
-
-_HOLDERS: Final = DirectStatement(ROW.where(among(inbox.c.holds, "slots")))
 
 
 def _find_cancelled_by(

@@ -11,9 +11,10 @@ from worker.domain.event_envelopes import ID_CONFLICT_HEADER, OutcomeRecord, rec
 from worker.domain.recording import Recording, RecordingEvent
 from worker.store.database.bulk import numbered_insert
 from worker.store.database.dialects import strip_nul
-from worker.store.database.direct import DirectStatement
+from worker.store.database.direct import DirectStatement, Rows
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import HELD, outbox
+from worker.store.database.submissions import LateResult
 from worker.store.outbox_marks import PageMarks, mark, resume_due
 from worker.store.replay_pages import wake_next
 
@@ -209,7 +210,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_unsent(
     connection: sa.Connection, requests: Sequence[PageRequest]
-) -> list[list[UnsentEvent]]:
+) -> list[LateResult[list[UnsentEvent]]]:
     """Operation: mark the events of earlier pages, then read the oldest events that are ready.
 
     An event is skipped while an earlier event of its subject is deferred. A reply waits only for
@@ -221,11 +222,15 @@ def read_unsent(
             # Before deferred events are ready again, because it moves the barriers on.
             wake_next(connection, request.now)
             resume_due(connection, request.now)
-    return [_read_unsent(connection, request) for request in requests]
+    return [
+        LateResult(
+            _READY[request.replies].later_rows(connection, {"limit": request.limit}), _events
+        )
+        for request in requests
+    ]
 
 
-def _read_unsent(connection: sa.Connection, request: PageRequest) -> list[UnsentEvent]:
-    rows = _READY[request.replies].rows(connection, {"limit": request.limit})
+def _events(rows: Rows) -> list[UnsentEvent]:
     return [
         _event_of(*columns, _HEADERS.decode(headers), body, created_at, tries, losses)
         for *columns, headers, body, created_at, tries, losses in rows

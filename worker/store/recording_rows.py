@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from worker.domain.recording import Recording, RecordingEvent
 from worker.store.database.bulk import bulk_insert
 from worker.store.database.dialects import among, meeting_key, open_or_closed, texts
-from worker.store.database.direct import DirectStatement
+from worker.store.database.direct import DirectStatement, LaterRows, Rows
 from worker.store.database.schema import recordings
+from worker.store.database.submissions import LateResult
 from worker.store.event_positions import positions_by_subject, with_positions
 from worker.store.outbox import add_events, event_rows
 
@@ -59,12 +60,25 @@ def note_positions(rows: dict[str, RecordingRow], events: Iterable[tuple[str, in
 
 def load_rows(connection: sa.Connection, ids: Collection[str]) -> dict[str, RecordingRow]:
     """The rows of these recordings by id, locked until the end of the transaction."""
-    if not ids:
-        return {}
-    found = _STATES.rows(connection, {"ids": texts(connection, ids)})
+    return lock_rows(connection, ids).get()
+
+
+def lock_rows(
+    connection: sa.Connection, ids: Collection[str]
+) -> LateResult[dict[str, RecordingRow]]:
+    """As `load_rows`, at the latest when the result is asked for."""
+    rows = (
+        _STATES.later_rows(connection, {"ids": texts(connection, ids)})
+        if ids
+        else LaterRows(connection, [])
+    )
+    return LateResult(rows, _recording_rows)
+
+
+def _recording_rows(rows: Rows) -> dict[str, RecordingRow]:
     return {
         recording_id: RecordingRow(msgspec.json.decode(state, type=Recording), *columns)
-        for recording_id, state, *columns in found
+        for recording_id, state, *columns in rows
     }
 
 

@@ -44,6 +44,7 @@ def apply_observations(
     source: str,
     archives: bool = False,
     only_known: bool = False,
+    locked: dict[str, RecordingRow] | None = None,
 ) -> list[ApplyResult]:
     """Operation: apply each request's observations, in order.
 
@@ -51,9 +52,11 @@ def apply_observations(
 
     `only_known` skips observations of recordings that the observation's app does not have. A
     recording of others is not adopted with a status that is not documented.
+
+    `locked`: the rows of these recordings, if the caller has locked them.
     """
     batch = [observation for observations in requests for observation in observations]
-    before = load_rows(connection, {observation.snapshot.recording_id for observation in batch})
+    before = load_rows(connection, recording_ids(batch)) if locked is None else locked
     rows = dict(before)
     files = AnnouncedFiles(connection, _with_known_files(before, batch))
     events: list[dict[str, Any]] = []
@@ -75,6 +78,11 @@ def apply_observations(
     if _anything_became_due(before, rows, batch):
         notify_on_commit(connection, "due")
     return results
+
+
+def recording_ids(observations: Iterable[Observation]) -> set[str]:
+    """The ids of the recordings that were observed."""
+    return {observation.snapshot.recording_id for observation in observations}
 
 
 def _result(after: Sequence[RecordingRow], *, events: int) -> ApplyResult:

@@ -26,6 +26,7 @@ from worker.store.database.submissions import (
     ResultT,
     Rider,
     Submission,
+    made,
     run_operations,
     set_results,
 )
@@ -39,7 +40,7 @@ CONFLICT_SQLSTATES: Final = frozenset({"40001", "40P01"})
 
 
 class _RideFailed(Exception):
-    """An operation that rode with a transaction failed. The transaction was rolled back."""
+    """A transaction failed, maybe because of an operation that rode with it. It was rolled back."""
 
 
 class GroupCommit:
@@ -153,9 +154,7 @@ class GroupCommit:
 
     def _set_ridden_results(self) -> None:
         ridden, self._ridden = self._ridden, []
-        for rider, result in ridden:
-            if not rider.done.done():
-                rider.done.set_result(result)
+        set_results([rider for rider, _ in ridden], [result for _, result in ridden])
 
     # In the store's thread
 
@@ -217,36 +216,29 @@ class GroupCommit:
         last = [index for index, submission in enumerate(batch) if submission.last]
         others = [index for index, submission in enumerate(batch) if not submission.last]
         results: list[Any] = [None] * len(batch)
-        with self._transaction() as connection:
-            self._notifier.begin(connection)
-            if self._clock is not None:
-                self._clock.on_begin(connection)
-            run_operations(connection, batch, others, results)
-            ridden = self._run_riders(connection, riders)
-            run_operations(connection, batch, last, results)
-            topics = self._notifier.announce(connection)
+        riding: list[Rider] = []
+        try:
+            with self._transaction() as connection:
+                self._notifier.begin(connection)
+                if self._clock is not None:
+                    self._clock.on_begin(connection)
+                run_operations(connection, batch, others, results)
+                riding = [one for one in riders if self._notifier.take(connection, one.topic)]
+                ridden = [one.operation(connection, [one.request])[0] for one in riding]
+                run_operations(connection, batch, last, results)
+                topics = self._notifier.announce(connection)
+        except Exception as error:
+            is_lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+            if not riding or is_lost:  # a lost connection fails without riders, too
+                raise
+            raise _RideFailed from error
         if self._files is not None:
             self._files.check()  # a commit to files that are gone is lost
         self._topics |= topics
-        self._ridden += ridden
+        self._ridden += zip(riding, map(made, ridden), strict=True)
         if self._clock is not None:
             self._clock.on_commit()
-        return results
-
-    def _run_riders(
-        self, connection: sa.Connection, riders: Sequence[Rider]
-    ) -> list[tuple[Rider, Any]]:
-        """The riders whose topics this transaction notifies, each with its result."""
-        try:
-            return [
-                (rider, rider.operation(connection, [rider.request])[0])
-                for rider in riders
-                if self._notifier.take(connection, rider.topic)
-            ]
-        except Exception as error:
-            if connection.invalidated:  # then the transaction has failed, whoever was first
-                raise
-            raise _RideFailed from error
+        return [made(result) for result in results]
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

@@ -2,15 +2,30 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
+from worker.store.database.direct import LaterRows, Rows
 from worker.store.database.notifications import Topic
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT")
-Operation = Callable[[sa.Connection, Sequence[RequestT]], list[ResultT]]
+
+
+class LateResult(Generic[ResultT]):
+    """A result that is made after the commit, so that its rows may come together with that."""
+
+    def __init__(self, rows: LaterRows, read: Callable[[Rows], ResultT]) -> None:
+        self._rows = rows
+        self._read = read
+
+    def get(self) -> ResultT:
+        """The result, after the commit."""
+        return self._read(self._rows.get())
+
+
+Operation = Callable[[sa.Connection, Sequence[RequestT]], Sequence[ResultT | LateResult[ResultT]]]
 """Executes all requests of one kind in the given transaction, and returns a result for each, in
 order. It must be safe to run again: a transaction that failed is rolled back and tried again, one
 request at a time."""
@@ -56,7 +71,17 @@ def run_operations(
             results[index] = answer
 
 
-def set_results(batch: Sequence[Submission], results: Sequence[Any]) -> None:
+def made(result: Any) -> Any:  # noqa: ANN401 - of any operation
+    """The result after the commit, or the exception that is raised while it is made."""
+    if not isinstance(result, LateResult):
+        return result
+    try:
+        return result.get()
+    except Exception as error:  # noqa: BLE001 - handed to whoever submitted the request
+        return error
+
+
+def set_results(batch: Sequence[Submission | Rider], results: Sequence[Any]) -> None:
     """Give each submission its result or exception."""
     for submission, result in zip(batch, results, strict=True):
         if submission.done.done():  # the caller was cancelled; the commit stands

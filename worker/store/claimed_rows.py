@@ -1,14 +1,14 @@
 """The inbox rows that one batch of claims reads and changes."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
 from worker.store.database.bulk import bulk_insert
 from worker.store.database.dialects import among, texts
-from worker.store.database.direct import DirectStatement
+from worker.store.database.direct import DirectStatement, Rows
 from worker.store.database.schema import UNFINISHED, inbox
 from worker.store.inbox_row import InboxRow
 
@@ -27,7 +27,7 @@ class ClaimedRows:
         self._connection = connection
         self._new: dict[str, InboxRow] = {}
         by_id = _ROWS_BY_ID.later_rows(connection, {"ids": texts(connection, ids)})
-        holders = slots and _HOLDERS.rows(connection, {"slots": texts(connection, slots)})
+        holders = _find_holders(connection, slots)
         self._rows = {row.command_id: row for row in _inbox_rows(by_id.get())}
         self.holders = {row.holds: row for row in _inbox_rows(holders) if row.holds is not None}
 
@@ -64,7 +64,11 @@ class ClaimedRows:
         _insert(self._connection, [msgspec.structs.asdict(row) for row in self._new.values()])
 
 
-def _inbox_rows(rows: Iterable[tuple[Any, ...]]) -> list[InboxRow]:
+def _find_holders(connection: sa.Connection, slots: Collection[str]) -> Rows:
+    return _HOLDERS.rows(connection, {"slots": texts(connection, slots)}) if slots else []
+
+
+def _inbox_rows(rows: Rows) -> list[InboxRow]:
     return [InboxRow(*columns) for columns in rows]
 
 

@@ -7,8 +7,8 @@ request waits for others: an idle store commits a single request at once.
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from worker.store.database.clock import TransactionClock
 from worker.store.database.direct import begin_queued, queue_statements
 from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.sqlite_files import FilesLost, SqliteFiles
+from worker.store.database.store_thread import StoreThread
 from worker.store.database.submission_queue import SubmissionQueue
 from worker.store.database.submissions import (
     Operation,
@@ -69,8 +70,9 @@ class GroupCommit:
         self._waiting = SubmissionQueue()
         self._riders: list[Rider] = []
         self._ridden: list[tuple[Rider, Any]] = []
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._task: asyncio.Task[None] | None = None
+        self._thread = StoreThread()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._connection: sa.Connection | None = None
         self._closed = False
         self.commit_error: str | None = None
@@ -103,8 +105,10 @@ class GroupCommit:
             raise StoreUnavailable("the store is closed")
         done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self._waiting.add(Submission(operation, request, done, last, urgent, size))
-        if self._task is None:
-            self._task = asyncio.create_task(self._commit_submissions(), name="store")
+        if self._idle.is_set():
+            self._idle.clear()
+            # Not yet: requests of this turn of the loop belong together.
+            asyncio.get_running_loop().call_soon(self._begin)
         return await done
 
     def ride(
@@ -129,28 +133,37 @@ class GroupCommit:
         if self._closed:
             return
         self._closed = True
-        while self._task is not None:
-            await asyncio.wait([self._task])
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close_connection)
-        self._thread.shutdown()
+        await self._idle.wait()
+        closed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self._thread.run(self._close_connection, closed.set_result)
+        error = await closed
+        self._thread.end()
+        if error is not None:
+            raise error
 
-    async def _commit_submissions(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while self._waiting:
-                batch = self._waiting.take_batch()
-                self._riders = [rider for rider in self._riders if not rider.done.done()]
-                riders = tuple(self._riders)
-                results = await loop.run_in_executor(self._thread, self._commit, batch, riders)
-                self.commit_error = _commit_error(results)
-                self._set_ridden_results()
-                set_results(batch, results)
-                topics, self._topics = self._topics, set()
-                self._notifier.notify(topics)
-                if self._files is not None and self._files.must_end:
-                    self.must_end.set()
-        finally:
-            self._task = None
+    def _begin(self) -> None:
+        """Give the waiting requests to the store's thread, for one transaction."""
+        batch = self._waiting.take_batch()
+        self._riders = [rider for rider in self._riders if not rider.done.done()]
+        self._thread.run(
+            partial(self._commit, batch, tuple(self._riders)), partial(self._on_done, batch)
+        )
+
+    def _on_done(self, batch: list[Submission], results: list[Any] | Exception) -> None:
+        """Give the results, and begin the next transaction if requests wait for it."""
+        if isinstance(results, Exception):
+            results = [results] * len(batch)
+        self.commit_error = _commit_error(results)
+        self._set_ridden_results()
+        set_results(batch, results)
+        if self._files is not None and self._files.must_end:
+            self.must_end.set()
+        topics, self._topics = self._topics, set()
+        if self._waiting:
+            self._begin()
+        else:
+            self._idle.set()
+        self._notifier.notify(topics)
 
     def _set_ridden_results(self) -> None:
         ridden, self._ridden = self._ridden, []

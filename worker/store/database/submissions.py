@@ -25,7 +25,9 @@ class LateResult(Generic[ResultT]):
         return self._read(self._rows.get())
 
 
-Operation = Callable[[sa.Connection, Sequence[RequestT]], Sequence[ResultT | LateResult[ResultT]]]
+Operation = Callable[
+    [sa.Connection, Sequence[RequestT]], Sequence[ResultT] | Sequence[LateResult[ResultT]]
+]
 """Executes all requests of one kind in the given transaction, and returns a result for each, in
 order. It must be safe to run again: a transaction that failed is rolled back and tried again, one
 request at a time."""

@@ -1,8 +1,7 @@
 """Publishes with confirmations, on a connection of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -44,7 +43,8 @@ class Publisher:
     """Publishes on one channel, and opens another one when that channel is lost.
 
     Its session also declares or verifies the topology, if there is one. `timeout`, in seconds, is
-    the deadline of each stage of a publish: a channel, sending, confirmations.
+    the deadline of each stage of a publish: a message of the same id, a channel that takes the
+    messages, confirmations.
     """
 
     def __init__(
@@ -137,11 +137,16 @@ class Publisher:
         No two of them may have the same `message_id`.
         """
         messages = [with_message_id(message) for message in messages]
+        ids = [str(message.message_id) for message in messages]
         try:
-            async with self._reserve_ids(messages):
-                channel = await self._get_channel(messages[0])
-                confirmations = await self._send(channel, messages)
+            if any(key in self._in_flight for key in ids):
+                await self._wait_for_ids(ids, messages[0])
+            finished = self._reserve(ids)
+            try:
+                channel, confirmations = await self._send(messages)
                 late = await self._await_confirmations(channel, confirmations, messages[0])
+            finally:
+                self._release(ids, finished)
             if any(map(is_refused, confirmations)):
                 await self._replace_old(channel)
         except BrokerUnavailable as error:
@@ -154,52 +159,56 @@ class Publisher:
             self._abandon(channel)
         return results
 
-    @asynccontextmanager
-    async def _reserve_ids(self, messages: Sequence[Outgoing]) -> AsyncIterator[None]:
+    async def _wait_for_ids(self, ids: Sequence[str], message: Outgoing) -> None:
         """Wait while a message of the same id is in flight, because one of the two would hang.
 
         The library waits for ever for the second of two messages of one id on a channel.
         """
-        ids = [str(message.message_id) for message in messages]
         try:
             async with asyncio.timeout(self._timeout):
                 while earlier := {self._in_flight[key] for key in ids if key in self._in_flight}:
                     await asyncio.wait(earlier)
         except TimeoutError as error:
-            raise BrokerUnavailable(await self._no_channel_reason(messages[0])) from error
-        finished = asyncio.get_running_loop().create_future()
-        self._in_flight.update(dict.fromkeys(ids, finished))
-        try:
-            yield
-        finally:
-            for key in ids:
-                del self._in_flight[key]
-            finished.set_result(None)
-
-    async def _get_channel(self, message: Outgoing) -> RawChannel:
-        """Wait for a channel that no alarm of the broker blocks. Raises BrokerUnavailable."""
-        try:
-            async with asyncio.timeout(self._timeout):
-                while True:
-                    while (channel := self._channel) is None:
-                        await self._ready.wait()
-                    await broker_call(channel.connection.ready())
-                    if channel is self._channel:
-                        return channel
-        except TimeoutError as error:
             raise BrokerUnavailable(await self._no_channel_reason(message)) from error
+
+    def _reserve(self, ids: Sequence[str]) -> asyncio.Future[None]:
+        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._in_flight.update(dict.fromkeys(ids, finished))
+        return finished
+
+    def _release(self, ids: Sequence[str], finished: asyncio.Future[None]) -> None:
+        for key in ids:
+            del self._in_flight[key]
+        finished.set_result(None)
+
+    async def _send(self, messages: Sequence[Outgoing]) -> tuple[RawChannel, list[Confirmation]]:
+        """Hand the messages to the writer of a channel that no alarm blocks.
+
+        Raises BrokerUnavailable.
+        """
+        channel: RawChannel | None = None
+        try:
+            async with asyncio.timeout(self._timeout):  # one for both, because each timer costs
+                channel = await self._get_channel()
+                return channel, await broker_call(send_batch(channel, messages))
+        except TimeoutError as error:
+            reason = (
+                await self._late_reason(channel, messages[0])
+                if channel is not None
+                else await self._no_channel_reason(messages[0])
+            )
+            raise BrokerUnavailable(reason) from error
         except BROKER_ERRORS as error:
             raise unavailable(error) from error
 
-    async def _send(self, channel: RawChannel, messages: Sequence[Outgoing]) -> list[Confirmation]:
-        """Hand the messages to the connection's writer. Raises BrokerUnavailable."""
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await broker_call(send_batch(channel, messages))
-        except TimeoutError as error:
-            raise BrokerUnavailable(await self._late_reason(channel, messages[0])) from error
-        except BROKER_ERRORS as error:
-            raise unavailable(error) from error
+    async def _get_channel(self) -> RawChannel:
+        """Wait for a channel that no alarm of the broker blocks."""
+        while True:
+            while (channel := self._channel) is None:
+                await self._ready.wait()
+            await broker_call(channel.connection.ready())
+            if channel is self._channel:
+                return channel
 
     async def _await_confirmations(
         self, channel: RawChannel, confirmations: Sequence[Confirmation], message: Outgoing

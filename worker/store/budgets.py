@@ -1,11 +1,13 @@
 """The API request budgets that replicas share: one row each."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
 from worker.budget.ledger import Ledger, TokenGrant, TokenRequest
+from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import budgets
 
 _LEDGER = msgspec.json.Decoder(Ledger)
@@ -24,17 +26,25 @@ def grant_tokens(
 def _grant(
     connection: sa.Connection, name: str, request: TokenRequest, now: Callable[[], float]
 ) -> TokenGrant:
-    state = connection.execute(
-        sa.select(budgets.c.state).where(budgets.c.name == name).with_for_update()
-    ).scalar_one_or_none()
-    ledger = Ledger() if state is None else _LEDGER.decode(state)
+    rows = _STATE.rows(connection, {"name": name})
+    ledger = _LEDGER.decode(rows[0][0]) if rows else Ledger()
     # Read the clock after the select, because the select may have waited for the row's lock.
     grant, after = ledger.apply(request, now())
-    text = msgspec.json.encode(after).decode()
-    if state is None:
-        # Two replicas may insert at the same time. The second insert fails, its transaction is run
-        # again, and then it finds the row.
-        connection.execute(sa.insert(budgets).values(name=name, state=text))
-    else:
-        connection.execute(sa.update(budgets).where(budgets.c.name == name).values(state=text))
+    # Two replicas may insert at the same time. The second insert fails, its transaction is run
+    # again, and then it finds the row.
+    statement = _UPDATE if rows else _INSERT
+    statement.execute(connection, {"name": name, "state": msgspec.json.encode(after).decode()})
     return grant
+
+
+_STATE: Final = DirectStatement(
+    sa.select(budgets.c.state).where(budgets.c.name == sa.bindparam("name")).with_for_update()
+)
+_UPDATE: Final = DirectStatement(
+    sa.update(budgets)
+    .where(budgets.c.name == sa.bindparam("name"))
+    .values(state=sa.bindparam("state"))
+)
+_INSERT: Final = DirectStatement(
+    sa.insert(budgets).values(name=sa.bindparam("name"), state=sa.bindparam("state"))
+)

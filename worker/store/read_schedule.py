@@ -5,14 +5,15 @@ decides about that time.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import Status
 from worker.domain.recording import LIVE, Recording
-from worker.store.database.dialects import among, open_or_closed
+from worker.store.database.dialects import among, open_or_closed, texts
+from worker.store.database.direct import DirectStatement
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import recordings
 
@@ -150,33 +151,103 @@ def find_due(connection: sa.Connection, queries: Sequence[DueQuery]) -> list[Due
 
 
 def _find_due(connection: sa.Connection, query: DueQuery) -> DueReads:
-    due = sa.and_(recordings.c.app == query.app, recordings.c.read_at <= query.now)
-    listable = sa.and_(
-        recordings.c.status.in_(_LIVE),
-        recordings.c.read_at > query.swept_at,
-        recordings.c.told_at >= recordings.c.read_at,
-    )
-    needs_sweep = _has_more_than(query.max_single_reads, connection, due, listable)
-    states = sa.select(recordings.c.state).where(due)
-    if needs_sweep:
-        states = states.where(sa.or_(recordings.c.told_at.is_(None), sa.not_(listable)))
-    if query.exclude:
-        states = states.where(recordings.c.recording_id.not_in(sorted(query.exclude)))
-    reads = _longest_due(connection, states, query.limit)
+    needs_sweep = _needs_sweep(connection, query)
+    reads = _longest_due(connection, query, _Due(without_listable=needs_sweep), query.limit)
     if len(reads) == query.limit:
-        reads = _shared_places(connection, states, query) | reads
+        reads = _shared_places(connection, query, without_listable=needs_sweep) | reads
     return DueReads(reads=tuple(reads.values())[: query.limit], needs_sweep=needs_sweep)
 
 
 def _shared_places(
-    connection: sa.Connection, states: sa.Select[Any], query: DueQuery
+    connection: sa.Connection, query: DueQuery, *, without_listable: bool
 ) -> dict[str, Recording]:
     """The uploads that are due longest, up to their limit, then others up to the rest."""
     for_uploads = min(query.upload_limit, query.limit)
-    is_upload = sa.and_(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
-    uploads = _longest_due(connection, states.where(is_upload), for_uploads)
-    others = states.where(sa.not_(is_upload))
-    return uploads | _longest_due(connection, others, query.limit - for_uploads)
+    uploads, others = _Due(without_listable, "uploads"), _Due(without_listable, "others")
+    return _longest_due(connection, query, uploads, for_uploads) | _longest_due(
+        connection, query, others, query.limit - for_uploads
+    )
+
+
+def _longest_due(
+    connection: sa.Connection, query: DueQuery, due: "_Due", limit: int
+) -> dict[str, Recording]:
+    if not limit:
+        return {}
+    values: dict[str, Any] = {
+        "app": query.app,
+        "now": query.now,
+        "limit": limit,
+        "exclude": texts(connection, query.exclude),
+    }
+    if due.without_listable:
+        values["swept_at"] = query.swept_at
+    found = (_decoded(state) for (state,) in _DUE[due].rows(connection, values))
+    return {recording.recording_id: recording for recording in found}
+
+
+def _needs_sweep(connection: sa.Connection, query: DueQuery) -> bool:
+    """Whether one list request is cheaper than the reads that a list makes unnecessary."""
+    if query.max_single_reads is None:
+        return False
+    # The database reads no further than the first row too many.
+    values: dict[str, Any] = {
+        "app": query.app,
+        "now": query.now,
+        "swept_at": query.swept_at,
+        "limit": query.max_single_reads + 1,
+    }
+    return len(_LISTABLE_DUE.rows(connection, values)) > query.max_single_reads
+
+
+class _Due(NamedTuple):
+    """Which of the due recordings are meant."""
+
+    without_listable: bool
+    share: Literal["all", "uploads", "others"] = "all"
+
+
+_IS_DUE: Final = sa.and_(
+    recordings.c.app == sa.bindparam("app"), recordings.c.read_at <= sa.bindparam("now")
+)
+_IS_LISTABLE: Final = sa.and_(
+    sa.or_(*(recordings.c.status == status for status in _LIVE)),
+    recordings.c.read_at > sa.bindparam("swept_at"),
+    recordings.c.told_at >= recordings.c.read_at,
+)
+_IS_UPLOAD: Final = sa.and_(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
+_SHARES: Final = {"all": sa.true(), "uploads": _IS_UPLOAD, "others": sa.not_(_IS_UPLOAD)}
+_LISTABLE_DUE: Final = DirectStatement(
+    sa.select(sa.literal_column("1"))
+    .select_from(recordings)
+    .where(_IS_DUE, _IS_LISTABLE)
+    .limit(sa.bindparam("limit"))
+)
+
+
+def _due_statement(due: _Due) -> DirectStatement:
+    not_listable = sa.or_(recordings.c.told_at.is_(None), sa.not_(_IS_LISTABLE))
+    return DirectStatement(
+        sa.select(recordings.c.state)
+        .where(
+            _IS_DUE,
+            sa.not_(among(recordings.c.recording_id, "exclude")),
+            _SHARES[due.share],
+            not_listable if due.without_listable else sa.true(),
+        )
+        .order_by(recordings.c.read_at)
+        .limit(sa.bindparam("limit"))
+    )
+
+
+_DUE: Final = {
+    due: _due_statement(due)
+    for due in (
+        _Due(without_listable, share)
+        for without_listable in (False, True)
+        for share in ("all", "uploads", "others")
+    )
+}
 
 
 def find_unlisted(
@@ -204,27 +275,6 @@ def _find_unlisted(connection: sa.Connection, query: UnlistedQuery) -> tuple[Rec
     )
     found = (_decoded(state) for state in connection.execute(states).scalars())
     return tuple(recording for recording in found if recording.missing_since is None)
-
-
-def _longest_due(
-    connection: sa.Connection, states: sa.Select[Any], limit: int
-) -> dict[str, Recording]:
-    if not limit:
-        return {}
-    rows = connection.execute(states.order_by(recordings.c.read_at).limit(limit))
-    return {recording.recording_id: recording for recording in map(_decoded, rows.scalars())}
-
-
-def _has_more_than(
-    limit: int | None, connection: sa.Connection, *conditions: sa.ColumnElement[bool]
-) -> bool:
-    """Whether more than `limit` recordings fulfil the conditions. Without a limit False."""
-    if limit is None:
-        return False
-    # The database reads no further than the first row too many.
-    found = sa.select(sa.literal(1)).select_from(recordings).where(*conditions).limit(limit + 1)
-    counted = sa.select(sa.func.count()).select_from(found.subquery())
-    return connection.execute(counted).scalar_one() > limit
 
 
 # Overdue recordings

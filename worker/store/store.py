@@ -207,9 +207,10 @@ class Store:
         """
         if not self._is_shared:
             return True
-        until, database_time = await self._group.submit(
+        lease: tuple[float | None, float] = await self._group.submit(
             command_leases.find_leases, (command_id, owner), urgent=True
         )
+        until, database_time = lease
         return until is not None and now + max(database_time - self.now(), 0.0) < until
 
     async def keep_people(self, request: PeopleOfStart) -> bool:

@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
 from recording_schemas import CommandSucceeded, Status
 from worker.domain.event_envelopes import outcome_record
-from worker.domain.recording import Observation
+from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.claims import ClaimRequest
 from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import inbox
+from worker.store.database.submissions import LateResult
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply, UnsentEvent
 from worker.store.outbox_marks import PageMarks
@@ -43,6 +46,19 @@ def claim(command_id: str) -> ClaimRequest:
         lease_seconds=5.0,
         settle_seconds=5.0,
         abandoned_before=0.0,
+    )
+
+
+def start_claim(command_id: str) -> ClaimRequest:
+    return msgspec.structs.replace(
+        claim(command_id), command_type="start_track_recording", slot=f"app/{command_id}/track"
+    )
+
+
+def started(command_id: str) -> Observation:
+    start = StartContext(start_id=command_id, correlation_id=None, trace={})
+    return msgspec.structs.replace(
+        seen(f"of-{command_id}", Status.INVOKED), observed_by="command", start=start
     )
 
 
@@ -185,3 +201,95 @@ async def test_a_ride_comes_before_an_operation_that_locks_a_row_that_all_replic
     await asyncio.gather(last, store.apply([seen("r1")]))
     await page
     assert order == ["ride", "last"]
+
+
+def command_ids(condition: sa.ColumnElement[bool]) -> DirectStatement:
+    return DirectStatement(
+        sa.select(inbox.c.command_id).where(condition).order_by(inbox.c.command_id)
+    )
+
+
+async def test_statements_whose_rows_are_asked_for_later_each_get_their_own(store: Store) -> None:
+    is_named = command_ids(inbox.c.command_id == sa.bindparam("name"))
+    write = DirectStatement(sa.update(inbox).values(last_error=sa.bindparam("words")))
+    written = command_ids(inbox.c.last_error == "written")
+
+    def operation(connection: sa.Connection, requests: object) -> list[object]:
+        before = written.later_rows(connection, {})
+        first = is_named.later_rows(connection, {"name": "c1"})
+        write.execute(connection, {"words": "written"})
+        second = is_named.later_rows(connection, {"name": "c2"})
+        after = written.later_rows(connection, {})
+        return [[rows.get() for rows in (after, second, first, before)]]
+
+    await asyncio.gather(store.claim(claim("c1")), store.claim(claim("c2")))
+    both = [("c1",), ("c2",)]
+    found = await store._group.submit(operation, None)
+    assert found == [both, [("c2",)], [("c1",)], []]
+
+
+async def test_a_late_result_is_made_of_the_rows_that_come_with_the_commit(store: Store) -> None:
+    ids = command_ids(sa.true())
+
+    def operation(connection: sa.Connection, requests: object) -> list[LateResult[Any]]:
+        return [LateResult(ids.later_rows(connection, {}), len)]
+
+    await store.claim(claim("c1"))
+    assert await store._group.submit(operation, None) == 1
+
+
+async def test_a_late_result_that_cannot_be_made_fails_its_own_request_alone(store: Store) -> None:
+    def fail(_rows: object) -> None:
+        raise ValueError("unreadable")
+
+    def operation(connection: sa.Connection, requests: object) -> list[LateResult[Any]]:
+        return [LateResult(command_ids(sa.true()).later_rows(connection, {}), fail)]
+
+    page = ride(store)
+    failing = asyncio.ensure_future(store._group.submit(operation, None))
+    await store.apply([seen("r1")])
+    with pytest.raises(ValueError, match="unreadable"):
+        await failing
+    assert [event.subject for event in await page] == ["r1"]
+
+
+async def test_a_page_that_fails_with_the_commit_does_not_stop_it(store: Store) -> None:
+    division = DirectStatement(sa.text("SELECT 1 / :zero FROM missing"))
+
+    def unreadable(connection: sa.Connection, requests: object) -> list[LateResult[Any]]:
+        return [LateResult(division.later_rows(connection, {"zero": 0}), len)]
+
+    heard: list[str] = []
+    store.subscribe("outbox", lambda: heard.append("outbox"))
+    page = store._group.ride("outbox", unreadable, None)
+    await store.apply([seen("r1")])
+    assert [event.subject for event in await store.unsent(10)] == ["r1"]
+    assert heard == ["outbox"]
+    assert not page.done()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_start_takes_five_messages_to_postgresql(store: Store, tmp_path: Path) -> None:
+    """Each costs two wake-ups here and one there. The sixth asks whether the claim still lasts."""
+    trace = tmp_path / "trace"
+
+    def begin(connection: sa.Connection, requests: object) -> list[None]:
+        driver: Any = connection.connection.driver_connection
+        driver.pgconn.trace(file.fileno())
+        return [None]
+
+    def end_trace(connection: sa.Connection, requests: object) -> list[None]:
+        connection.connection.driver_connection.pgconn.untrace()  # type: ignore[union-attr]
+        return [None]
+
+    with trace.open("wb") as file:
+        await store._group.submit(begin, None)
+        await store.claim(start_claim("s1"))
+        page = ride(store)
+        await store.holds_command("s1", "me", 1.0)
+        await store.finish(msgspec.structs.replace(end("s1"), observations=(started("s1"),)))
+        assert len(await page) == 2
+        await store._group.submit(end_trace, None)
+    sent = [line.split("\t") for line in trace.read_text().splitlines()]
+    # The commit of `begin`, and the beginning of `end_trace`, are in the trace, too.
+    assert sum(fields[1:2] == ["F"] for fields in sent) == 6 + 1

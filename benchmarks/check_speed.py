@@ -1,25 +1,24 @@
 """`python -m benchmarks.check_speed`: is the worker still about as fast as it was?
 
-Ratios to the bare loop within one short run, with a margin that a busy machine does not use up.
-The tails are those of single commands: in each round 300 of them, a hundred a second.
+Ratios to the bare loop within one short run, with a margin that a busy machine does not use up:
+first heaps of commands, then single ones (`benchmarks.tails`).
 Exits with 1 and says which bound was left when it is not.
 """
 
 import asyncio
 import sys
-from collections.abc import Callable
 from typing import Final
 
 import uvloop
 
 from benchmarks.bench import run
+from benchmarks.bench_environment import open_bench_environment
 from benchmarks.contestant_list import contestants_named
-from benchmarks.everyday_report import FIGURES, Figure, cpu
-from benchmarks.goals import AT, Goal
-from benchmarks.results import BenchResults, ContestantRound
+from benchmarks.goals import Goal
+from benchmarks.results import BenchResults
+from benchmarks.tails import measure_tails
 
 ROUNDS: Final = 4
-RATES: Final = {AT: 3.0}
 COMMANDS: Final = 1500
 
 MIN_SPEED_RATIO: Final = 0.85
@@ -27,28 +26,7 @@ MAX_CPU_RATIO: Final = 1.1
 """About half as good as measured on a quiet machine. Tighten them when the worker gets faster."""
 
 
-MAX_SINGLE_CPU_RATIO: Final = 4.0
-MAX_TAIL_RATIO: Final = 25.0
-"""Of p99 at a hundred commands a second: twice the worst seen, while test suites used the disk. A
-p99 is nearly the slowest command, and one slow sync of the disk is enough for it."""
-
 _PAIR: Final = ("sqlite", "bare")
-
-
-def tail_bounds(measured: BenchResults) -> list[Goal]:
-    """What must hold for single commands. A ratio is the median of those of the rounds."""
-    return [
-        Goal(
-            what=f"{what} at {AT:g}/s, SQLite to the bare loop",
-            figure=measured.ratio(*_PAIR, _at_everyday_rate(figure)) or float("nan"),
-            most=MAX_SINGLE_CPU_RATIO if figure is cpu else MAX_TAIL_RATIO,
-        )
-        for what, figure in FIGURES.items()
-    ]
-
-
-def _at_everyday_rate(figure: Figure) -> Callable[[ContestantRound], float]:
-    return lambda one: figure(next(paced for paced in one.paced if paced.per_second == AT))
 
 
 def bounds(measured: BenchResults) -> list[Goal]:
@@ -74,6 +52,11 @@ def bounds(measured: BenchResults) -> list[Goal]:
     ]
 
 
+async def _measure_single() -> list[Goal]:
+    async with open_bench_environment(with_postgresql=False) as environment:
+        return await measure_tails(environment)
+
+
 def main() -> int:
     """Measure, print, judge."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -83,10 +66,11 @@ def main() -> int:
                 commands=COMMANDS,
                 contestants=contestants_named("bare,sqlite"),
                 history=0,
-                rates=RATES,
+                rates={},
             )
         )
-    judged = [*bounds(measured), *tail_bounds(measured)]
+        single = runner.run(_measure_single())
+    judged = [*bounds(measured), *single]
     for goal in judged:
         verdict = "ok" if goal.met else "TOO SLOW" if goal.unit else "WRONG"
         print(f"{goal.what}: {goal.figure:.2f} ({goal.bound}) {verdict}")

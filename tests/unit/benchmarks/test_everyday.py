@@ -2,14 +2,10 @@
 
 from pathlib import Path
 
-import pytest
-
-from benchmarks.check_speed import MAX_TAIL_RATIO, tail_bounds
-from benchmarks.contestant_process import BurstResult, PacedResult
+from benchmarks.contestant_process import PacedResult
 from benchmarks.everyday import EverydayRound
 from benchmarks.everyday_report import event_p99, everyday_goals, following_table, write_everyday
 from benchmarks.report import BEGIN, END
-from benchmarks.results import BenchResults, ContestantRound, Machine
 
 
 def paced(outcome_ms: float, *, cpu_ms: float = 1.0, rate: float = 100.0) -> PacedResult:
@@ -65,29 +61,3 @@ def test_the_section_of_the_page_is_replaced(tmp_path: Path) -> None:
     assert "old" not in text
     assert text.startswith("before")
     assert text.endswith("after\n")
-
-
-@pytest.mark.parametrize(("times", "met"), [(MAX_TAIL_RATIO, True), (MAX_TAIL_RATIO + 1, False)])
-def test_check_speed_holds_the_tails_of_single_commands(times: float, met: bool) -> None:
-    burst = BurstResult(
-        commands=1, per_second=1.0, cpu_ms=1.0, broker_cpu_ms=1.0, lost=0, doubled=0
-    )
-    rounds = [
-        ContestantRound(
-            contestant=name,
-            number=1,
-            ready_seconds=1.0,
-            idle_rss=1,
-            paced=[paced(ms, cpu_ms=ms)],
-            fast_api=burst,
-            slow_api=burst,
-        )
-        for name, ms in (("bare", 1.0), ("sqlite", times))
-    ]
-    machine = Machine(processors=2, python="3", rabbitmq="4")
-    judged = {
-        goal.what: goal.met
-        for goal in tail_bounds(BenchResults(machine=machine, commands=1, rounds=rounds))
-    }
-    assert judged["p99 from confirm to event at 100/s, SQLite to the bare loop"] is met
-    assert judged["CPU per command at 100/s, SQLite to the bare loop"] is False

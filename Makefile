@@ -131,7 +131,7 @@ bench-kills: setup $(BENCH_STAMP) ## kill the worker and other libraries at work
 	$(BIN)/python -m benchmarks.kills \
 		$(if $(ONLY),--only $(ONLY),--docs docs/explanation/performance.md) $(ARGS)
 
-check-speed: setup $(BENCH_STAMP) ## check that the worker is not much slower than a bare loop; takes a minute
+check-speed: setup $(BENCH_STAMP) ## check that the worker is not much slower than a bare loop; takes two to three minutes
 	$(BIN)/python -m benchmarks.check_speed
 
 # Environments beside .venv, each from its lock. .venv-sandbox has only what the sandbox needs.

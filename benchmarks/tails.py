@@ -26,8 +26,8 @@ SECONDS: Final = 4.0
 """A window: 200 commands, so that p99 is the third slowest. At this rate commands do not queue."""
 
 MAX_CPU_RATIO: Final = 4.0
-MAX_REQUEST_RATIO: Final = 4.0
-MAX_EVENT_RATIO: Final = 3.5
+MAX_REQUEST_RATIO: Final = 3.0
+MAX_EVENT_RATIO: Final = 2.5
 """How many times the bare loop's figures the worker's may be."""
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a database of its own name, removed afterwards

@@ -1,7 +1,7 @@
 """How `make check-speed` judges the tails of single commands."""
 
 from benchmarks.contestant_process import PacedResult
-from benchmarks.tails import MAX_EVENT_RATIO, MAX_REQUEST_RATIO, goals_of
+from benchmarks.tails import CALM_MS, MAX_BUSY_RATIO, MAX_EVENT_RATIO, MAX_REQUEST_RATIO, goals_of
 
 COMMANDS = 200
 
@@ -47,6 +47,12 @@ def test_the_slowest_hundredth_counts_without_its_own_slowest() -> None:
 def test_all_slower_than_the_bound_is_too_slow() -> None:
     most = max(MAX_REQUEST_RATIO, MAX_EVENT_RATIO)
     assert met([window(usual_ms=most + 0.1)], [window(usual_ms=1.0)])[1:3] == [False, False]
+
+
+def test_on_a_busy_machine_only_a_collapse_is_too_slow() -> None:
+    bare = [window(usual_ms=CALM_MS + 1)]
+    assert all(met([window(usual_ms=MAX_BUSY_RATIO * CALM_MS)], bare))
+    assert met([window(usual_ms=(MAX_BUSY_RATIO + 1) * (CALM_MS + 1))], bare)[1:3] == [False, False]
 
 
 def test_a_lost_command_is_wrong() -> None:

@@ -94,9 +94,14 @@ async def test_what_a_command_needs_is_committed_with_a_few_of_many_webhooks(
         for number in range(MANY)
     ]
     await asyncio.sleep(0)
-    await asyncio.gather(urgent(store), block.end())
 
-    assert sum(webhook.done() for webhook in webhooks) <= MAX_OTHERS
+    async def webhooks_with_it() -> int:
+        await urgent(store)
+        await asyncio.sleep(0)  # those of the same transaction return in the same turn
+        return sum(webhook.done() for webhook in webhooks)
+
+    done, _ = await asyncio.gather(webhooks_with_it(), block.end())
+    assert done <= MAX_OTHERS
     assert not any(result.known for result in await asyncio.gather(*webhooks))
 
 

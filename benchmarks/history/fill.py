@@ -7,27 +7,20 @@ waits for the disk until the end, so a database whose filling was interrupted is
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
-from benchmarks.history.lives import BEGAN, LIVES, SHARES, TABLES, Life, Row, Rows
+from benchmarks.history.lives import BEGAN, LIVES, SHARES, TABLES, Rows
+from benchmarks.history.row_statements import IDS, ISO, MAX_EVENTS, MINUTES, at, select_row
 from worker.store.database.engine import open_engine
-from worker.store.database.schema import outbox, recordings
+from worker.store.database.schema import outbox
 
 CHUNK: Final = 10_000
 """How many recordings each statement is about. They must be a multiple of ten."""
-
-MAX_EVENTS: Final = 32
-"""How many positions of the outbox each recording has to itself."""
-
-IDS: Final = ("recording", "start", "stop", "meeting", "session")
-MINUTES: Final = (0, 1, 57, 58, 59)
-"""The moments of a life. The state of a recording has them as texts."""
 
 DAY: Final = 86_400.0
 
@@ -180,7 +173,7 @@ def _fill_chunk(
         if not names or (table is outbox and first < history.first_with_events):
             continue
         parts = [
-            _select(connection, [table.c[name] for name in names], row, number, life)
+            select_row(connection, [table.c[name] for name in names], row, number, life)
             for number, life in enumerate(LIVES)
             for row in rows[table.name][number]
         ]
@@ -217,11 +210,11 @@ def _number(connection: sa.Connection, history: History, values: dict[str, int])
     else:
         numbers = ""
         ids = ", ".join(f"md5('{what} ' || i)::uuid::text AS {what}" for what in IDS)
-        iso = f"to_char(to_timestamp({{seconds}}) AT TIME ZONE 'UTC', '{_ISO}')"
+        iso = f"to_char(to_timestamp({{seconds}}) AT TIME ZONE 'UTC', '{ISO}')"
         source = "generate_series(CAST(:first AS int), CAST(:last AS int)) AS n(i)"
     step = history.days * DAY / history.recordings
     start = history.ended_at(0) - BEGAN.timestamp() - 3_570.0
-    moments = {minutes: start + _at(minutes).timestamp() for minutes in MINUTES}
+    moments = {minutes: start + at(minutes).timestamp() for minutes in MINUTES}
     times = ", ".join(
         f"{iso.format(seconds=f'{moment!r} + i * {step!r}')} AS at_{minutes}"
         for minutes, moment in moments.items()
@@ -231,61 +224,6 @@ def _number(connection: sa.Connection, history: History, values: dict[str, int])
     columns = f"i, {start!r} + i * {step!r} AS shift, CASE i % {len(SHARES)} {lives} END AS life"
     query = f"{numbers} SELECT {columns}, {ids}, {times} FROM {source}"  # noqa: S608 - our own
     connection.execute(sa.text(f"CREATE TEMP TABLE past AS {query}"), values)
-
-
-def _select(
-    connection: sa.Connection, columns: Sequence[sa.Column[Any]], row: Row, number: int, life: Life
-) -> str:
-    values = ", ".join(
-        _expression(connection, column, row[column.name], life) for column in columns
-    )
-    return f"SELECT {values} FROM past WHERE life = {number}"  # noqa: S608 - rows of `lives`
-
-
-def _expression(connection: sa.Connection, column: sa.Column[Any], value: Any, life: Life) -> str:  # noqa: ANN401
-    """The SQL of a column, from the value that it has in the life."""
-    if value is None:
-        return "CAST(NULL AS REAL)" if isinstance(column.type, sa.Double) else "NULL"
-    if column.name == "position":
-        return f"i * {MAX_EVENTS} + {value % MAX_EVENTS}"
-    if column.name == "event_positions":
-        return f"(i * {MAX_EVENTS}) || '-' || (i * {MAX_EVENTS} + {MAX_EVENTS - 1})"
-    if isinstance(value, float):
-        return f"{value!r} + shift" if value > 1e9 else repr(value)
-    if isinstance(value, int):
-        is_truth = isinstance(value, bool) and connection.dialect.name == "postgresql"
-        return str(value).lower() if is_truth else str(int(value))
-    sql = _text(connection, value, life)
-    if column is recordings.c.state:
-        for minutes in MINUTES:
-            sql = f"replace({sql}, '{_iso(minutes)}', at_{minutes})"
-    return sql
-
-
-_ISO: Final = 'YYYY-MM-DD"T"HH24\\:MI\\:SS"Z"'
-"""As PostgreSQL writes it, with the colons that SQLAlchemy would take for parameters."""
-
-
-def _at(minutes: float) -> datetime:
-    return BEGAN + timedelta(minutes=minutes)
-
-
-def _iso(minutes: float) -> str:
-    return f"{_at(minutes):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _text(connection: sa.Connection, value: str | bytes, life: Life) -> str:
-    """The SQL of a text or of bytes, with the ids of each recording."""
-    text = value.decode() if isinstance(value, bytes) else value
-    sql = "'" + text.replace("'", "''").replace("%", "%%") + "'"
-    for what in IDS:
-        if life.id_of(what) in text:
-            sql = f"replace({sql}, '{life.id_of(what)}', {what})"
-    if isinstance(value, str):
-        return sql
-    if connection.dialect.name == "sqlite":
-        return f"CAST({sql} AS BLOB)"
-    return f"convert_to({sql}, 'UTF8')"
 
 
 def _continue_positions(connection: sa.Connection, history: History) -> None:
@@ -310,8 +248,3 @@ def sizes(url: str) -> dict[str, int]:
             found["all"] = sum(found.values())
     engine.dispose()
     return found
-
-
-def positions_are_free(rows: Sequence[Row]) -> bool:
-    """Whether the events of one life fit into the positions of one recording."""
-    return len({row["position"] % MAX_EVENTS for row in rows}) == len(rows) <= MAX_EVENTS

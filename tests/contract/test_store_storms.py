@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -13,12 +14,13 @@ from recording_schemas import Status
 from worker.budget.ledger import TokenRequest
 from worker.domain.rate import Rate
 from worker.domain.recording import Observation
-from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.snapshot import FoundFile, RecordingSnapshot
 from worker.store.claims import ClaimRequest
 from worker.store.database.submission_queue import MAX_OTHERS
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation
 from worker.store.outbox_marks import PageMarks
+from worker.store.read_schedule import MAX_LIVE_ROWS, MAX_ROWS, DueQuery, ScheduledRead
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
@@ -122,3 +124,56 @@ async def test_a_page_keeps_its_order(store: Store) -> None:
     events = await store.unsent(MANY)
 
     assert [event.subject for event in events] == [f"r{number}" for number in range(MANY)]
+
+
+VIDEO = FoundFile(name="a.mp4", media="video", download_url="https://files.example/a.mp4")
+AUDIO = FoundFile(name="a.mp3", media="audio", download_url="https://files.example/a.mp3")
+
+
+@pytest.mark.parametrize(
+    ("files", "reads"), [((VIDEO, AUDIO), []), ((VIDEO,), ["r1"]), ((), ["r1"])]
+)
+async def test_a_composite_that_a_webhook_ends_with_its_files_is_not_read_though_a_list_lacked_it(
+    store: Store, files: tuple[FoundFile, ...], reads: list[str]
+) -> None:
+    await store.apply([seen(1)])
+    await store.schedule_read(ScheduledRead(ids=["r1"], at=NOW.timestamp()))
+    end = seen(1, Status.UPLOADED)
+    snapshot = msgspec.structs.replace(end.snapshot, output_file_name="a.mp4", files=files)
+    webhook = msgspec.structs.replace(end, snapshot=snapshot, observed_by="webhook")
+    await store.apply_webhook(WebhookObservation(observation=webhook))
+
+    query = DueQuery(
+        app="default", now=NOW.timestamp() + 1, swept_at=0.0, max_single_reads=None, limit=9
+    )
+    assert [read.recording_id for read in (await store.due(query)).reads] == reads
+
+
+async def test_reads_of_thousands_are_scheduled_in_steps(store: Store) -> None:
+    await store.apply_page([seen(number) for number in range(MANY)])
+    many = [f"r{number}" for number in range(10 * MAX_ROWS)]
+    block = _Block(store)
+    await block.begin()
+    scheduling = asyncio.ensure_future(store.schedule_read(ScheduledRead(ids=many, at=1.0)))
+    await asyncio.sleep(0)
+    await asyncio.gather(claim(store), block.end())
+
+    assert not scheduling.done()
+    await scheduling
+    query = DueQuery(app="default", now=2.0, swept_at=0.0, max_single_reads=None, limit=2 * MANY)
+    assert len((await store.due(query)).reads) == MANY
+
+
+async def test_a_command_does_not_wait_until_all_live_recordings_are_read(store: Store) -> None:
+    count = MAX_LIVE_ROWS + 1
+    for first in range(0, count, 1000):
+        await store.apply([seen(number) for number in range(first, min(first + 1000, count))])
+    await store.apply([msgspec.structs.replace(seen(count), app="other")])
+    block = _Block(store)
+    await block.begin()
+    reading = asyncio.ensure_future(store.live("default"))
+    await asyncio.sleep(0)
+    await asyncio.gather(claim(store), block.end())
+
+    assert not reading.done()
+    assert (await reading).keys() == {f"r{number}" for number in range(count)}

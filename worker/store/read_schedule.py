@@ -12,12 +12,15 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from worker.domain.recording import LIVE, Recording
-from worker.store.database.dialects import among, open_or_closed, texts
+from worker.store.database.dialects import among, open_or_closed, texts, unindexed
 from worker.store.database.direct import DirectStatement
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import recordings
 
 MAX_ROWS: Final = 500
+
+MAX_LIVE_ROWS: Final = 10_000
+"""A hundred thousand live recordings are read in steps, because commands wait meanwhile."""
 
 AT_ONCE: Final = 0.0
 """A `read_at` before all others. No sweep replaces this read."""
@@ -87,6 +90,15 @@ class UnlistedQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = MAX_ROWS
 
 
+class LiveQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for at most `limit` live recordings of `app`, in the order of their ids behind
+    `after`."""
+
+    app: str
+    after: str = ""
+    limit: int = MAX_LIVE_ROWS
+
+
 class ScheduledRead(msgspec.Struct, frozen=True, kw_only=True):
     """Asks to read recordings at `at`.
 
@@ -102,24 +114,33 @@ class ScheduledRead(msgspec.Struct, frozen=True, kw_only=True):
 # Live and tracked recordings
 
 
-def find_live(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, float]]:
-    """Operation: each app's live recordings, by id.
+def find_live(connection: sa.Connection, queries: Sequence[LiveQuery]) -> list[dict[str, float]]:
+    """Operation: a page of each app's live recordings, by id.
 
     The value is when the recording was first observed, in seconds. It is 0 if the recording's state
     has changed since then.
     """
+    return [_find_live(connection, query) for query in queries]
+
+
+def _find_live(connection: sa.Connection, query: LiveQuery) -> dict[str, float]:
+    # SQLite has an index of the ids of open recordings. That of PostgreSQL has closed ones too.
+    is_sqlite = connection.dialect.name == "sqlite"
+    recording_id = recordings.c.recording_id if is_sqlite else unindexed(recordings.c.recording_id)
     first_observed_at = sa.case((recordings.c.version == 1, recordings.c.changed_at), else_=0.0)
-    found: dict[str, dict[str, float]] = {app: {} for app in apps}
-    rows = connection.execute(
-        sa.select(recordings.c.app, recordings.c.recording_id, first_observed_at).where(
-            recordings.c.open,
-            recordings.c.app.in_(sorted(found)),
+    page = (
+        sa.select(recordings.c.recording_id, first_observed_at)
+        .where(
+            sa.text("open = 1") if is_sqlite else recordings.c.open,
+            recordings.c.app == query.app,
             recordings.c.status.in_(_LIVE),
+            recording_id > query.after,
         )
+        .order_by(recording_id)
+        .limit(query.limit)
     )
-    for app, recording_id, at in rows:
-        found[app][recording_id] = at
-    return [found[app] for app in apps]
+    rows = connection.execute(page).tuples()
+    return dict(rows.all())
 
 
 def find_tracked(

@@ -59,6 +59,7 @@ from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import (
     DueQuery,
     DueReads,
+    LiveQuery,
     OverdueQuery,
     ScheduledRead,
     TrackedRecording,
@@ -330,12 +331,20 @@ class Store:
     # What to read next
 
     async def live(self, app: str) -> dict[str, float]:
-        """The app's live recordings by id.
+        """The app's live recordings by id, read in steps.
 
         The value is when the recording was first observed, in seconds since the epoch. It is 0 if
         the recording's state has changed since then.
         """
-        return await self._group.submit(read_schedule.find_live, app)
+        found: dict[str, float] = {}
+        after = ""
+        while True:
+            query = LiveQuery(app=app, after=after)
+            page = await self._group.submit(read_schedule.find_live, query)
+            found |= page
+            if len(page) < query.limit:
+                return found
+            after = next(reversed(page))
 
     async def tracked(self, ids: Collection[str]) -> dict[str, TrackedRecording]:
         """The recordings among these that the store has, by id."""

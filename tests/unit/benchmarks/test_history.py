@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.history.fill import DAY, History, fill, positions_are_free
+from benchmarks.history.fill import DAY, History, fill
 from benchmarks.history.lives import LIVES, SHARES, SOURCE, rows_of_lives
 from benchmarks.history.report import operations_table, upgrades_table
 from benchmarks.history.results import EngineResults, Measured, UpgradeStep
+from benchmarks.history.row_statements import positions_are_free
 from worker.store.admin.archived_files import EntriesFilter, read_entries
 from worker.store.admin.recording_details import read_details
 from worker.store.store import Store

@@ -1,0 +1,80 @@
+"""The SQL that writes one row of a life for many recordings, with ids and times of their own.
+
+It selects from the table `past`, which has these for each of the recordings.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from benchmarks.history.lives import BEGAN, Life, Row
+from worker.store.database.schema import recordings
+
+MAX_EVENTS: Final = 32
+"""How many positions of the outbox each recording has to itself."""
+
+IDS: Final = ("recording", "start", "stop", "meeting", "session")
+MINUTES: Final = (0, 1, 57, 58, 59)
+"""The moments of a life. The state of a recording has them as texts."""
+
+
+def select_row(
+    connection: sa.Connection, columns: Sequence[sa.Column[Any]], row: Row, number: int, life: Life
+) -> str:
+    values = ", ".join(
+        _expression(connection, column, row[column.name], life) for column in columns
+    )
+    return f"SELECT {values} FROM past WHERE life = {number}"  # noqa: S608 - rows of `lives`
+
+
+def _expression(connection: sa.Connection, column: sa.Column[Any], value: Any, life: Life) -> str:  # noqa: ANN401
+    """The SQL of a column, from the value that it has in the life."""
+    if value is None:
+        return "CAST(NULL AS REAL)" if isinstance(column.type, sa.Double) else "NULL"
+    if column.name == "position":
+        return f"i * {MAX_EVENTS} + {value % MAX_EVENTS}"
+    if column.name == "event_positions":
+        return f"(i * {MAX_EVENTS}) || '-' || (i * {MAX_EVENTS} + {MAX_EVENTS - 1})"
+    if isinstance(value, float):
+        return f"{value!r} + shift" if value > 1e9 else repr(value)
+    if isinstance(value, int):
+        is_truth = isinstance(value, bool) and connection.dialect.name == "postgresql"
+        return str(value).lower() if is_truth else str(int(value))
+    sql = _text(connection, value, life)
+    if column is recordings.c.state:
+        for minutes in MINUTES:
+            sql = f"replace({sql}, '{_iso(minutes)}', at_{minutes})"
+    return sql
+
+
+ISO: Final = 'YYYY-MM-DD"T"HH24\\:MI\\:SS"Z"'
+"""As PostgreSQL writes it, with the colons that SQLAlchemy would take for parameters."""
+
+
+def at(minutes: float) -> datetime:
+    return BEGAN + timedelta(minutes=minutes)
+
+
+def _iso(minutes: float) -> str:
+    return f"{at(minutes):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _text(connection: sa.Connection, value: str | bytes, life: Life) -> str:
+    """The SQL of a text or of bytes, with the ids of each recording."""
+    text = value.decode() if isinstance(value, bytes) else value
+    sql = "'" + text.replace("'", "''").replace("%", "%%") + "'"
+    for what in IDS:
+        if life.id_of(what) in text:
+            sql = f"replace({sql}, '{life.id_of(what)}', {what})"
+    if isinstance(value, str):
+        return sql
+    if connection.dialect.name == "sqlite":
+        return f"CAST({sql} AS BLOB)"
+    return f"convert_to({sql}, 'UTF8')"
+
+
+def positions_are_free(rows: Sequence[Row]) -> bool:
+    """Whether the events of one life fit into the positions of one recording."""
+    return len({row["position"] % MAX_EVENTS for row in rows}) == len(rows) <= MAX_EVENTS

@@ -129,7 +129,7 @@ def _find_live(connection: sa.Connection, query: LiveQuery) -> dict[str, float]:
     recording_id = recordings.c.recording_id if is_sqlite else unindexed(recordings.c.recording_id)
     first_observed_at = sa.case((recordings.c.version == 1, recordings.c.changed_at), else_=0.0)
     page = (
-        sa.select(recordings.c.recording_id, first_observed_at)
+        sa.select(recordings.c.recording_id, first_observed_at.label("first_observed_at"))
         .where(
             sa.text("open = 1") if is_sqlite else recordings.c.open,
             recordings.c.app == query.app,
@@ -139,8 +139,7 @@ def _find_live(connection: sa.Connection, query: LiveQuery) -> dict[str, float]:
         .order_by(recording_id)
         .limit(query.limit)
     )
-    rows = connection.execute(page).tuples()
-    return dict(rows.all())
+    return {row.recording_id: row.first_observed_at for row in connection.execute(page)}
 
 
 def find_tracked(

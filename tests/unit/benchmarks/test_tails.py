@@ -27,7 +27,7 @@ def met(worker: list[PacedResult], bare: list[PacedResult]) -> list[bool]:
 
 def test_a_stall_in_one_of_fifty_commands_is_too_slow() -> None:
     bare = [window(usual_ms=2.0) for _ in range(8)]
-    stalled = [window(usual_ms=3.0, slow_ms=10.0, slow=COMMANDS // 50) for _ in range(8)]
+    stalled = [window(usual_ms=3.0, slow_ms=20.0, slow=COMMANDS // 50) for _ in range(8)]
     assert met(stalled, bare) == [True, False, False, True]
 
 

@@ -443,8 +443,9 @@ async def _round(
             seconds=ROUND_TIMEOUT_SECONDS,
         )
     await work.ask(number)
+    # Its events may be published before the work ends, and it is reported at its end.
     await eventually(
-        lambda: not worker.running or work.is_over(number),
+        lambda: not worker.running or (work.is_over(number) and read_reports(path, at.which)),
         seconds=ROUND_TIMEOUT_SECONDS,
         what=f"{at.which} is over, or killed at {at.point}",
     )

@@ -86,7 +86,8 @@ class PointTracker:
 
 def read_reports(path: Path, which: str) -> list[PointsReport]:
     """Those about this piece of work, oldest first. Idle rounds of the loops are left out."""
-    lines = path.read_bytes().splitlines() if path.exists() else []
+    text = path.read_bytes() if path.exists() else b""
+    lines = text.split(b"\n")[:-1]  # what follows the last newline is being written
     found = [msgspec.json.decode(line, type=PointsReport) for line in lines]
     return [one for one in found if one.which == which and (len(one.points) > 2 or one.killed)]
 

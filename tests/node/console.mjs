@@ -205,6 +205,15 @@ await attempt("the id of a recording is copied", async () => {
 
 // Live, and actions.
 
+// Goes on by Tab until the element has the focus, and presses the key there.
+async function press(key, element) {
+  await element.waitFor();
+  const hasFocus = () => element.evaluate((found) => found === document.activeElement);
+  for (let step = 0; step < 100 && !(await hasFocus()); step += 1) await page.keyboard.press("Tab");
+  expect(await hasFocus(), `${element} is not reached by Tab`);
+  await page.keyboard.press(key);
+}
+
 await attempt("without the token there is no action, and the wrong one is refused", async () => {
   await open(`/recordings/${plan.live_recording}`);
   expect(!(await page.getByRole("button", { name: "Stop recording…" }).count()), "there is a button");
@@ -242,33 +251,33 @@ await attempt("replayed letters are followed to their outcomes", async () => {
   await page.waitForURL(/\/commands\/./);
 });
 
-await attempt("a letter is dropped after a confirmation that names it", async () => {
+await attempt("a letter is dropped by keyboard alone, after a confirmation that names it", async () => {
   await open("/dead");
-  await page.getByRole("checkbox", { name: `Choose ${plan.letter}`, exact: true }).check();
-  await page.getByRole("button", { name: "Drop…" }).click();
+  await press("Space", page.getByRole("checkbox", { name: `Choose ${plan.letter}`, exact: true }));
+  await press("Enter", page.getByRole("button", { name: "Drop…" }));
   const dialog = page.getByRole("dialog");
   await dialog.getByText("removed for good").waitFor();
   expect((await dialog.innerText()).includes(plan.letter), await dialog.innerText());
   await axe("confirmation");
   await shot("confirm-light");
-  await dialog.getByRole("button", { name: "Drop the letter" }).click();
+  await press("Enter", dialog.getByRole("button", { name: "Drop the letter" }));
   await dialog.getByText("1 letter dropped.").waitFor();
-  await dialog.getByRole("button", { name: "Close" }).click();
+  await press("Enter", dialog.getByRole("button", { name: "Close" }));
   await page.getByRole("checkbox", { name: `Choose ${plan.letter}`, exact: true }).waitFor({ state: "detached" });
 });
 
-await attempt("a recording is stopped, and its page shows that at once", async () => {
+await attempt("a recording is stopped by keyboard alone, and its page shows that at once", async () => {
   await open(`/recordings/${plan.live_recording}`);
-  await page.getByRole("button", { name: "Stop recording…" }).click();
+  await press("Enter", page.getByRole("button", { name: "Stop recording…" }));
   const dialog = page.getByRole("dialog");
   await dialog.getByText("will be stopped").waitFor();
-  await dialog.getByRole("button", { name: "Stop the recording" }).click();
+  await press("Enter", dialog.getByRole("button", { name: "Stop the recording" }));
   await dialog.getByText("was sent").waitFor();
   await dialog.getByText("Outcome: succeeded. It was executed.").waitFor({ timeout: 30000 });
   await axe("outcome of an action");
   await shot("outcome-light");
   await dialog.getByRole("heading", { name: "Stop this recording", exact: true }).waitFor();
-  await dialog.getByRole("link", { name: "Show the command's story" }).click();
+  await press("Enter", dialog.getByRole("link", { name: "Show the command's story" }));
   await page.getByRole("heading", { name: "Stop command" }).waitFor();
   expect(!(await dialog.count()), "the dialog covers the story");
   await page.goBack();

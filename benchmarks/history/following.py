@@ -7,9 +7,10 @@ import msgspec
 from benchmarks.history.places import APP, LISTED, LIVE, Place, Run, live_id, observed
 from recording_schemas import Status
 from worker.domain.recording import Observation
+from worker.store.due_reads import DueQuery
 from worker.store.observations import WebhookObservation
 from worker.store.outbox_marks import PageMarks
-from worker.store.read_schedule import DueQuery, OverdueQuery, UnlistedQuery
+from worker.store.read_schedule import OverdueQuery, UnlistedQuery
 from worker.store.stop_times import DueStopsQuery
 
 

@@ -15,11 +15,12 @@ from worker.store.admin.copy import copy_store
 from worker.store.claims import ClaimResult
 from worker.store.cursors import Cursor
 from worker.store.database.schema import inbox, outbox, recordings
+from worker.store.due_reads import DueQuery
 from worker.store.leader import LeaderElector
 from worker.store.leases import LeaseRequest
 from worker.store.outbox_marks import Deferral, PageMarks
 from worker.store.pruner import Pruner, Retention
-from worker.store.read_schedule import DueQuery, ScheduledRead
+from worker.store.read_schedule import ScheduledRead
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from tests.contract.test_store_history import NOW, seen
 from worker.store.database.schema import recordings
-from worker.store.read_schedule import DueQuery, OverdueQuery
+from worker.store.due_reads import DueQuery
+from worker.store.read_schedule import OverdueQuery
 from worker.store.store import Store
 
 

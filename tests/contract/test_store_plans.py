@@ -33,6 +33,7 @@ from worker.store.database.direct import STATEMENT_WATCHERS
 from worker.store.database.engine import open_engine
 from worker.store.database.migrate import migrate
 from worker.store.database.schema import files, inbox, outbox, recordings
+from worker.store.due_reads import DueQuery
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, apply_batch
 from worker.store.outbox import Reply
@@ -42,7 +43,7 @@ from worker.store.people_of_starts import PeopleOfStart
 from worker.store.prune_clock import Pruning
 from worker.store.pruning import PruneRequest, PruneSentRequest, RowPlace
 from worker.store.queries import RecordingsFilter
-from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead, UnlistedQuery
+from worker.store.read_schedule import OverdueQuery, ScheduledRead, UnlistedQuery
 from worker.store.releasing import ReleaseRequest
 from worker.store.replay_pages import PAGE_EVENTS
 from worker.store.stop_times import DueStopsQuery, MovedStop

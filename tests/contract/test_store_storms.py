@@ -17,10 +17,11 @@ from worker.domain.recording import Observation
 from worker.domain.snapshot import FoundFile, RecordingSnapshot
 from worker.store.claims import ClaimRequest
 from worker.store.database.submission_queue import MAX_OTHERS
+from worker.store.due_reads import DueQuery
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation
 from worker.store.outbox_marks import PageMarks
-from worker.store.read_schedule import MAX_LIVE_ROWS, MAX_ROWS, DueQuery, ScheduledRead
+from worker.store.read_schedule import MAX_LIVE_ROWS, MAX_ROWS, ScheduledRead
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)

@@ -10,9 +10,10 @@ of `parked_claims`. `stop_times` has the recordings that the worker itself must 
 A change: `observations` applies a batch, `recordings` one observation, `announced_files` the files
 that have an event. `outbox` stores the events, `event_positions` their order in a recording, and
 `outbox_marks` their results. `replaying` publishes them again, page by page (`replay_pages`).
-`read_schedule` and `cursors` have the recordings to read next, `acted_on` the recordings that a
-command has named, and `queries` answers questions. `pruner` removes old rows by means of `pruning`
-and `prune_clock`. All replicas share the `leases`, one of them for the `leader`, and `budgets`.
+`read_schedule`, `due_reads` and `cursors` have the recordings to read next, `acted_on` the
+recordings that a command has named, and `queries` answers questions. `pruner` removes old rows by
+means of `pruning` and `prune_clock`. All replicas share the `leases`, one of them for the `leader`,
+and `budgets`.
 The archive: `archive_store` is its facade. `archive_intake` queues files, `archive_queue` and
 `archive_manifests` hand them out, `archive_results` commits what became of them, and
 `archive_reading` reads them. `recording_rows` has the rows of recordings for all who change them.

@@ -19,6 +19,7 @@ from worker.store import (
     clock_repair,
     command_leases,
     due_commands,
+    due_reads,
     inbox,
     leases,
     outbox,
@@ -46,6 +47,7 @@ from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.postgresql import Pooler, connection_parameters
 from worker.store.database.sqlite_files import SqliteFiles
 from worker.store.due_commands import DueCommand, ParkedCount
+from worker.store.due_reads import DueQuery, DueReads
 from worker.store.finishing import FinishRequest
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
@@ -57,8 +59,6 @@ from worker.store.prune_clock import PruneClock, Pruning
 from worker.store.pruning import PruneRequest, PruneSentRequest, PruneStep
 from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import (
-    DueQuery,
-    DueReads,
     LiveQuery,
     OverdueQuery,
     ScheduledRead,
@@ -352,7 +352,7 @@ class Store:
 
     async def due(self, query: DueQuery) -> DueReads:
         """Recordings to read by themselves now."""
-        return await self._group.submit(read_schedule.find_due, query)
+        return await self._group.submit(due_reads.find_due, query)
 
     async def unlisted(self, query: UnlistedQuery) -> tuple[Recording, ...]:
         """Live recordings that a list lacked and nobody has read yet."""

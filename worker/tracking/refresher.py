@@ -24,7 +24,8 @@ from worker.domain.transitions import apply_observation
 from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
-from worker.store.read_schedule import DueQuery, ScheduledRead
+from worker.store.due_reads import DueQuery
+from worker.store.read_schedule import ScheduledRead
 from worker.store.store import Store
 from worker.tracking.recording_reader import RecordingReader
 from worker.tracking.shown_files import ShownFiles

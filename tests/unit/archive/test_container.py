@@ -142,6 +142,7 @@ def test_what_is_kept_of_a_box_that_never_ends_is_bounded(size: int) -> None:
 
 
 def test_a_file_of_tiny_elements_ends_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Five million elements, the real bound, take many seconds to read.
     monkeypatch.setattr("worker.archive.container.element_reader.MAX_ELEMENTS", 1000)
     start, after = box(b"ftyp", b"isom"), box(b"moov", mvhd(1000, 5000))
     assert duration(start + box(b"free") * 900 + after) == 5.0

@@ -68,42 +68,47 @@ def started() -> FinishRequest:
     return FinishRequest(outcome=record, reply=Reply(), observations=(seen,), now=1001.0)
 
 
+@pytest.mark.parametrize("reads_before", [0, 1], ids=["before-the-rows-are-read", "after-that"])
 async def test_a_start_that_is_done_is_never_seen_without_its_recording(
-    replicas: tuple[Store, Store],
+    replicas: tuple[Store, Store], reads_before: int
 ) -> None:
-    """The claim of a stop locks the start that it names, so that the start ends before or after."""
+    """The claim of a stop reads the start that it names before the recordings of that start."""
     starting, stopping = replicas
     await starting.claim(claim("start", "start_track_recording", slot="m1/track"))
     loop = asyncio.get_running_loop()
+    claiming: set[int] = set()
     reads: list[str] = []
     ends: list[concurrent.futures.Future[Any]] = []
 
-    stopping_threads: set[int] = set()
+    def note_thread(_connection: sa.Connection) -> None:
+        claiming.add(threading.get_ident())
 
     def end_in_between(statement: str, params: Any) -> None:
-        if ends and threading.get_ident() not in stopping_threads:
-            return  # the start that ends
-        stopping_threads.add(threading.get_ident())
-        values = dict(params or {}).values()
-        if statement.startswith("SELECT") and any("start" in (value or ()) for value in values):
-            reads.append(statement)
-            if not ends:
-                ends.append(asyncio.run_coroutine_threadsafe(starting.finish(started()), loop))
-                concurrent.futures.wait(ends, timeout=1.0)
+        if threading.get_ident() not in claiming or not is_about_the_start(statement, params):
+            return
+        reads.append(statement)
+        if len(reads) == reads_before + 1:
+            ends.append(asyncio.run_coroutine_threadsafe(starting.finish(started()), loop))
+            concurrent.futures.wait(ends, timeout=1.0)  # it waits for the lock, if there is one
 
-    @sa.event.listens_for(stopping._group._engine, "after_cursor_execute")
     def execute(_1: Any, _2: Any, statement: str, params: Any, *_3: Any) -> None:
         end_in_between(statement, params)
 
+    sa.event.listen(stopping._group._engine, "begin", note_thread)
+    sa.event.listen(stopping._group._engine, "after_cursor_execute", execute)
     stop = claim("stop", "stop_recording", start_id="start")
     STATEMENT_WATCHERS.append(end_in_between)
     claimed = await stopping.claim(stop)
     STATEMENT_WATCHERS.remove(end_in_between)
-    assert len(reads) == 2
     assert claimed.start_state != "done" or claimed.known_recordings
     await asyncio.wrap_future(ends[0])
     claimed = await stopping.claim(stop)
     assert (claimed.start_state, len(claimed.known_recordings)) == ("done", 1)
+
+
+def is_about_the_start(statement: str, params: Any) -> bool:
+    values = dict(params or {}).values()
+    return statement.startswith("SELECT") and any("start" in (value or ()) for value in values)
 
 
 def sight(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Observation:

@@ -52,7 +52,7 @@ def _speed(context: click.Context, parameter: click.Parameter, value: float) -> 
     return value
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

@@ -90,5 +90,6 @@ def test_the_error_names_an_invalid_flag(flags: list[str], named: str) -> None:
     assert named in result.output
 
 
-def test_the_help_has_examples() -> None:
-    assert "Examples:" in CliRunner().invoke(sandbox, ["--help"]).output
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_the_help_has_examples(flag: str) -> None:
+    assert "Examples:" in CliRunner().invoke(sandbox, [flag]).output

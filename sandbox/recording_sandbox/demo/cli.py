@@ -14,7 +14,7 @@ Exit codes: 0 all files are as expected, 1 some are not (with the reasons), 130 
 """
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--speed",
     default=8.0,

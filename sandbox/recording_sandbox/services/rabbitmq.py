@@ -113,6 +113,9 @@ def _permissions(user: str, *patterns: str) -> str:
 
 
 _RESET = """
+[ra:leader_query(amqqueue:get_pid(Queue), fun(_) -> ok end, 5000)
+    || Queue <- rabbit_amqqueue:list(<<"/">>), amqqueue:get_type(Queue) =:= rabbit_quorum_queue],
+[sys:get_state(Worker) || {_, Worker, _, _} <- supervisor:which_children(rabbit_fifo_dlx_sup)],
 ok = rabbit_vhost:delete(<<"/">>, <<"tests">>),
 ok = rabbit_vhost:add(<<"/">>, <<"tests">>),
 rabbit_auth_backend_internal:set_permissions(
@@ -120,6 +123,9 @@ rabbit_auth_backend_internal:set_permissions(
 vm_memory_monitor:set_vm_memory_high_watermark(0.4),
 application:set_env(rabbit, max_message_size, 134217728).
 """
+"""First it waits for the leaders of the queues and for their dead-letter workers, which both begin
+after the node accepts connections. A worker that begins while its queue is deleted ends with an
+error, again and again, until its supervisor gives up. Then the node refuses every queue."""
 
 
 class ExternalNode(ExternalService, RabbitMQNode):

@@ -42,6 +42,7 @@ from worker.store.pruning import PruneRequest
 from worker.store.store import Store
 
 HISTORY: Final = 12_000
+FEW_STATEMENTS: Final = 25
 FILE: Final[FileReady] = file_ready("a.webm")
 COPIED: Final = CopiedFile(
     archive_url="s3://b/k", size_bytes=1, sha256="0" * 64, content_type="audio/webm"
@@ -156,7 +157,8 @@ def read_by_hand(url: str) -> None:
         read_entries(url, condition)
     read_failed_recordings(url)
     read_failed_recordings(url, app="nobody")
-    list(each_stored(url, CopiesFilter(since=OLD + HISTORY)))
+    list(each_stored(url, CopiesFilter(since=OLD + HISTORY - 20)))
+    list(each_stored(url, CopiesFilter(since=OLD + HISTORY - 20, app="default")))
     list(each_stored(url, CopiesFilter(recording_ids=("old1", "a"))))
     engine = open_engine(url)
     with engine.connect() as connection:
@@ -188,3 +190,16 @@ async def test_no_statement_of_the_archive_reads_through_what_was_archived(
     assert methods == noted.used & methods, "ask these here too"
     assert_bounded(engine, statements)
     engine.dispose()
+
+
+async def test_copies_since_a_time_are_read_in_a_few_statements_however_many_there_are_before(
+    database_url: str,
+) -> None:
+    await (await Store.open(database_url, source="test")).close()
+    engine = open_engine(database_url)
+    fill_archive(engine)
+    engine.dispose()
+    with captured() as statements:
+        stored = list(each_stored(database_url, CopiesFilter(since=OLD + HISTORY - 100)))
+    assert len(stored) == 100  # 50 files, each with a manifest
+    assert len(statements) < FEW_STATEMENTS

@@ -29,7 +29,8 @@ from worker.store.admin.archived_files import (
     read_entries,
     read_failed_recordings,
 )
-from worker.store.admin.stored_copies import CopiesFilter, StoredCopy, StoredManifest, each_stored
+from worker.store.admin.copy_rows import StoredCopy, StoredManifest
+from worker.store.admin.stored_copies import CopiesFilter, each_stored
 from worker.store.archive_manifests import ManifestPostponement
 from worker.store.archive_queue import Postponement, encoded
 from worker.store.database.archive_schema import archive_files
@@ -237,6 +238,28 @@ async def test_a_manifest_follows_the_files_of_its_recording_once_it_is_written(
     assert isinstance(stored[-1], StoredManifest)
     assert stored[-1].manifest_url == "file:///archive/manifest.json"
     assert stored[-1].checksums == ("0" * 64,) * 3
+
+
+async def test_copies_since_a_time_come_in_the_order_in_which_they_were_made(
+    store: Store, database_url: str
+) -> None:
+    for recording_id in ("r1", "r2"):
+        await end(store, recording_id, "a", "b")
+    tasks = {(task.recording_id, task.file_index): task for task in await take(store)}
+    order = [("r2", 2), ("r1", 1), ("r1", 2), ("r2", 1)]
+    for second, key in enumerate(order):
+        await done(store, tasks[key], at=START + second)
+    for manifest in await take_manifests(store, at=START + 9):
+        await written(store, manifest, at=START + 9)
+
+    for page_size in (1, 2, 3, 100):
+        condition = CopiesFilter(since=START + 1)
+        stored = list(each_stored(database_url, condition, page_size=page_size))
+        assert [
+            (one.recording_id, one.file_index if isinstance(one, StoredCopy) else "manifest")
+            for one in stored
+        ] == [("r1", 1), ("r1", 2), ("r1", "manifest"), ("r2", 1), ("r2", "manifest")]
+    assert not list(each_stored(database_url, CopiesFilter(since=START + 1, app="nobody")))
 
 
 async def test_a_manifest_need_not_have_a_file_that_is_copied_again(

@@ -97,14 +97,14 @@ def copied(task: FileTask) -> CopiedFile:
     )
 
 
-async def done(store: Store, task: FileTask, *, owner: str = "me") -> bool:
+async def done(store: Store, task: FileTask, *, owner: str = "me", at: float = START) -> bool:
     result = CopyResult(
         recording_id=task.recording_id,
         file_index=task.file_index,
         round=task.round,
         owner=owner,
         copied=copied(task),
-        now=START,
+        now=at,
     )
     return await store.archive.copy_done(result)
 
@@ -125,14 +125,14 @@ async def failed(
     return await store.archive.copy_failed(failure)
 
 
-async def written(store: Store, task: ManifestTask) -> bool:
+async def written(store: Store, task: ManifestTask, *, at: float = START) -> bool:
     result = ManifestResult(
         recording_id=task.recording_id,
         owner="me",
         changes=task.changes,
         manifest_url="file:///archive/manifest.json",
         copies=(),
-        now=START,
+        now=at,
     )
     return await store.archive.manifest_done(result)
 

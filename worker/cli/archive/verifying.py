@@ -15,7 +15,7 @@ from worker.archive.verification import Verdict, verify_copy, verify_manifest
 from worker.cli.archive.places import Places
 from worker.cli.output import print_json
 from worker.domain.escaping import escape_controls
-from worker.store.admin.stored_copies import StoredCopy, StoredManifest
+from worker.store.admin.copy_rows import StoredCopy, StoredManifest
 
 MAX_UNREADABLE: Final = 5
 """So many objects in a row that cannot be read mean that the storage is away."""

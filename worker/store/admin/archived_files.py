@@ -125,7 +125,7 @@ def _latest(
         return connection.execute(query.order_by(time.desc()).limit(limit))
     rows = [
         row
-        for app in _apps(connection, in_state)
+        for app in apps_in_state(connection, in_state)
         for row in _latest(
             connection, msgspec.structs.replace(condition, app=app), limit, in_state, time
         )
@@ -133,7 +133,7 @@ def _latest(
     return sorted(rows, key=attrgetter(time.name), reverse=True)[:limit]
 
 
-def _apps(connection: sa.Connection, in_state: sa.TextClause) -> Iterator[str]:
+def apps_in_state(connection: sa.Connection, in_state: sa.TextClause) -> Iterator[str]:
     """The apps that have a file in this state: one look into the index for each."""
     app: str | None = ""
     while app is not None:

@@ -1,14 +1,15 @@
 """Reads which copies and manifests the archive must have: for `archive verify`."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
-from worker.domain.archive import CopiedFile
+from worker.store.admin.copies_since import each_since
+from worker.store.admin.copy_rows import StoredCopy, StoredManifest, copy_of, read_manifests
 from worker.store.admin.read_only import open_read_only
-from worker.store.database.archive_schema import archive_files, archive_recordings
+from worker.store.database.archive_schema import archive_files
 from worker.store.database.dialects import among
 from worker.store.database.postgresql import Pooler
 
@@ -25,23 +26,6 @@ class CopiesFilter(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None = None
 
 
-class StoredCopy(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was archived."""
-
-    recording_id: str
-    file_index: int
-    file_name: str
-    copied: CopiedFile
-
-
-class StoredManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A manifest that was written, and the SHA-256 of each archived file of its recording."""
-
-    recording_id: str
-    manifest_url: str
-    checksums: tuple[str, ...]
-
-
 def each_stored(
     url: str, condition: CopiesFilter, *, pooler: Pooler = "none", page_size: int = PAGE_SIZE
 ) -> Iterator[StoredCopy | StoredManifest]:
@@ -50,17 +34,23 @@ def each_stored(
     A manifest is left out if a newer one is to be written. A page is read at a time, so no
     transaction stays open. Raises as `read_recordings` does.
     """
+    if condition.since is not None and not condition.recording_ids:
+        yield from each_since(
+            url, condition.since, app=condition.app, pooler=pooler, page_size=page_size
+        )
+        return
     after: _Key | None = ("", 0)
     manifest: StoredManifest | None = None
     while after is not None:
         with open_read_only(url, pooler=pooler) as connection:
             last = _end_of_page(connection, condition, after, page_size)
             copies = _read_copies(connection, condition, after, last)
-            manifests = _read_manifests(connection, {copy.recording_id for copy in copies})
+            manifests = read_manifests(connection, {copy.recording_id for copy in copies})
         for copy in copies:
             if manifest is not None and manifest.recording_id != copy.recording_id:
                 yield manifest
-            manifest = manifests.get(copy.recording_id)
+            place = manifests.get(copy.recording_id)
+            manifest = None if place is None else place.manifest
             yield copy
         after = last
     if manifest is not None:
@@ -93,19 +83,7 @@ def _read_copies(
     if last is not None:
         query = query.where(last >= _KEY)
     rows = connection.execute(query, {"ids": list(condition.recording_ids)})
-    return [
-        StoredCopy(
-            recording_id=row.recording_id,
-            file_index=row.file_index,
-            file_name=msgspec.json.decode(row.file, type=_Named).file_name,
-            copied=msgspec.json.decode(row.copied, type=CopiedFile),
-        )
-        for row in rows
-    ]
-
-
-class _Named(msgspec.Struct):
-    file_name: str
+    return [copy_of(row) for row in rows]
 
 
 _KEY: Final = sa.tuple_(archive_files.c.recording_id, archive_files.c.file_index)
@@ -125,37 +103,3 @@ def _copies(condition: CopiesFilter) -> sa.Select[Any]:
     if condition.since is not None:
         query = query.where(columns.archived_at >= condition.since)
     return query
-
-
-def _read_manifests(connection: sa.Connection, ids: Collection[str]) -> dict[str, StoredManifest]:
-    """The manifests of these recordings, by their ids."""
-    checksums: dict[str, list[str]] = {}
-    for recording_id, copied in connection.execute(_COPIED, {"ids": sorted(ids)}):
-        checksum = msgspec.json.decode(copied, type=CopiedFile).sha256
-        checksums.setdefault(recording_id, []).append(checksum)
-    return {
-        row.recording_id: StoredManifest(
-            recording_id=row.recording_id,
-            manifest_url=row.manifest_url,
-            checksums=tuple(checksums.get(row.recording_id, ())),
-        )
-        for row in connection.execute(_WRITTEN, {"ids": sorted(ids)})
-    }
-
-
-_COPIED: Final = (
-    sa.select(archive_files.c.recording_id, archive_files.c.copied)
-    .where(
-        among(archive_files.c.recording_id, "ids"),
-        archive_files.c.state == "archived",
-        archive_files.c.copied.is_not(None),
-    )
-    .order_by(archive_files.c.recording_id, archive_files.c.file_index)
-)
-_WRITTEN: Final = sa.select(
-    archive_recordings.c.recording_id, archive_recordings.c.manifest_url
-).where(
-    among(archive_recordings.c.recording_id, "ids"),
-    archive_recordings.c.manifest_url.is_not(None),
-    archive_recordings.c.manifest_due_at.is_(None),
-)

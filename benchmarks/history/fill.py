@@ -76,12 +76,11 @@ def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> 
             began = time.monotonic()
             columns_of = _columns(connection)
             connection.rollback()
-            for first in range(0, history.recordings, CHUNK):
-                with connection.begin():
-                    _fill_chunk(connection, history, rows, first, columns_of)
-                if first % (50 * CHUNK) == 0:
-                    say(f"{first:,} recordings after {time.monotonic() - began:.0f} s")
             with connection.begin():
+                for first in range(0, history.recordings, CHUNK):
+                    _fill_chunk(connection, history, rows, first, columns_of)
+                    if first % (20 * CHUNK) == 0:
+                        say(f"{first:,} recordings after {time.monotonic() - began:.0f} s")
                 _continue_positions(connection, history)
             say(f"{history.recordings:,} recordings after {time.monotonic() - began:.0f} s")
         say(f"indexes after {time.monotonic() - began:.0f} s")
@@ -111,15 +110,17 @@ def _hurry(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 _SETTINGS: Final = {
     "sqlite": (
-        ("PRAGMA synchronous=OFF", "PRAGMA journal_mode=OFF", f"PRAGMA cache_size={-2 * 2**20}"),
+        ("PRAGMA synchronous=OFF", "PRAGMA journal_mode=OFF", f"PRAGMA cache_size={-4 * 2**20}"),
         ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"),
     ),
     "postgresql": (
         (
             "SET synchronous_commit = off",
             "SET maintenance_work_mem = '1GB'",
+            "ALTER SYSTEM SET max_wal_size = '4GB'",
+            "SELECT pg_reload_conf()",
         ),
-        ("CHECKPOINT",),
+        ("ALTER SYSTEM RESET max_wal_size", "SELECT pg_reload_conf()", "CHECKPOINT"),
     ),
 }
 """What is set for the filling, and what is done after it."""
@@ -143,24 +144,33 @@ def _analyze(engine: sa.Engine) -> None:
             driver_execute(connection, "VACUUM ANALYZE")
 
 
+_POSTGRESQL_KEYS: Final = """
+SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE contype IN ('p', 'u') AND connamespace = current_schema()::regnamespace
+"""
 _POSTGRESQL_INDEXES: Final = """
-SELECT indexname, indexdef FROM pg_indexes LEFT JOIN pg_constraint ON conname = indexname
-WHERE schemaname = current_schema() AND conname IS NULL
+SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
 """
 
 
 def _drop_indexes(connection: sa.Connection) -> list[str]:
-    """Drop the indexes that are not of a primary key. Returns how to create them.
+    """Drop the keys and indexes. Returns how to create them.
 
     SQLite keeps its own: they fit into its cache, and to build one it reads the whole file.
     """
     if connection.dialect.name == "sqlite":
         return []
     with connection.begin():
+        keys = connection.exec_driver_sql(_POSTGRESQL_KEYS).all()
+        for table, name, _ in keys:
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
         indexes = connection.exec_driver_sql(_POSTGRESQL_INDEXES).all()
         for name, _ in indexes:
             connection.exec_driver_sql(f"DROP INDEX {name}")
-    return [definition for _, definition in indexes]
+    return [
+        *(f"ALTER TABLE {table} ADD CONSTRAINT {name} {how}" for table, name, how in keys),
+        *(definition for _, definition in indexes),
+    ]
 
 
 def _fill_chunk(
@@ -215,15 +225,21 @@ def _number(connection: sa.Connection, history: History, values: dict[str, int])
     step = history.days * DAY / history.recordings
     start = history.ended_at(0) - BEGAN.timestamp() - 3_570.0
     moments = {minutes: start + at(minutes).timestamp() for minutes in MINUTES}
+    later = f"i * {_double(step)}"
     times = ", ".join(
-        f"{iso.format(seconds=f'{moment!r} + i * {step!r}')} AS at_{minutes}"
+        f"{iso.format(seconds=f'{_double(moment)} + {later}')} AS at_{minutes}"
         for minutes, moment in moments.items()
     )
     lives = " ".join(f"WHEN {number} THEN {life}" for number, life in enumerate(SHARES))
     connection.exec_driver_sql("DROP TABLE IF EXISTS past")
-    columns = f"i, {start!r} + i * {step!r} AS shift, CASE i % {len(SHARES)} {lives} END AS life"
+    columns = f"i, {_double(start)} + {later} AS shift, CASE i % {len(SHARES)} {lives} END AS life"
     query = f"{numbers} SELECT {columns}, {ids}, {times} FROM {source}"  # noqa: S608 - our own
     connection.execute(sa.text(f"CREATE TEMP TABLE past AS {query}"), values)
+
+
+def _double(number: float) -> str:
+    """PostgreSQL takes a bare number for a numeric, which is slow."""
+    return f"CAST({number!r} AS DOUBLE PRECISION)"
 
 
 def _continue_positions(connection: sa.Connection, history: History) -> None:

@@ -10,21 +10,55 @@ from benchmarks.history.lives import LIVES, SHARES, SOURCE, rows_of_lives
 from benchmarks.history.report import operations_table, upgrades_table
 from benchmarks.history.results import EngineResults, Measured, UpgradeStep
 from benchmarks.history.row_statements import positions_are_free
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from worker.store.admin.archived_files import EntriesFilter, read_entries
 from worker.store.admin.recording_details import read_details
+from worker.store.database.engine import open_engine
 from worker.store.store import Store
 
 RECORDINGS = 40
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a server whose settings the filling may change."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'history.db'}"
+    server: PostgreSQLServer = request.getfixturevalue("private_postgresql")
+    return server.new_database()
+
+
+SCHEMA_QUERIES = {
+    "sqlite": "SELECT name, sql FROM sqlite_master ORDER BY name",
+    "postgresql": """
+        SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = current_schema()::regnamespace
+        UNION ALL
+        SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
+        ORDER BY 1, 2
+    """,
+}
+
+
+def schema_of(url: str) -> list[tuple[str, str]]:
+    """The keys, constraints and indexes of all tables."""
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(SCHEMA_QUERIES[engine.dialect.name]).all()
+    engine.dispose()
+    return [(name, definition) for name, definition in found]
+
+
 async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs_to_it(
-    tmp_path: Path,
+    tmp_path: Path, new_database_url: str
 ) -> None:
     rows = await rows_of_lives(tmp_path)
-    url = f"sqlite:///{tmp_path / 'history.db'}"
+    url = new_database_url
     await (await Store.open(url, source=SOURCE)).close()
+    before = schema_of(url)
     history = History(recordings=RECORDINGS, until=time.time(), event_days=30.5)
     fill(url, history, rows, print)
+    assert schema_of(url) == before
     for number in range(RECORDINGS):
         life = LIVES[SHARES[number % len(SHARES)]]
         (found,) = read_details(url, history.id_of("recording", number), max_events=99).recordings

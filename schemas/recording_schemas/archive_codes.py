@@ -58,8 +58,16 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "file_too_large",
-        "The file is larger than `WORKER_ARCHIVE_MAX_FILE_BYTES`.",
+        "The file is larger than `WORKER_ARCHIVE_MAX_FILE_BYTES`. The worker gives it up when its "
+        "source has said the same size ten times in a row, in some minutes.",
         "Raise `WORKER_ARCHIVE_MAX_FILE_BYTES`.",
+        "archive_again",
+    ),
+    _unarchived(
+        "source_empty",
+        "The file's source sends no bytes. The worker asks again for about a day before it gives "
+        "the file up.",
+        "Ask RealtimeKit whether the file has content. If it does, have it archived again.",
         "archive_again",
     ),
     _unarchived(

@@ -5,6 +5,7 @@
     ├── SourceUnavailable   the file cannot be had now               → later
     ├── SourceRefused       this worker will never read from there   → give up
     ├── SourceUnsafe        it leads to where nothing is read from   → later; give up if it stays so
+    ├── SourceDoubtful      the file has no bytes, or too many       → later; give up if it stays so
     ├── StorageUnavailable  the storage does not answer              → later
     ├── StorageRefused      the storage said no: 401, 403, 404 …     → later, and counted
     │   └── ObjectMissing   there is no such object: 404
@@ -34,13 +35,20 @@ class SourceUnavailable(ArchiveError):
 
 
 class SourceRefused(ArchiveError):
-    """The URL, its address or the file's size is not allowed."""
+    """The URL or its address is not allowed."""
 
 
 class SourceUnsafe(ArchiveError):
     """A name server or a redirect leads to where nothing is read from, such as a private address.
 
     A wrong answer of a resolver, a portal or a proxy may be right a minute later.
+    """
+
+
+class SourceDoubtful(ArchiveError):
+    """The source says that the file is empty, or larger than `max_bytes`.
+
+    One wrong header can say so. The file is believed to be so when the answer stays the same.
     """
 
 

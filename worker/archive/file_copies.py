@@ -5,6 +5,7 @@ SourceDenied         read the recording again for a new URL. If there is one: `d
                      If there is none: give up when the old one has expired, else later
 SourceRefused        give up
 SourceUnsafe         later; give up when it stays so for some minutes
+SourceDoubtful       read the recording again for a new URL; `denials.py` decides
 SourceUnavailable    later; when the URL has expired, as SourceDenied
 CopyDiffers          later
 StorageRefused       later; the fifth time in a row, an event says so
@@ -23,12 +24,16 @@ from worker.archive.denials import (
     MAX_DENIED_PAUSE_SECONDS,
     MAX_UNSAFE_ANSWERS,
     count_denials,
+    count_doubts,
+    is_believed,
+    pause_in_doubt,
     pause_while_unsafe,
     pause_with_new_url,
 )
 from worker.archive.errors import (
     ArchiveError,
     SourceDenied,
+    SourceDoubtful,
     SourceRefused,
     SourceUnavailable,
     SourceUnsafe,
@@ -144,6 +149,8 @@ class FileCopies:
                 await self._give_up(task, error.code, error.message)
             case SourceUnsafe():
                 await self._after_unsafe(task, error)
+            case SourceDoubtful():
+                await self._after_doubt(task, error)
             case StorageRefused():
                 await self._after_refusal(task, error)
             case _:
@@ -180,6 +187,21 @@ class FileCopies:
             await self._later(task, error, pause_while_unsafe(task), denials=denials)
         else:
             await self._give_up(task, error.code, error.message)
+
+    async def _after_doubt(self, task: FileTask, error: SourceDoubtful) -> None:
+        doubts, pause = count_doubts(task, error), pause_in_doubt(task, error)
+        try:
+            await self._read_again(task.app, task.recording_id)
+        except Refused:
+            pass  # the API has no such recording any more, so its URL stays
+        except ApiError:
+            # Without a new URL, this answer proves no more than the ones before.
+            await self._later(task, error, pause, denials=doubts - 1)
+            return
+        if is_believed(error, doubts):
+            await self._give_up(task, error.code, error.message)
+        else:
+            await self._later(task, error, pause, denials=doubts)
 
     async def _after_refusal(self, task: FileTask, error: StorageRefused) -> None:
         refusals = task.refusals + 1

@@ -1,4 +1,4 @@
-"""Files that cannot be had: new URLs are denied too, or there is none after the expiry."""
+"""Files that cannot be had: their URLs are denied, expire, lead astray, or bring a wrong size."""
 
 import itertools
 import socket
@@ -18,11 +18,12 @@ from tests.contract.test_store_history import NOW, seen
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.copier import Copier
-from worker.archive.denials import MAX_UNSAFE_ANSWERS
+from worker.archive.denials import MAX_SAME_SIZES, MAX_UNSAFE_ANSWERS
 from worker.archive.download import Download
 from worker.archive.file_copies import FileCopies
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
+from worker.domain.errors import Unavailable
 from worker.domain.track_files import TrackFile
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import Tracing
@@ -30,6 +31,8 @@ from worker.store.archive_queue import TakeRequest
 from worker.store.store import Store
 
 DAY = 86_400.0
+HUGE = Turn(headers={"Content-Length": str(10**15)})
+EMPTY = Turn(body=b"")
 ASTRAY = Turn(status=302, location="ftp://portal.example/login")
 
 
@@ -49,6 +52,7 @@ class OneFileArchive:
         self.told: list[tuple[str, bool]] = []
         """The code of each `archive_failed` event, and whether it is final."""
         self.signs_anew = True
+        self.api_is_away = False
         self.expires_at: datetime | None = None
         """When every URL expires. None: each has `url_life` of its own."""
         self.source: FileSource
@@ -82,6 +86,8 @@ class OneFileArchive:
         """Apply the recording as the API shows it. It takes a second."""
         del app
         self.now += 1
+        if self.api_is_away:
+            raise Unavailable("unavailable", "the API does not answer")
         if not self.signs_anew:
             return
         at = NOW + timedelta(seconds=self.now - NOW.timestamp())
@@ -131,7 +137,7 @@ async def one_file(
 ) -> AsyncIterator[OneFileArchive]:
     """A file that the source answers for with this status."""
     store = await Store.open(database_url, source="test", archives=True)
-    async with FileSource(b"", otherwise=Turn(status=status)) as source:
+    async with FileSource(b"bytes", otherwise=Turn(status=status)) as source:
         archive = OneFileArchive(store, source.url, folder, url_life=url_life)
         archive.source = source
         await archive.read("", "r1")
@@ -275,3 +281,73 @@ async def test_a_private_address_in_the_url_itself_is_final_at_once(
     async with file_at(f"https://{host}/a?b", sqlite_url, tmp_path) as archive:
         assert await archive.attempts() == []
     assert archive.told == [("private_address", True)]
+
+
+# Answers that one wrong header can give
+
+
+async def test_a_file_that_is_too_large_each_time_is_given_up_after_some_minutes_and_new_urls(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
+        archive.source.otherwise = HUGE
+        pauses = await archive.attempts()
+        asked = {request.target for request in archive.source.requests}
+    assert 180.0 < sum(pauses) < 1_800.0
+    assert len(asked) == MAX_SAME_SIZES
+    assert archive.told == [("file_too_large", True)]
+
+
+async def test_a_wrong_length_that_passes_gives_no_file_up(sqlite_url: str, tmp_path: Path) -> None:
+    async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
+        archive.source.turns = [HUGE] * (MAX_SAME_SIZES - 1)
+        archive.source.otherwise = Turn()
+        await archive.attempts()
+    assert archive.told == []
+    assert (tmp_path / "r1/a.webm").exists()
+
+
+async def test_lengths_that_differ_each_time_give_no_file_up(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
+        sizes = [str(10**12 + number) for number in range(3 * MAX_SAME_SIZES)]
+        archive.source.turns = [Turn(headers={"Content-Length": size}) for size in sizes]
+        archive.source.otherwise = Turn()
+        await archive.attempts()
+    assert archive.told == []
+    assert (tmp_path / "r1/a.webm").exists()
+
+
+async def test_a_large_file_is_not_given_up_while_the_api_cannot_give_a_new_url(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
+        archive.source.otherwise = HUGE
+        archive.api_is_away = True
+        for _ in range(3 * MAX_SAME_SIZES):
+            assert await archive.attempt() is not None
+        archive.api_is_away = False
+        assert len(await archive.attempts()) == MAX_SAME_SIZES - 1
+    assert archive.told == [("file_too_large", True)]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_file_without_bytes_is_given_up_after_about_a_day_and_never_archived(
+    chunked: bool, sqlite_url: str, tmp_path: Path
+) -> None:
+    async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
+        archive.source.otherwise = Turn(body=b"", chunked=chunked)
+        pauses = await archive.attempts()
+    assert 0.5 * DAY < sum(pauses) < 1.5 * DAY
+    assert archive.told == [("source_empty", True)]
+    assert not (tmp_path / "r1/a.webm").exists()
+
+
+async def test_a_file_whose_bytes_come_later_is_copied(sqlite_url: str, tmp_path: Path) -> None:
+    async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
+        archive.source.turns = [EMPTY] * 20
+        archive.source.otherwise = Turn()
+        await archive.attempts()
+    assert archive.told == []
+    assert (tmp_path / "r1/a.webm").read_bytes() == b"bytes"

@@ -17,6 +17,7 @@ from worker.archive.download.source_file import BLOCK_BYTES
 from worker.archive.errors import (
     ArchiveError,
     SourceDenied,
+    SourceDoubtful,
     SourceRefused,
     SourceUnavailable,
     SourceUnsafe,
@@ -59,7 +60,7 @@ async def failure(
     return raised.value
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_536, MIB - 1, MIB, MIB + 1, 2 * MIB + 7])
+@pytest.mark.parametrize("size", [1, 65_536, MIB - 1, MIB, MIB + 1, 2 * MIB + 7])
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_file_comes_whole_and_in_blocks(size: int, chunked: bool) -> None:
     async with FileSource(BODY[:size], Turn(chunked=chunked)) as source:
@@ -202,12 +203,19 @@ async def test_a_source_that_nobody_serves_is_tried_later() -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_file_above_the_bound_is_refused(chunked: bool) -> None:
+async def test_a_file_above_the_bound_is_doubted(chunked: bool) -> None:
     async with FileSource(BODY, Turn(chunked=chunked)) as source:
         assert len(b"".join(await read(source.url, max_bytes=len(BODY)))) == len(BODY)
     async with FileSource(BODY, Turn(chunked=chunked)) as source:
-        error = await failure(SourceRefused, source.url, max_bytes=len(BODY) - 1)
+        error = await failure(SourceDoubtful, source.url, max_bytes=len(BODY) - 1)
     assert error.code == "file_too_large"
+
+
+@pytest.mark.parametrize("turn", [Turn(), Turn(chunked=True)])
+async def test_a_file_without_bytes_is_doubted(turn: Turn) -> None:
+    async with FileSource(b"", turn) as source:
+        error = await failure(SourceDoubtful, source.url)
+    assert error.code == "source_empty"
 
 
 async def test_five_redirects_are_followed_and_six_are_not() -> None:

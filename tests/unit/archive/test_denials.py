@@ -6,16 +6,20 @@ import pytest
 
 from recording_schemas import ErrorInfo
 from tests.unit.archive.test_manifest import file_ready
-from worker.archive.denials import count_denials, pause_with_new_url
-from worker.archive.errors import SourceDenied, SourceUnsafe
+from worker.archive.denials import count_denials, count_doubts, pause_with_new_url
+from worker.archive.errors import SourceDenied, SourceDoubtful, SourceUnsafe
 from worker.store.archive_queue import FileTask
 
 DENIED = SourceDenied("source_denied", "403")
 PRIVATE = SourceUnsafe("private_address", "10.0.0.1")
 ASTRAY = SourceUnsafe("source_url_refused", "redirects to http")
+LARGE = SourceDoubtful("file_too_large", "the file has 99 bytes")
+EMPTY = SourceDoubtful("source_empty", "no bytes")
 
 
-def task(*, attempts: int = 1, denials: int = 0, last_code: str | None = None) -> FileTask:
+def task(
+    *, attempts: int = 1, denials: int = 0, last_code: str | None = None, last_message: str = ""
+) -> FileTask:
     return FileTask(
         recording_id="r1",
         file_index=1,
@@ -27,7 +31,7 @@ def task(*, attempts: int = 1, denials: int = 0, last_code: str | None = None) -
         attempts=attempts,
         refusals=0,
         denials=denials,
-        last_error=ErrorInfo(code=last_code, message="") if last_code else None,
+        last_error=ErrorInfo(code=last_code, message=last_message) if last_code else None,
         started_time=None,
         trace={},
     )
@@ -45,12 +49,34 @@ def task(*, attempts: int = 1, denials: int = 0, last_code: str | None = None) -
         ("source_denied", PRIVATE, 1),
         ("source_url_refused", DENIED, 1),
         ("private_address", DENIED, 1),
+        ("file_too_large", DENIED, 1),
+        ("source_empty", PRIVATE, 1),
     ],
 )
 def test_denials_and_unsafe_answers_are_counted_apart(
     last_code: str | None, error: SourceDenied | SourceUnsafe, expected: int
 ) -> None:
     assert count_denials(task(denials=7, last_code=last_code), error) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "error", "expected"),
+    [
+        ((None, ""), LARGE, 1),
+        (("file_too_large", "the file has 99 bytes"), LARGE, 8),
+        (("file_too_large", "the file has 98 bytes"), LARGE, 1),
+        (("source_empty", "no bytes"), LARGE, 1),
+        (("source_empty", "no bytes"), EMPTY, 8),
+        (("source_denied", "403"), EMPTY, 1),
+        (("private_address", "10.0.0.1"), EMPTY, 1),
+    ],
+)
+def test_only_the_same_size_in_a_row_counts(
+    last: tuple[str | None, str], error: SourceDoubtful, expected: int
+) -> None:
+    code, message = last
+    known = task(denials=7, last_code=code, last_message=message)
+    assert count_doubts(known, error) == expected
 
 
 def test_a_first_new_url_is_tried_at_once_however_often_other_things_failed() -> None:

@@ -52,8 +52,8 @@ class Download:
     async def open(self, url: str, *, max_bytes: int) -> AsyncIterator[SourceFile]:
         """Ask for a file. Its body is read from `SourceFile.blocks`.
 
-        Raises: SourceDenied, SourceUnavailable, SourceRefused, SourceUnsafe. Their texts have no
-            query of a URL.
+        Raises: SourceDenied, SourceUnavailable, SourceRefused, SourceUnsafe, SourceDoubtful. Their
+            texts have no query of a URL.
         """
         async with AsyncExitStack() as connection:
 

@@ -15,7 +15,7 @@ from worker.archive.download.responses import (
     whole_version,
 )
 from worker.archive.download.source_rate import SourceRate
-from worker.archive.errors import SourceRefused, SourceUnavailable
+from worker.archive.errors import SourceDoubtful, SourceUnavailable
 
 BLOCK_BYTES: Final = 1024 * 1024
 GATHERED_BYTES: Final = 256 * 1024
@@ -62,7 +62,7 @@ class SourceFile:
         self._version = whole_version(response)
         self._offset = 0
         self.content_type = media_type(response)
-        self._check_bound(self._version.size or 0)
+        self._check_announced()
 
     @property
     def size(self) -> int | None:
@@ -72,7 +72,7 @@ class SourceFile:
     async def blocks(self) -> AsyncGenerator[Block, None]:
         """The body in blocks of at least `BLOCK_BYTES`, the last one shorter.
 
-        Raises: SourceUnavailable, SourceDenied, SourceRefused: the blocks so far are of no use.
+        Raises: SourceUnavailable, SourceDenied, SourceDoubtful: the blocks so far are of no use.
         """
         pieces: list[Block] = []
         count = 0
@@ -112,7 +112,8 @@ class SourceFile:
             count = sum(map(len, pieces))
             self._rate.brought(count)
             self._offset += count
-            self._check_bound(self._offset)
+            if self._offset > self._max_bytes:
+                raise self._too_large(f"more than {self._max_bytes}")
             for piece in pieces:
                 yield piece
             if self._bandwidth is not None:
@@ -121,6 +122,8 @@ class SourceFile:
             raise ended
         if self._version.size is not None and self._offset != self._version.size:
             raise _Broken("source_truncated", "the file ended early")
+        if not self._offset:
+            raise _empty()
 
     async def _gather(self, stream: AsyncIterator[Block], pieces: list[Block]) -> bool | _Broken:
         """Add the next pieces. Returns whether they are the last ones, or why no more come."""
@@ -157,13 +160,23 @@ class SourceFile:
         self._response = response
         return breaks
 
-    def _check_bound(self, size: int) -> None:
-        if size > self._max_bytes:
-            message = (
-                f"the file has {size} bytes or more; at most {self._max_bytes} are allowed "
-                "(WORKER_ARCHIVE_MAX_FILE_BYTES)"
-            )
-            raise SourceRefused("file_too_large", message)
+    def _check_announced(self) -> None:
+        size = self._version.size
+        if size == 0:
+            raise _empty()
+        if size is not None and size > self._max_bytes:
+            raise self._too_large(str(size))
+
+    def _too_large(self, size: str) -> SourceDoubtful:
+        message = (
+            f"the file has {size} bytes; at most {self._max_bytes} are allowed "
+            "(WORKER_ARCHIVE_MAX_FILE_BYTES)"
+        )
+        return SourceDoubtful("file_too_large", message)
+
+
+def _empty() -> SourceDoubtful:
+    return SourceDoubtful("source_empty", "the source sends a file without bytes")
 
 
 def _joined(pieces: list[Block]) -> Block:

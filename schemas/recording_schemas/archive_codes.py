@@ -134,6 +134,12 @@ ARCHIVE_CODES: Final = (
         "file_by_worker",
     ),
     _unarchived(
+        "folder_not_mounted",
+        "The archive's folder lacks the file `.recording-archive`, which it had before.",
+        "Mount the volume of the folder. If it is a new folder on purpose, create the file there.",
+        "file_by_worker",
+    ),
+    _unarchived(
         "storage_refused",
         "The archive's storage refuses the file (401, 403, 404 or another answer that says no).",
         "Check that the bucket exists and that the worker's credentials may write under the "

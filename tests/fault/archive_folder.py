@@ -10,6 +10,7 @@ import msgspec
 from recording_schemas import Archived, FileArchived, Manifest
 from tests.fault.published_events import PublishedEvents
 from tests.fault.run_record import RunRecord
+from worker.archive.folder_mark import MARK
 
 
 def archive_settings(directory: Path, **more: str) -> dict[str, str]:
@@ -38,7 +39,7 @@ def folder_faults(folder: Path, facts: RunRecord) -> Iterator[str]:
                 named.add(path)
                 yield from _manifest_faults(path, archived)
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path not in named:
+        if path.is_file() and path not in named and path.name != MARK:
             yield f"{path.relative_to(folder)} lies in the archive, and no event names it"
 
 

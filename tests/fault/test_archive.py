@@ -30,6 +30,7 @@ from tests.integration.archive.object_stores import (
     RcloneS3,
     s3_environ,
 )
+from worker.archive.folder_mark import MARK
 
 MEGABYTE = 1_000_000
 MULTIPART = 11 * MEGABYTE
@@ -196,7 +197,7 @@ async def test_a_worker_that_is_stopped_in_the_midst_of_a_copy_ends_at_once_and_
         await asyncio.to_thread(worker.stop, seconds=20.0)
         assert worker.exit_code == 0
         left = [path.name for path in (tmp_path / "archive").rglob("*") if path.is_file()]
-        assert left == []
+        assert left == [MARK]
         environment.worker().start()
         found = await environment.settled()
         faults = list(folder_faults(tmp_path / "archive", environment.facts))

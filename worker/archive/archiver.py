@@ -17,6 +17,7 @@ from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.backfill import Backfill
 from worker.archive.errors import StorageUnavailable
 from worker.archive.file_copies import FileCopies
+from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.pauses import pause_after
 from worker.archive.unforeseen import log_unforeseen
@@ -48,6 +49,7 @@ class Archiver:
         manifests: ManifestWriter,
         uploads: AbandonedUploads,
         backfill: Backfill,
+        folder: FolderMark,
         *,
         owner: str,
         concurrency: int,
@@ -60,6 +62,7 @@ class Archiver:
         self._manifests = manifests
         self._uploads = uploads
         self._backfill = backfill
+        self._folder = folder
         self._owner = owner
         self._concurrency = concurrency
         self._now = now
@@ -84,6 +87,7 @@ class Archiver:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_leases(), name="archive leases")
+                tasks.create_task(self._folder.look(), name="archive folder")
                 tasks.create_task(self._uploads.run(is_leader), name="abandoned uploads")
                 tasks.create_task(self._backfill.run(is_leader), name="archive backfill")
                 while True:

@@ -10,6 +10,7 @@ from worker.archive.bandwidth import Bandwidth
 from worker.archive.copier import Copier
 from worker.archive.download import Download
 from worker.archive.file_copies import FileCopies, ReadAgain
+from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import ManifestWriter, ReadParticipants
 from worker.archive.storage import ArchiveStorage
 from worker.observability.metrics import Metrics
@@ -50,11 +51,13 @@ def build_archiver(
         max_file_bytes=settings.archive_max_file_bytes,
     )
     uploads = AbandonedUploads(storage, now=now, sleep=sleep)
+    folder = FolderMark(storage, store.archive, now=now)
     files = FileCopies(
         store.archive,
         copier,
         settings.archive_key,
         uploads,
+        folder,
         owner=owner,
         read_again=read_again,
         longest_pause=settings.archive_retry_max_seconds,
@@ -66,6 +69,7 @@ def build_archiver(
         store.archive,
         storage,
         settings.archive_manifest_key,
+        folder,
         owner=owner,
         read_participants=read_participants,
         longest_pause=settings.archive_retry_max_seconds,
@@ -77,6 +81,7 @@ def build_archiver(
         manifests,
         uploads,
         Backfill(store.archive, now=now, sleep=sleep),
+        folder,
         owner=owner,
         concurrency=settings.archive_concurrency,
         now=now,

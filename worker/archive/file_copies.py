@@ -40,6 +40,7 @@ from worker.archive.errors import (
     StorageRefused,
     StorageUnavailable,
 )
+from worker.archive.folder_mark import FolderMark
 from worker.archive.pauses import pause_after
 from worker.domain.archive import REFUSALS_TOLD, CopiedFile
 from worker.domain.archive_keys import KeyTemplate
@@ -63,6 +64,7 @@ class FileCopies:
         copier: Copier,
         key: KeyTemplate,
         uploads: AbandonedUploads,
+        folder: FolderMark,
         *,
         owner: str,
         read_again: ReadAgain,
@@ -75,6 +77,7 @@ class FileCopies:
         self._copier = copier
         self._key = key
         self._uploads = uploads
+        self._folder = folder
         self._owner = owner
         self._read_again = read_again
         self._longest_pause = longest_pause
@@ -103,16 +106,19 @@ class FileCopies:
     async def _copy(self, task: FileTask) -> CopiedFile:
         if task.download_url is None:
             raise SourceDenied("no_url", "the API has given no URL for this file yet")
+        await self._folder.check()
         key = self._key.render(app=task.app, file=task.file, started=task.started_time)
         # The process of an earlier attempt may have died in its midst.
         if task.attempts > 1 or task.round > 1:
             await self._uploads.remove_of(key)
-        return await self._copier.copy(
+        copied = await self._copier.copy(
             task.download_url,
             key,
             file_name=task.file.file_name,
             media_kind=task.file.media_kind,
         )
+        await self._folder.check()  # its volume may have gone during the download
+        return copied
 
     async def _done(self, task: FileTask, copied: CopiedFile, began: float) -> None:
         now = self._now()

@@ -8,6 +8,7 @@ import structlog
 
 from recording_schemas import ErrorInfo
 from worker.archive.errors import ArchiveError, StorageRefused, StorageUnavailable
+from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest import compose_manifest
 from worker.archive.pauses import pause_after
 from worker.archive.storage.storage import ArchiveStorage
@@ -38,6 +39,7 @@ class ManifestWriter:
         store: ArchiveStore,
         storage: ArchiveStorage,
         key: KeyTemplate,
+        folder: FolderMark,
         *,
         owner: str,
         read_participants: ReadParticipants,
@@ -47,6 +49,7 @@ class ManifestWriter:
         self._store = store
         self._storage = storage
         self._key = key
+        self._folder = folder
         self._owner = owner
         self._read_participants = read_participants
         self._longest_pause = longest_pause
@@ -93,10 +96,12 @@ class ManifestWriter:
         key = self._key.render(app=recording.app, file=recording, started=recording.started_time)
         # A meeting of thousands takes seconds.
         body = await in_thread(_composed, archive)
+        await self._folder.check()
         try:
             await self._storage.put(key, body, CONTENT_TYPE)
         except StorageRefused as refusal:
             await self._compare_kept(key, body, refusal)
+        await self._folder.check()
         return self._storage.url_of(key)
 
     async def _compare_kept(self, key: str, body: bytes, refusal: StorageRefused) -> None:

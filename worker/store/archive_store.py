@@ -28,6 +28,7 @@ from worker.store.archive_queue import (
 from worker.store.archive_reading import ArchiveDepth
 from worker.store.archive_results import CopyFailure, CopyResult, ManifestRefusal, ManifestResult
 from worker.store.archive_urls import SignedUrls
+from worker.store.cursors import Cursor, archive_folder_cursor, find_cursors, set_cursors
 from worker.store.database.group_commit import GroupCommit
 
 
@@ -91,6 +92,18 @@ class ArchiveStore:
     async def queue_announced(self, request: BackfillRequest) -> BackfillResult:
         """Queue announced files of at most `MAX_RECORDINGS` recordings."""
         return await self._group.submit(archive_backfill.queue_announced, request)
+
+    # Folders
+
+    async def is_folder_known(self, folder: str) -> bool:
+        """Whether any replica has used this folder as the archive."""
+        name = archive_folder_cursor(folder)
+        return await self._group.submit(find_cursors, name) is not None
+
+    async def remember_folder(self, folder: str, now: float) -> None:
+        """Note that this folder is used as the archive, at `now`, in seconds since the epoch."""
+        cursor = Cursor(name=archive_folder_cursor(folder), at=now)
+        await self._group.submit(set_cursors, cursor)
 
     # Results
 

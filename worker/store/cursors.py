@@ -1,6 +1,7 @@
 """Cursors: named times up to which the worker has followed something."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 import msgspec
 import sqlalchemy as sa
@@ -37,6 +38,11 @@ def webhook_cursor(app: str) -> str:
 def missed_webhook_cursor(app: str) -> str:
     """The name of the cursor for the last change that a sweep found and no webhook reported."""
     return f"missed-webhook/{app}"
+
+
+def archive_folder_cursor(folder: str) -> str:
+    """The name of the cursor for the first use of a folder as the archive."""
+    return f"archive-folder/{sha256(folder.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def find_cursors(connection: sa.Connection, names: Sequence[str]) -> list[float | None]:

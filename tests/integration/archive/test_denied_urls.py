@@ -21,6 +21,7 @@ from worker.archive.copier import Copier
 from worker.archive.denials import MAX_SAME_SIZES, MAX_UNSAFE_ANSWERS
 from worker.archive.download import Download
 from worker.archive.file_copies import FileCopies
+from worker.archive.folder_mark import FolderMark
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
 from worker.domain.errors import Unavailable
@@ -71,6 +72,7 @@ class OneFileArchive:
             ),
             KeyTemplate.parse("{recording_id}/{file_name}"),
             AbandonedUploads(storage, now=self._now),
+            FolderMark(storage, store.archive, now=self._now),
             owner="me",
             read_again=self.read,
             longest_pause=600.0,

@@ -8,6 +8,7 @@ from tests.contract.test_store_history import NOW, seen
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.test_failing_storage import FailingStore
 from worker.archive.errors import StorageUnavailable
+from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
@@ -26,10 +27,12 @@ async def attempt(store: Store, status: int, monkeypatch: pytest.MonkeyPatch) ->
     async with FailingStore(status) as server:
         for name, value in s3_environ(server.url).items():
             monkeypatch.setenv(name, value)
+        storage = ArchiveStorage.open("s3://bucket", max_retries=0)
         writer = ManifestWriter(
             store.archive,
-            ArchiveStorage.open("s3://bucket", max_retries=0),
+            storage,
             KeyTemplate.parse_manifest("{recording_id}.json"),
+            FolderMark(storage, store.archive, now=NOW.timestamp),
             owner="me",
             read_participants=nobody,
             longest_pause=0.0,

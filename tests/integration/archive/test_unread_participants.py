@@ -9,6 +9,7 @@ import pytest
 from recording_schemas import Manifest, Status
 from tests.contract.test_store_archive import events
 from tests.contract.test_store_history import NOW, seen
+from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import MAX_UNREAD_ATTEMPTS, ManifestWriter
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
@@ -48,10 +49,12 @@ async def test_a_manifest_is_written_without_people_whom_the_api_does_not_show_f
     failures: int, attempts: int, store: Store, tmp_path: Path
 ) -> None:
     now = NOW.timestamp()
+    storage = ArchiveStorage.open(tmp_path.as_uri())
     writer = ManifestWriter(
         store.archive,
-        ArchiveStorage.open(tmp_path.as_uri()),
+        storage,
         KeyTemplate.parse_manifest("{recording_id}.json"),
+        FolderMark(storage, store.archive, now=lambda: now),
         owner="me",
         read_participants=FailingSession(failures).read,
         longest_pause=0.0,

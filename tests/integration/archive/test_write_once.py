@@ -11,6 +11,7 @@ from tests.contract.test_store_archive import done, end, events, take, take_mani
 from tests.contract.test_store_history import NOW, seen
 from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
+from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
@@ -76,10 +77,12 @@ async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
 
 
 async def write(store: Store, task: ManifestTask, *, owner: str = "me") -> None:
+    storage = ArchiveStorage.open("s3://bucket", max_retries=0)
     writer = ManifestWriter(
         store.archive,
-        ArchiveStorage.open("s3://bucket", max_retries=0),
+        storage,
         KeyTemplate.parse_manifest("{recording_id}.json"),
+        FolderMark(storage, store.archive, now=NOW.timestamp),
         owner=owner,
         read_participants=nobody,
         longest_pause=0.0,

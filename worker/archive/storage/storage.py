@@ -61,6 +61,11 @@ class ArchiveStorage:
         return cls(parsed, OpenStores(parsed, max_retries, timeout))
 
     @property
+    def folder(self) -> Path | None:
+        """The folder that the URL names; None for other storages."""
+        return Path(self._url.prefix) if self._url.scheme == "file" else None
+
+    @property
     def part_hash(self) -> PartHash | None:
         """The hash of each part by which this storage names what it has.
 

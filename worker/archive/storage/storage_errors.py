@@ -68,7 +68,8 @@ def _is_refusal(error: Exception, text: str, status: int | None) -> bool:
     if status is not None:
         return 400 <= status < 500 and status not in _LATER
     refused = isinstance(error, UnauthenticatedError | FileNotFoundError | ValueError)
-    return refused or _number(_OS_ERROR, text) in _FOLDER_REFUSES
+    os_error = error.errno if isinstance(error, OSError) else None  # obstore's have none
+    return refused or (os_error or _number(_OS_ERROR, text)) in _FOLDER_REFUSES
 
 
 def _reason(error: Exception, text: str, status: int | None) -> str:

@@ -1,0 +1,220 @@
+"""The folder of the archive is a volume, which may not be mounted.
+
+A rename stands for both: a mount point without its volume is an empty folder of the local disk.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from recording_sandbox.waiting import eventually
+from recording_schemas import Status
+from tests.contract.test_store_archive import events
+from tests.contract.test_store_history import seen
+from tests.integration.archive.archive_settings import impatient_archive
+from tests.integration.archive.file_source import FileSource, Request, Turn
+from worker.aio import cancel_all
+from worker.archive.assembly import build_archiver
+from worker.archive.folder_mark import MARK
+from worker.archive.storage import ArchiveStorage
+from worker.domain.snapshot import Participant
+from worker.domain.times import utc
+from worker.domain.track_files import TrackFile
+from worker.observability.metrics import Metrics
+from worker.observability.tracing import Tracing
+from worker.settings.proxies import NO_PROXIES
+from worker.store.admin.archived_files import EntriesFilter, read_entries
+from worker.store.store import Store
+
+BODY = b"bytes of a recording"
+
+
+class Volume:
+    """A volume, mounted at `mount_point`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.mount_point = directory / "mount"
+        self.mount_point.mkdir()
+        self._elsewhere = directory / "volume"
+
+    def unmount(self) -> None:
+        self.mount_point.rename(self._elsewhere)
+        self.mount_point.mkdir()
+
+    def mount(self) -> None:
+        """Mount it again. What was written below the mount point would be hidden."""
+        assert self.local_files() == []
+        self.mount_point.rmdir()
+        self._elsewhere.rename(self.mount_point)
+
+    def local_files(self) -> list[Path]:
+        """What was written to the local disk while the volume is not mounted."""
+        return list(self.mount_point.rglob("*"))
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Volume:
+    return Volume(tmp_path)
+
+
+async def no_news(app: str, recording_id: str) -> None:
+    del app, recording_id
+
+
+async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
+    del app, session_id
+    return ()
+
+
+@asynccontextmanager
+async def archiving(database_url: str, folder: Path) -> AsyncIterator[Store]:
+    """A replica that archives into a folder."""
+    store = await Store.open(database_url, source="test", archives=True)
+    archiver = build_archiver(
+        impatient_archive(folder.as_uri(), concurrency=2),
+        ArchiveStorage.open(folder.as_uri()),
+        store,
+        owner="me",
+        proxies=NO_PROXIES,
+        read_again=no_news,
+        read_participants=nobody,
+        metrics=Metrics(CollectorRegistry(), version="1"),
+        tracing=Tracing(),
+    )
+    store.subscribe("archive", archiver.wake)
+    running = asyncio.create_task(archiver.run(lambda: False))
+    try:
+        yield store
+    finally:
+        await cancel_all([running])
+        await store.close()
+
+
+async def end(store: Store, recording_id: str, url: str) -> None:
+    """The recording has ended with one file at this URL."""
+    file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
+    at = utc(time.time())
+    await store.apply([seen(recording_id, Status.UPLOADED, at=at, files=(file,), files_final=True)])
+
+
+async def archived(store: Store, count: int) -> None:
+    async def told() -> bool:
+        return len(await events(store, "recording.archived")) == count
+
+    await eventually(told, seconds=20, what=f"{count} archived recordings")
+
+
+async def waits(database_url: str, recording_id: str) -> str:
+    """The error with which the file of a recording waits."""
+
+    def error() -> str | None:
+        entries = read_entries(database_url, EntriesFilter(recording_id=recording_id, limit=1))
+        found = entries[0].last_error if entries else None
+        return f"{found.code}: {found.message}" if found else None
+
+    await eventually(error, seconds=20, what="a failed attempt")
+    return error() or ""
+
+
+async def mark_of(folder: Path) -> Path:
+    await eventually((folder / MARK).exists, seconds=20, what="the mark")
+    return folder / MARK
+
+
+async def test_the_first_use_of_a_folder_writes_its_mark(sqlite_url: str, tmp_path: Path) -> None:
+    async with archiving(sqlite_url, tmp_path / "a/new folder"):
+        mark = await mark_of(tmp_path / "a/new folder")
+        assert "is the archive of recording-worker" in mark.read_text()
+
+
+async def test_files_wait_while_their_volume_is_not_mounted(
+    sqlite_url: str, volume: Volume
+) -> None:
+    async with archiving(sqlite_url, volume.mount_point) as store, FileSource(BODY) as source:
+        await end(store, "r1", source.url)
+        await archived(store, 1)
+        volume.unmount()
+        await end(store, "r2", source.url)
+        error = await waits(sqlite_url, "r2")
+        assert error.startswith("folder_not_mounted: ")
+        assert f"create the file {volume.mount_point / MARK}" in error
+        assert len(source.requests) == 1  # nothing is downloaded for nothing
+        volume.mount()
+        await archived(store, 2)
+        assert await events(store, "archive_failed") == []
+    assert (volume.mount_point / "r2/a.webm").read_bytes() == BODY
+
+
+async def test_a_manifest_waits_while_its_volume_is_not_mounted(
+    sqlite_url: str, volume: Volume
+) -> None:
+    async with archiving(sqlite_url, volume.mount_point) as store:
+        await mark_of(volume.mount_point)
+        volume.unmount()
+        await store.apply([seen("r1", Status.ERRORED, at=utc(time.time()))])
+        assert (await waits(sqlite_url, "r1")).startswith("folder_not_mounted: ")
+        volume.mount()
+        await archived(store, 1)
+
+
+async def test_files_wait_if_the_worker_starts_before_the_volume_is_mounted(
+    sqlite_url: str, volume: Volume
+) -> None:
+    async with archiving(sqlite_url, volume.mount_point):
+        await mark_of(volume.mount_point)
+    volume.unmount()
+    async with archiving(sqlite_url, volume.mount_point) as store, FileSource(BODY) as source:
+        await end(store, "r1", source.url)
+        assert (await waits(sqlite_url, "r1")).startswith("folder_not_mounted: ")
+        volume.mount()
+        await archived(store, 1)
+
+
+class GatedSource(FileSource):
+    """Answers when it may."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self.may_answer = asyncio.Event()
+
+    async def _answer(self, request: Request, turn: Turn, writer: asyncio.StreamWriter) -> None:
+        await self.may_answer.wait()
+        await super()._answer(request, turn, writer)
+
+
+async def test_a_copy_during_which_the_volume_goes_is_not_announced(
+    sqlite_url: str, volume: Volume
+) -> None:
+    async with archiving(sqlite_url, volume.mount_point) as store, GatedSource(BODY) as source:
+        await mark_of(volume.mount_point)
+        await end(store, "r1", source.url)
+        await eventually(lambda: source.requests, seconds=20, what="a download")
+        volume.unmount()
+        source.may_answer.set()
+        assert (await waits(sqlite_url, "r1")).startswith("folder_not_mounted: ")
+        assert await events(store, "file_archived") == []
+
+
+async def test_a_mark_that_somebody_writes_makes_a_new_folder_usable(
+    sqlite_url: str, volume: Volume
+) -> None:
+    async with archiving(sqlite_url, volume.mount_point) as store, FileSource(BODY) as source:
+        await mark_of(volume.mount_point)
+        volume.unmount()
+        await end(store, "r1", source.url)
+        await waits(sqlite_url, "r1")
+        (volume.mount_point / MARK).touch()
+        await archived(store, 1)
+
+
+async def test_a_folder_that_was_used_by_an_earlier_version_gets_its_mark(
+    sqlite_url: str, volume: Volume
+) -> None:
+    (volume.mount_point / "earlier.webm").write_bytes(BODY)
+    async with archiving(sqlite_url, volume.mount_point):
+        await mark_of(volume.mount_point)

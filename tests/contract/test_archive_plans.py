@@ -129,6 +129,8 @@ async def archive_everything(store: Store, archive: Any) -> None:
     )
     await archive.free_owned("me")
     await archive.depth()
+    await archive.remember_folder("/archive", START)
+    await archive.is_folder_known("/archive")
     cursors = (
         FileCursor(START - DAY),
         FileCursor(START + DAY, "a", 1),

@@ -19,7 +19,8 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "url_expired",
-        "The file's URL expired before the file was copied, and the API gives no new one.",
+        "The file's URL expired before the file was copied, and the API gives no new one. The worker "
+        "reads the recording ten times before it gives the file up.",
         "Nothing. RealtimeKit deletes files after seven days.",
         "never",
     ),
@@ -43,15 +44,14 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "source_url_refused",
-        "The file's URL is not https, has a user name, or cannot be a URL; or for some minutes its "
-        "source redirected to such a URL.",
+        "For some minutes, the file's URL was not https, had a user name, or could not be a URL; or "
+        "its source redirected to such a URL.",
         "If the URL is right, set `WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES`. Else report it.",
         "archive_again",
     ),
     _unarchived(
         "private_address",
-        "The host of the file's URL has an address that is not public. If the host is a name, the "
-        "worker looks it up for some minutes before it gives the file up.",
+        "For some minutes, the host of the file's URL had an address that is not public.",
         "Check the worker's DNS. If the address is right, set "
         "`WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES`.",
         "archive_again",

@@ -75,9 +75,16 @@ async def end(
 
 
 async def take(
-    store: Store, limit: int = 10, *, owner: str = "me", at: float = START
+    store: Store,
+    limit: int = 10,
+    *,
+    owner: str = "me",
+    at: float = START,
+    untried_first: bool = False,
 ) -> tuple[FileTask, ...]:
-    request = TakeRequest(owner=owner, now=at, until=at + LEASE, limit=limit)
+    request = TakeRequest(
+        owner=owner, now=at, until=at + LEASE, limit=limit, untried_first=untried_first
+    )
     return await store.archive.take_files(request)
 
 
@@ -125,10 +132,12 @@ async def failed(
     return await store.archive.copy_failed(failure)
 
 
-async def written(store: Store, task: ManifestTask, *, at: float = START) -> bool:
+async def written(
+    store: Store, task: ManifestTask, *, owner: str = "me", at: float = START
+) -> bool:
     result = ManifestResult(
         recording_id=task.recording_id,
-        owner="me",
+        owner=owner,
         changes=task.changes,
         manifest_url="file:///archive/manifest.json",
         copies=(),
@@ -245,6 +254,17 @@ async def test_the_nearest_expiry_is_first_once_a_third_of_its_time_has_passed(
     assert names(await take(store, at=later)) == ["soon", "late", "patient"]
 
 
+async def test_files_that_nobody_has_tried_go_first_if_asked_for(store: Store) -> None:
+    await end(store, "soon", "soon", "tried", life=2 * DAY)
+    later = START + DAY.total_seconds()
+    assert names(await take(store, at=later)) == ["soon", "tried"]
+    await end(store, "r1", "new", "newer", at=NOW + DAY)
+    again = later + LEASE
+    assert names(await take(store, 1, at=again, untried_first=True)) == ["new"]
+    assert names(await take(store, 2, at=again, untried_first=True)) == ["newer", "soon"]
+    assert names(await take(store, at=again)) == ["tried"]
+
+
 async def test_a_file_that_waits_for_its_next_attempt_keeps_no_other_waiting(store: Store) -> None:
     await end(store, "r1", "a", "b", life=timedelta(hours=1))
     (first,) = await take(store, 1)
@@ -329,6 +349,26 @@ async def test_nobody_else_writes_a_manifest_while_its_owner_writes_an_older_one
     assert await take_manifests(store, owner="other") == ()
     assert not await written(store, older)
     assert len(await take_manifests(store, owner="other")) == 1
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_a_manifest_is_written_again_if_an_owner_that_lost_it_wrote_an_older_one_later(
+    is_done: bool, store: Store
+) -> None:
+    await end(store, "r1", "a")
+    await done(store, (await take(store))[0])
+    (older,) = await take_manifests(store)
+    await end(store, "r1", "a", "late")
+    await done(store, (await take(store))[0])
+    (newer,) = await take_manifests(store, owner="other", at=START + LEASE)
+    if is_done:
+        assert await written(store, newer, owner="other")
+    assert not await written(store, older)
+    if not is_done:
+        assert not await written(store, newer, owner="other")
+    (again,) = await take_manifests(store, owner="other", at=START + LEASE)
+    assert await written(store, again, owner="other")
+    assert await take_manifests(store, at=START + 10 * LEASE) == ()
 
 
 async def test_a_recording_that_completes_without_files_has_a_manifest(store: Store) -> None:

@@ -31,6 +31,10 @@ EXTEND_INTERVAL_SECONDS: Final = 20.0
 POLL_INTERVAL_SECONDS: Final = 5.0
 """The queue is looked at this often, because a notification may be lost."""
 
+FAIR_TURN: Final = 4
+"""Every so manieth turn begins with files that nobody has tried. Urgent files of a source that
+hangs would take all places, again and again."""
+
 MAX_MANIFESTS: Final = 2
 """How many manifests a replica writes at the same time."""
 
@@ -71,6 +75,7 @@ class Archiver:
         self._wakeup = asyncio.Event()
         self._copying: set[tuple[str, int]] = set()
         self._writing: set[str] = set()
+        self._turns = 0
         self._storage_failures = 0
         self._storage_asked_again_at = float("-inf")
 
@@ -127,7 +132,11 @@ class Archiver:
 
     async def _start_copies(self, tasks: asyncio.TaskGroup) -> None:
         if room := self._room(self._concurrency, len(self._copying)):
-            for task in await self._store.take_files(self._request(room)):
+            self._turns += 1
+            untried_first = self._turns % FAIR_TURN == 0
+            for task in await self._store.take_files(
+                self._request(room, untried_first=untried_first)
+            ):
                 key = (task.recording_id, task.file_index)
                 # Its lease ended while the database was away. The copy that runs has it again.
                 if key not in self._copying:
@@ -147,9 +156,15 @@ class Archiver:
         if self._storage_failures:
             self._storage_asked_again_at = self._ticks() + MAX_STORAGE_PAUSE_SECONDS
 
-    def _request(self, limit: int) -> TakeRequest:
+    def _request(self, limit: int, *, untried_first: bool = False) -> TakeRequest:
         now = self._now()
-        return TakeRequest(owner=self._owner, now=now, until=now + LEASE_SECONDS, limit=limit)
+        return TakeRequest(
+            owner=self._owner,
+            now=now,
+            until=now + LEASE_SECONDS,
+            limit=limit,
+            untried_first=untried_first,
+        )
 
     # Work
 

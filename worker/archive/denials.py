@@ -1,28 +1,18 @@
-"""Decides when a file is given up that its source keeps denying, although its URL has not expired.
+"""Decides when a file is given up that its source keeps denying.
 
 what happened                     what follows
-the API gave a new URL            at once with that one; later if it is denied, too; after
-                                  `MAX_DENIALS` in a row, in about a day, give up
-its host has a private address,   later; after `MAX_UNSAFE_ANSWERS` in a row, in some minutes, give
-or it redirects to where nothing  up
-is read from
-the source says that the file is  later with a new URL; after `MAX_SAME_SIZES` answers in a row with
-larger than is allowed            the same size, in some minutes, give up
-the source sends no bytes         later with a new URL; after `MAX_EMPTY_ANSWERS` in a row, in about
-                                  a day, give up
+the URL is denied, and there is   at once with that one; later if it is denied, too; after
+a new one                         `MAX_DENIALS` in a row, in about a day, give up
+an answer that means the loss of  later, with a new URL if the API gives one; give up when it has
+the file if it is true (`_DOUBTS`)  stayed the same for so many times in a row
+
+One wrong answer of the API, a name server, a proxy or the source must not lose a file.
 
 Pure, except for the random share of a pause.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from recording_schemas import ErrorInfo
-from worker.archive.errors import (
-    SourceDenied,
-    SourceDoubtful,
-    SourceUnavailable,
-    SourceUnsafe,
-)
 from worker.archive.pauses import pause_after
 from worker.store.archive_queue import FileTask
 
@@ -32,52 +22,56 @@ MAX_DENIALS: Final = 60
 MAX_DENIED_PAUSE_SECONDS: Final = 3_600.0
 """While a URL is denied that has not expired, the recording is read again at most this often."""
 
-UNSAFE_CODES: Final = {"private_address", "source_url_refused"}
-"""The codes of SourceUnsafe."""
-
-MAX_UNSAFE_ANSWERS: Final = 10
-MAX_UNSAFE_PAUSE_SECONDS: Final = 600.0
-
-MAX_SAME_SIZES: Final = 10
-MAX_SIZE_PAUSE_SECONDS: Final = 600.0
-"""Who raises the limit has days left, so a large file is told soon."""
-
+MAX_SAME_ANSWERS: Final = 10
 MAX_EMPTY_ANSWERS: Final = 30
-MAX_EMPTY_PAUSE_SECONDS: Final = 3_600.0
-"""The API may list a file before its bytes are there."""
 
-_DOUBTFUL: Final = {
-    "file_too_large": (MAX_SAME_SIZES, MAX_SIZE_PAUSE_SECONDS),
-    "source_empty": (MAX_EMPTY_ANSWERS, MAX_EMPTY_PAUSE_SECONDS),
+
+class _Doubt(NamedTuple):
+    """An answer of this `kind` is believed after so many in a row. The longest pause is in seconds;
+    None: that of other attempts."""
+
+    kind: str
+    answers: int = MAX_SAME_ANSWERS
+    longest_pause: float | None = 600.0
+
+
+_UNSAFE: Final = _Doubt("unsafe")
+_DOUBTS: Final = {
+    "private_address": _UNSAFE,
+    "source_url_refused": _UNSAFE,
+    "file_too_large": _Doubt("too large"),
+    # The API may list a file before its bytes are there. 30 answers take about a day.
+    "source_empty": _Doubt("empty", MAX_EMPTY_ANSWERS, 3_600.0),
+    "url_expired": _Doubt("expired", longest_pause=None),
 }
-"""The codes of SourceDoubtful: the answers in a row that are believed, and the longest pause."""
+"""By the codes of SourceRefused, SourceUnsafe and SourceDoubtful, and of an expired URL."""
 
 
-def count_denials(task: FileTask, error: SourceDenied | SourceUnavailable | SourceUnsafe) -> int:
-    """How often in a row the source denied the file in this way, this time included."""
-    last = task.last_error.code if task.last_error else ""
-    was_unsafe = last in UNSAFE_CODES
-    is_same = last not in _DOUBTFUL and was_unsafe == isinstance(error, SourceUnsafe)
-    return task.denials + 1 if is_same else 1
+def count_denials(task: FileTask) -> int:
+    """How often in a row the source denied a new URL, this time included."""
+    was_in_doubt = task.last_error is not None and task.last_error.code in _DOUBTS
+    return 1 if was_in_doubt else task.denials + 1
 
 
-def count_doubts(task: FileTask, error: SourceDoubtful) -> int:
-    """How often in a row the source gave this answer, this time included.
+def known_doubts(task: FileTask, code: str, message: str) -> int:
+    """How often in a row there was an answer of this kind before.
 
     The message has the size of a file that is too large: another size is another answer.
     """
-    is_same = task.last_error == ErrorInfo(code=error.code, message=error.message)
-    return task.denials + 1 if is_same else 1
+    last = task.last_error
+    if last is None or _DOUBTS.get(last.code) != _DOUBTS[code]:
+        return 0
+    return task.denials if code != "file_too_large" or last.message == message else 0
 
 
-def is_believed(error: SourceDoubtful, doubts: int) -> bool:
-    """Whether the source gave its answer so often that the file is given up."""
-    return doubts >= _DOUBTFUL[error.code][0]
+def is_believed(code: str, doubts: int) -> bool:
+    """Whether the answer came so often that the file is given up."""
+    return doubts >= _DOUBTS[code].answers
 
 
-def pause_in_doubt(task: FileTask, error: SourceDoubtful) -> float:
-    """The pause before the file is asked for again."""
-    return pause_after(task.attempts, _DOUBTFUL[error.code][1])
+def pause_in_doubt(task: FileTask, code: str, longest: float) -> float:
+    """The pause before the file is asked for again. `longest` is that between other attempts."""
+    return pause_after(task.attempts, _DOUBTS[code].longest_pause or longest)
 
 
 def pause_with_new_url(task: FileTask, denials: int) -> float:
@@ -88,8 +82,3 @@ def pause_with_new_url(task: FileTask, denials: int) -> float:
     if denials == 1 or task.attempts % 2 == 1:
         return 0.0
     return pause_after(task.attempts, MAX_DENIED_PAUSE_SECONDS)
-
-
-def pause_while_unsafe(task: FileTask) -> float:
-    """The pause before the name of the host is looked up, and the file asked for, again."""
-    return pause_after(task.attempts, MAX_UNSAFE_PAUSE_SECONDS)

@@ -3,9 +3,9 @@
     ArchiveError
     ├── SourceDenied        the download URL is not valid any more   → read a new URL, then again
     ├── SourceUnavailable   the file cannot be had now               → later
-    ├── SourceRefused       this worker will never read from there   → give up
+    ├── SourceRefused       the URL itself may not be read from      → later; give up if it stays so
     ├── SourceUnsafe        it leads to where nothing is read from   → later; give up if it stays so
-    ├── SourceDoubtful      the file has no bytes, or too many       → later; give up if it stays so
+    ├── SourceDoubtful      one answer says that the file is lost    → later; give up if it stays so
     ├── StorageUnavailable  the storage does not answer              → later
     ├── StorageRefused      the storage said no: 401, 403, 404 …     → later, and counted
     │   └── ObjectMissing   there is no such object: 404
@@ -46,9 +46,9 @@ class SourceUnsafe(ArchiveError):
 
 
 class SourceDoubtful(ArchiveError):
-    """The source says that the file is empty, or larger than `max_bytes`.
+    """The source says that the file is empty or too large, or nobody has a valid URL of it.
 
-    One wrong header can say so. The file is believed to be so when the answer stays the same.
+    One wrong answer can say so. It is believed when it stays the same.
     """
 
 

@@ -2,10 +2,10 @@
 
 error                what follows
 SourceDenied         read the recording again for a new URL. If there is one: `denials.py` decides.
-                     If there is none: give up when the old one has expired, else later
-SourceRefused        give up
-SourceUnsafe         later; give up when it stays so for some minutes
-SourceDoubtful       read the recording again for a new URL; `denials.py` decides
+                     If there is none: give up when it stays so after the expiry, else later
+SourceRefused        read the recording again for a new URL; later; give up when the answer stays so
+SourceUnsafe         (`denials.py`)
+SourceDoubtful
 SourceUnavailable    later; when the URL has expired, as SourceDenied
 CopyDiffers          later
 StorageRefused       later; the fifth time in a row, an event says so
@@ -22,12 +22,10 @@ from worker.archive.copier import Copier
 from worker.archive.denials import (
     MAX_DENIALS,
     MAX_DENIED_PAUSE_SECONDS,
-    MAX_UNSAFE_ANSWERS,
     count_denials,
-    count_doubts,
     is_believed,
+    known_doubts,
     pause_in_doubt,
-    pause_while_unsafe,
     pause_with_new_url,
 )
 from worker.archive.errors import (
@@ -50,6 +48,8 @@ from worker.observability.tracing import Span, Tracing
 from worker.store.archive_queue import FileTask, Postponement, encoded
 from worker.store.archive_results import CopyFailure, CopyResult
 from worker.store.archive_store import ArchiveStore
+
+_Doubtful = SourceRefused | SourceUnsafe | SourceDoubtful
 
 ReadAgain = Callable[[str, str], Awaitable[None]]
 """Reads a recording of an app again, and applies what it shows. Raises ApiError."""
@@ -151,11 +151,7 @@ class FileCopies:
                 await self._after_denial(task, error)
             case SourceUnavailable() if task.expires_at <= self._now():
                 await self._after_denial(task, error)
-            case SourceRefused():
-                await self._give_up(task, error.code, error.message)
-            case SourceUnsafe():
-                await self._after_unsafe(task, error)
-            case SourceDoubtful():
+            case SourceRefused() | SourceUnsafe() | SourceDoubtful():
                 await self._after_doubt(task, error)
             case StorageRefused():
                 await self._after_refusal(task, error)
@@ -174,40 +170,37 @@ class FileCopies:
             await self._with_new_url(task, error)
         elif task.expires_at <= self._now():
             text = f"its URL has expired, and the API gives no new one ({error.message})"
-            await self._give_up(task, "url_expired", text)
+            await self._in_doubt(task, SourceDoubtful("url_expired", text))
         else:
             pause = pause_after(task.attempts, MAX_DENIED_PAUSE_SECONDS)
             await self._later(task, error, pause, denials=task.denials)
 
     async def _with_new_url(self, task: FileTask, error: SourceDenied | SourceUnavailable) -> None:
-        denials = count_denials(task, error)
+        denials = count_denials(task)
         if denials < MAX_DENIALS:
             await self._later(task, error, pause_with_new_url(task, denials), denials=denials)
             return
         text = f"the API gives new URLs, but each is denied ({error.message})"
         await self._give_up(task, "url_denied", text)
 
-    async def _after_unsafe(self, task: FileTask, error: SourceUnsafe) -> None:
-        denials = count_denials(task, error)
-        if denials < MAX_UNSAFE_ANSWERS:
-            await self._later(task, error, pause_while_unsafe(task), denials=denials)
-        else:
-            await self._give_up(task, error.code, error.message)
-
-    async def _after_doubt(self, task: FileTask, error: SourceDoubtful) -> None:
-        doubts, pause = count_doubts(task, error), pause_in_doubt(task, error)
+    async def _after_doubt(self, task: FileTask, error: _Doubtful) -> None:
         try:
             await self._read_again(task.app, task.recording_id)
         except Refused:
             pass  # the API has no such recording any more, so its URL stays
         except ApiError:
             # Without a new URL, this answer proves no more than the ones before.
-            await self._later(task, error, pause, denials=doubts - 1)
+            await self._in_doubt(task, error, proves=0)
             return
-        if is_believed(error, doubts):
+        await self._in_doubt(task, error)
+
+    async def _in_doubt(self, task: FileTask, error: _Doubtful, *, proves: int = 1) -> None:
+        doubts = known_doubts(task, error.code, error.message) + proves
+        if is_believed(error.code, doubts):
             await self._give_up(task, error.code, error.message)
-        else:
-            await self._later(task, error, pause, denials=doubts)
+            return
+        pause = pause_in_doubt(task, error.code, self._longest_pause)
+        await self._later(task, error, pause, denials=doubts)
 
     async def _after_refusal(self, task: FileTask, error: StorageRefused) -> None:
         refusals = task.refusals + 1

@@ -27,6 +27,9 @@ CONTENT_TYPE = "application/json"
 MAX_UNREAD_ATTEMPTS: Final = 150
 """If the participants cannot be read so often, in about a day, the manifest is written without."""
 
+MAX_REFUSED_ATTEMPTS: Final = 5
+"""The API has no such session if it says so often. One wrong answer must not leave people out."""
+
 ReadParticipants = Callable[[str, str], Awaitable[tuple[Participant, ...]]]
 """Reads all stays in a session of an app. Raises ApiError."""
 
@@ -125,10 +128,9 @@ class ManifestWriter:
             return archive
         try:
             participants = await self._read_participants(recording.app, recording.session_id)
-        except Refused:
-            return archive  # the API does not have the session any more
-        except ApiError:
-            if attempts < MAX_UNREAD_ATTEMPTS:
+        except ApiError as error:
+            is_refused = isinstance(error, Refused)
+            if attempts < (MAX_REFUSED_ATTEMPTS if is_refused else MAX_UNREAD_ATTEMPTS):
                 raise
             return archive
         return msgspec.structs.replace(archive, participants=participants)

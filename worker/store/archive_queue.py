@@ -30,13 +30,14 @@ from worker.store.database.schema import recordings
 class TakeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for at most `limit` pieces of work that are due at `now`, for `owner` until `until`.
 
-    Times are seconds since the epoch.
+    Times are seconds since the epoch. `untried_first`: files that nobody has tried go first.
     """
 
     owner: str
     now: float
     until: float
     limit: int
+    untried_first: bool = False
 
 
 class FileTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,11 +110,12 @@ def take_files(
 
 
 def _take_files(connection: sa.Connection, request: TakeRequest) -> tuple[FileTask, ...]:
-    keys = _due(connection, _URGENT, request.now, request.limit)
-    if len(keys) < request.limit:
-        others = _due(connection, _DUE, request.now, request.limit - len(keys))
-        keys += [key for key in others if key not in keys]
-    return tuple(task for key in keys if (task := _take_file(connection, key, request)) is not None)
+    keys = dict[tuple[str, int], None]()
+    for statement in (_UNTRIED, _URGENT, _DUE) if request.untried_first else (_URGENT, _DUE):
+        if len(keys) < request.limit:
+            keys |= dict.fromkeys(_due(connection, statement, request.now, request.limit))
+    taken = (_take_file(connection, key, request) for key in list(keys)[: request.limit])
+    return tuple(task for task in taken if task is not None)
 
 
 def _due(
@@ -135,6 +137,7 @@ _URGENT: Final = _KEYS.where(archive_files.c.urgent_at <= sa.bindparam("now")).o
 _DUE: Final = _KEYS.where(archive_files.c.urgent_at > sa.bindparam("now")).order_by(
     archive_files.c.due_at
 )
+_UNTRIED: Final = _KEYS.where(archive_files.c.attempts == 0).order_by(archive_files.c.due_at)
 
 
 def _take_file(

@@ -195,14 +195,16 @@ def _manifest_done(connection: sa.Connection, request: ManifestResult, source: s
         )
     )
     if not done.rowcount:
-        _write_once_more(connection, request)
+        if not _write_once_more(connection, request):
+            # Another replica took it over. Its manifest may be newer, and may be overwritten now.
+            settle_manifest(connection, request.recording_id, request.now)
         return False
     event = archived(recording.recording, request.copies, request.manifest_url)
     _publish(connection, recording, event, source, request.now)
     return True
 
 
-def _write_once_more(connection: sa.Connection, request: ManifestResult) -> None:
+def _write_once_more(connection: sa.Connection, request: ManifestResult) -> bool:
     """Have a manifest written again at once, if its owner still has it: something was added."""
     again = connection.execute(
         sa.update(archive_recordings)
@@ -215,6 +217,7 @@ def _write_once_more(connection: sa.Connection, request: ManifestResult) -> None
     )
     if again.rowcount:
         notify_on_commit(connection, "archive")
+    return again.rowcount == 1
 
 
 def manifests_refused(

@@ -92,6 +92,14 @@ async def test_a_broken_transfer_goes_on_where_it_broke(
     assert asked == [None, *['"v1"'] * len(breaks)]
 
 
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity", "aws-chunked"])
+async def test_a_body_that_is_not_compressed_is_taken_however_the_source_says_so(
+    encoding: str,
+) -> None:
+    async with FileSource(BODY, Turn(headers={"Content-Encoding": encoding})) as source:
+        assert b"".join(await read(source.url)) == BODY
+
+
 async def test_a_silent_source_is_left_and_asked_for_the_rest() -> None:
     async with FileSource(BODY, Turn(hang_after=MIB)) as source:
         assert b"".join(await read(source.url, IMPATIENT)) == BODY

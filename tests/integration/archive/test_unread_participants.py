@@ -10,26 +10,34 @@ from recording_schemas import Manifest, Status
 from tests.contract.test_store_archive import events
 from tests.contract.test_store_history import NOW, seen
 from worker.archive.folder_mark import FolderMark
-from worker.archive.manifest_writer import MAX_UNREAD_ATTEMPTS, ManifestWriter
+from worker.archive.manifest_writer import (
+    MAX_REFUSED_ATTEMPTS,
+    MAX_UNREAD_ATTEMPTS,
+    ManifestWriter,
+)
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
-from worker.domain.errors import Unavailable
+from worker.domain.errors import ApiError, NotFound, Unavailable
 from worker.domain.snapshot import Participant
 from worker.store.archive_queue import TakeRequest
 from worker.store.store import Store
+
+AWAY = Unavailable("server_error", "HTTP 503")
+GONE = NotFound("not_found", "HTTP 404")
 
 
 class FailingSession:
     """An API that fails to answer for the participants `failures` times."""
 
-    def __init__(self, failures: int) -> None:
+    def __init__(self, failures: int, error: ApiError) -> None:
         self.failures = failures
+        self._error = error
 
     async def read(self, app: str, session_id: str) -> tuple[Participant, ...]:
         del app, session_id
         self.failures -= 1
         if self.failures >= 0:
-            raise Unavailable("server_error", "HTTP 503")
+            raise self._error
         return (Participant(peer_id="p", user_id="u"),)
 
 
@@ -44,9 +52,18 @@ async def store(sqlite_url: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-@pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (3, 4), (10**6, MAX_UNREAD_ATTEMPTS)])
-async def test_a_manifest_is_written_without_people_whom_the_api_does_not_show_for_a_day(
-    failures: int, attempts: int, store: Store, tmp_path: Path
+@pytest.mark.parametrize(
+    ("error", "failures", "attempts"),
+    [
+        (AWAY, 0, 1),
+        (AWAY, 3, 4),
+        (AWAY, 10**6, MAX_UNREAD_ATTEMPTS),
+        (GONE, MAX_REFUSED_ATTEMPTS - 1, MAX_REFUSED_ATTEMPTS),
+        (GONE, 10**6, MAX_REFUSED_ATTEMPTS),
+    ],
+)
+async def test_a_manifest_is_written_without_people_whom_the_api_does_not_show_for_long(
+    error: ApiError, failures: int, attempts: int, store: Store, tmp_path: Path
 ) -> None:
     now = NOW.timestamp()
     storage = ArchiveStorage.open(tmp_path.as_uri())
@@ -56,7 +73,7 @@ async def test_a_manifest_is_written_without_people_whom_the_api_does_not_show_f
         KeyTemplate.parse_manifest("{recording_id}.json"),
         FolderMark(storage, store.archive, now=lambda: now),
         owner="me",
-        read_participants=FailingSession(failures).read,
+        read_participants=FailingSession(failures, error).read,
         longest_pause=0.0,
         now=lambda: now,
     )
@@ -67,5 +84,5 @@ async def test_a_manifest_is_written_without_people_whom_the_api_does_not_show_f
         count += 1
     written = msgspec.json.decode((tmp_path / "r1.json").read_bytes(), type=Manifest)
     assert count == attempts
-    assert (written.participants is None) == (failures > attempts)
+    assert (written.participants is None) == (failures >= attempts)
     assert len(await events(store, "archived")) == 1

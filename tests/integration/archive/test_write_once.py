@@ -12,6 +12,7 @@ from tests.contract.test_store_history import NOW, seen
 from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
 from worker.archive.folder_mark import FolderMark
+from worker.archive.manifest import compose_manifest
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
@@ -76,14 +77,14 @@ async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
     return ()
 
 
-async def write(store: Store, task: ManifestTask, *, owner: str = "me") -> None:
+async def write(store: Store, task: ManifestTask) -> None:
     storage = ArchiveStorage.open("s3://bucket", max_retries=0)
     writer = ManifestWriter(
         store.archive,
         storage,
         KeyTemplate.parse_manifest("{recording_id}.json"),
         FolderMark(storage, store.archive, now=NOW.timestamp),
-        owner=owner,
+        owner="me",
         read_participants=nobody,
         longest_pause=0.0,
         now=NOW.timestamp,
@@ -93,7 +94,11 @@ async def write(store: Store, task: ManifestTask, *, owner: str = "me") -> None:
 
 async def die_after_writing(store: Store, task: ManifestTask) -> None:
     """Write the manifest, but commit nothing."""
-    await write(store, task, owner="somebody that does not have it")
+    archive = await store.archive.read(task.recording_id)
+    assert archive is not None
+    body = msgspec.json.format(msgspec.json.encode(compose_manifest(archive)), indent=2)
+    storage = ArchiveStorage.open("s3://bucket", max_retries=0)
+    await storage.put(f"{task.recording_id}.json", body, "application/json")
 
 
 async def told(store: Store) -> list[str]:

@@ -6,7 +6,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.archive.download.body_buffer import BUFFER_BYTES, BufferedBody
+from worker.archive.download.body_buffer import (
+    BUFFER_BYTES,
+    SMALL_BYTES,
+    BufferedBody,
+    ParsedBody,
+)
 
 SIZES = st.one_of(
     st.integers(1, 1000), st.sampled_from([BUFFER_BYTES + step for step in (-1, 0, 1)])
@@ -60,3 +65,30 @@ def receive(body: BufferedBody, data: bytes) -> None:
         free[:count] = data[:count]
         body.received(count)
         data = data[count:]
+
+
+PIECES = st.one_of(st.integers(1, 3), st.sampled_from([SMALL_BYTES + step for step in (-1, 0, 1)]))
+
+
+@given(st.lists(PIECES, max_size=30), st.randoms(use_true_random=False))
+def test_pieces_of_any_size_are_given_whole_and_in_order(
+    sizes: list[int], dice: random.Random
+) -> None:
+    sent = random.Random(1).randbytes(sum(sizes))
+    body, taken, at = ParsedBody(), b"", 0
+    for size in sizes:
+        body.append(sent[at : at + size])
+        at += size
+        assert body.waiting == at - len(taken)
+        while body.waiting and dice.random() < 0.2:
+            taken += body.take()
+    while body.waiting:
+        taken += body.take()
+    assert taken == sent
+
+
+def test_small_pieces_are_joined() -> None:
+    body = ParsedBody()
+    for _ in range(2 * SMALL_BYTES):
+        body.append(b"xy")
+    assert len(body.take()) >= SMALL_BYTES

@@ -6,15 +6,8 @@ import pytest
 
 from recording_schemas import ErrorInfo
 from tests.unit.archive.test_manifest import file_ready
-from worker.archive.denials import count_denials, count_doubts, pause_with_new_url
-from worker.archive.errors import SourceDenied, SourceDoubtful, SourceUnsafe
+from worker.archive.denials import count_denials, known_doubts, pause_with_new_url
 from worker.store.archive_queue import FileTask
-
-DENIED = SourceDenied("source_denied", "403")
-PRIVATE = SourceUnsafe("private_address", "10.0.0.1")
-ASTRAY = SourceUnsafe("source_url_refused", "redirects to http")
-LARGE = SourceDoubtful("file_too_large", "the file has 99 bytes")
-EMPTY = SourceDoubtful("source_empty", "no bytes")
 
 
 def task(
@@ -38,45 +31,49 @@ def task(
 
 
 @pytest.mark.parametrize(
-    ("last_code", "error", "expected"),
+    ("last_code", "expected"),
     [
-        (None, DENIED, 8),
-        ("source_denied", DENIED, 8),
-        ("unavailable", DENIED, 8),  # the API could not be read between two denials
-        ("private_address", PRIVATE, 8),
-        ("source_url_refused", ASTRAY, 8),
-        ("private_address", ASTRAY, 8),
-        ("source_denied", PRIVATE, 1),
-        ("source_url_refused", DENIED, 1),
-        ("private_address", DENIED, 1),
-        ("file_too_large", DENIED, 1),
-        ("source_empty", PRIVATE, 1),
+        (None, 8),
+        ("source_denied", 8),
+        ("unavailable", 8),  # the API could not be read between two denials
+        ("private_address", 1),
+        ("source_url_refused", 1),
+        ("file_too_large", 1),
+        ("source_empty", 1),
+        ("url_expired", 1),
     ],
 )
-def test_denials_and_unsafe_answers_are_counted_apart(
-    last_code: str | None, error: SourceDenied | SourceUnsafe, expected: int
+def test_denials_are_counted_apart_from_answers_that_are_doubted(
+    last_code: str | None, expected: int
 ) -> None:
-    assert count_denials(task(denials=7, last_code=last_code), error) == expected
+    assert count_denials(task(denials=7, last_code=last_code)) == expected
+
+
+LARGE = ("file_too_large", "the file has 99 bytes")
 
 
 @pytest.mark.parametrize(
-    ("last", "error", "expected"),
+    ("last", "answer", "expected"),
     [
-        ((None, ""), LARGE, 1),
-        (("file_too_large", "the file has 99 bytes"), LARGE, 8),
-        (("file_too_large", "the file has 98 bytes"), LARGE, 1),
-        (("source_empty", "no bytes"), LARGE, 1),
-        (("source_empty", "no bytes"), EMPTY, 8),
-        (("source_denied", "403"), EMPTY, 1),
-        (("private_address", "10.0.0.1"), EMPTY, 1),
+        ((None, ""), LARGE, 0),
+        (LARGE, LARGE, 7),
+        (("file_too_large", "the file has 98 bytes"), LARGE, 0),
+        (("source_empty", ""), LARGE, 0),
+        (("source_empty", ""), ("source_empty", ""), 7),
+        (("source_denied", "403"), ("source_empty", ""), 0),
+        (("unavailable", ""), ("source_empty", ""), 0),
+        (("url_expired", "after 403"), ("url_expired", "after 503"), 7),
+        (("private_address", "10.0.0.1"), ("private_address", "10.0.0.2"), 7),
+        (("private_address", ""), ("source_url_refused", ""), 7),
+        (("private_address", ""), ("source_empty", ""), 0),
     ],
 )
-def test_only_the_same_size_in_a_row_counts(
-    last: tuple[str | None, str], error: SourceDoubtful, expected: int
+def test_only_answers_of_one_kind_in_a_row_count_and_only_the_same_size(
+    last: tuple[str | None, str], answer: tuple[str, str], expected: int
 ) -> None:
     code, message = last
     known = task(denials=7, last_code=code, last_message=message)
-    assert count_doubts(known, error) == expected
+    assert known_doubts(known, *answer) == expected
 
 
 def test_a_first_new_url_is_tried_at_once_however_often_other_things_failed() -> None:

@@ -4,26 +4,46 @@ from collections import deque
 from typing import Final
 
 BUFFER_BYTES: Final = 1024 * 1024
+SMALL_BYTES: Final = 4096
 _NOTHING: Final = memoryview(b"")
 
 
 class ParsedBody:
-    """The pieces of a body that the parser finds."""
+    """The pieces of a body that the parser finds.
+
+    Small ones are joined: a source that sends chunks of a byte would cost a hundred times their
+    size.
+    """
 
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
+        self._small = bytearray()
         self.waiting = 0
 
     def append(self, piece: bytes) -> None:
         """Keep a piece."""
-        self._pieces.append(piece)
         self.waiting += len(piece)
+        if len(piece) < SMALL_BYTES:
+            self._small += piece
+            if len(self._small) < SMALL_BYTES:
+                return
+            piece = b""
+        self._add_small()
+        if piece:
+            self._pieces.append(piece)
 
     def take(self) -> bytes:
         """The next piece. Needs `waiting`."""
+        if not self._pieces:
+            self._add_small()
         piece = self._pieces.popleft()
         self.waiting -= len(piece)
         return piece
+
+    def _add_small(self) -> None:
+        if self._small:
+            self._pieces.append(bytes(self._small))
+            self._small.clear()
 
 
 class BufferedBody:

@@ -10,6 +10,8 @@ from worker.archive.errors import ArchiveError, SourceDenied, SourceUnavailable
 
 REDIRECTS: Final = {301, 302, 303, 307, 308}
 _LATER: Final = {408, 425, 429}
+_NOT_ENCODED: Final = {"", "identity", "aws-chunked"}
+"""Some makers of S3 keep `aws-chunked` from the upload, and send it with the bytes as they are."""
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,1024}")
 _CONTENT_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}", re.ASCII)
@@ -78,7 +80,8 @@ def media_type(response: httpx.Response) -> str | None:
 
 
 def _length(response: httpx.Response) -> int | None:
-    is_encoded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    is_encoded = encoding not in _NOT_ENCODED
     if is_encoded or response.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise SourceUnavailable("source_compressed", "the source compresses the file on its way")
     text = response.headers.get("Content-Length")

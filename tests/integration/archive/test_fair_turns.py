@@ -1,0 +1,92 @@
+"""Urgent files whose source hangs take turns with files that nobody has tried."""
+
+import asyncio
+import socket
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from recording_sandbox.waiting import eventually
+from recording_schemas import Status
+from tests.contract.test_store_history import seen
+from tests.integration.archive.archive_settings import impatient_archive
+from tests.integration.archive.file_source import FileSource
+from worker.aio import cancel_all
+from worker.archive.assembly import build_archiver
+from worker.archive.storage import ArchiveStorage
+from worker.domain.snapshot import Participant
+from worker.domain.times import utc
+from worker.domain.track_files import TrackFile
+from worker.observability.metrics import Metrics
+from worker.observability.tracing import Tracing
+from worker.settings.proxies import NO_PROXIES
+from worker.store.admin.archived_files import EntriesFilter, read_entries
+from worker.store.store import Store
+
+HANGING = 20
+
+
+async def end(store: Store, recording_id: str, url: str, *, age: timedelta, files: int) -> None:
+    """The recording ended so long ago. Its URLs expire an hour from now."""
+    at = utc(time.time()) - age
+    tracks = tuple(
+        TrackFile(file_name=f"{n}.webm", media_kind="audio", user_id="u", download_url=url)
+        for n in range(files)
+    )
+    ended = seen(recording_id, Status.UPLOADED, at=at, files=tracks, files_final=True)
+    expiry = utc(time.time()) + timedelta(hours=1)
+    snapshot = msgspec.structs.replace(ended.snapshot, download_url_expiry=expiry)
+    await store.apply([msgspec.structs.replace(ended, snapshot=snapshot)])
+
+
+async def nothing(app: str, recording_id: str) -> None:
+    del app, recording_id
+
+
+async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
+    del app, session_id
+    return ()
+
+
+async def test_urgent_files_of_a_source_that_hangs_keep_no_new_file_waiting(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    store = await Store.open(sqlite_url, source="test", archives=True)
+    settings = msgspec.structs.replace(
+        impatient_archive(tmp_path.as_uri(), concurrency=1), archive_timeout_seconds=0.1
+    )
+    archiver = build_archiver(
+        settings,
+        ArchiveStorage.open(tmp_path.as_uri()),
+        store,
+        owner="me",
+        proxies=NO_PROXIES,
+        read_again=nothing,
+        read_participants=nobody,
+        metrics=Metrics(CollectorRegistry(), version="1"),
+        tracing=Tracing(),
+    )
+    store.subscribe("archive", archiver.wake)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # nobody accepts
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}/"
+        await end(store, "urgent", url, age=timedelta(hours=2), files=HANGING)
+        running = asyncio.create_task(archiver.run(lambda: False))
+
+        def tried() -> bool:
+            entries = read_entries(sqlite_url, EntriesFilter(limit=HANGING))
+            return all(entry.attempts > 0 for entry in entries)
+
+        await eventually(tried, seconds=60, what="an attempt at each")
+        await archive_new_file(store, tmp_path)
+    await cancel_all([running])
+    await store.close()
+
+
+async def archive_new_file(store: Store, folder: Path) -> None:
+    async with FileSource(b"media") as source:
+        await end(store, "new", source.url, age=timedelta(0), files=1)
+        copied = (folder / "new/0.webm").exists
+        await eventually(copied, seconds=15, what="a copy of the new file")

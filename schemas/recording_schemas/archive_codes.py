@@ -19,8 +19,8 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "url_expired",
-        "The file's URL expired before the file was copied, and the API gives no new one. The worker "
-        "reads the recording ten times before it gives the file up.",
+        "The file's URL expired before the file was copied, and the API gives no new one. The "
+        "worker reads the recording ten times before it gives the file up.",
         "Nothing. RealtimeKit deletes files after seven days.",
         "never",
     ),
@@ -44,8 +44,8 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "source_url_refused",
-        "For some minutes, the file's URL was not https, had a user name, or could not be a URL; or "
-        "its source redirected to such a URL.",
+        "For some minutes, the file's URL was not https, had a user name, or could not be a URL; "
+        "or its source redirected to such a URL.",
         "If the URL is right, set `WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES`. Else report it.",
         "archive_again",
     ),

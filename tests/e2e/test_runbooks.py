@@ -81,6 +81,7 @@ class Bench:
         self.users = users
         self.admin_url = ""
         self.archive = environment.worker.directory / "archive"
+        self.archive_aside = environment.worker.directory / "archive-aside"
         self._operator_url = operator_url
         worker = environment.worker
         self._cli = CommandLine(worker.settings, worker.directory)
@@ -351,7 +352,7 @@ async def archive_expires(section: Section) -> None:
     """Still so, until somebody corrects it."""
     rows = (await section.run("archive list")).lines
     section.bench.archive.unlink()
-    section.bench.archive.mkdir()
+    section.bench.archive_aside.rename(section.bench.archive)
     recording_id = rows[0]["recording_id"]
     sent = await section.run('archive retry "$RECORDING"', RECORDING=recording_id[:8])
 
@@ -550,7 +551,7 @@ async def prepare(bench: Bench) -> None:
     await send_for_another_cluster(bench)
     await bench.environment.start()
     await bench.environment.event(StatusChanged, status="RECORDING")
-    bench.archive.rmdir()
+    bench.archive.rename(bench.archive_aside)
     bench.archive.touch()
     await bench.environment.send(type="stop_recording", id="stop-1", start_id="start-1")
     await bench.environment.start("long", meeting_id="5f0e2f5c-9b1d-4a53-8f3f-2f8f1e0c7b16")

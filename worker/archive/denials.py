@@ -32,7 +32,7 @@ class _Doubt(NamedTuple):
 
     kind: str
     answers: int = MAX_SAME_ANSWERS
-    longest_pause: float | None = 600.0
+    longest_pause: float | None = None
 
 
 _UNSAFE: Final = _Doubt("unsafe")
@@ -42,7 +42,7 @@ _DOUBTS: Final = {
     "file_too_large": _Doubt("too large"),
     # The API may list a file before its bytes are there. 30 answers take about a day.
     "source_empty": _Doubt("empty", MAX_EMPTY_ANSWERS, 3_600.0),
-    "url_expired": _Doubt("expired", longest_pause=None),
+    "url_expired": _Doubt("expired"),
 }
 """By the codes of SourceRefused, SourceUnsafe and SourceDoubtful, and of an expired URL."""
 

@@ -78,7 +78,7 @@ def _has_mark(folder: Path) -> bool:
     with translated_errors(f"look for {MARK}"):
         try:
             (folder / MARK).stat()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return False
         return True
 

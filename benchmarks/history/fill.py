@@ -1,8 +1,10 @@
 """Writes a long history into a database, quickly: the rows of `lives`, millions of times.
 
 The database multiplies them itself: each statement writes one row of each life for many
-recordings, with ids and times of their own. PostgreSQL's indexes are built afterwards. Nothing
-waits for the disk until the end, so a database whose filling was interrupted is of no use.
+recordings, with ids and times of their own. All is one transaction. SQLite would write an index
+page with each transaction that changes it, and ids without an order change all pages each time.
+PostgreSQL's keys and indexes are built afterwards. Nothing waits for the disk until the end, so a
+database whose filling was interrupted is of no use.
 """
 
 import hashlib
@@ -15,7 +17,15 @@ import msgspec
 import sqlalchemy as sa
 
 from benchmarks.history.lives import BEGAN, LIVES, SHARES, TABLES, Rows
-from benchmarks.history.row_statements import IDS, ISO, MAX_EVENTS, MINUTES, at, select_row
+from benchmarks.history.row_statements import (
+    IDS,
+    ISO,
+    MAX_EVENTS,
+    MINUTES,
+    at,
+    columns_of,
+    select_row,
+)
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import outbox
 
@@ -74,11 +84,11 @@ def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> 
     try:
         with _hurry(engine) as connection:
             began = time.monotonic()
-            columns_of = _columns(connection)
+            columns = _columns(connection)
             connection.rollback()
             with connection.begin():
                 for first in range(0, history.recordings, CHUNK):
-                    _fill_chunk(connection, history, rows, first, columns_of)
+                    _fill_chunk(connection, history, rows, first, columns)
                     if first % (20 * CHUNK) == 0:
                         say(f"{first:,} recordings after {time.monotonic() - began:.0f} s")
                 _continue_positions(connection, history)
@@ -108,9 +118,17 @@ def _hurry(engine: sa.Engine) -> Iterator[sa.Connection]:
     _analyze(engine)
 
 
+SQLITE_CACHE_KIB: Final = 4 * 2**20
+"""The index pages of five million recordings, which are 2 GB, must fit into SQLite's cache, beside
+the pages of the tables that wait to be written."""
+
 _SETTINGS: Final = {
     "sqlite": (
-        ("PRAGMA synchronous=OFF", "PRAGMA journal_mode=OFF", f"PRAGMA cache_size={-4 * 2**20}"),
+        (
+            "PRAGMA synchronous=OFF",
+            "PRAGMA journal_mode=OFF",
+            f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}",
+        ),
         ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"),
     ),
     "postgresql": (
@@ -174,17 +192,18 @@ def _drop_indexes(connection: sa.Connection) -> list[str]:
 
 
 def _fill_chunk(
-    connection: sa.Connection, history: History, rows: Rows, first: int, columns_of: Columns
+    connection: sa.Connection, history: History, rows: Rows, first: int, columns: Columns
 ) -> None:
     values = {"first": first, "last": min(first + CHUNK, history.recordings) - 1}
     _number(connection, history, values)
+    ids = [columns_of(*life) for life in zip(LIVES, rows[outbox.name], strict=True)]
     for table in TABLES:
-        names = columns_of.get(table.name, [])
+        names = columns.get(table.name, [])
         if not names or (table is outbox and first < history.first_with_events):
             continue
         parts = [
-            select_row(connection, [table.c[name] for name in names], row, number, life)
-            for number, life in enumerate(LIVES)
+            select_row(connection, [table.c[name] for name in names], row, number, ids[number])
+            for number in range(len(LIVES))
             for row in rows[table.name][number]
         ]
         order = " ORDER BY 1" if table is outbox else ""

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.history.places import APP, LISTED, LIVE, Place, Run, live_id, observed
+from benchmarks.history.places import APP, LISTED, LIVE, Place, Run, expect, live_id, observed
 from recording_schemas import Status
 from worker.domain.recording import Observation
 from worker.store.due_reads import DueQuery
@@ -56,7 +56,9 @@ async def _webhook(place: Place, repetition: int) -> None:
 
 
 async def _relay(place: Place, repetition: int) -> None:
-    waiting = await place.store.unsent(500)
+    """The commands before have left enough events for all repetitions."""
+    waiting = await place.store.unsent(100)
+    expect(len(waiting) == 100)
     sent = PageMarks(sent=[event.position for event in waiting])
     await place.store.mark_page(sent, place.store.now())
 
@@ -76,6 +78,6 @@ FOLLOWING: Final[dict[str, Run]] = {
     "a page of the list with 100 of history": _late_list,
     "the reads and stops that are due": _due,
     "a webhook about a recording of history": _webhook,
-    "a page of the relay": _relay,
+    "a page of the relay with 100 events": _relay,
     "the gauges of the metrics": _metrics,
 }

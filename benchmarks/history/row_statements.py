@@ -21,16 +21,33 @@ MINUTES: Final = (0, 1, 57, 58, 59)
 """The moments of a life. The state of a recording has them as texts."""
 
 
+def columns_of(life: Life, events: Sequence[Row]) -> dict[str, str]:
+    """The SQL of each id of a life, by the id. `events` are the rows of its outbox."""
+    ids = {life.id_of(what): what for what in IDS}
+    for event in events:
+        number = event["position"] % MAX_EVENTS
+        ids[event["event_id"]] = f"('{number:02x}' || substr(recording, 3))"
+    return ids
+
+
 def select_row(
-    connection: sa.Connection, columns: Sequence[sa.Column[Any]], row: Row, number: int, life: Life
+    connection: sa.Connection,
+    columns: Sequence[sa.Column[Any]],
+    row: Row,
+    number: int,
+    ids: Mapping[str, str],
 ) -> str:
-    values = ", ".join(
-        _expression(connection, column, row[column.name], life) for column in columns
-    )
+    """The SQL that writes a row of life `number`. `ids`: what stands for each of its ids."""
+    values = ", ".join(_expression(connection, column, row[column.name], ids) for column in columns)
     return f"SELECT {values} FROM past WHERE life = {number}"  # noqa: S608 - rows of `lives`
 
 
-def _expression(connection: sa.Connection, column: sa.Column[Any], value: Any, life: Life) -> str:  # noqa: ANN401
+def _expression(
+    connection: sa.Connection,
+    column: sa.Column[Any],
+    value: Any,  # noqa: ANN401
+    ids: Mapping[str, str],
+) -> str:
     """The SQL of a column, from the value that it has in the life."""
     if value is None:
         return "CAST(NULL AS REAL)" if isinstance(column.type, sa.Double) else "NULL"
@@ -43,10 +60,9 @@ def _expression(connection: sa.Connection, column: sa.Column[Any], value: Any, l
     if isinstance(value, int):
         is_truth = isinstance(value, bool) and connection.dialect.name == "postgresql"
         return str(value).lower() if is_truth else str(int(value))
-    places = {life.id_of(what): what for what in IDS}
-    if column is recordings.c.state:
-        places |= {_iso(minutes): f"at_{minutes}" for minutes in MINUTES}
-    return _text(connection, value, places)
+    is_state = column is recordings.c.state
+    moments = {_iso(minutes): f"at_{minutes}" for minutes in MINUTES} if is_state else {}
+    return _text(connection, value, {**ids, **moments})
 
 
 ISO: Final = 'YYYY-MM-DD"T"HH24\\:MI\\:SS"Z"'

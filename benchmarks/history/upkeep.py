@@ -4,7 +4,7 @@ from typing import Final
 
 from benchmarks.history.places import Place, Run, expect
 from worker.store.clock_repair import Repair
-from worker.store.pruning import PruneRequest, PruneSentRequest
+from worker.store.pruning import PruneRequest, PruneSentRequest, RowPlace
 
 
 async def _prune_recordings(place: Place, repetition: int) -> None:
@@ -13,7 +13,9 @@ async def _prune_recordings(place: Place, repetition: int) -> None:
 
 
 async def _prune_commands(place: Place, repetition: int) -> None:
-    request = PruneRequest(before=place.prune_before(repetition))
+    """A step as the pruner makes them. It keeps the starts whose recordings ended later."""
+    begin, end = (place.history.ended_at(400 * (repetition + part)) for part in (0, 1))
+    request = PruneRequest(before=end, after=RowPlace(begin, ""))
     expect((await place.store.prune_commands(request)).removed)
 
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from benchmarks.history.fill import DAY, History, fill
 from benchmarks.history.lives import LIVES, SHARES, SOURCE, rows_of_lives
@@ -14,6 +15,7 @@ from recording_sandbox.services.postgresql import PostgreSQLServer
 from worker.store.admin.archived_files import EntriesFilter, read_entries
 from worker.store.admin.recording_details import read_details
 from worker.store.database.engine import open_engine
+from worker.store.database.schema import inbox, outbox
 from worker.store.store import Store
 
 RECORDINGS = 40
@@ -49,6 +51,17 @@ def schema_of(url: str) -> list[tuple[str, str]]:
     return [(name, definition) for name, definition in found]
 
 
+def assert_each_event_has_its_own_id(url: str) -> None:
+    """As the worker's own. A stored outcome has the id of the event that published it."""
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        ids = connection.execute(sa.select(outbox.c.event_id)).scalars().all()
+        outcomes = connection.execute(sa.select(inbox.c.outcome)).scalars().all()
+    engine.dispose()
+    assert len(set(ids)) == len(ids) > len(outcomes)
+    assert all(any(event_id in outcome for event_id in ids) for outcome in outcomes)
+
+
 async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs_to_it(
     tmp_path: Path, new_database_url: str
 ) -> None:
@@ -59,6 +72,7 @@ async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs
     history = History(recordings=RECORDINGS, until=time.time(), event_days=30.5)
     fill(url, history, rows, print)
     assert schema_of(url) == before
+    assert_each_event_has_its_own_id(url)
     for number in range(RECORDINGS):
         life = LIVES[SHARES[number % len(SHARES)]]
         (found,) = read_details(url, history.id_of("recording", number), max_events=99).recordings

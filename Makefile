@@ -18,6 +18,7 @@ SANDBOX_VENV := .venv-sandbox
 SANDBOX_STAMP := $(SANDBOX_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
 AZURITE_STAMP := tests/azurite/node_modules/.installed
+COMPILED_TESTS := $(VENV)/.compiled-tests
 WHEELS := $(VENV)/wheels
 WHEELS_STAMP := $(WHEELS)/.downloaded
 IMAGE_LOCKS := requirements/build.lock requirements/run.lock
@@ -56,8 +57,12 @@ demo: setup ## record an emulated meeting end to end with RabbitMQ, the API sand
 run: setup ## run the worker with the settings of the environment, against a real account
 	$(BIN)/recording-worker run
 
-test: setup $(NODE_STAMP) $(AZURITE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) $(WHEELS_STAMP) $(GO_EXAMPLE) $(NODE_EXAMPLE) ## run all tests; they start their own RabbitMQ and PostgreSQL
+test: setup $(NODE_STAMP) $(AZURITE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) $(WHEELS_STAMP) $(GO_EXAMPLE) $(NODE_EXAMPLE) $(COMPILED_TESTS) ## run all tests; they start their own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
+
+# Else each process compiles all modules and the asserts of all tests, at the same time.
+$(COMPILED_TESTS): $(STAMP) $(shell find tests worker sandbox schemas -name node_modules -prune -o -name '*.py' -print)
+	@$(BIN)/python -m pytest -q --collect-only > $@ || { cat $@; rm $@; exit 1; }
 
 lowest: ## run unit and contract tests with the oldest libraries that pyproject.toml allows
 	$(MAKE) --no-print-directory VENV=.venv-lowest LOCK=requirements/lowest.lock \

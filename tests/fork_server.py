@@ -4,8 +4,8 @@ A fork is up in a tenth of the time that a new interpreter takes to import the s
 as any other: it gets its environment, working directory and standard streams by the request, begins
 with the module's `__main__`, and can be killed.
 
-Everybody who connects to the listener may send requests. The server ends when the other end of the
-owner's socket is closed.
+Everybody who connects to the listener may send requests. When the other end of the owner's socket
+is closed, the server kills what it has forked and ends.
 
 A request is `ForkRequest` as JSON, with four descriptors: stdin, stdout, stderr, and a socket. The
 socket gets the process id, and later the exit code. If the socket is closed before, the process is
@@ -19,13 +19,14 @@ import importlib
 import os
 import pkgutil
 import runpy
-import select
+import selectors
 import signal
 import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, NoReturn
 
 import msgspec
@@ -72,39 +73,96 @@ def main() -> None:
     _render_tables()
     gc.collect()
     gc.freeze()  # else the collector of each fork copies every page of these modules
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # each watcher reports its process, not we
     owner, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
-    _serve(owner, listener)
+    _Server(owner, listener).serve()
 
 
-def _serve(owner: socket.socket, listener: socket.socket) -> None:
-    sockets = [owner, listener]
-    while True:
-        ready, _, _ = select.select(sockets, [], [])
-        if owner in ready:
-            return
-        for requester in ready:
-            if requester is listener:
-                sockets.append(listener.accept()[0])
-            elif not _answer(requester, sockets):
-                sockets.remove(requester)
-                requester.close()
+class _Server:
+    """Accepts requests, forks, and reports ends, until the owner ends."""
 
+    def __init__(self, owner: socket.socket, listener: socket.socket) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._has_owner = True
+        self._running: set[int] = set()
+        self._on_event(owner, self._lose_owner)
+        self._on_event(listener, partial(self._accept, listener))
 
-def _answer(requester: socket.socket, sockets: Sequence[socket.socket]) -> bool:
-    """Fork a process for the next request. Returns False when the requester has ended."""
-    try:
-        request, descriptors, _, _ = socket.recv_fds(requester, MAX_REQUEST_BYTES, 4)
-    except ConnectionError:
-        return False
-    if request and os.fork() == 0:
-        for inherited in sockets:
-            inherited.close()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _watch(msgspec.json.decode(request, type=ForkRequest), *descriptors)
-    for descriptor in descriptors:
-        os.close(descriptor)
-    return bool(request)
+    def serve(self) -> None:
+        """Do so."""
+        while self._has_owner:
+            for key, _ in self._selector.select():
+                if key.fd in self._selector.get_map():  # an event before may have ended it
+                    key.data()
+
+    def _on_event(self, source: socket.socket | int, act: Callable[[], None]) -> None:
+        self._selector.register(source, selectors.EVENT_READ, act)
+
+    def _lose_owner(self) -> None:
+        self._has_owner = False
+        for pid in self._running:
+            os.kill(pid, signal.SIGKILL)
+
+    def _accept(self, listener: socket.socket) -> None:
+        requester = listener.accept()[0]
+        self._on_event(requester, partial(self._answer, requester))
+
+    def _answer(self, requester: socket.socket) -> None:
+        try:
+            request, descriptors, _, _ = socket.recv_fds(requester, MAX_REQUEST_BYTES, 4)
+        except ConnectionError:
+            request = b""
+        if request:
+            self._fork(msgspec.json.decode(request, type=ForkRequest), *descriptors)
+        else:
+            self._selector.unregister(requester)
+            requester.close()
+
+    def _fork(
+        self, request: ForkRequest, stdin: int, stdout: int, stderr: int, reports: int
+    ) -> None:
+        """Fork the process, report its beginning, and watch it."""
+        pid = os.fork()
+        if pid == 0:
+            self._close_all()
+            os.close(reports)
+            _run(request, stdin, stdout, stderr)
+        for descriptor in (stdin, stdout, stderr):
+            os.close(descriptor)
+        line = socket.socket(fileno=reports)
+        with contextlib.suppress(OSError):
+            line.send(msgspec.json.encode(ForkReport(pid=pid)))
+        process = os.pidfd_open(pid)
+        self._running.add(pid)
+        self._on_event(line, partial(self._kill, pid, line))
+        self._on_event(process, partial(self._report_end, pid, process, line))
+
+    def _close_all(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
+            else:
+                os.close(key.fd)
+        self._selector.close()
+
+    def _kill(self, pid: int, line: socket.socket) -> None:
+        """Nobody listens any more."""
+        self._selector.unregister(line)
+        os.kill(pid, signal.SIGKILL)
+
+    def _report_end(self, pid: int, process: int, line: socket.socket) -> None:
+        # Report the end before reaping it: until then, no other process can get its id.
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert end is not None
+        code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+        with contextlib.suppress(OSError):
+            line.send(msgspec.json.encode(ForkReport(exit_code=code)))
+        self._running.remove(pid)
+        os.waitpid(pid, 0)
+        self._selector.unregister(process)
+        os.close(process)
+        if line in self._selector.get_map():
+            self._selector.unregister(line)
+        line.close()
 
 
 def _worker_modules() -> Iterator[str]:
@@ -120,33 +178,6 @@ def _render_tables() -> None:
     with engine.begin() as connection:
         migrate(connection, [])
     engine.dispose()
-
-
-def _watch(request: ForkRequest, stdin: int, stdout: int, stderr: int, reports: int) -> NoReturn:
-    """Fork the process, report its beginning and its end; kill it when nobody listens."""
-    ended, lives = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(ended)
-        os.close(reports)
-        _run(request, stdin, stdout, stderr)
-    # Only the process holds these open now: the other ends notice when it ends.
-    for descriptor in (lives, stdin, stdout, stderr):
-        os.close(descriptor)
-    line = socket.socket(fileno=reports)
-    with contextlib.suppress(OSError):
-        line.send(msgspec.json.encode(ForkReport(pid=pid)))
-    ready, _, _ = select.select([ended, line.fileno()], [], [])
-    if ended not in ready:
-        os.kill(pid, signal.SIGKILL)
-    # Report the end before reaping it: until then, no other process can get its id.
-    end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert end is not None
-    code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
-    with contextlib.suppress(OSError):
-        line.send(msgspec.json.encode(ForkReport(exit_code=code)))
-    os.waitpid(pid, 0)
-    os._exit(0)
 
 
 def _run(request: ForkRequest, *streams: int) -> NoReturn:

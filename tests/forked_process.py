@@ -104,7 +104,7 @@ class ForkServer:
         return self._address
 
     def close(self) -> None:
-        """End it; what it has forked lives on until its own end. May be called again."""
+        """End it and, if it is that of this process, what it has forked. May be called again."""
         for end in (self._requests, self._owner):
             if end is not None:
                 end.close()

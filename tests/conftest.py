@@ -5,11 +5,10 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
@@ -33,10 +32,9 @@ from tests.shared_broker import (
     launch_shared_node,
 )
 from tests.shared_statements import share_statements
+from tests.shares import in_shares
 
-TESTS = Path(__file__).parent
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
-BROKEN_BROKER = "reused_rabbitmq"
 BROKER_HOST = pytest.StashKey[BrokerHost]()
 DATABASE_FIXTURES = {
     "postgresql",
@@ -45,80 +43,6 @@ DATABASE_FIXTURES = {
     "empty_database_url",
     "pgbouncer",
 }
-SECONDS_PER_TEST = {"fault": 1.0, "e2e": 0.8}
-"""A rough figure for each folder of tests that mostly wait. The others take hundredths of a second
-of CPU."""
-SECONDS_PER_FILE = {
-    "contract/test_budget.py": 6.0,
-    "contract/test_store_dead_replicas.py": 8.0,
-    "e2e/test_bad_input.py": 1.0,
-    "e2e/test_broker_access.py": 9.0,
-    "e2e/test_broker_dead_letters.py": 21.0,
-    "e2e/test_demo.py": 31.0,
-    "e2e/test_late_files.py": 18.0,
-    "e2e/test_one_id_two_bodies.py": 10.0,
-    "e2e/test_probes.py": 37.0,
-    "e2e/test_readme.py": 1.0,
-    "e2e/test_replays.py": 26.0,
-    "e2e/test_runbooks.py": 35.0,
-    "e2e/test_shutdown.py": 7.0,
-    "e2e/test_waiting_for_people.py": 6.0,
-    "e2e/test_webhooks.py": 23.0,
-    "e2e/test_whom_to_record.py": 32.0,
-    "e2e/test_write_probes.py": 12.0,
-    "fault/test_api_storms.py": 72.0,
-    "fault/test_archive.py": 27.0,
-    "fault/test_broker_faults.py": 30.0,
-    "fault/test_budget_fleet.py": 22.0,
-    "fault/test_chaos.py": 39.0,
-    "fault/test_clocks.py": 2.0,
-    "fault/test_cluster.py": 101.0,
-    "fault/test_cut_off_clients.py": 31.0,
-    "fault/test_database.py": 21.0,
-    "fault/test_dead_replicas.py": 44.0,
-    "fault/test_frozen_workers.py": 25.0,
-    "fault/test_fuzz.py": 10.0,
-    "fault/test_kill_points.py": 192.0,
-    "fault/test_lost_answers.py": 30.0,
-    "fault/test_max_seconds.py": 17.0,
-    "fault/test_named_times.py": 15.0,
-    "fault/test_poison.py": 32.0,
-    "fault/test_reliability_report.py": 1.0,
-    "fault/test_restarts.py": 30.0,
-    "fault/test_scaling.py": 8.0,
-    "fault/test_sqlite_files.py": 1.0,
-    "fault/test_state_machine.py": 9.0,
-    "fault/test_tcp_proxy.py": 1.0,
-    "fault/test_upgrade.py": 3.0,
-    "fault/test_volume_without_locks.py": 1.0,
-    "fault/test_waiting_starts.py": 51.0,
-    "fault/test_webhook_fuzz.py": 19.0,
-    "helm/test_broker.py": 12.0,
-    "helm/test_running.py": 28.0,
-    "integration/test_alarm.py": 6.0,
-    "integration/test_broker_outages.py": 20.0,
-    "integration/test_cli_broker.py": 15.0,
-    "integration/test_cli_status.py": 6.0,
-    "integration/test_cli_worker.py": 8.0,
-    "integration/test_console.py": 6.0,
-    "integration/test_disputed_ends.py": 8.0,
-    "integration/test_late_files.py": 7.0,
-    "integration/test_launchers.py": 26.0,
-    "integration/test_lost_start_answers.py": 7.0,
-    "integration/test_one_id_two_bodies.py": 7.0,
-    "integration/test_publisher.py": 5.0,
-    "integration/test_relay.py": 45.0,
-    "integration/test_silent_losses.py": 18.0,
-    "integration/test_trace_propagation.py": 5.0,
-    "integration/test_webhook_endpoint.py": 10.0,
-}
-"""Files of tests that mostly wait, unless the figure of their folder says enough."""
-LONG_FILES = {"e2e/test_console_pages.py", "image/test_image.py"}
-"""Files that compute for long, so that their processes begin with them."""
-BUSY_PROCESSES = 2
-"""So many begin with tests that compute, as many as a small machine has processors. What a process
-needs before its first test of a kind costs seconds: a database server, compiled statements. So few
-processes take such tests."""
 PROGRAM_FIXTURES = {
     "bubblewrap": ("bwrap", "bubblewrap"),
     "chromium": ("chromium", "chromium"),
@@ -190,79 +114,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     processes: int = getattr(config, "workerinput", {}).get("workercount", 1)
     if processes > 1:
-        items[:] = _in_shares(items, processes)
-
-
-class _Kinds(NamedTuple):
-    """The tests by kind: groups that wait, long ones that compute, others that do, unit tests."""
-
-    waiting: list[list[pytest.Item]]
-    long: list[pytest.Item]
-    computing: list[pytest.Item]
-    unit: list[pytest.Item]
-
-
-def _in_shares(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
-    """The items in the order of the processes' shares, which are of equal size."""
-    kinds = _by_kind(items)
-    busy = min(BUSY_PROCESSES, processes - 1)
-    busy_shares = [kinds.long[number::busy] for number in range(busy)]
-    waiting_shares: list[list[pytest.Item]] = [[] for _ in range(processes - busy)]
-    seconds = [0.0] * len(waiting_shares)
-    for group in sorted(kinds.waiting, key=_seconds, reverse=True):  # stable on ties
-        least = seconds.index(min(seconds))
-        waiting_shares[least] += group
-        seconds[least] += _seconds(group)
-    size = len(items) // processes
-    computing = _fill(busy_shares, size, kinds.computing)
-    rest = _fill(waiting_shares, size, kinds.unit + computing)
-    return [item for share in (*waiting_shares, *busy_shares, rest) for item in share]
-
-
-def _fill(
-    shares: list[list[pytest.Item]], size: int, items: list[pytest.Item]
-) -> list[pytest.Item]:
-    """Append items to the shares up to their size. Returns those that are left."""
-    for share in shares:
-        free = max(0, size - len(share))
-        share += items[:free]
-        items = items[free:]
-    return items
-
-
-def _by_kind(items: list[pytest.Item]) -> _Kinds:
-    """The files that take a private broker are one group: each process that takes one boots its
-    own."""
-    breaking = {item.path for item in items if BROKEN_BROKER in getattr(item, "fixturenames", ())}
-    groups: dict[Path | None, list[pytest.Item]] = {}
-    kinds = _Kinds([], [], [], [])
-    for item in items:
-        if _file(item.path) in LONG_FILES:
-            kinds.long.append(item)
-        elif _seconds_per_test(item.path) or _file(item.path) in SECONDS_PER_FILE:
-            groups.setdefault(None if item.path in breaking else item.path, []).append(item)
-        elif item.path.is_relative_to(TESTS / "unit"):
-            kinds.unit.append(item)
-        else:
-            kinds.computing.append(item)
-    kinds.waiting.extend(groups.values())
-    return kinds
-
-
-def _file(path: Path) -> str:
-    return path.relative_to(TESTS).as_posix()
-
-
-def _seconds_per_test(path: Path) -> float:
-    return SECONDS_PER_TEST.get(path.relative_to(TESTS).parts[0], 0.0)
-
-
-def _seconds(group: list[pytest.Item]) -> float:
-    tests = Counter(item.path for item in group)
-    return sum(
-        SECONDS_PER_FILE.get(_file(path), _seconds_per_test(path) * number)
-        for path, number in tests.items()
-    )
+        items[:] = in_shares(items, processes)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -16,9 +17,10 @@ from tests.contract.test_store_archive import (
     later,
     take,
     take_manifests,
+    track,
     written,
 )
-from tests.contract.test_store_history import DAY, OLD
+from tests.contract.test_store_history import DAY, NOW, OLD
 from tests.contract.test_store_plans import OVER, Noted, assert_bounded, captured
 from tests.unit.archive.test_manifest import file_ready
 from worker.domain.archive import CopiedFile
@@ -30,8 +32,9 @@ from worker.store.admin.archived_files import (
 )
 from worker.store.admin.stored_copies import CopiesFilter, each_stored
 from worker.store.archive_backfill import BackfillRequest, FileCursor, RecordingCursor
+from worker.store.archive_leases import Extension
 from worker.store.archive_manifests import ManifestPostponement
-from worker.store.archive_queue import Extension, encoded
+from worker.store.archive_queue import encoded
 from worker.store.archive_results import ManifestRefusal
 from worker.store.archive_store import ArchiveStore
 from worker.store.archive_urls import SignedUrls
@@ -204,4 +207,22 @@ async def test_copies_since_a_time_are_read_in_a_few_statements_however_many_the
     with captured() as statements:
         stored = list(each_stored(database_url, CopiesFilter(since=OLD + HISTORY - 100)))
     assert len(stored) == 100  # 50 files, each with a manifest
+    assert len(statements) < FEW_STATEMENTS
+
+
+async def test_hundreds_of_files_are_queued_again_with_new_urls_in_a_few_statements(
+    database_url: str,
+) -> None:
+    names = [str(number) for number in range(300)]
+    store = await Store.open(database_url, source="test", archives=True)
+    await end(store, "a", *names)
+    signed = [track(name, url=f"https://files.example/{name}?again") for name in names]
+    at = NOW + timedelta(hours=1)
+    with captured() as statements:
+        await end(store, "a", *signed, at=at, archives_again=True, renews_urls=True)
+    tasks = await take(store, 300, at=at.timestamp())
+    await store.close()
+    assert {task.round for task in tasks} == {2}
+    assert all((task.download_url or "").endswith("?again") for task in tasks)
+    assert len(tasks) == 300
     assert len(statements) < FEW_STATEMENTS

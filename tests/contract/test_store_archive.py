@@ -14,9 +14,9 @@ from worker.domain.archive import REFUSALS_TOLD, CopiedFile
 from worker.domain.recording import ObservedBy
 from worker.domain.snapshot import Participant, Storage
 from worker.domain.track_files import TrackFile
+from worker.store.archive_leases import Extension
 from worker.store.archive_manifests import ManifestPostponement, ManifestTask
 from worker.store.archive_queue import (
-    Extension,
     FileTask,
     Postponement,
     TakeRequest,

@@ -22,8 +22,9 @@ from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.pauses import pause_after
 from worker.archive.unforeseen import log_unforeseen
 from worker.domain.errors import StoreUnavailable
+from worker.store.archive_leases import Extension
 from worker.store.archive_manifests import ManifestTask
-from worker.store.archive_queue import Extension, FileTask, TakeRequest
+from worker.store.archive_queue import FileTask, TakeRequest
 from worker.store.archive_store import ArchiveStore
 
 LEASE_SECONDS: Final = 60.0

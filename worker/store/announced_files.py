@@ -3,7 +3,7 @@
 A URL permits the download, so the table has a hash of it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -65,12 +65,22 @@ class AnnouncedFiles:
     def save(self) -> None:
         """Write what was added and renewed."""
         _insert(self._connection, self._new)
-        for recording_id, file_name, columns in self._renewed:
-            self._connection.execute(
-                sa.update(files)
-                .where(files.c.recording_id == recording_id, files.c.file_name == file_name)
-                .values(columns)
-            )
+        if self._renewed:
+            self._connection.execute(_RENEW, list(self._renewals()))
+
+    def _renewals(self) -> Iterator[dict[str, Any]]:
+        # By their numbers: no index has their names, and a recording may have thousands of files.
+        numbers = {
+            recording_id: {name: number for number, name in enumerate(names, start=1)}
+            for recording_id, names in self._names.items()
+        }
+        for recording_id, name, columns in self._renewed:
+            yield {
+                "id": recording_id,
+                "index": numbers[recording_id][name],
+                "hash": columns["url_hash"],
+                "expires_at": columns["url_expires_at"],
+            }
 
     def _note(self, recording_id: str, name: str, url: PublishedUrl) -> None:
         self._names.setdefault(recording_id, []).append(name)
@@ -83,6 +93,11 @@ _FILES: Final = (
     .order_by(files.c.recording_id, files.c.file_index)
 )
 _insert: Final = bulk_insert(files)
+_RENEW: Final = (
+    sa.update(files)
+    .where(files.c.recording_id == sa.bindparam("id"), files.c.file_index == sa.bindparam("index"))
+    .values(url_hash=sa.bindparam("hash"), url_expires_at=sa.bindparam("expires_at"))
+)
 
 
 def _published(columns: Mapping[str, Any]) -> PublishedUrl:

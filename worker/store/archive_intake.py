@@ -14,6 +14,7 @@ from recording_schemas import CloudEvent, Completed, FileReady, FileUrlRenewed, 
 from worker.domain.recording import Observation, Recording, RecordingEvent
 from worker.domain.recording_events import described_files
 from worker.store.archive_history import insert_statuses, note_earlier_statuses
+from worker.store.archive_updates import AGAIN, INDEXES, NEW_URL, UNPUBLISHED_URL, named
 from worker.store.database.archive_schema import (
     QUEUED,
     archive_files,
@@ -46,8 +47,8 @@ def take_note(
     for event in events:
         if isinstance(event, FileReady):
             _insert_file(connection, after, event, now)
-        elif isinstance(event, FileUrlRenewed):
-            _note_url(connection, event, observation, now)
+    renewed = [event for event in events if isinstance(event, FileUrlRenewed)]
+    _note_urls(connection, renewed, observation, now)
     if observation.archives_again:
         _queue_again(connection, after, observation, names, now)
     _note_unpublished_urls(connection, after, observation, names, now)
@@ -151,28 +152,37 @@ def _url_columns(url: str | None, expiry: datetime | None, now: float) -> dict[s
     }
 
 
-def _note_url(
-    connection: sa.Connection, event: FileUrlRenewed, observation: Observation, now: float
+def _note_urls(
+    connection: sa.Connection,
+    events: Sequence[FileUrlRenewed],
+    observation: Observation,
+    now: float,
 ) -> None:
-    """Try a queued file at once when it has a new URL, unless a replica copies it now.
+    """Try queued files at once when they have new URLs, unless a replica copies them now.
 
     A URL that the archive asked for, because another file of the recording was denied, only
     replaces an expired one at once: else denied files would wake each other for ever.
     """
-    is_free: sa.ColumnElement[bool] = archive_files.c.owner.is_(None)
-    if observation.observed_by != "command":
-        is_free &= archive_files.c.expires_at <= now
-    due_at = sa.case((is_free, now), else_=archive_files.c.due_at)
+    if not events:
+        return
+    expired_by = _ANY_TIME if observation.observed_by == "command" else now
     connection.execute(
-        sa.update(archive_files)
-        .where(
-            archive_files.c.recording_id == event.recording_id,
-            archive_files.c.file_index == event.file_index,
-            QUEUED,
-        )
-        .values(**_url_columns(event.download_url, event.download_url_expiry, now), due_at=due_at)
+        NEW_URL,
+        [
+            {
+                "id": event.recording_id,
+                "index": event.file_index,
+                "now": now,
+                "expired_by": expired_by,
+                **named(_url_columns(event.download_url, event.download_url_expiry, now)),
+            }
+            for event in events
+        ],
     )
     notify_on_commit(connection, "archive")
+
+
+_ANY_TIME: Final = 1e300
 
 
 def _note_unpublished_urls(
@@ -190,18 +200,17 @@ def _note_unpublished_urls(
     expiry = observation.snapshot.download_url_expiry
     if not observation.renews_urls or expiry is None or expiry.timestamp() <= now:
         return
-    for file in _announced(after, observation, names):
-        url = strip_nul(file.download_url)
-        connection.execute(
-            sa.update(archive_files)
-            .where(
-                archive_files.c.recording_id == after.recording_id,
-                archive_files.c.file_index == file.file_index,
-                QUEUED,
-                archive_files.c.download_url != url,
-            )
-            .values(download_url=url, expires_at=expiry.timestamp())
-        )
+    files = [
+        {
+            "id": after.recording_id,
+            "index": file.file_index,
+            "new_download_url": strip_nul(file.download_url),
+            "new_expires_at": expiry.timestamp(),
+        }
+        for file in _announced(after, observation, names)
+    ]
+    if files:
+        connection.execute(UNPUBLISHED_URL, files)
 
 
 def _announced(after: Recording, observation: Observation, names: Sequence[str]) -> list[FileReady]:
@@ -226,27 +235,22 @@ def _queue_again(
 
     A replica that copies a file now keeps it: two would write one object at the same time.
     """
-    is_free = archive_files.c.owner.is_(None)
     files = _announced(after, observation, names)
+    known = set(connection.execute(INDEXES, {"id": after.recording_id}).scalars())
+    again = [
+        {
+            "id": after.recording_id,
+            "index": file.file_index,
+            "now": now,
+            **named(_content(file, now)),
+        }
+        for file in files
+        if file.file_index in known
+    ]
+    if again:
+        connection.execute(AGAIN, again)
     for file in files:
-        requeued = connection.execute(
-            sa.update(archive_files)
-            .where(
-                archive_files.c.recording_id == after.recording_id,
-                archive_files.c.file_index == file.file_index,
-            )
-            .values(
-                **_content(file, now),
-                state="queued",
-                due_at=sa.case((is_free, now), else_=archive_files.c.due_at),
-                round=archive_files.c.round + 1,
-                attempts=0,
-                refusals=0,
-                denials=0,
-                last_error=None,
-            )
-        )
-        if not requeued.rowcount:
+        if file.file_index not in known:
             _insert_file(connection, after, file, now)
     if after.completed:
         _change_recording(connection, after, completed_at=now)

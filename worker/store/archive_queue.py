@@ -1,12 +1,13 @@
 """The queue of files to copy: each is taken by one replica at a time.
 
-`archive_manifests.py` has the queue of manifests. The leases of both are extended and freed here.
+`archive_manifests.py` has the queue of manifests. `archive_leases.py` extends and frees the leases
+of both.
 
 To take a file is to move its `due_at` to the end of a lease. The owner extends the lease while it
 works. If the owner dies, the file is due again by itself. A result counts only for the owner.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,14 +18,15 @@ import structlog
 from recording_schemas import ErrorInfo, FileReady
 from worker.domain.recording import Recording
 from worker.store.database.archive_schema import (
-    MANIFEST_DUE,
     QUEUED,
     archive_files,
-    archive_recordings,
 )
 from worker.store.database.dialects import open_or_closed
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import recordings
+
+MAX_NEWEST: Final = 200
+"""Among so many files those are looked for that nobody has tried."""
 
 
 class TakeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,15 +66,6 @@ class FileTask(msgspec.Struct, frozen=True, kw_only=True):
     trace: dict[str, str]
 
 
-class Extension(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks to keep what `owner` has until `until`: files and manifests of these recordings."""
-
-    owner: str
-    until: float
-    files: tuple[tuple[str, int], ...] = ()
-    manifests: tuple[str, ...] = ()
-
-
 class Postponement(msgspec.Struct, frozen=True, kw_only=True):
     """Gives a file of this `round` back, to be tried again at `due_at`.
 
@@ -110,12 +103,18 @@ def take_files(
 
 
 def _take_files(connection: sa.Connection, request: TakeRequest) -> tuple[FileTask, ...]:
-    keys = dict[tuple[str, int], None]()
-    for statement in (_UNTRIED, _URGENT, _DUE) if request.untried_first else (_URGENT, _DUE):
+    keys = dict.fromkeys(_untried(connection, request.now) if request.untried_first else ())
+    for statement in (_URGENT, _DUE):
         if len(keys) < request.limit:
             keys |= dict.fromkeys(_due(connection, statement, request.now, request.limit))
     taken = (_take_file(connection, key, request) for key in list(keys)[: request.limit])
     return tuple(task for task in taken if task is not None)
+
+
+def _untried(connection: sa.Connection, now: float) -> list[tuple[str, int]]:
+    """Files that nobody has tried, the oldest first. `_take_file` looks at each again."""
+    rows = connection.execute(_NEWEST, {"now": now}).all()
+    return [(row.recording_id, row.file_index) for row in reversed(rows) if not row.attempts]
 
 
 def _due(
@@ -137,7 +136,13 @@ _URGENT: Final = _KEYS.where(archive_files.c.urgent_at <= sa.bindparam("now")).o
 _DUE: Final = _KEYS.where(archive_files.c.urgent_at > sa.bindparam("now")).order_by(
     archive_files.c.due_at
 )
-_UNTRIED: Final = _KEYS.where(archive_files.c.attempts == 0).order_by(archive_files.c.due_at)
+# Of all that is due, new files are among the last: others have waited for their next attempt.
+_NEWEST: Final = (
+    sa.select(archive_files.c.recording_id, archive_files.c.file_index, archive_files.c.attempts)
+    .where(QUEUED, archive_files.c.due_at <= sa.bindparam("now"))
+    .order_by(archive_files.c.due_at.desc())
+    .limit(MAX_NEWEST)
+)
 
 
 def _take_file(
@@ -247,56 +252,3 @@ def give_back_requeued(
         .values(due_at=0.0, owner=None)
     )
     notify_on_commit(connection, "archive")
-
-
-# Leases
-
-
-def extend(connection: sa.Connection, requests: Sequence[Extension]) -> list[None]:
-    """Operation: extend the leases of what the owners still have."""
-    for request in requests:
-        for key in request.files:
-            connection.execute(
-                sa.update(archive_files)
-                .where(is_file(*key), QUEUED, archive_files.c.owner == request.owner)
-                .values(due_at=request.until)
-            )
-        if request.manifests:
-            connection.execute(
-                sa.update(archive_recordings)
-                .where(
-                    archive_recordings.c.recording_id.in_(request.manifests),
-                    archive_recordings.c.owner == request.owner,
-                    MANIFEST_DUE,
-                )
-                .values(manifest_due_at=request.until)
-            )
-    return [None] * len(requests)
-
-
-def free_owned(connection: sa.Connection, requests: Sequence[Collection[str] | None]) -> list[None]:
-    """Operation: make due at once what these owners have; with None, what anybody has.
-
-    Only for owners that surely do not work any more.
-    """
-    for owners in requests:
-        for table, due, queued in (
-            (archive_files, archive_files.c.due_at, QUEUED),
-            (archive_recordings, archive_recordings.c.manifest_due_at, MANIFEST_DUE),
-        ):
-            is_owned = (
-                table.c.owner.is_not(None) if owners is None else table.c.owner.in_(sorted(owners))
-            )
-            connection.execute(
-                sa.update(table).where(queued, is_owned).values({due.name: 0.0, "owner": None})
-            )
-    return [None] * len(requests)
-
-
-def next_due(connection: sa.Connection, requests: Sequence[None]) -> list[float | None]:
-    """Operation: when the next file or manifest is due, in seconds since the epoch, or None."""
-    files = sa.select(sa.func.min(archive_files.c.due_at)).where(QUEUED)
-    manifests = sa.select(sa.func.min(archive_recordings.c.manifest_due_at)).where(MANIFEST_DUE)
-    times = [connection.execute(statement).scalar() for statement in (files, manifests)]
-    known = [time for time in times if time is not None]
-    return [min(known) if known else None] * len(requests)

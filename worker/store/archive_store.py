@@ -5,6 +5,7 @@ from functools import partial
 from worker.domain.archive import RecordingArchive
 from worker.store import (
     archive_backfill,
+    archive_leases,
     archive_manifests,
     archive_queue,
     archive_reading,
@@ -18,9 +19,9 @@ from worker.store.archive_backfill import (
     RecordingCursor,
     UnqueuedPage,
 )
+from worker.store.archive_leases import Extension
 from worker.store.archive_manifests import ManifestPostponement, ManifestTask
 from worker.store.archive_queue import (
-    Extension,
     FileTask,
     Postponement,
     TakeRequest,
@@ -57,7 +58,7 @@ class ArchiveStore:
 
     async def extend(self, request: Extension) -> None:
         """Keep what was taken for longer."""
-        await self._group.submit(archive_queue.extend, request)
+        await self._group.submit(archive_leases.extend, request)
 
     async def find_url(self, recording_id: str, file_index: int) -> str | None:
         """The URL that a file has now."""
@@ -77,11 +78,11 @@ class ArchiveStore:
 
     async def next_due(self) -> float | None:
         """When the next piece of work is due, in seconds since the epoch; None if there is none."""
-        return await self._group.submit(archive_queue.next_due, None)
+        return await self._group.submit(archive_leases.next_due, None)
 
     async def free_owned(self, owner: str) -> None:
         """Make due at once what an owner has that surely does not work any more."""
-        await self._group.submit(archive_queue.free_owned, (owner,))
+        await self._group.submit(archive_leases.free_owned, (owner,))
 
     async def find_unqueued(self, after: FileCursor | RecordingCursor) -> UnqueuedPage:
         """Recordings whose files were announced while no archive was on, a page at a time."""

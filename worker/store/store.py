@@ -15,7 +15,7 @@ from recording_schemas import Status
 from worker.budget.ledger import TokenGrant, TokenRequest
 from worker.domain.recording import Observation, Recording
 from worker.store import (
-    archive_queue,
+    archive_leases,
     clock_repair,
     command_leases,
     due_commands,
@@ -148,7 +148,7 @@ class Store:
             if is_sqlite:  # no other process uses the file: every owner of a lease is dead
                 await group.submit(releasing.free_leases, None)
                 await group.submit(leases.release_all, None)
-                await group.submit(archive_queue.free_owned, None)
+                await group.submit(archive_leases.free_owned, None)
             now = clock.now if clock else now
             return cls(
                 group,

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.store.archive_queue import free_owned
+from worker.store.archive_leases import free_owned
 from worker.store.database.postgresql import REPLICA_LOCK_SEED
 from worker.store.database.schema import UNFINISHED, inbox, replica_sessions
 from worker.store.leases import release

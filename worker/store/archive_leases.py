@@ -1,0 +1,76 @@
+"""The leases of files and manifests: extended while their owners work, and freed when they do not.
+
+To take a file or a manifest is to move its time to the end of a lease (`archive_queue.py`).
+"""
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.archive_queue import is_file
+from worker.store.database.archive_schema import (
+    MANIFEST_DUE,
+    QUEUED,
+    archive_files,
+    archive_recordings,
+)
+
+
+class Extension(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks to keep what `owner` has until `until`: files and manifests of these recordings."""
+
+    owner: str
+    until: float
+    files: tuple[tuple[str, int], ...] = ()
+    manifests: tuple[str, ...] = ()
+
+
+def extend(connection: sa.Connection, requests: Sequence[Extension]) -> list[None]:
+    """Operation: extend the leases of what the owners still have."""
+    for request in requests:
+        for key in request.files:
+            connection.execute(
+                sa.update(archive_files)
+                .where(is_file(*key), QUEUED, archive_files.c.owner == request.owner)
+                .values(due_at=request.until)
+            )
+        if request.manifests:
+            connection.execute(
+                sa.update(archive_recordings)
+                .where(
+                    archive_recordings.c.recording_id.in_(request.manifests),
+                    archive_recordings.c.owner == request.owner,
+                    MANIFEST_DUE,
+                )
+                .values(manifest_due_at=request.until)
+            )
+    return [None] * len(requests)
+
+
+def free_owned(connection: sa.Connection, requests: Sequence[Collection[str] | None]) -> list[None]:
+    """Operation: make due at once what these owners have; with None, what anybody has.
+
+    Only for owners that surely do not work any more.
+    """
+    for owners in requests:
+        for table, due, queued in (
+            (archive_files, archive_files.c.due_at, QUEUED),
+            (archive_recordings, archive_recordings.c.manifest_due_at, MANIFEST_DUE),
+        ):
+            is_owned = (
+                table.c.owner.is_not(None) if owners is None else table.c.owner.in_(sorted(owners))
+            )
+            connection.execute(
+                sa.update(table).where(queued, is_owned).values({due.name: 0.0, "owner": None})
+            )
+    return [None] * len(requests)
+
+
+def next_due(connection: sa.Connection, requests: Sequence[None]) -> list[float | None]:
+    """Operation: when the next file or manifest is due, in seconds since the epoch, or None."""
+    files = sa.select(sa.func.min(archive_files.c.due_at)).where(QUEUED)
+    manifests = sa.select(sa.func.min(archive_recordings.c.manifest_due_at)).where(MANIFEST_DUE)
+    times = [connection.execute(statement).scalar() for statement in (files, manifests)]
+    known = [time for time in times if time is not None]
+    return [min(known) if known else None] * len(requests)

@@ -134,6 +134,22 @@ async def test_an_entry_says_who_has_the_file_and_why_it_waits(
     assert waiting.last_error.code == "storage_refused"
 
 
+@pytest.mark.parametrize("column", ["file", "last_error", "copied"])
+async def test_a_row_that_cannot_be_read_hides_no_other(
+    column: str, store: Store, database_url: str, engine: sa.Engine
+) -> None:
+    await end(store, "a", "one")
+    await end(store, "b", "two")
+    with engine.begin() as connection:
+        broken = sa.update(archive_files).where(archive_files.c.recording_id == "a")
+        connection.execute(broken.values({column: '{"from": "a newer version"'}))
+    found = {one.recording_id: one for one in read_entries(database_url, EntriesFilter())}
+    assert found["a"].last_error is not None
+    assert "the row cannot be read" in found["a"].last_error.message
+    assert found["a"].file_index == 1
+    assert found["b"].file is not None
+
+
 async def test_a_copy_is_listed_with_its_place(store: Store, database_url: str) -> None:
     await end(store, "r1", "a")
     (task,) = await take(store)

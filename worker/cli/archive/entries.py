@@ -49,11 +49,17 @@ def entry_row(entry: ArchiveEntry, now: float) -> Row:
     """The fields of one row of the table."""
     return {
         **entry_json(entry, now),
-        "shown_file": entry.file.file_name if entry.file else "(manifest)",
+        "shown_file": _shown_file(entry),
         "url_expires_at": entry.url_expires_at,
         "shown_why": _why(entry, now, entry.last_error.code if entry.last_error else None),
         "error_text": entry.last_error.message if entry.last_error else None,
     }
+
+
+def _shown_file(entry: ArchiveEntry) -> str:
+    if entry.file:
+        return entry.file.file_name
+    return "(manifest)" if entry.file_index is None else f"(file {entry.file_index})"
 
 
 def why(entry: ArchiveEntry, now: float) -> str | None:

@@ -23,6 +23,8 @@ from worker.store.database.dialects import unindexed
 from worker.store.database.postgresql import Pooler
 
 PAGE_SIZE: Final = 500
+UNREADABLE: Final = "unreadable"
+"""The code of a row that this version cannot read."""
 
 
 class EntriesFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +37,9 @@ class EntriesFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the archive, or a manifest that is to be written, whose `file` is None.
+    """A file of the archive, or a manifest that is to be written, whose `file_index` is None.
+
+    `file` is None for a manifest, and for a row that cannot be read: `last_error` then says so.
 
     Times are seconds since the epoch. `is_taken`: a replica works on it until `due_at`. `due_at` is
     None if nothing is to be done. `has_url`: the worker has a download URL.
@@ -157,11 +161,18 @@ def _matches(table: sa.Table, condition: EntriesFilter) -> list[sa.ColumnElement
 
 def _file_entry(row: sa.Row[Any]) -> ArchiveEntry:
     is_queued = row.state == "queued"
+    try:
+        file = msgspec.json.decode(row.file, type=FileReady)
+        last_error = _error(row.last_error)
+        copied = msgspec.json.decode(row.copied, type=CopiedFile) if row.copied else None
+    except msgspec.MsgspecError as error:
+        # A newer version may have written it. The other rows must be seen all the same.
+        file, copied, last_error = None, None, _unreadable(error)
     return ArchiveEntry(
         recording_id=row.recording_id,
         app=row.app,
         state=row.state,
-        file=msgspec.json.decode(row.file, type=FileReady),
+        file=file,
         file_index=row.file_index,
         queued_at=row.queued_at,
         due_at=row.due_at,
@@ -169,8 +180,8 @@ def _file_entry(row: sa.Row[Any]) -> ArchiveEntry:
         is_taken=is_queued and row.owner is not None,
         has_url=row.download_url is not None,
         attempts=row.attempts,
-        last_error=_error(row.last_error),
-        copied=msgspec.json.decode(row.copied, type=CopiedFile) if row.copied else None,
+        last_error=last_error,
+        copied=copied,
         archived_at=row.archived_at,
     )
 
@@ -189,7 +200,14 @@ def _manifest_entry(row: sa.Row[Any]) -> ArchiveEntry:
 
 
 def _error(text: str | None) -> ErrorInfo | None:
-    return msgspec.json.decode(text, type=ErrorInfo) if text else None
+    try:
+        return msgspec.json.decode(text, type=ErrorInfo) if text else None
+    except msgspec.MsgspecError as error:
+        return _unreadable(error)
+
+
+def _unreadable(error: msgspec.MsgspecError) -> ErrorInfo:
+    return ErrorInfo(code=UNREADABLE, message=f"the row cannot be read: {error}")
 
 
 _LISTS: Final = (

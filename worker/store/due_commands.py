@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.store.database.dialects import among
+from worker.store.database.direct import DirectStatement
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import parked
 from worker.store.parking import NOW, WaitsFor
@@ -43,7 +44,7 @@ def read_due(connection: sa.Connection, times: Sequence[float]) -> list[list[Due
 
 
 def _read_due(connection: sa.Connection, now: float) -> list[DueCommand]:
-    sizes = connection.execute(_DUE, {"now": now}).all()
+    sizes = _DUE.rows(connection, {"now": now})
     positions: list[int] = []
     room = PAGE_BYTES
     for position, size in sizes:
@@ -58,7 +59,7 @@ def _read_due(connection: sa.Connection, now: float) -> list[DueCommand]:
     return [by_position[position] for position in positions if position in by_position]
 
 
-_DUE: Final = (
+_DUE: Final = DirectStatement(
     sa.select(parked.c.position, sa.func.length(parked.c.body))
     .where(parked.c.due_at <= sa.bindparam("now"), parked.c.message.is_not(None))
     .order_by(parked.c.due_at, parked.c.position)

@@ -5,6 +5,7 @@ order. Otherwise two replicas could wait for each other.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -60,10 +61,7 @@ def apply_batch(
     if replay_ids or bool(finishes) + bool(webhooks) + bool(plain) > 1:
         _lock_recordings(connection, requests, replay_ids)
 
-    def run(operation: Callable[..., list[Any]], requests: Sequence[Any]) -> Iterator[Any]:
-        options = {"source": source, "archives": archives}
-        return iter(operation(connection, requests, **options) if requests else ())
-
+    run = partial(_run, connection, source=source, archives=archives)
     finish_results = run(finish, finishes)
     apply_results = run(apply_observations, plain)
     webhook_results = run(apply_webhooks, webhooks)
@@ -78,6 +76,15 @@ def apply_batch(
                 return next(apply_results)
 
     return [result(request) for request in requests]
+
+
+def _run(
+    connection: sa.Connection,
+    operation: Callable[..., list[Any]],
+    requests: Sequence[Any],
+    **options: str | bool,
+) -> Iterator[Any]:
+    return iter(operation(connection, requests, **options) if requests else ())
 
 
 def _lock_recordings(

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from worker.store.database.bulk import ROW_KEY, bulk_update
 from worker.store.database.dialects import strip_nul
+from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import HELD, outbox
 
 SET_ASIDE: Final = -1.0
@@ -88,7 +89,7 @@ def mark(connection: sa.Connection, requests: Sequence[tuple[PageMarks, float]])
 
 def resume_due(connection: sa.Connection, now: float) -> None:
     """Make the deferred events ready whose time has come."""
-    connection.execute(_RESUME_DUE, {"now": now})
+    _RESUME_DUE.execute(connection, {"now": now})
 
 
 def set_aside_events(connection: sa.Connection, limit: int) -> list[SetAsideEvent]:
@@ -128,7 +129,7 @@ def _deferred_row(deferral: Deferral) -> dict[str, Any]:
 
 _mark_sent: Final = bulk_update(outbox.c.position, "sent_at")
 _mark_deferred: Final = bulk_update(outbox.c.position, "retry_at", "tries", "losses", "last_error")
-_RESUME_DUE: Final = (
+_RESUME_DUE: Final = DirectStatement(
     sa.update(outbox)
     .where(HELD, outbox.c.retry_at > 0, outbox.c.retry_at <= sa.bindparam("now"))
     .values(retry_at=0.0)

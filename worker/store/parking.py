@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from worker.store.database.bulk import bulk_insert
 from worker.store.database.dialects import among, meeting_key
+from worker.store.database.direct import DirectStatement
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import inbox, parked
 from worker.store.outbox import Reply
@@ -216,14 +217,11 @@ def _make_due(
 
 def find_awaited(connection: sa.Connection, requests: Sequence[tuple[str, float]]) -> list[bool]:
     """Operation: for each app and time, whether a start of the app waits for a session."""
-    return [
-        connection.execute(_AWAITED, {"app": app, "now": now}).first() is not None
-        for app, now in requests
-    ]
+    return [bool(_AWAITED.rows(connection, {"app": app, "now": now})) for app, now in requests]
 
 
-_AWAITED: Final = (
-    sa.select(sa.literal(1))
+_AWAITED: Final = DirectStatement(
+    sa.select(sa.literal_column("1"))
     .where(
         parked.c.waits_for == "session",
         parked.c.app == sa.bindparam("app"),

@@ -12,6 +12,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from worker.store.database.direct import DirectStatement
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import outbox, replays
 from worker.store.event_positions import PositionRange
@@ -41,7 +42,7 @@ def end_pages(connection: sa.Connection, subject: str) -> None:
 
 def wake_next(connection: sa.Connection, now: float) -> None:
     """Make the next page of each replay ready whose last page went out."""
-    for barrier, subject, next_position in connection.execute(_REPLAYS).all():
+    for barrier, subject, next_position in _REPLAYS.rows(connection, {}):
         _wake_page(connection, barrier, subject, next_position, now)
 
 
@@ -100,4 +101,6 @@ _BARRIER: Final = (
     .values(sent_at=None, retry_at=sa.bindparam("until"), losses=1)
 )
 _LIFT_BARRIER: Final = sa.update(outbox).where(_is_barrier).values(retry_at=0.0, losses=0)
-_REPLAYS: Final = sa.select(replays.c.barrier, replays.c.subject, replays.c.next_position)
+_REPLAYS: Final = DirectStatement(
+    sa.select(replays.c.barrier, replays.c.subject, replays.c.next_position)
+)

@@ -5,12 +5,14 @@ attempt moves it ahead before it calls the API, so no other replica makes one at
 """
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
 from worker.domain.recording import Recording
-from worker.store.database.dialects import open_or_closed
+from worker.store.database.dialects import among, open_or_closed, texts
+from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import recordings
 
 
@@ -49,16 +51,28 @@ def find_due(
 
 
 def _find_due(connection: sa.Connection, query: DueStopsQuery) -> tuple[DueStop, ...]:
-    due = sa.select(recordings.c.state, recordings.c.stop_at).where(
-        recordings.c.app == query.app, recordings.c.stop_at <= query.now
-    )
-    if query.exclude:
-        due = due.where(recordings.c.recording_id.not_in(sorted(query.exclude)))
-    rows = connection.execute(due.order_by(recordings.c.stop_at).limit(query.limit))
+    values = {
+        "app": query.app,
+        "now": query.now,
+        "exclude": texts(connection, query.exclude),
+        "limit": query.limit,
+    }
     return tuple(
         DueStop(recording=msgspec.json.decode(state, type=Recording), stop_at=stop_at)
-        for state, stop_at in rows
+        for state, stop_at in _DUE.rows(connection, values)
     )
+
+
+_DUE: Final = DirectStatement(
+    sa.select(recordings.c.state, recordings.c.stop_at)
+    .where(
+        recordings.c.app == sa.bindparam("app"),
+        recordings.c.stop_at <= sa.bindparam("now"),
+        sa.not_(among(recordings.c.recording_id, "exclude")),
+    )
+    .order_by(recordings.c.stop_at)
+    .limit(sa.bindparam("limit"))
+)
 
 
 def move(connection: sa.Connection, requests: Sequence[MovedStop]) -> list[bool]:

@@ -14,7 +14,6 @@ not so in the protocol's pipeline.
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -29,7 +28,7 @@ STATEMENT_WATCHERS: Final[list[Callable[[str, Values], None]]] = []
 """Called with each direct statement and its values when it is given to the driver or the queue, for
 tools and tests: SQLAlchemy's events do not see it."""
 
-_QUEUE: Final = "recording_worker_queue"
+_DRIVER: Final = "recording_worker_driver"
 
 
 class DirectStatement:
@@ -46,18 +45,20 @@ class DirectStatement:
 
     def later_rows(self, connection: sa.Connection, values: Values) -> "LaterRows":
         """Execute it, at the latest when its rows are asked for, or with the commit."""
-        text, constants = self._text(connection)
+        driver = _driver_of(connection)
+        text, constants = self._compiled.get(driver.dialect) or self._compile(connection.dialect)
         values = {**constants, **values}
-        rows = _later_rows(connection, text, values)
+        rows = driver.later_rows(connection, text, values)
         if STATEMENT_WATCHERS:
             _tell_watchers(text, values)
         return rows
 
     def execute(self, connection: sa.Connection, values: Values) -> None:
         """Execute it, at the latest with the commit."""
-        text, constants = self._text(connection)
+        driver = _driver_of(connection)
+        text, constants = self._compiled.get(driver.dialect) or self._compile(connection.dialect)
         values = {**constants, **values}
-        _execute(connection, text, values)
+        driver.execute(connection, text, values)
         if STATEMENT_WATCHERS:
             _tell_watchers(text, values)
 
@@ -66,18 +67,15 @@ class DirectStatement:
         for row in rows:
             self.execute(connection, row)
 
-    def _text(self, connection: sa.Connection) -> tuple[str, Values]:
-        name = connection.dialect.name
-        if (known := self._compiled.get(name)) is None:
-            known = self._compiled[name] = self._compile(connection.dialect)
-        return known
-
     def _compile(self, dialect: sa.Dialect) -> tuple[str, Values]:
-        if dialect.name == "sqlite":  # by name, because the order of the values is SQLAlchemy's
+        """The statement's text and its constant values, which are kept for the next time."""
+        name = dialect.name
+        if name == "sqlite":  # by name, because the order of the values is SQLAlchemy's
             dialect = sqlite.dialect(paramstyle="named")
         compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)
         constants = {key: value for key, value in compiled.params.items() if value is not None}
-        return str(compiled), constants
+        self._compiled[name] = str(compiled), constants
+        return self._compiled[name]
 
 
 class LaterRows:
@@ -93,13 +91,50 @@ class LaterRows:
     def get(self) -> Rows:
         """All rows. Sends the queue if the statement is in it."""
         if self._rows is None:
-            _send_queued(self._connection)
+            _driver_of(self._connection).send_queued(self._connection)
         assert self._rows is not None  # noqa: S101 - whoever sends the queue sets them
         return self._rows
 
     def set(self, rows: Rows) -> None:
         """Called once, with the server's answer."""
         self._rows = rows
+
+
+def _tell_watchers(text: str, values: Values) -> None:
+    for watcher in STATEMENT_WATCHERS:
+        watcher(text, values)
+
+
+def execute_text(connection: sa.Connection, text: str) -> None:
+    """Execute statements without values, at the latest with the commit."""
+    _driver_of(connection).execute(connection, text, None)
+
+
+def queue_statements(engine: sa.Engine) -> None:
+    """Let this engine's transactions begin with the queue, and their queued statements go before
+    SQLAlchemy's own."""
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        queue = _driver_of(connection).queue
+        if queue is not None and not queue.texts:  # else it has a BEGIN of its own
+            execute_text(connection, "BEGIN")
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def before(connection: sa.Connection, *_: object) -> None:
+        _driver_of(connection).send_queued(connection)
+
+    @sa.event.listens_for(engine, "commit")
+    def commit(connection: sa.Connection) -> None:
+        driver = _driver_of(connection)
+        if driver.queue is not None:  # then the driver finds nothing more to commit
+            driver.queue.texts.append("COMMIT")
+            driver.send_queued(connection)
+
+
+def begin_queued(connection: sa.Connection) -> None:
+    """Queue statements from now on, in the transaction that begins next."""
+    _driver_of(connection).queue = _Queue()
 
 
 class _Queue:
@@ -111,64 +146,78 @@ class _Queue:
         """Each with the number of statements before it."""
 
 
-def _tell_watchers(text: str, values: Values) -> None:
-    for watcher in STATEMENT_WATCHERS:
-        watcher(text, values)
+class _Driver:
+    """The driver's connection below a connection of SQLAlchemy, and the queue, if there is one.
+
+    It is kept with SQLAlchemy's connection, because to ask that for the driver's takes four calls.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.dialect = connection.dialect.name
+        self.queue: _Queue | None = None
+        self._connection: Any = connection.connection.driver_connection
+
+    def execute(self, connection: sa.Connection, text: str, values: Values | None) -> None:
+        """Execute a statement, or put it into the queue."""
+        try:
+            if self.queue is not None:
+                self.queue.texts.append(self._with_literals(text, values))
+            elif values is None:
+                self._connection.execute(text)
+            else:
+                self._connection.execute(text, values)
+        except Exception as error:
+            _raise_as_sqlalchemys(connection, error)
+            raise
+
+    def later_rows(self, connection: sa.Connection, text: str, values: Values) -> LaterRows:
+        """As `execute`, for a statement that has rows."""
+        queue = self.queue
+        try:
+            if queue is None:
+                return LaterRows(connection, self._connection.execute(text, values).fetchall())
+            later = LaterRows(connection)
+            queue.later.append((len(queue.texts), later))
+            queue.texts.append(self._with_literals(text, values))
+        except Exception as error:
+            _raise_as_sqlalchemys(connection, error)
+            raise
+        return later
+
+    def send_queued(self, connection: sa.Connection) -> None:
+        """Send the queue in one message, and give their rows to those who want them."""
+        queue = self.queue
+        if queue is None or not queue.texts:
+            return
+        texts, later = queue.texts, queue.later
+        queue.texts, queue.later = [], []
+        try:
+            # Several statements cannot be prepared.
+            cursor = self._connection.execute(";\n".join(texts), prepare=False)
+            if later:
+                # Counted from the end, because the first text may be several statements.
+                results = _last_results(cursor, len(texts) - later[0][0])
+                for index, rows in later:
+                    rows.set(results[index - len(texts)])
+        except Exception as error:
+            _raise_as_sqlalchemys(connection, error)
+            raise
+
+    def _with_literals(self, text: str, values: Values | None) -> str:
+        """The statement with its values as the driver quotes them."""
+        if values is None:
+            return text
+        import psycopg  # SQLite does without this driver
+
+        return psycopg.ClientCursor(self._connection).mogrify(text, values)
 
 
-def execute_text(connection: sa.Connection, text: str) -> None:
-    """Execute statements without values, at the latest with the commit."""
-    _execute(connection, text, None)
-
-
-def queue_statements(engine: sa.Engine) -> None:
-    """Let this engine's transactions begin with the queue, and their queued statements go before
-    SQLAlchemy's own."""
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        queue = _queue_of(connection)
-        if queue is not None and not queue.texts:  # else it has a BEGIN of its own
-            execute_text(connection, "BEGIN")
-
-    @sa.event.listens_for(engine, "before_cursor_execute")
-    def before(connection: sa.Connection, *_: object) -> None:
-        _send_queued(connection)
-
-    @sa.event.listens_for(engine, "commit")
-    def commit(connection: sa.Connection) -> None:
-        queue = _queue_of(connection)
-        if queue is not None:  # then the driver finds nothing more to commit
-            queue.texts.append("COMMIT")
-            _send_queued(connection)
-
-
-def begin_queued(connection: sa.Connection) -> None:
-    """Queue statements from now on, in the transaction that begins next."""
-    connection.info[_QUEUE] = _Queue()
-
-
-def _queue_of(connection: sa.Connection) -> _Queue | None:
-    queue: _Queue | None = connection.info.get(_QUEUE)
-    return queue
-
-
-def _send_queued(connection: sa.Connection) -> None:
-    """Send the queue in one message, and give their rows to those who want them."""
-    queue = _queue_of(connection)
-    if queue is None or not queue.texts:
-        return
-    texts, later = queue.texts, queue.later
-    queue.texts, queue.later = [], []
-    driver: Any = connection.connection.driver_connection
-    with _Errors(connection):
-        # Several statements cannot be prepared.
-        cursor = driver.execute(";\n".join(texts), prepare=False)
-        if later:
-            # Counted from the end, because the first text may be several statements.
-            results = _last_results(cursor, len(texts) - later[0][0])
-            for index, rows in later:
-                rows.set(results[index - len(texts)])
+def _driver_of(connection: sa.Connection) -> _Driver:
+    driver: _Driver | None = connection.get_execution_options().get(_DRIVER)
+    if driver is None:
+        driver = _Driver(connection)
+        connection.execution_options(**{_DRIVER: driver})
+    return driver
 
 
 def _last_results(cursor: Any, count: int) -> Sequence[Rows]:  # noqa: ANN401 - the driver's
@@ -179,72 +228,23 @@ def _last_results(cursor: Any, count: int) -> Sequence[Rows]:  # noqa: ANN401 - 
             return results
 
 
-def _execute(connection: sa.Connection, text: str, values: Values | None) -> None:
-    queue = _queue_of(connection)
-    driver: Any = connection.connection.driver_connection
-    with _Errors(connection):
-        if queue is not None:
-            queue.texts.append(_with_literals(driver, text, values))
-        elif values is None:
-            driver.execute(text)
-        else:
-            driver.execute(text, values)
-
-
-def _later_rows(connection: sa.Connection, text: str, values: Values) -> LaterRows:
-    queue = _queue_of(connection)
-    driver: Any = connection.connection.driver_connection
-    with _Errors(connection):
-        if queue is None:
-            return LaterRows(connection, driver.execute(text, values).fetchall())
-        later = LaterRows(connection)
-        queue.later.append((len(queue.texts), later))
-        queue.texts.append(_with_literals(driver, text, values))
-        return later
-
-
-def _with_literals(driver: Any, text: str, values: Values | None) -> str:  # noqa: ANN401
-    """The statement with its values as the driver quotes them."""
-    if values is None:
-        return text
-    import psycopg  # SQLite does without this driver
-
-    return psycopg.ClientCursor(driver).mogrify(text, values)
-
-
-class _Errors:
-    """Raises SQLAlchemy's errors for the driver's, and invalidates a lost connection.
-
-    A class, because a generator costs more for each statement.
-    """
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            return
-        connection, dialect = self._connection, self._connection.dialect
-        dbapi: Any = dialect.dbapi
-        if not isinstance(error, dbapi.Error):
-            return
-        is_lost = dialect.is_disconnect(error, connection.connection.driver_connection, None)
-        if is_lost:
-            connection.invalidate(error)
-        raise exc.DBAPIError.instance(
-            None,
-            None,
-            error,
-            dbapi.Error,
-            hide_parameters=True,
-            connection_invalidated=is_lost,
-            dialect=dialect,
-        ) from error
+def _raise_as_sqlalchemys(connection: sa.Connection, error: Exception) -> None:
+    """Raise SQLAlchemy's error for one of the driver's, and invalidate a lost connection. Returns
+    for any other error."""
+    dialect = connection.dialect
+    dbapi: Any = dialect.dbapi
+    if not isinstance(error, dbapi.Error):
+        return
+    is_lost = dialect.is_disconnect(error, connection.connection.driver_connection, None)
+    if is_lost:
+        connection.invalidate(error)
+        connection.execution_options(**{_DRIVER: None})
+    raise exc.DBAPIError.instance(
+        None,
+        None,
+        error,
+        dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=is_lost,
+        dialect=dialect,
+    ) from error

@@ -41,7 +41,16 @@ connection is new, because earlier notifications may be lost."""
 
 def notify_on_commit(connection: sa.Connection, topic: Topic) -> None:
     """Notify the topic when this transaction is committed."""
-    connection.info.setdefault(_TOPICS_KEY, set()).add(topic)
+    _topics_of(connection).add(topic)
+
+
+def _topics_of(connection: sa.Connection) -> set[Topic]:
+    """The topics of the transaction, kept with SQLAlchemy's connection."""
+    topics: set[Topic] | None = connection.get_execution_options().get(_TOPICS_KEY)
+    if topics is None:
+        topics = set()
+        connection.execution_options(**{_TOPICS_KEY: topics})
+    return topics
 
 
 class Notifier:
@@ -70,18 +79,18 @@ class Notifier:
 
     def begin(self, connection: sa.Connection) -> None:
         """Forget the topics of the transaction before."""
-        connection.info[_TOPICS_KEY] = set()
+        _topics_of(connection).clear()
 
     def take(self, connection: sa.Connection, topic: Topic) -> bool:
         """Whether this transaction notifies the topic. From now on it does not."""
-        topics: set[Topic] = connection.info[_TOPICS_KEY]
+        topics = _topics_of(connection)
         is_notified = topic in topics
         topics.discard(topic)
         return is_notified
 
     def announce(self, connection: sa.Connection) -> frozenset[Topic]:
         """The topics of this transaction. Other replicas are notified when it is committed."""
-        topics: frozenset[Topic] = frozenset(connection.info[_TOPICS_KEY])
+        topics = frozenset(_topics_of(connection))
         if topics and self._parameters is not None:
             self._own_pid = _pid(connection)
             for topic in sorted(topics):

@@ -71,8 +71,8 @@ class TokenPool:
     def tokens_to_prefetch(self, now: float, limit: int) -> TierCounts:
         """How many tokens of each tier to fetch before requests need them, at most `limit`.
 
-        The pool is filled up to about one second's demand. While it holds half of that, the
-        result is 0.
+        The pool is filled up to the demand of one and a half seconds, because tokens live for two,
+        and each time costs a transaction. While it holds half a second's demand, the result is 0.
         """
         limit = min(limit, MAX_PREFETCHED)
         return 0, self._short(Tier.COMMAND, now, limit), self._short(Tier.BACKGROUND, now, limit)
@@ -85,8 +85,10 @@ class TokenPool:
         held = sum(block.left for block in self._blocks[tier])
         if held > limit // 2:
             return 0
-        demand = min(self._demand[tier].per_second(now), limit)
-        return demand - held if held <= demand // 2 and demand > 1 else 0
+        demand = self._demand[tier].per_second(now)
+        if demand <= 1 or held > demand // 2:
+            return 0
+        return min(demand + demand // 2, limit) - held
 
     def _note_expiry(self) -> None:
         granted_at = [blocks[0].at for blocks in self._blocks if blocks]

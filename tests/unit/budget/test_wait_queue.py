@@ -71,12 +71,12 @@ def test_an_idle_replica_prefetches_nothing() -> None:
     assert pool.tokens_to_prefetch(NOON, MAX_PREFETCHED) == (0, 0, 0)
 
 
-def test_a_busy_replica_prefetches_one_seconds_demand_up_to_the_limit() -> None:
+def test_a_busy_replica_prefetches_the_demand_of_one_and_a_half_seconds_up_to_the_limit() -> None:
     pool = tokens(commands=500)
     for _ in range(30):
         pool.spend(Tier.COMMAND, NOON)
     pool.drop_all()
-    assert pool.tokens_to_prefetch(NOON + 0.9, MAX_PREFETCHED) == (0, 30, 0)
+    assert pool.tokens_to_prefetch(NOON + 0.9, MAX_PREFETCHED) == (0, 45, 0)
     assert pool.tokens_to_prefetch(NOON + 0.9, 10) == (0, 10, 0)
     assert pool.tokens_to_prefetch(NOON + 5, MAX_PREFETCHED) == (0, 0, 0)
 

@@ -30,8 +30,10 @@ class AttemptLease:
 
     def remaining(self) -> float:
         """The seconds that the attempt may still take. Raises LeaseLost if none are left."""
-        marks = zip(self._clocks, self._began, strict=True)
-        remaining = self._seconds - max(clock() - mark for clock, mark in marks)
+        remaining = self._seconds - max(
+            # A list, because a generator costs more, and each command asks three times.
+            [clock() - began for clock, began in zip(self._clocks, self._began, strict=True)]
+        )
         if remaining <= 0:
             raise LeaseLost("lease_lost", "the attempt was interrupted for too long to go on")
         return remaining

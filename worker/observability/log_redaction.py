@@ -23,6 +23,7 @@ _QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGN
 _PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/]+@", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
 _HARMLESS_TYPES: Final = frozenset({type(None), bool, int, float})
+_HARMLESS_OR_TEXT: Final = _HARMLESS_TYPES | {str}
 
 
 class LogRedaction:
@@ -46,10 +47,21 @@ class LogRedaction:
             # If a shorter text were cut first, the rest of a longer one would show.
             self._current, self._longest_first = current, sorted(texts, key=len, reverse=True)
         sensitive = self._longest_first
+        if _is_harmless(event, sensitive):
+            return event
         return {
             key: value if type(value) in _HARMLESS_TYPES else _redact(value, sensitive)
             for key, value in event.items()
         }
+
+
+def _is_harmless(event: "EventDict", sensitive: list[str]) -> bool:
+    """Whether nothing in the event can be a secret: one look at all its texts together, because
+    nearly every line is harmless. What is neither a text nor of a harmless type is not judged."""
+    if not _HARMLESS_OR_TEXT.issuperset(map(type, event.values())):
+        return False
+    together = "\n".join([value for value in event.values() if type(value) is str])
+    return redact_text(together, sensitive) == together
 
 
 def _redact(value: object, sensitive: list[str]) -> object:

@@ -10,6 +10,7 @@ from recording_schemas import COMMAND_TYPES, EVENT_TYPES, Status
 from worker.budget.priorities import Priority
 from worker.domain.outcomes import FINAL
 from worker.observability.archive_metrics import ArchiveMetrics
+from worker.observability.later_updates import LaterUpdates
 from worker.observability.metric_factory import BoundedLabel, MetricFactory, known_or_other
 
 _EVENT_NAMES: Final = frozenset(EVENT_TYPES.values())
@@ -34,11 +35,13 @@ class Metrics(ArchiveMetrics):
     """All metrics of the worker, on the caller's registry. Times are in seconds.
 
     Values in memory are read at each scrape by a callback (`watch_…`). Values in the store are set
-    every few seconds (`set_…`). Events are counted as they happen (`record_…`). The label sets that
-    every command touches are cached, because there are few of them.
+    every few seconds (`set_…`). Events are counted as they happen (`record_…`), those of every
+    command together before the next scrape. The label sets that every command touches are cached,
+    because there are few of them.
     """
 
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+        self._later = LaterUpdates(registry)
         ProcessCollector(registry=registry)
         new = MetricFactory(registry)
         new.gauge("build_info", "Always 1. The label is the running version.", "version").labels(
@@ -253,13 +256,13 @@ class Metrics(ArchiveMetrics):
 
     def record_command_received(self, command_type: str) -> None:
         """Count a delivery. A message that is no command has the type `other`."""
-        self._received(known_or_other(command_type, COMMAND_TYPES)).inc()
+        self._later.add(self._received(known_or_other(command_type, COMMAND_TYPES)).inc)
 
     def record_command_completed(self, command_type: str, outcome: str, seconds: float) -> None:
         """Count a settled delivery. `outcome` is a slug such as `succeeded` or `retry`."""
         known = known_or_other(command_type, COMMAND_TYPES)
-        self._completed(known, self._outcomes.of(outcome)).inc()
-        self._command_seconds(known).observe(seconds)
+        self._later.add(self._completed(known, self._outcomes.of(outcome)).inc)
+        self._later.add(self._command_seconds(known).observe, seconds)
 
     def record_id_conflict(self, command_type: str) -> None:
         """Count a message that has the command id of another body."""
@@ -267,20 +270,21 @@ class Metrics(ArchiveMetrics):
 
     def record_queue_delay(self, command_type: str, seconds: float) -> None:
         """Record how long after sending a command was delivered for the first time."""
-        self._queue_seconds(known_or_other(command_type, COMMAND_TYPES)).observe(max(seconds, 0.0))
+        known = known_or_other(command_type, COMMAND_TYPES)
+        self._later.add(self._queue_seconds(known).observe, max(seconds, 0.0))
 
     def record_outcome_delay(self, command_type: str, seconds: float) -> None:
         """Record how long after sending, or the first delivery, a command had its final outcome."""
         known = known_or_other(command_type, COMMAND_TYPES)
-        self._outcome_delay(known).observe(max(seconds, 0.0))
+        self._later.add(self._outcome_delay(known).observe, max(seconds, 0.0))
 
     def record_api_request(
         self, operation: str, outcome: str, seconds: float, *, is_retry: bool = False
     ) -> None:
         """Record one HTTP attempt. `outcome` is a slug. `is_retry`: it is not the first attempt."""
         known = self._operations.of(operation)
-        self._api_requests(known, self._api_outcomes.of(outcome)).inc()
-        self._api_seconds(known).observe(seconds)
+        self._later.add(self._api_requests(known, self._api_outcomes.of(outcome)).inc)
+        self._later.add(self._api_seconds(known).observe, seconds)
         if is_retry:
             self._api_retries.labels(known).inc()
 
@@ -290,7 +294,7 @@ class Metrics(ArchiveMetrics):
 
     def record_budget_wait(self, priority: Priority, seconds: float) -> None:
         """Record that a request got its token from the budget after this many seconds."""
-        self._budget_waited(priority.name.lower()).observe(max(seconds, 0.0))
+        self._later.add(self._budget_waited(priority.name.lower()).observe, max(seconds, 0.0))
 
     def record_budget_refusal(self, priority: Priority) -> None:
         """Count a request for which the budget had no quota left in time."""
@@ -298,8 +302,8 @@ class Metrics(ArchiveMetrics):
 
     def record_event_published(self, event_type: str, delay: float) -> None:
         """Record an event that the broker confirmed `delay` seconds after its commit."""
-        self._published(known_or_other(event_type, _EVENT_NAMES)).inc()
-        self._publish_seconds.observe(max(delay, 0.0))
+        self._later.add(self._published(known_or_other(event_type, _EVENT_NAMES)).inc)
+        self._later.add(self._publish_seconds.observe, max(delay, 0.0))
 
     def record_dead_letter(self, reason: str) -> None:
         """Count a decision to dead-letter a delivery. `reason` is its code."""

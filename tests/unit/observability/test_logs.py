@@ -157,6 +157,23 @@ def test_a_secret_inside_a_longer_one_leaves_no_rest() -> None:
     assert redact(None, "info", {"event": "sesame-street"}) == {"event": "[secure]"}
 
 
+def test_a_secret_in_one_field_leaves_the_others_as_they_are() -> None:
+    redact = LogRedaction(lambda: ["sesame-street"])
+    fields = {"event": "lost", "url": "https://h/a?sig=1", "word": "sesame-street", "count": 1}
+
+    assert redact(None, "info", fields) == {
+        "event": "lost",
+        "url": "https://h/a?…",
+        "word": "[secure]",
+        "count": 1,
+    }
+
+
+def test_fields_that_only_together_look_like_a_credential_stay() -> None:
+    fields = {"event": "no bearer", "command_id": "0123456789abcdef0123"}
+    assert LogRedaction(tuple)(None, "info", dict(fields)) == fields
+
+
 def test_a_very_short_secret_is_not_removed() -> None:
     assert LogRedaction(lambda: ["guest"])(None, "info", {"event": "guests"}) == {"event": "guests"}
 

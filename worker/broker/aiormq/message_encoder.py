@@ -5,7 +5,6 @@ place.
 """
 
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -54,7 +53,7 @@ def encoded_message(message: Outgoing, channel: int, max_body_bytes: int) -> byt
     Raises one of `ENCODING_ERRORS`.
     """
     publish = _publish_frame(message.exchange, message.routing_key, message.mandatory, channel)
-    return b"".join((publish, *_content_frames(message, channel, max_body_bytes)))
+    return b"".join([publish, *_content_frames(message, channel, max_body_bytes)])
 
 
 @lru_cache(maxsize=256)
@@ -66,20 +65,18 @@ def _publish_frame(exchange: str, routing_key: str, mandatory: bool, channel: in
     return pamqp.frame.marshal(method, channel)
 
 
-def _content_frames(message: Outgoing, channel: int, max_body_bytes: int) -> Iterator[bytes]:
+def _content_frames(message: Outgoing, channel: int, max_body_bytes: int) -> list[bytes]:
     body = message.body
     properties = encoded_properties(message)
     size = _FIXED_HEADER_BYTES + len(properties)
     if size > max_body_bytes:  # the broker would close the connection
         raise ValueError("the properties are larger than a frame of the broker")
-    yield _CONTENT_HEADER.pack(_HEADER_FRAME, channel, size, BASIC_CLASS, 0, len(body))
-    yield properties
-    yield _FRAME_END
+    header = _CONTENT_HEADER.pack(_HEADER_FRAME, channel, size, BASIC_CLASS, 0, len(body))
+    frames = [header, properties, _FRAME_END]
     for start in range(0, len(body), max_body_bytes):
         part = body[start : start + max_body_bytes]
-        yield _HEAD.pack(_BODY_FRAME, channel, len(part))
-        yield part
-        yield _FRAME_END
+        frames += [_HEAD.pack(_BODY_FRAME, channel, len(part)), part, _FRAME_END]
+    return frames
 
 
 def encoded_properties(message: Outgoing) -> bytes:

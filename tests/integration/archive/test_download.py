@@ -181,6 +181,8 @@ async def test_every_other_status_is_tried_later(status: int) -> None:
         Turn(headers={"Content-Encoding": "gzip"}),
         Turn(chunked=True, headers={"Transfer-Encoding": "gzip, chunked"}),
         Turn(headers={"Content-Type": "text/html; charset=utf-8"}),
+        Turn(headers={"Content-Type": "application/json"}),
+        Turn(headers={"Content-Type": "Application/XML"}),
         Turn(headers={"Content-Length": "-5"}),
         Turn(headers={"X-Long": "x" * 70_000}),
         Turn(headers={"Bad Header": "\x00"}),

@@ -10,6 +10,8 @@ from worker.archive.errors import ArchiveError, SourceDenied, SourceUnavailable
 
 REDIRECTS: Final = {301, 302, 303, 307, 308}
 _LATER: Final = {408, 425, 429}
+_NO_MEDIA: Final = {"text/html", "application/json", "application/xml", "text/xml"}
+"""A portal, a proxy or a store may answer 200 and send words."""
 _NOT_ENCODED: Final = {"", "identity", "aws-chunked"}
 """Some makers of S3 keep `aws-chunked` from the upload, and send it with the bytes as they are."""
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
@@ -45,8 +47,8 @@ def whole_version(response: httpx.Response) -> Version:
 
     Raises SourceUnavailable if the body is compressed, a page, or has an impossible length.
     """
-    if media_type(response) == "text/html":
-        message = "the source sends a page in place of the file"
+    if (sent := media_type(response)) in _NO_MEDIA:
+        message = f"the source sends a page in place of the file ({sent})"
         raise SourceUnavailable("source_unavailable", message)
     return Version(
         _length(response), response.headers.get("ETag"), response.headers.get("Last-Modified")

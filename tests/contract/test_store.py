@@ -21,7 +21,7 @@ from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest
 from worker.store.leases import LeaseRequest
-from worker.store.outbox import OutboxDepth, Reply
+from worker.store.outbox import Reply
 from worker.store.outbox_marks import Deferral, PageMarks
 from worker.store.people_of_starts import PeopleOfStart
 from worker.store.pruning import PruneRequest
@@ -29,6 +29,7 @@ from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import ScheduledRead
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
+from worker.store.unsent_events import OutboxDepth
 
 SOURCE = "test"
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)

@@ -19,9 +19,9 @@ from worker.store.admin.read_only import read_only_engine, read_recordings
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.leader import LeaderElector
-from worker.store.outbox import OutboxDepth
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
+from worker.store.unsent_events import OutboxDepth
 
 TIME_OUTS: Final = {
     "statement_timeout": "15s",

@@ -14,11 +14,12 @@ from tests.contract.test_store_history import NOW, claim, finish, seen
 from worker.domain.track_files import TrackFile
 from worker.store.database.schema import outbox, recordings, replays
 from worker.store.event_positions import ranges_of
-from worker.store.outbox import Reply, UnsentEvent
+from worker.store.outbox import Reply
 from worker.store.outbox_marks import Deferral, PageMarks, Release
 from worker.store.pruning import PruneSentRequest
 from worker.store.replay_pages import PAGE_EVENTS
 from worker.store.store import Store
+from worker.store.unsent_events import UnsentEvent
 
 START: Final = NOW.timestamp()
 TO_ALL: Final = Reply()

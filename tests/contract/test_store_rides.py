@@ -21,9 +21,10 @@ from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import inbox
 from worker.store.database.submissions import LateResult
 from worker.store.finishing import FinishRequest
-from worker.store.outbox import Reply, UnsentEvent
+from worker.store.outbox import Reply
 from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
+from worker.store.unsent_events import UnsentEvent
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 

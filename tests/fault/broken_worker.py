@@ -16,8 +16,8 @@ from worker.broker.messages import Delivery, Outgoing
 from worker.domain.snapshot import RecordingSnapshot
 from worker.publishing.event_publisher import EventPublisher, PublishedPage
 from worker.realtimekit.client import RealtimeKitClient
-from worker.store.outbox import UnsentEvent
 from worker.store.outbox_marks import PageMarks
+from worker.store.unsent_events import UnsentEvent
 
 
 class AcknowledgesEarly(Consumer):

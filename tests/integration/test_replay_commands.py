@@ -18,8 +18,8 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.times import utc
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import outbox
-from worker.store.outbox import UnsentEvent
 from worker.store.outbox_marks import PageMarks
+from worker.store.unsent_events import UnsentEvent
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.publishing.failure_policy import Destination, FailurePolicy, Result, destination
 from worker.publishing.reply_policy import ReplyPolicy
 from worker.publishing.subject_order import SubjectQueues
-from worker.store.outbox import UnsentEvent
 from worker.store.outbox_marks import PageMarks
+from worker.store.unsent_events import UnsentEvent
 
 DIRECT_REPLY_PREFIX: Final = "amq.rabbitmq.reply-to."
 MAX_LOSSES_PER_ROUND: Final = 4

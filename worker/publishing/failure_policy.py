@@ -29,8 +29,8 @@ from worker.domain.errors import (
     NotTried,
 )
 from worker.observability.metrics import Metrics
-from worker.store.outbox import UnsentEvent
 from worker.store.outbox_marks import SET_ASIDE, Deferral, PageMarks, Release
+from worker.store.unsent_events import UnsentEvent
 
 Result = tuple[UnsentEvent, PublishResult]
 Destination = tuple[str, str]

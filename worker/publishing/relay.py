@@ -15,9 +15,9 @@ import structlog
 from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
 from worker.publishing.event_publisher import EventPublisher
-from worker.store.outbox import UnsentEvent
 from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
+from worker.store.unsent_events import UnsentEvent
 
 PAGE_SIZE: Final = 500
 MAX_PAGES: Final = 20

@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import Final
 
 from recording_schemas import EVENT_TYPES, FileArchived, FileReady, FileUrlRenewed
-from worker.store.outbox import UnsentEvent
+from worker.store.unsent_events import UnsentEvent
 
 FILE_EVENTS: Final = frozenset(
     EVENT_TYPES[data] for data in (FileReady, FileUrlRenewed, FileArchived)

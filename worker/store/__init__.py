@@ -8,8 +8,9 @@ A command: `inbox` claims it (`claims`, `inbox_row`, `claimed_rows`, `cancelling
 `parking` keeps a command that waits outside the queue, and `due_commands` finds it again by means
 of `parked_claims`. `stop_times` has the recordings that the worker itself must stop.
 A change: `observations` applies a batch, `recordings` one observation, `announced_files` the files
-that have an event. `outbox` stores the events, `event_positions` their order in a recording, and
-`outbox_marks` their results. `replaying` publishes them again, page by page (`replay_pages`).
+that have an event. `outbox` stores the events, `event_positions` their order in a recording,
+`unsent_events` reads them, and `outbox_marks` has their results.
+`replaying` publishes them again, page by page (`replay_pages`).
 `read_schedule`, `due_reads` and `cursors` have the recordings to read next, `acted_on` the
 recordings that a command has named, and `queries` answers questions. `pruner` removes old rows by
 means of `pruning` and `prune_clock`. All replicas share the `leases`, one of them for the `leader`,

@@ -22,7 +22,6 @@ from worker.store import (
     due_reads,
     inbox,
     leases,
-    outbox,
     outbox_marks,
     parking,
     people_of_starts,
@@ -33,6 +32,7 @@ from worker.store import (
     releasing,
     replaying,
     stop_times,
+    unsent_events,
 )
 from worker.store.archive_store import ArchiveStore
 from worker.store.budgets import grant_tokens
@@ -51,7 +51,6 @@ from worker.store.due_reads import DueQuery, DueReads
 from worker.store.finishing import FinishRequest
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
-from worker.store.outbox import OutboxDepth, PageRequest, UnsentEvent
 from worker.store.outbox_marks import PageMarks
 from worker.store.parking import ParkRequest, RepeatRequest, SessionsSeen, WaitsFor
 from worker.store.people_of_starts import PeopleOfStart
@@ -70,6 +69,7 @@ from worker.store.releasing import ReleaseRequest
 from worker.store.replicas import Replicas
 from worker.store.slots import find_calling, find_starting
 from worker.store.stop_times import DueStop, DueStopsQuery, MovedStop
+from worker.store.unsent_events import OutboxDepth, PageRequest, UnsentEvent
 
 PAGE_PART: Final = 25
 """How many observations of a page share a transaction."""
@@ -307,7 +307,7 @@ class Store:
         request = PageRequest(
             limit=limit, marks=marks or PageMarks(), now=now, replies=replies, resume=resume
         )
-        return await self._group.submit(outbox.read_unsent, request, urgent=True)
+        return await self._group.submit(unsent_events.read_unsent, request, urgent=True)
 
     def next_unsent(
         self, limit: int, *, marks: PageMarks, now: float, replies: bool
@@ -317,7 +317,9 @@ class Store:
         Cancel the future to withdraw. The events of `marks` may be marked all the same.
         """
         request = PageRequest(limit=limit, marks=marks, now=now, replies=replies)
-        return self._group.ride("replies" if replies else "outbox", outbox.read_unsent, request)
+        return self._group.ride(
+            "replies" if replies else "outbox", unsent_events.read_unsent, request
+        )
 
     async def mark_page(self, marks: PageMarks, now: float) -> None:
         """Mark the events of a page as published, deferred or set aside at `now`, in seconds since
@@ -326,7 +328,7 @@ class Store:
 
     async def outbox_depth(self) -> OutboxDepth:
         """How many events are unsent, and since when the oldest one is."""
-        return await self._group.submit(outbox.measure_depth, None)
+        return await self._group.submit(unsent_events.measure_depth, None)
 
     # What to read next
 

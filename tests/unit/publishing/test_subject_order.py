@@ -1,7 +1,7 @@
 """Which events of a batch may be in flight at the same time."""
 
 from worker.publishing.subject_order import SubjectQueues
-from worker.store.outbox import UnsentEvent
+from worker.store.unsent_events import UnsentEvent
 
 STATUS_CHANGED = "recording.status_changed.v1"
 FILE_READY = "recording.file_ready.v1"

@@ -22,9 +22,9 @@ from worker.store.database.postgresql import Pooler
 from worker.store.database.schema import budgets, leases, marks, recordings
 from worker.store.due_commands import ParkedCount, count_parked
 from worker.store.leases import LEADER
-from worker.store.outbox import OutboxDepth, measure_depth
 from worker.store.parking import WaitsFor
 from worker.store.queries import Staleness, measure_staleness
+from worker.store.unsent_events import OutboxDepth, measure_depth
 
 FORGOTTEN_AFTER_SECONDS: Final = 86_400.0
 """An app that was swept this much earlier than another one is no longer configured."""

@@ -22,8 +22,8 @@ from worker.store.admin.overview import (
 )
 from worker.store.archive_reading import ArchiveDepth
 from worker.store.due_commands import ParkedCount
-from worker.store.outbox import OutboxDepth
 from worker.store.queries import Staleness
+from worker.store.unsent_events import OutboxDepth
 
 NOW = 2_000_000_000.0
 AWAY = "connection refused"

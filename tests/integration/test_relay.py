@@ -705,3 +705,20 @@ async def test_an_idle_relay_reads_the_outbox_once_each_time(
 def reads_of_pages(statements: Sequence[tuple[str, Any]]) -> list[str]:
     """The statements that read a page of the outbox."""
     return [text for text, _ in statements if text.startswith("SELECT outbox.position")]
+
+
+async def test_events_of_one_id_are_published_one_after_the_other(
+    bench: Bench, eventually: Eventually
+) -> None:
+    """The worker writes none, but a database may have been repaired by hand."""
+    recording_ids = [f"r{number}" for number in range(5)]
+    await bench.happen(recording_ids, LIFE[:2])
+
+    def give_one_id() -> None:
+        with closing(sqlite3.connect(bench.file)) as connection, connection:
+            connection.execute("UPDATE outbox SET event_id = 'r0/000000000001'")
+
+    await asyncio.to_thread(give_one_id)
+    async with bench.relaying():
+        await eventually(lambda: len(bench.received) == 10)
+        assert len({_subject(message) for message in bench.received}) == 5

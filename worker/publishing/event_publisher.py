@@ -1,6 +1,6 @@
 """Publishes a batch of events, in the order that each subject needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -116,19 +116,20 @@ class EventPublisher:
     ) -> dict[int, PublishResult]:
         """Send all events at once. Those that cost a channel before are sent singly, and after a
         loss of this channel all that may have cost it. After several connections that ended without
-        a reason, all events are sent singly."""
+        a reason, all events are sent singly. So are events whose id is in the batch already."""
         is_suspected = self._silent_losses >= MAX_SILENT_LOSSES
-        batch = [event for event in events if not (event.losses or is_suspected)]
+        batch = _first_of_each_id(event for event in events if not (event.losses or is_suspected))
+        in_batch = {event.position for event in batch}
         results: dict[int, PublishResult] = {}
         if batch:
             results = _by_position(batch, await self._send(batch))
-        channel_suspects = [event for event in events if event.losses or is_suspected]
+        singly = [event for event in events if event.position not in in_batch]
         if len(batch) > 1:
-            channel_suspects += [
+            singly += [
                 event for event in batch if isinstance(results[event.position], ChannelLost)
             ]
-        if channel_suspects:
-            results = _with_blame(results, await self._send_singly(channel_suspects, may_continue))
+        if singly:
+            results = _with_blame(results, await self._send_singly(singly, may_continue))
         is_silent = any(isinstance(result, LostInFlight) for result in results.values())
         self._silent_losses = self._silent_losses + 1 if is_silent else 0
         return results
@@ -227,6 +228,14 @@ class EventPublisher:
             structlog.get_logger().warning(
                 "event_publish_failed", events=len(failures), reason=str(failures[0])
             )
+
+
+def _first_of_each_id(events: Iterable[UnsentEvent]) -> list[UnsentEvent]:
+    """Two messages of one id may not be in flight at once."""
+    first: dict[str, UnsentEvent] = {}
+    for event in events:
+        first.setdefault(event.event_id, event)
+    return list(first.values())
 
 
 def _by_position(

@@ -1,7 +1,7 @@
 """What subscribers were told, decoded once."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from recording_schemas import (
     CloudEvent,
@@ -16,6 +16,8 @@ from tests.fault.run_record import ReceivedMessage, RunRecord
 class PublishedEvents:
     """Events by recording and outcomes by command: first sights only, in the order of arrival.
 
+    An event that the broker sends again has its place by its sequence: another consumer may have
+    lost it, together with its connection, and newer ones come before the broker notices.
     `undecodable` has a sentence for each message that is no proper event. `replied` has the
     commands whose outcome came to the reply queue.
     """
@@ -36,7 +38,8 @@ class PublishedEvents:
                 continue
             seen.add(event.id)
             of = self.outcomes if one.exchange == "results" else self.of_recording
-            of[event.subject].append(event)
+            known = of[event.subject]
+            known.insert(_place(known, event) if one.redelivered else len(known), event)
 
     def _note_reply(self, one: ReceivedMessage) -> None:
         reply = self._decoded(one)
@@ -76,3 +79,8 @@ class PublishedEvents:
         """Each event once, outcomes as well."""
         for events in (*self.of_recording.values(), *self.outcomes.values()):
             yield from events
+
+
+def _place(events: Sequence[CloudEvent], event: CloudEvent) -> int:
+    later = (place for place, one in enumerate(events) if str(one.sequence) > str(event.sequence))
+    return next(later, len(events))

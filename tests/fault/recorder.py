@@ -110,6 +110,7 @@ class Recorder:
             routing_key=message.routing_key or "",
             message_id=message.message_id,
             body=message.body,
+            redelivered=bool(message.redelivered),
         )
         self.received.append(received)
         if exchange == "results":

@@ -41,13 +41,14 @@ class ReceivedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message as a subscriber got it, in the order of arrival.
 
     `exchange` is the last part of its name (`status`, `files`, `results`, `dead-letter`), and
-    empty for a reply.
+    empty for a reply. `redelivered`: the broker had sent it to a consumer that was lost.
     """
 
     exchange: str
     routing_key: str
     message_id: str | None
     body: bytes
+    redelivered: bool = False
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,11 +43,6 @@ class QuorumQueue(msgspec.Struct, frozen=True):
     messages_ready: int
     messages_unacknowledged: int
 
-    @property
-    def waiting_dead_letters(self) -> int:
-        """How many dead letters no other queue has taken yet."""
-        return self.messages - self.messages_ready - self.messages_unacknowledged
-
 
 _QUEUES: Final = f"""
 base64:encode_to_string(rabbit_json:encode([

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from recording_sandbox.waiting import eventually
 from tests.integration.webhook_bench import WebhookBench, open_webhook_bench, status_update
+from tests.restored_logs import restored_logs
 from worker.observability.http_body import MAX_ARRIVING_BYTES
 from worker.observability.http_connections import ConnectionLimits
 from worker.observability.http_server import HttpServer
@@ -88,9 +89,9 @@ async def is_closed(stream: Stream) -> bool:
 @pytest.fixture
 def log_lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
-    configure_logs(level="debug", format="json", stream=stream)
-    yield stream
-    configure_logs()
+    with restored_logs():
+        configure_logs(level="debug", format="json", stream=stream)
+        yield stream
 
 
 def logged(lines: io.StringIO, event: str) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.restored_logs import restored_logs
 from worker.cli.columns import Column
 from worker.cli.output import print_json
 from worker.cli.tables import print_table
@@ -70,13 +70,11 @@ def test_the_command_line_shows_hostile_text_escaped(
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_a_log_line_shows_hostile_text_escaped(text: str, log_format: Any) -> None:
     stream = io.StringIO()
-    configure_logs(format=log_format, stream=stream)
-    try:
+    with restored_logs():
+        configure_logs(format=log_format, stream=stream)
         structlog.get_logger().warning(
             "command_completed", reason=text, deep={"key": [text]}, **{"odd" + text: 1}
         )
-    finally:
-        configure_logs(stream=sys.stderr)
     line = stream.getvalue()
     colours = ("\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[35m", "\x1b[36m")
     for colour in colours:

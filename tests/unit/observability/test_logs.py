@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import structlog
 
+from tests.restored_logs import restored_logs
 from worker.observability.log_redaction import LogRedaction, redact_text
 from worker.observability.logs import configure_logs
 
@@ -25,13 +26,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    yield io.StringIO()
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-    root = logging.getLogger()
-    for handler in root.handlers[:]:
-        if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter):
-            root.removeHandler(handler)
+    with restored_logs():
+        yield io.StringIO()
 
 
 @pytest.fixture

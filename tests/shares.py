@@ -85,10 +85,10 @@ SECONDS_PER_FILE = {
 """Files of tests that mostly wait, unless the figure of their folder says enough."""
 LONG_FILES = {"e2e/test_console_pages.py", "image/test_image.py"}
 """Files that compute for long, so that their processes begin with them."""
-BUSY_PROCESSES = 2
-"""So many begin with tests that compute, as many as a small machine has processors. What a process
-needs before its first test of a kind costs seconds: a database server, compiled statements. So few
-processes take such tests."""
+BUSY_PROCESSES = 1
+"""So many begin with tests that compute. What a process needs before its first test of a kind costs
+seconds: a database server, compiled statements. So few processes take such tests, until others have
+no tests that wait any more."""
 
 
 class _Kinds(NamedTuple):

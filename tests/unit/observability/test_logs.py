@@ -24,10 +24,15 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def stream() -> Iterator[io.StringIO]:
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
     with restored_logs():
-        yield io.StringIO()
+        yield
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from worker.tracking.sweep_log import SweepLog
 
 
 def test_quiet_sweeps_are_summed_once_a_minute_and_changes_are_said_at_once() -> None:
-    structlog.reset_defaults()  # another test may have set the level
     now = 1000.0
     log = SweepLog("eu", lambda: now)
     with structlog.testing.capture_logs() as lines:

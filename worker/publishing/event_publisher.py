@@ -125,9 +125,7 @@ class EventPublisher:
             results = _by_position(batch, await self._send(batch))
         singly = [event for event in events if event.position not in in_batch]
         if len(batch) > 1:
-            singly += [
-                event for event in batch if isinstance(results[event.position], ChannelLost)
-            ]
+            singly += [event for event in batch if isinstance(results[event.position], ChannelLost)]
         if singly:
             results = _with_blame(results, await self._send_singly(singly, may_continue))
         is_silent = any(isinstance(result, LostInFlight) for result in results.values())

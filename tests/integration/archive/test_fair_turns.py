@@ -7,22 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
-from prometheus_client import CollectorRegistry
 
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
 from tests.contract.test_store_history import seen
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource
+from tests.integration.archive.wired_archiver import wired_archiver
 from worker.aio import cancel_all
-from worker.archive.assembly import build_archiver
 from worker.archive.storage import ArchiveStorage
-from worker.domain.snapshot import Participant
 from worker.domain.times import utc
 from worker.domain.track_files import TrackFile
-from worker.observability.metrics import Metrics
-from worker.observability.tracing import Tracing
-from worker.settings.proxies import NO_PROXIES
 from worker.store.admin.archived_files import EntriesFilter, read_entries
 from worker.store.store import Store
 
@@ -42,15 +37,6 @@ async def end(store: Store, recording_id: str, url: str, *, age: timedelta, file
     await store.apply([msgspec.structs.replace(ended, snapshot=snapshot)])
 
 
-async def nothing(app: str, recording_id: str) -> None:
-    del app, recording_id
-
-
-async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
-    del app, session_id
-    return ()
-
-
 async def test_urgent_files_of_a_source_that_hangs_keep_no_new_file_waiting(
     sqlite_url: str, tmp_path: Path
 ) -> None:
@@ -58,17 +44,7 @@ async def test_urgent_files_of_a_source_that_hangs_keep_no_new_file_waiting(
     settings = msgspec.structs.replace(
         impatient_archive(tmp_path.as_uri(), concurrency=1), archive_timeout_seconds=0.1
     )
-    archiver = build_archiver(
-        settings,
-        ArchiveStorage.open(tmp_path.as_uri()),
-        store,
-        owner="me",
-        proxies=NO_PROXIES,
-        read_again=nothing,
-        read_participants=nobody,
-        metrics=Metrics(CollectorRegistry(), version="1"),
-        tracing=Tracing(),
-    )
+    archiver = wired_archiver(settings, ArchiveStorage.open(tmp_path.as_uri()), store)
     store.subscribe("archive", archiver.wake)
     with socket.create_server(("127.0.0.1", 0)) as hanging:  # nobody accepts
         url = f"http://127.0.0.1:{hanging.getsockname()[1]}/"

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
@@ -14,16 +13,12 @@ from tests.contract.test_store_history import seen
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.object_stores import s3_environ
+from tests.integration.archive.wired_archiver import wired_archiver
 from worker.aio import cancel_all
 from worker.archive.archiver import Archiver
-from worker.archive.assembly import build_archiver
 from worker.archive.storage import ArchiveStorage
-from worker.domain.snapshot import Participant
 from worker.domain.times import utc
 from worker.domain.track_files import TrackFile
-from worker.observability.metrics import Metrics
-from worker.observability.tracing import Tracing
-from worker.settings.proxies import NO_PROXIES
 from worker.store.store import Store
 
 FILES = 8
@@ -57,28 +52,10 @@ class HangingStore:
         writer.close()
 
 
-async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
-    del app, session_id
-    return ()
-
-
-async def nothing(app: str, recording_id: str) -> None:
-    del app, recording_id
-
-
 def build(store: Store) -> Archiver:
     url = "s3://meetings/recordings"
-    return build_archiver(
-        impatient_archive(url, concurrency=4),
-        ArchiveStorage.open(url, max_retries=0),
-        store,
-        owner="me",
-        proxies=NO_PROXIES,
-        read_again=nothing,
-        read_participants=nobody,
-        metrics=Metrics(CollectorRegistry(), version="1"),
-        tracing=Tracing(),
-    )
+    settings = impatient_archive(url, concurrency=4)
+    return wired_archiver(settings, ArchiveStorage.open(url, max_retries=0), store)
 
 
 async def end(store: Store, recording_id: str, url: str) -> None:

@@ -7,19 +7,14 @@ from tests.contract.test_store_archive import events
 from tests.contract.test_store_history import NOW, seen
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.test_failing_storage import FailingStore
+from tests.integration.archive.wired_archiver import nobody
 from worker.archive.errors import StorageUnavailable
 from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
-from worker.domain.snapshot import Participant
 from worker.store.archive_queue import TakeRequest
 from worker.store.store import Store
-
-
-async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
-    del app, session_id
-    return ()
 
 
 async def attempt(store: Store, status: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
@@ -18,16 +17,12 @@ from tests.contract.test_store_archive import events
 from tests.contract.test_store_history import seen
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource, Request, Turn
+from tests.integration.archive.wired_archiver import wired_archiver
 from worker.aio import cancel_all
-from worker.archive.assembly import build_archiver
 from worker.archive.folder_mark import MARK
 from worker.archive.storage import ArchiveStorage
-from worker.domain.snapshot import Participant
 from worker.domain.times import utc
 from worker.domain.track_files import TrackFile
-from worker.observability.metrics import Metrics
-from worker.observability.tracing import Tracing
-from worker.settings.proxies import NO_PROXIES
 from worker.store.admin.archived_files import EntriesFilter, read_entries
 from worker.store.store import Store
 
@@ -62,30 +57,12 @@ def volume(tmp_path: Path) -> Volume:
     return Volume(tmp_path)
 
 
-async def no_news(app: str, recording_id: str) -> None:
-    del app, recording_id
-
-
-async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
-    del app, session_id
-    return ()
-
-
 @asynccontextmanager
 async def archiving(database_url: str, folder: Path) -> AsyncIterator[Store]:
     """A replica that archives into a folder."""
     store = await Store.open(database_url, source="test", archives=True)
-    archiver = build_archiver(
-        impatient_archive(folder.as_uri(), concurrency=2),
-        ArchiveStorage.open(folder.as_uri()),
-        store,
-        owner="me",
-        proxies=NO_PROXIES,
-        read_again=no_news,
-        read_participants=nobody,
-        metrics=Metrics(CollectorRegistry(), version="1"),
-        tracing=Tracing(),
-    )
+    settings = impatient_archive(folder.as_uri(), concurrency=2)
+    archiver = wired_archiver(settings, ArchiveStorage.open(folder.as_uri()), store)
     store.subscribe("archive", archiver.wake)
     running = asyncio.create_task(archiver.run(lambda: False))
     try:

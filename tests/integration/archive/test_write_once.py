@@ -11,12 +11,12 @@ from tests.contract.test_store_archive import done, end, events, take, take_mani
 from tests.contract.test_store_history import NOW, seen
 from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
+from tests.integration.archive.wired_archiver import nobody
 from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest import compose_manifest
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive_keys import KeyTemplate
-from worker.domain.snapshot import Participant
 from worker.store.archive_manifests import ManifestTask
 from worker.store.store import Store
 
@@ -70,11 +70,6 @@ async def store(sqlite_url: str) -> AsyncIterator[Store]:
     opened = await Store.open(sqlite_url, source="test", archives=True)
     yield opened
     await opened.close()
-
-
-async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
-    del app, session_id
-    return ()
 
 
 async def write(store: Store, task: ManifestTask) -> None:

@@ -1,0 +1,39 @@
+"""An archiver for tests that are not about what the API says."""
+
+from prometheus_client import CollectorRegistry
+
+from worker.archive.archiver import Archiver
+from worker.archive.assembly import build_archiver
+from worker.archive.storage import ArchiveStorage
+from worker.domain.snapshot import Participant
+from worker.observability.metrics import Metrics
+from worker.observability.tracing import Tracing
+from worker.settings.archive import ArchiveSettings
+from worker.settings.proxies import NO_PROXIES
+from worker.store.store import Store
+
+
+async def nothing(app: str, recording_id: str) -> None:
+    """Reads a recording again, and finds nothing new."""
+    del app, recording_id
+
+
+async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
+    """Reads the participants of a session, which has none."""
+    del app, session_id
+    return ()
+
+
+def wired_archiver(settings: ArchiveSettings, storage: ArchiveStorage, store: Store) -> Archiver:
+    """An archiver whose readings of the API bring nothing."""
+    return build_archiver(
+        settings,
+        storage,
+        store,
+        owner="me",
+        proxies=NO_PROXIES,
+        read_again=nothing,
+        read_participants=nobody,
+        metrics=Metrics(CollectorRegistry(), version="1"),
+        tracing=Tracing(),
+    )

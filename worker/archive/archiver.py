@@ -33,7 +33,7 @@ POLL_INTERVAL_SECONDS: Final = 5.0
 """The queue is looked at this often, because a notification may be lost."""
 
 FAIR_TURN: Final = 4
-"""Every so manieth turn begins with files that nobody has tried. Urgent files of a source that
+"""One turn in so many begins with files that nobody has tried. Else urgent files of a source that
 hangs would take all places, again and again."""
 
 MAX_MANIFESTS: Final = 2

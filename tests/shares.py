@@ -84,11 +84,7 @@ SECONDS_PER_FILE = {
 }
 """Files of tests that mostly wait, unless the figure of their folder says enough."""
 LONG_FILES = {"e2e/test_console_pages.py", "image/test_image.py"}
-"""Files that compute for long, so that their processes begin with them."""
-BUSY_PROCESSES = 1
-"""So many begin with tests that compute. What a process needs before its first test of a kind costs
-seconds: a database server, compiled statements. So few processes take such tests, until others have
-no tests that wait any more."""
+"""Files that compute for long, so that their process begins with them."""
 
 
 class _Kinds(NamedTuple):
@@ -101,20 +97,24 @@ class _Kinds(NamedTuple):
 
 
 def in_shares(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
-    """The items in the order of the processes' shares, which are of equal size."""
+    """The items in the order of the processes' shares, which are of equal size.
+
+    One process begins with tests that compute. What a process needs before its first test of a kind
+    costs seconds: a database server, compiled statements. So the others take such tests only when
+    they have no tests that wait any more.
+    """
     kinds = _by_kind(items)
-    busy = min(BUSY_PROCESSES, processes - 1)
-    busy_shares = [kinds.long[number::busy] for number in range(busy)]
-    waiting_shares: list[list[pytest.Item]] = [[] for _ in range(processes - busy)]
+    waiting_shares: list[list[pytest.Item]] = [[] for _ in range(processes - 1)]
     seconds = [0.0] * len(waiting_shares)
     for group in sorted(kinds.waiting, key=_seconds, reverse=True):  # stable on ties
         least = seconds.index(min(seconds))
         waiting_shares[least] += group
         seconds[least] += _seconds(group)
     size = len(items) // processes
-    computing = _fill(busy_shares, size, kinds.computing)
+    computing_share = kinds.long
+    computing = _fill([computing_share], size, kinds.computing)
     rest = _fill(waiting_shares, size, kinds.unit + computing)
-    return [item for share in (*waiting_shares, *busy_shares, rest) for item in share]
+    return [item for share in (*waiting_shares, computing_share, rest) for item in share]
 
 
 def _fill(

@@ -64,9 +64,6 @@ MIN_MEMORY_BYTES = 4 * 2**30
 def pytest_configure(config: pytest.Config) -> None:
     """With several processes, the one that only hands out tests installs what they all need."""
     _keep_files_in_memory()
-    if hasattr(os, "sched_setscheduler"):
-        # Fewer of the many processes interrupt each other, so caches stay warm for longer.
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.environ.setdefault("GOGC", "400")  # Helm and promtool would collect a fifth of their time
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         _install(config, BROKER_FIXTURES | DATABASE_FIXTURES | PROGRAM_FIXTURES.keys())

@@ -110,6 +110,13 @@ ARCHIVE_CODES: Final = (
         "file_by_worker",
     ),
     _unarchived(
+        "source_without_length",
+        "The file's source sends neither the length of the file nor chunks. So nobody could tell "
+        "half a file from a whole one.",
+        "Check the proxy between the worker and the file's source.",
+        "file_by_worker",
+    ),
+    _unarchived(
         "source_not_resumed",
         "The file changed during the download, or its source cannot resume.",
         "Nothing, unless it lasts.",

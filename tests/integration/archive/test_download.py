@@ -123,13 +123,27 @@ async def test_a_source_without_an_etag_is_resumed_by_the_time_of_its_change() -
         Turn(break_after=MIB, etag='"v\xfc"'),
         Turn(break_after=MIB, etag='"' + "v" * 2000),
         Turn(break_after=MIB, chunked=True),
-        Turn(with_length=False),
     ],
 )
 async def test_what_cannot_be_resumed_safely_begins_anew_later(turn: Turn) -> None:
     async with FileSource(BODY, turn) as source:
         error = await failure(SourceUnavailable, source.url)
     assert error.code == "source_broken"
+    assert len(source.requests) == 1
+
+
+@pytest.mark.parametrize("has_proxy", [False, True])
+@pytest.mark.parametrize("turn", [Turn(with_length=False), Turn(with_length=False, end_after=MIB)])
+async def test_a_body_that_only_the_end_of_the_connection_ends_is_not_taken_for_a_file(
+    request: pytest.FixtureRequest, has_proxy: bool, turn: Turn
+) -> None:
+    proxies = Proxies()
+    if has_proxy:
+        proxies = Proxies(all=proxy_url(request.getfixturevalue("tinyproxy").url))
+    download = Download(timeout_seconds=5, allow_private_sources=True, proxies=proxies)
+    async with FileSource(BODY, turn) as source:
+        error = await failure(SourceUnavailable, source.url, download)
+    assert error.code == "source_without_length"
     assert len(source.requests) == 1
 
 

@@ -45,14 +45,17 @@ def status_error(response: httpx.Response) -> ArchiveError:
 def whole_version(response: httpx.Response) -> Version:
     """The version of a file from the answer to a request for all of it.
 
-    Raises SourceUnavailable if the body is compressed, a page, or has an impossible length.
+    Raises SourceUnavailable if the body is compressed, a page, or has an impossible length, or if
+    nothing but the end of the connection ends it: half a file would look like a whole one.
     """
     if (sent := media_type(response)) in _NO_MEDIA:
         message = f"the source sends a page in place of the file ({sent})"
         raise SourceUnavailable("source_unavailable", message)
-    return Version(
-        _length(response), response.headers.get("ETag"), response.headers.get("Last-Modified")
-    )
+    size = _length(response)
+    if size is None and "Transfer-Encoding" not in response.headers:
+        message = "the source sends neither a length nor chunks, so the file cannot be known whole"
+        raise SourceUnavailable("source_without_length", message)
+    return Version(size, response.headers.get("ETag"), response.headers.get("Last-Modified"))
 
 
 def check_continues(response: httpx.Response, version: Version, offset: int) -> None:

@@ -5,6 +5,7 @@ The way of a file, from top to bottom:
 assembly.py           builds the parts from the settings
 archiver.py           takes what is due from the store's queue, for a lease
 file_copies.py        one attempt at a file: copy, decide by the error, commit
+file_lease.py         proves that this replica still has the file
 copier.py             download, checksums, upload, comparison
 download/             the source: bounded, resumed, only from where it is allowed
 storage/              the destination: S3, Google Cloud Storage, Azure or a folder

@@ -17,6 +17,7 @@ from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.backfill import Backfill
 from worker.archive.errors import StorageUnavailable
 from worker.archive.file_copies import FileCopies
+from worker.archive.file_lease import LEASE_SECONDS
 from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.pauses import pause_after
@@ -27,7 +28,6 @@ from worker.store.archive_manifests import ManifestTask
 from worker.store.archive_queue import FileTask, TakeRequest
 from worker.store.archive_store import ArchiveStore
 
-LEASE_SECONDS: Final = 60.0
 EXTEND_INTERVAL_SECONDS: Final = 20.0
 POLL_INTERVAL_SECONDS: Final = 5.0
 """The queue is looked at this often, because a notification may be lost."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
@@ -13,6 +13,13 @@ from worker.archive.download import Block, Download, SourceFile
 from worker.archive.errors import CopyDiffers, StorageRefused
 from worker.archive.storage import ArchiveStorage
 from worker.domain.archive import CopiedFile
+
+Confirm = Callable[[], Awaitable[None]]
+"""Raises LeaseLost if this replica may not write the object any more."""
+
+
+async def always() -> None:
+    """The `confirm` of those who alone write an object."""
 
 
 class Copier:
@@ -31,17 +38,22 @@ class Copier:
         self._max_file_bytes = max_file_bytes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive-checksums")
 
-    async def copy(self, url: str, key: str, *, file_name: str, media_kind: str) -> CopiedFile:
+    async def copy(
+        self, url: str, key: str, *, file_name: str, media_kind: str, confirm: Confirm = always
+    ) -> CopiedFile:
         """Copy the file at a download URL. When this returns, the object is whole and compared.
 
-        Raises every error of `worker.archive.errors`. After an error the object is as before.
-        A storage that lets nobody replace an object may have it from an attempt that was killed.
+        `confirm` is called when all bytes are there, right before they become the object.
+
+        Raises every error of `worker.archive.errors`, and what `confirm` raises. After an error the
+        object is as before. A storage that lets nobody replace an object may have it from an
+        attempt that was killed.
         """
         async with self._download.open(url, max_bytes=self._max_file_bytes) as source:
             content_type = content_type_of(file_name, media_kind, source.content_type)
             passing = self._passing()
             try:
-                etag = await self._write(key, source, passing, content_type)
+                etag = await self._write(key, source, passing, content_type, confirm)
             except StorageRefused as refusal:
                 passing = await self._compare_kept(url, key, source.size, refusal)
             else:
@@ -59,9 +71,18 @@ class Copier:
         return _Passing(checksums, self._part_bytes, self._thread)
 
     async def _write(
-        self, key: str, source: SourceFile, passing: "_Passing", content_type: str
+        self,
+        key: str,
+        source: SourceFile,
+        passing: "_Passing",
+        content_type: str,
+        confirm: Confirm,
     ) -> str | None:
-        async with aclosing(source.blocks()) as blocks, aclosing(passing.through(blocks)) as chunks:
+        async with (
+            aclosing(source.blocks()) as blocks,
+            aclosing(passing.through(blocks)) as passed,
+            aclosing(_confirmed(passed, confirm)) as chunks,
+        ):
             if source.size is None or source.size > passing.part_bytes:
                 return await self._storage.upload(
                     key, chunks, content_type, part_bytes=passing.part_bytes
@@ -111,6 +132,14 @@ class Copier:
                 await asyncio.get_running_loop().run_in_executor(self._thread, stored.update, block)
         if stored.hexdigest() != sent.sha256:
             raise CopyDiffers("checksum_differs", f"the bytes of {key} differ from those sent")
+
+
+async def _confirmed(chunks: AsyncIterator[Block], confirm: Confirm) -> AsyncGenerator[Block, None]:
+    """The same chunks. They end only after `confirm`: an upload is completed when they have ended,
+    and aborted if they raise an error."""
+    async for chunk in chunks:
+        yield chunk
+    await confirm()
 
 
 class _Passing:

@@ -8,6 +8,7 @@ SourceUnsafe         (`denials.py`)
 SourceDoubtful
 SourceUnavailable    later; when the URL has expired, as SourceDenied
 CopyDiffers          later
+LeaseLost            nothing: another replica may have the file, and its result counts
 StorageRefused       later; the fifth time in a row, an event says so
 StorageUnavailable   later; the archiver takes nothing else meanwhile
 """
@@ -38,6 +39,7 @@ from worker.archive.errors import (
     StorageRefused,
     StorageUnavailable,
 )
+from worker.archive.file_lease import AttemptLease
 from worker.archive.folder_mark import FolderMark
 from worker.archive.pauses import pause_after
 from worker.domain.archive import REFUSALS_TOLD, CopiedFile
@@ -91,31 +93,33 @@ class FileCopies:
         Raises StorageUnavailable after the file was given back, and StoreUnavailable.
         """
         began = self._now()
+        lease = AttemptLease(self._store, task, owner=self._owner, now=self._now)
         with self._span(task) as span:
             try:
-                copied = await self._copy(task)
+                copied = await self._copy(task, lease)
             except ArchiveError as error:
                 span.set_error(error.code)
-                self._metrics.record_archive_failure(error.code)
-                await self._after(task, error)
+                await self._after(task, error, lease)
                 if isinstance(error, StorageUnavailable):
                     raise
             else:
                 await self._done(task, copied, began)
 
-    async def _copy(self, task: FileTask) -> CopiedFile:
+    async def _copy(self, task: FileTask, lease: AttemptLease) -> CopiedFile:
         if task.download_url is None:
             raise SourceDenied("no_url", "the API has given no URL for this file yet")
         await self._folder.check()
         key = self._key.render(app=task.app, file=task.file, started=task.started_time)
         # The process of an earlier attempt may have died in its midst.
         if task.attempts > 1 or task.round > 1:
+            await lease.confirm()
             await self._uploads.remove_of(key)
         copied = await self._copier.copy(
             task.download_url,
             key,
             file_name=task.file.file_name,
             media_kind=task.file.media_kind,
+            confirm=lease.confirm_write,
         )
         await self._folder.check()  # its volume may have gone during the download
         return copied
@@ -129,6 +133,7 @@ class FileCopies:
                 round=task.round,
                 owner=self._owner,
                 copied=copied,
+                download_url=task.download_url,
                 now=now,
             )
         )
@@ -145,7 +150,14 @@ class FileCopies:
 
     # After a failed attempt
 
-    async def _after(self, task: FileTask, error: ArchiveError) -> None:
+    async def _after(self, task: FileTask, error: ArchiveError, lease: AttemptLease) -> None:
+        if await lease.is_lost(error):
+            structlog.get_logger().warning("file_copy_dropped", **_facts(task), code=error.code)
+            return
+        self._metrics.record_archive_failure(error.code)
+        await self._decide(task, error)
+
+    async def _decide(self, task: FileTask, error: ArchiveError) -> None:
         match error:
             case SourceDenied():
                 await self._after_denial(task, error)
@@ -245,7 +257,7 @@ class FileCopies:
         refusals: int = 0,
         denials: int = 0,
     ) -> None:
-        await self._store.postpone_file(
+        is_ours = await self._store.postpone_file(
             Postponement(
                 recording_id=task.recording_id,
                 file_index=task.file_index,
@@ -257,13 +269,14 @@ class FileCopies:
                 denials=denials,
             )
         )
-        structlog.get_logger().warning(
-            "file_archive_delayed",
-            **_facts(task),
-            code=error.code,
-            reason=error.message,
-            retry_in_seconds=round(pause, 3),
-        )
+        if is_ours:
+            structlog.get_logger().warning(
+                "file_archive_delayed",
+                **_facts(task),
+                code=error.code,
+                reason=error.message,
+                retry_in_seconds=round(pause, 3),
+            )
 
     def _pause(self, task: FileTask) -> float:
         return pause_after(task.attempts, self._longest_pause)

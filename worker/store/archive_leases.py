@@ -48,6 +48,32 @@ def extend(connection: sa.Connection, requests: Sequence[Extension]) -> list[Non
     return [None] * len(requests)
 
 
+class FileLease(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks to keep one file of `owner` until `until`."""
+
+    owner: str
+    recording_id: str
+    file_index: int
+    until: float
+
+
+def keep_files(connection: sa.Connection, requests: Sequence[FileLease]) -> list[bool]:
+    """Operation: extend the leases of files. False if the owner has the file no longer."""
+    return [
+        connection.execute(
+            sa.update(archive_files)
+            .where(
+                is_file(request.recording_id, request.file_index),
+                QUEUED,
+                archive_files.c.owner == request.owner,
+            )
+            .values(due_at=request.until)
+        ).rowcount
+        == 1
+        for request in requests
+    ]
+
+
 def free_owned(connection: sa.Connection, requests: Sequence[Collection[str] | None]) -> list[None]:
     """Operation: make due at once what these owners have; with None, what anybody has.
 

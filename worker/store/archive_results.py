@@ -16,6 +16,7 @@ from worker.domain.recording import RecordingEvent
 from worker.domain.times import utc
 from worker.store.archive_intake import settle_manifest
 from worker.store.archive_queue import give_back_requeued, is_file
+from worker.store.archive_replaced import LateCopy, note_late_copy
 from worker.store.database.archive_schema import (
     MANIFEST_DUE,
     QUEUED,
@@ -27,8 +28,8 @@ from worker.store.recording_rows import RecordingRow, add_own_events, load_rows
 
 
 class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of this `round` that `owner` copied and compared, at `now`, in seconds since the
-    epoch."""
+    """A file of this `round` that `owner` copied from `download_url` and compared, at `now`, in
+    seconds since the epoch."""
 
     recording_id: str
     file_index: int
@@ -36,6 +37,7 @@ class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     copied: CopiedFile
     now: float
+    download_url: str | None = None
 
 
 class CopyFailure(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +85,8 @@ def copies_done(
     """Operation: mark files as archived, and add their events. False if the owner has the file no
     longer.
 
-    A file that was queued again meanwhile is announced too, and stays queued.
+    A file that was queued again meanwhile is announced too, and stays queued. An owner that lost
+    the file may have replaced the copy of another one: see `note_late_copy`.
     """
     return [_copy_done(connection, request, source) for request in requests]
 
@@ -91,7 +94,10 @@ def copies_done(
 def _copy_done(connection: sa.Connection, request: CopyResult, source: str) -> bool:
     recording = _lock(connection, request.recording_id)
     row = _owned_file(connection, request.recording_id, request.file_index, request.owner)
-    if recording is None or row is None:
+    if recording is None:
+        return False
+    if row is None:
+        note_late_copy(connection, _late(request))
         return False
     file = msgspec.json.decode(row.file, type=FileReady)
     is_settled = row.round == request.round
@@ -116,6 +122,16 @@ def _copy_done(connection: sa.Connection, request: CopyResult, source: str) -> b
     _publish(connection, recording, event, source, request.now)
     settle_manifest(connection, request.recording_id, request.now)
     return True
+
+
+def _late(request: CopyResult) -> LateCopy:
+    return LateCopy(
+        recording_id=request.recording_id,
+        file_index=request.file_index,
+        download_url=request.download_url,
+        copied=request.copied,
+        now=request.now,
+    )
 
 
 def copies_failed(

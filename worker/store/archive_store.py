@@ -9,6 +9,7 @@ from worker.store import (
     archive_manifests,
     archive_queue,
     archive_reading,
+    archive_replaced,
     archive_results,
     archive_urls,
 )
@@ -19,7 +20,7 @@ from worker.store.archive_backfill import (
     RecordingCursor,
     UnqueuedPage,
 )
-from worker.store.archive_leases import Extension
+from worker.store.archive_leases import Extension, FileLease
 from worker.store.archive_manifests import ManifestPostponement, ManifestTask
 from worker.store.archive_queue import (
     FileTask,
@@ -27,6 +28,7 @@ from worker.store.archive_queue import (
     TakeRequest,
 )
 from worker.store.archive_reading import ArchiveDepth
+from worker.store.archive_replaced import LateCopy
 from worker.store.archive_results import CopyFailure, CopyResult, ManifestRefusal, ManifestResult
 from worker.store.archive_urls import SignedUrls
 from worker.store.cursors import Cursor, archive_folder_cursor, find_cursors, set_cursors
@@ -59,6 +61,10 @@ class ArchiveStore:
     async def extend(self, request: Extension) -> None:
         """Keep what was taken for longer."""
         await self._group.submit(archive_leases.extend, request)
+
+    async def keep_file(self, lease: FileLease) -> bool:
+        """Keep a file for longer. False if another replica has taken it, or may take it."""
+        return await self._group.submit(archive_leases.keep_files, lease)
 
     async def find_url(self, recording_id: str, file_index: int) -> str | None:
         """The URL that a file has now."""
@@ -111,6 +117,10 @@ class ArchiveStore:
     async def copy_done(self, result: CopyResult) -> bool:
         """Commit a copy with its event. False if another replica has the file."""
         return await self._group.submit(self._copies_done, result)
+
+    async def note_late_copy(self, late: LateCopy) -> None:
+        """Have a file copied again if a replica that had lost it may have written its object."""
+        await self._group.submit(archive_replaced.note_late_copies, late)
 
     async def copy_failed(self, failure: CopyFailure) -> bool:
         """Commit that a file was given up or is refused, with the event that says so."""

@@ -24,13 +24,15 @@ async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
     return ()
 
 
-def wired_archiver(settings: ArchiveSettings, storage: ArchiveStorage, store: Store) -> Archiver:
+def wired_archiver(
+    settings: ArchiveSettings, storage: ArchiveStorage, store: Store, *, owner: str = "me"
+) -> Archiver:
     """An archiver whose readings of the API bring nothing."""
     return build_archiver(
         settings,
         storage,
         store,
-        owner="me",
+        owner=owner,
         proxies=NO_PROXIES,
         read_again=nothing,
         read_participants=nobody,

@@ -1,0 +1,69 @@
+"""The lease of a file during one attempt to copy it, and the proof that this replica still has it.
+
+Without it, a replica that was frozen might replace the copy that another one has announced.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from worker.archive.errors import ArchiveError, LeaseLost
+from worker.store.archive_leases import FileLease
+from worker.store.archive_queue import FileTask
+from worker.store.archive_replaced import LateCopy
+from worker.store.archive_store import ArchiveStore
+
+LEASE_SECONDS: Final = 60.0
+
+
+class AttemptLease:
+    """The lease of `owner` on the file of a task. Every method may raise StoreUnavailable."""
+
+    def __init__(
+        self, store: ArchiveStore, task: FileTask, *, owner: str, now: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._task = task
+        self._owner = owner
+        self._now = now
+        self._may_be_written = False
+
+    async def confirm(self) -> None:
+        """Keep the file for as long as the next step may take. Raises LeaseLost."""
+        lease = FileLease(
+            owner=self._owner,
+            recording_id=self._task.recording_id,
+            file_index=self._task.file_index,
+            until=self._now() + LEASE_SECONDS,
+        )
+        if not await self._store.keep_file(lease):
+            raise LeaseLost("lease_lost", "another replica may have the file")
+
+    async def confirm_write(self) -> None:
+        """As `confirm`, right before the object is written."""
+        await self.confirm()
+        self._may_be_written = True
+
+    async def is_lost(self, error: ArchiveError) -> bool:
+        """Whether this replica has the file no longer after an attempt ended with this error.
+
+        If the object may have been written nevertheless, the file is copied again.
+        """
+        if not isinstance(error, LeaseLost):
+            try:
+                await self.confirm()
+            except LeaseLost:
+                await self._note_late_copy()
+            else:
+                return False
+        return True
+
+    async def _note_late_copy(self) -> None:
+        if self._may_be_written:
+            late = LateCopy(
+                recording_id=self._task.recording_id,
+                file_index=self._task.file_index,
+                download_url=self._task.download_url,
+                copied=None,
+                now=self._now(),
+            )
+            await self._store.note_late_copy(late)

@@ -1,0 +1,82 @@
+"""Has a file copied again whose object may be that of a replica that no longer had the file.
+
+A replica that was frozen right before it completed an upload completes it when it goes on. Another
+one may have announced a copy of other bytes meanwhile, because the source differed.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+
+from worker.domain.archive import CopiedFile
+from worker.store.archive_queue import is_file
+from worker.store.database.archive_schema import archive_files
+from worker.store.database.dialects import strip_nul
+from worker.store.database.notifications import notify_on_commit
+from worker.store.recording_rows import load_rows
+
+
+class LateCopy(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy that was written, or may have been, by an owner that had lost the file by then.
+
+    `copied` is None if nobody knows whether it was written.
+    """
+
+    recording_id: str
+    file_index: int
+    download_url: str | None
+    copied: CopiedFile | None
+    now: float
+
+
+def note_late_copies(connection: sa.Connection, requests: Sequence[LateCopy]) -> list[None]:
+    """Operation: make files due at once, unless a late copy has the bytes that were announced.
+
+    Whoever copies such a file at this moment begins anew: nobody knows whose object is there now.
+    """
+    for request in requests:
+        load_rows(connection, [request.recording_id])  # locks it, as every transaction does first
+        note_late_copy(connection, request)
+    return [None] * len(requests)
+
+
+def note_late_copy(connection: sa.Connection, late: LateCopy) -> None:
+    """As `note_late_copies`. The caller has locked the recording."""
+    condition = is_file(late.recording_id, late.file_index)
+    row = connection.execute(
+        sa.select(archive_files.c.state, archive_files.c.copied).where(condition)
+    ).one_or_none()
+    if row is None or row.state == "external":
+        return
+    if row.state == "queued":
+        again: dict[str, object] = {"due_at": late.now, "owner": None}
+    elif _is_announced(row.copied, late.copied):
+        return
+    else:
+        again = {
+            "state": "queued",
+            "due_at": late.now,
+            "owner": None,
+            "queued_at": late.now,
+            "download_url": strip_nul(late.download_url),
+            "round": archive_files.c.round + 1,
+            "attempts": 0,
+            "refusals": 0,
+            "denials": 0,
+            "last_error": None,
+        }
+    connection.execute(sa.update(archive_files).where(condition).values(**again))
+    notify_on_commit(connection, "archive")
+    structlog.get_logger().warning(
+        "archive_copy_doubtful", recording_id=late.recording_id, file_index=late.file_index
+    )
+
+
+def _is_announced(copied: str | None, late: CopiedFile | None) -> bool:
+    """Whether the announced copy surely still has its bytes."""
+    if copied is None or late is None:
+        return False
+    announced = msgspec.json.decode(copied, type=CopiedFile)
+    return announced.archive_url != late.archive_url or announced.sha256 == late.sha256

@@ -141,6 +141,13 @@ ARCHIVE_CODES: Final = (
         "file_by_worker",
     ),
     _unarchived(
+        "folder_missing",
+        "The archive's folder does not exist. The worker does not create it, because its volume "
+        "may not be mounted.",
+        "Mount the volume, or create the folder for the user of the worker.",
+        "file_by_worker",
+    ),
+    _unarchived(
         "folder_not_mounted",
         "The archive's folder lacks the file `.recording-archive`, which it had before.",
         "Mount the volume of the folder. If it is a new folder on purpose, create the file there.",

@@ -32,6 +32,7 @@ from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environm
 async def archiving(
     amqp_url: str, prefix: str, tmp_path: Path, **more: str
 ) -> AsyncIterator[WorkerEnvironment]:
+    (tmp_path / "archive").mkdir()
     settings: dict[str, Any] = {
         "WORKER_ARCHIVE_URL": f"file://{tmp_path}/archive",
         "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES": "on",

@@ -71,6 +71,7 @@ async def prepare(environment: WorkerEnvironment) -> dict[str, str]:
 async def environment(
     amqp_url: str, names_prefix: str, tmp_path: Path
 ) -> AsyncIterator[WorkerEnvironment]:
+    (tmp_path / "archive").mkdir()
     async with open_worker_environment(
         amqp_url,
         names_prefix,

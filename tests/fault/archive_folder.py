@@ -14,7 +14,8 @@ from worker.archive.folder_mark import MARK
 
 
 def archive_settings(directory: Path, **more: str) -> dict[str, str]:
-    """The settings of workers that archive into a folder below `directory`."""
+    """The settings of workers that archive into a new folder below `directory`."""
+    (directory / "archive").mkdir(parents=True, exist_ok=True)
     return {
         "WORKER_ARCHIVE_URL": (directory / "archive").as_uri(),
         "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES": "on",

@@ -163,6 +163,7 @@ def draw_pictures(series: dict[int, list[Series]]) -> None:
 async def run_and_draw(directory: Path, amqp_url: str) -> None:
     """Run the worker, the API and Prometheus, then draw."""
     port, own = free_ports(2)
+    (directory / "archive").mkdir()
     more: dict[str, Any] = {
         "HTTP_PORT": str(own),
         "WORKER_PUBLIC_URL": f"http://127.0.0.1:{own}",

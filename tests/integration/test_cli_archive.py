@@ -32,7 +32,9 @@ EVIL: Final = "evil\x1b[31m/../name.webm"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "archive"
+    path = tmp_path / "archive"
+    path.mkdir()
+    return path
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ and nobody would see them once the volume is mounted again.
 
 the mark   the database knows the folder   what follows
 there      yes or no                       the folder is used
-missing    no                              its first use: the worker writes the mark
+missing    no, and it exists               its first use: the worker writes the mark
+missing    no, and it does not exist       files and manifests wait: nobody creates it but the user
 missing    yes                             files and manifests wait
 
 Who has a new, empty folder on purpose writes the mark by hand. The worker reads nothing in it.
@@ -20,6 +21,7 @@ import structlog
 from worker.archive.errors import ArchiveError, StorageUnavailable
 from worker.archive.storage import ArchiveStorage
 from worker.archive.storage.durable_files import sync_to_disk
+from worker.archive.storage.open_stores import folder_missing
 from worker.archive.storage.storage_errors import translated_errors
 from worker.archive.threads import in_thread
 from worker.archive.unforeseen import log_unforeseen
@@ -59,7 +61,7 @@ class FolderMark:
             log_unforeseen("archive_folder_broke", error)
 
     async def check(self) -> None:
-        """Raise StorageUnavailable if the folder is known and its mark is missing.
+        """Raise StorageUnavailable if the folder is missing, or is known and its mark is missing.
 
         Also raises what the mark of a new folder is refused with, and StoreUnavailable.
         """
@@ -85,7 +87,8 @@ def _has_mark(folder: Path) -> bool:
 
 def _write_mark(folder: Path) -> None:
     with translated_errors(f"write {MARK}"):
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            raise folder_missing(folder)
         (folder / MARK).write_text(_TEXT)
         # If the loss of power lost only the mark, the folder would count as not mounted.
         sync_to_disk(folder, MARK)

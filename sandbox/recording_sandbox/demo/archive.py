@@ -25,7 +25,11 @@ def can_archive() -> bool:
 
 
 def archive_settings(folder: Path) -> dict[str, str]:
-    """The variables of a worker that archives into a folder, from an emulated API."""
+    """The variables of a worker that archives into a folder, from an emulated API.
+
+    The folder is created, because the worker does not do so.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     return {
         "WORKER_ARCHIVE_URL": folder.as_uri(),
         "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES": "on",

@@ -29,6 +29,7 @@ def archive_url(
 ) -> str:
     """The URL of an empty archive in that storage."""
     if store_server is None:
+        (tmp_path / "archive").mkdir()
         return f"{tmp_path.as_uri()}/archive"
     for name, value in store_server.environ.items():
         monkeypatch.setenv(name, value)

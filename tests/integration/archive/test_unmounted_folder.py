@@ -104,9 +104,31 @@ async def mark_of(folder: Path) -> Path:
 
 
 async def test_the_first_use_of_a_folder_writes_its_mark(sqlite_url: str, tmp_path: Path) -> None:
-    async with archiving(sqlite_url, tmp_path / "a/new folder"):
-        mark = await mark_of(tmp_path / "a/new folder")
+    folder = tmp_path / "a new folder"
+    folder.mkdir()
+    async with archiving(sqlite_url, folder):
+        mark = await mark_of(folder)
         assert "is the archive of recording-worker" in mark.read_text()
+
+
+async def test_a_folder_of_a_volume_that_is_missing_at_the_first_start_is_waited_for(
+    sqlite_url: str, volume: Volume
+) -> None:
+    folder = volume.mount_point / "recordings"
+    folder.mkdir()
+    volume.unmount()
+    async with archiving(sqlite_url, folder) as store, FileSource(BODY) as source:
+        await end(store, "r1", source.url)
+        await store.apply([seen("r2", Status.ERRORED, at=utc(time.time()))])
+        for recording in ("r1", "r2"):
+            error = await waits(sqlite_url, recording)
+            assert error.startswith("folder_missing: ")
+            assert f"{folder} does not exist" in error
+        assert source.requests == []
+        volume.mount()
+        await archived(store, 2)
+        assert await events(store, "archive_failed") == []
+    assert (folder / "r1/a.webm").read_bytes() == BODY
 
 
 async def test_files_wait_while_their_volume_is_not_mounted(

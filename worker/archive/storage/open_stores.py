@@ -1,15 +1,17 @@
 """obstore's stores of one archive, opened anew when the storage has refused something.
 
 A file of credentials may have changed. obstore reads that of Google only when a store is opened,
-and keeps credentials of S3 for some minutes.
+and keeps credentials of S3 for some minutes. A folder that is missing is opened when it is there.
 """
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
+from worker.archive.errors import StorageUnavailable
 from worker.archive.storage.storage_errors import opening_errors
 from worker.archive.storage.stores import Store, open_store
 from worker.domain.storage_url import StorageUrl
@@ -20,7 +22,10 @@ RENEWAL_INTERVAL_SECONDS: Final = 10.0
 
 
 class OpenStores:
-    """`writer` for everything but reading. `reader` bounds only the time without a byte."""
+    """`writer` for everything but reading. `reader` bounds only the time without a byte.
+
+    Both raise StorageUnavailable if the archive is a folder that does not exist.
+    """
 
     def __init__(
         self,
@@ -35,7 +40,17 @@ class OpenStores:
         self._timeout = timeout
         self._ticks = ticks
         self._renewed_at = float("-inf")
-        self.writer, self.reader = self._open()
+        self._stores = self._open()
+
+    @property
+    def writer(self) -> Store:
+        """The store for everything but reading."""
+        return self._opened()[0]
+
+    @property
+    def reader(self) -> Store:
+        """The store that objects are read from."""
+        return self._opened()[1]
 
     def renew(self) -> None:
         """Read the credentials again. If they are wrong now, the stores stay as they are."""
@@ -43,11 +58,23 @@ class OpenStores:
             return
         self._renewed_at = self._ticks()
         with suppress(ValueError):
-            self.writer, self.reader = self._open()
+            self._stores = self._open()
 
-    def _open(self) -> tuple[Store, Store]:
-        """The stores. Raises ValueError for what the variables of a provider get wrong."""
+    def _opened(self) -> tuple[Store, Store]:
+        stores = self._stores or self._open()
+        if stores is None:
+            raise folder_missing(Path(self._url.prefix))
+        self._stores = stores
+        return stores
+
+    def _open(self) -> tuple[Store, Store] | None:
+        """The stores; None if they are a folder that does not exist.
+
+        Raises ValueError for what the variables of a provider get wrong.
+        """
         with opening_errors():
+            if self._url.scheme == "file" and not _is_folder(Path(self._url.prefix)):
+                return None
             return (
                 open_store(self._url, self._max_retries, timeout=self._timeout),
                 open_store(
@@ -57,3 +84,16 @@ class OpenStores:
                     read_timeout=self._timeout,
                 ),
             )
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether the folder exists. Raises OSError if it is something else, or cannot be looked at."""
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{path} is not a folder")
+    return path.is_dir()
+
+
+def folder_missing(folder: Path) -> StorageUnavailable:
+    """The error of an archive whose folder does not exist."""
+    message = f"the folder {folder} does not exist. Mount its volume, or create it"
+    return StorageUnavailable("folder_missing", message)

@@ -51,7 +51,8 @@ def open_store(
         return GCSStore(url.bucket, prefix=prefix, client_options=options, retry_config=retries)
     if url.scheme == "az":
         return AzureStore(url.bucket, prefix=prefix, client_options=options, retry_config=retries)
-    return LocalStore(Path(url.prefix), mkdir=True)
+    # Nobody creates a folder that is missing: its volume may be missing.
+    return LocalStore(Path(url.prefix))
 
 
 def _check_endpoint(url: StorageUrl) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import aio_pika
@@ -10,7 +11,7 @@ import msgspec
 from aio_pika.abc import AbstractConnection, AbstractExchange
 
 from tests.fault.run_record import SentMessage
-from worker.broker.connection import BROKER_ERRORS, broker_call
+from worker.broker.connection import BROKER_ERRORS, broker_call, close_quietly
 
 CONFIRM_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.2
@@ -32,11 +33,13 @@ class Sender:
         self._connection: AbstractConnection | None = None
         self._exchange: AbstractExchange | None = None
         self.sent: list[SentMessage] = []
+        self.last_failure = "none"
+        """Why the last message was not confirmed at once that was not."""
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection, which may be broken."""
         if self._connection is not None:
-            await self._connection.close()
+            await close_quietly(self._connection)
 
     async def send(
         self, command: Mapping[str, Any], *, properties: Properties = NO_PROPERTIES, **about: Any
@@ -85,16 +88,17 @@ class Sender:
         )
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                exchange = await self._opened()
+                exchange = await broker_call(self._opened())
                 await broker_call(exchange.publish(message, "command", mandatory=True))
-        except BROKER_ERRORS:
+        except BROKER_ERRORS as error:
+            self.last_failure = f"{datetime.now(UTC):%H:%M:%S.%f} {error!r}"
             self._exchange = None
+            await self.aclose()  # outside the time of the next attempt: a silent broker delays it
             return False
         return True
 
     async def _opened(self) -> AbstractExchange:
         if self._exchange is None:
-            await self.aclose()
             self._connection = await aio_pika.connect(self._url)
             channel = await self._connection.channel(on_return_raises=True)
             self._exchange = await channel.get_exchange(self._exchange_name, ensure=False)

@@ -54,7 +54,7 @@ async def stream(environment: FaultEnvironment, numbers: range) -> None:
         for command in start_and_stop(number):
             allowed = SUCCEEDED if command["id"].startswith("stop") else SUCCEEDED_OR_REJECTED
             sent = await environment.sender.send(command, seconds=240, allowed=allowed)
-            assert sent.confirmed, "a stop whose start never came would wait for it"
+            assert sent.confirmed, f"{command['id']}: {environment.sender.last_failure}"
 
 
 async def running(environment: FaultEnvironment, **settings: str) -> KillableWorker:

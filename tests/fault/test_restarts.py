@@ -41,15 +41,15 @@ async def test_repeated_broker_restarts_under_load_lose_and_duplicate_nothing(
         worker = await running(environment, **LONG_API_TIMEOUT)
         await stream(environment, range(AT_REST))
         await environment.recorder.outcome_of(f"stop-{AT_REST - 1}", seconds=60 + STREAM / 4)
-        kept_restarting = asyncio.create_task(restart_in_a_row(node, environment))
-        for number in itertools.count(AT_REST):
-            if kept_restarting.done() and number >= STREAM:
-                break
-            await eventually(
-                lambda: owed(environment) < BACKLOG, seconds=60, what="the worker follows"
-            )
-            await stream(environment, range(number, number + 1))
-        await kept_restarting
+        async with asyncio.TaskGroup() as both:  # else a restart's failure would look like silence
+            kept_restarting = both.create_task(restart_in_a_row(node, environment))
+            for number in itertools.count(AT_REST):
+                if kept_restarting.done() and number >= STREAM:
+                    break
+                await eventually(
+                    lambda: owed(environment) < BACKLOG, seconds=60, what="the worker follows"
+                )
+                await stream(environment, range(number, number + 1))
         await environment.recorder.outcome_of(f"stop-{number - 1}", seconds=120)
         found = await environment.settled(seconds=120)
     figures = report_lines(found, RunFigures(kills=RESTARTS // 2, restarts=RESTARTS, seed=1))
@@ -68,6 +68,8 @@ def owed(environment: FaultEnvironment) -> int:
 async def restart_in_a_row(node: RabbitMQNode, environment: FaultEnvironment) -> None:
     """End it and start it: in order, killed, in order … Each time some of the stream gets by."""
     for number in range(RESTARTS):
+        await strike_during_starts(environment, node.kill if number % 2 else node.stop)
+        await asyncio.to_thread(node.start)
         sent, ended = len(environment.sender.sent), len(environment.recorder.outcomes)
 
         def goes_on(sent: int = sent, ended: int = ended) -> bool:
@@ -76,6 +78,4 @@ async def restart_in_a_row(node: RabbitMQNode, environment: FaultEnvironment) ->
                 and len(environment.recorder.outcomes) > ended
             )
 
-        await strike_during_starts(environment, node.kill if number % 2 else node.stop)
-        await asyncio.to_thread(node.start)
         await eventually(goes_on, seconds=60, what=f"the stream goes on after {number + 1}")

@@ -23,6 +23,7 @@ from recording_sandbox.services.rabbitmq_launch import ensure_rabbitmq, launch_r
 from recording_sandbox.services.tinyproxy import TinyProxy
 from recording_sandbox.waiting import Eventually
 from recording_sandbox.waiting import eventually as wait_for_fact
+from tests.broker_state import broker_state
 from tests.forked_process import FORK_SERVER
 from tests.prepared_databases import PreparedPostgreSQL, PreparedSQLite
 from tests.shared_broker import (
@@ -178,14 +179,20 @@ def reused_rabbitmq() -> Iterator[RabbitMQNode]:
 
 
 @pytest.fixture
-def private_rabbitmq(reused_rabbitmq: RabbitMQNode) -> Iterator[RabbitMQNode]:
+def private_rabbitmq(
+    reused_rabbitmq: RabbitMQNode, request: pytest.FixtureRequest
+) -> Iterator[RabbitMQNode]:
     """A broker for this test alone, to be stopped, killed and alarmed, and empty.
 
-    A quorum queue that was declared a moment before a kill may come back without a leader: let
-    fresh queues take and give a message first.
+    A quorum queue that was declared up to three seconds before a kill may come back without a
+    leader: let fresh queues take and give a message first. If the test fails, the broker's state is
+    in its report.
     """
     reused_rabbitmq.start()
+    failed_before = request.session.testsfailed
     yield reused_rabbitmq
+    if request.session.testsfailed > failed_before:
+        print(broker_state(reused_rabbitmq))
     reused_rabbitmq.start()
     reused_rabbitmq.reset()
 

@@ -35,15 +35,22 @@ async def test_under_an_alarm_publishing_fails_at_its_deadline_with_a_reason_and
     eventually: Any,
 ) -> None:
     link, publisher, topology = publishing
+
+    def available() -> bool:
+        assert link.unavailable_reason is None
+        return True
+
     message = Outgoing(exchange="", routing_key=topology.command_queue, body=b"{}", mandatory=True)
-    await eventually(lambda: link.unavailable_reason is None, seconds=30)
+    await eventually(available, seconds=30, what="a fresh broker has the topology")
     assert await publisher.publish(message)
     await asyncio.to_thread(private_rabbitmq.set_memory_alarm, True)
     with contextlib.suppress(BrokerUnavailable):  # the broker blocks whoever publishes next
         await publisher.publish(message)
-    await eventually(lambda: "alarm" in (link.unavailable_reason or ""))
+    await eventually(
+        lambda: "alarm" in (link.unavailable_reason or ""), what="the link names the alarm"
+    )
     with pytest.raises(BrokerUnavailable, match="blocks publishers"):
         await publisher.publish(message)
     await asyncio.to_thread(private_rabbitmq.set_memory_alarm, False)
-    await eventually(lambda: link.unavailable_reason is None, seconds=30)
+    await eventually(available, seconds=30, what="the broker takes messages after the alarm")
     assert await publisher.publish(message)

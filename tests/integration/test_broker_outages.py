@@ -55,6 +55,13 @@ async def test_during_a_memory_alarm_publishes_time_out_and_acknowledgements_con
             return Ack()
 
         bench = await broker.bench(wait_for_release, timeout=0.5)
+
+        async def unacknowledged() -> int:
+            queue = bench.topology.command_queue
+            return await asyncio.to_thread(
+                private_rabbitmq.count_messages, queue, "messages_unacknowledged"
+            )
+
         async with bench.running():
             await bench.send(b"one", message_id="m-1")
             await eventually(lambda: bench.deliveries)
@@ -70,12 +77,14 @@ async def test_during_a_memory_alarm_publishes_time_out_and_acknowledgements_con
             # The broker blocks a connection a moment after it has raised the alarm.
             await eventually(publish_times_out)
             assert bench.publishing.unavailable_reason is not None
+            assert await unacknowledged() == 1
             release.set()
             await eventually(lambda: bench.consumer.in_flight == 0)
-            unacked = await asyncio.to_thread(
-                private_rabbitmq.count_messages, "alarmed.commands", "messages_unacknowledged"
-            )
-            assert unacked == 0
+
+            async def is_acknowledged() -> bool:
+                return await unacknowledged() == 0
+
+            await eventually(is_acknowledged)
             await asyncio.to_thread(private_rabbitmq.set_memory_alarm, on=False)
 
             async def publish_succeeds() -> bool:

@@ -79,32 +79,6 @@ def test_a_killed_broker_stops_at_once_and_can_be_started_again(
     assert speaks_amqp(private_rabbitmq.port)
 
 
-async def declare_with_dead_letters(url: str) -> None:
-    arguments: FieldTable = {
-        "x-queue-type": "quorum",
-        "x-overflow": "reject-publish",
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-routing-key": "somewhere",
-        "x-dead-letter-strategy": "at-least-once",
-    }
-    async with await aio_pika.connect(url, timeout=10) as connection:
-        channel = await connection.channel()
-        for number in range(6):
-            await channel.declare_queue(f"queue-{number}", durable=True, arguments=arguments)
-
-
-async def test_a_broker_that_was_just_killed_can_be_reset_and_takes_queues(
-    private_rabbitmq: RabbitMQNode,
-) -> None:
-    """Its queues have no leader yet, and nobody who publishes their dead letters."""
-    node = private_rabbitmq
-    await declare_with_dead_letters(node.amqp_url)
-    await asyncio.to_thread(node.kill)
-    await asyncio.to_thread(node.start)
-    await asyncio.to_thread(node.reset)
-    await declare_with_dead_letters(node.amqp_url)
-
-
 @pytest.mark.timeout(240)
 def test_the_memory_alarm_is_raised_and_cleared(private_rabbitmq: RabbitMQNode) -> None:
     private_rabbitmq.set_memory_alarm(on=True)

@@ -2,6 +2,8 @@
 
 import socket
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from recording_sandbox.services.install import Container
@@ -14,6 +16,14 @@ from recording_sandbox.services.service import (
 )
 
 DOCKER_IMAGE = "rabbitmq:4"
+
+Messages = Literal["messages", "messages_ready", "messages_unacknowledged"]
+
+_COUNTERS: Final[Mapping[Messages, str]] = {
+    "messages": "query_messages_total",
+    "messages_ready": "query_messages_ready",
+    "messages_unacknowledged": "query_messages_checked_out",
+}
 
 
 class RabbitMQNode(Service):
@@ -40,16 +50,15 @@ class RabbitMQNode(Service):
         """Reset it: no queues, no alarm, no changed limit."""
         self.evaluate(_RESET)
 
-    def count_messages(self, queue: str, which: str = "messages") -> int:
-        """How many messages a queue has, as it counted them at its last tick: every five seconds.
-
-        `which` is `messages`, `messages_ready` or `messages_unacknowledged`.
-        """
+    def count_messages(self, queue: str, which: Messages = "messages") -> int:
+        """How many messages a quorum queue has now, as its leader counts them."""
         resource = f'rabbit_misc:r(<<"/">>, queue, {_binary(queue)})'
-        lookup = f"{{ok, Queue}} = rabbit_amqqueue:lookup({resource})"
         return int(
             self.evaluate(
-                f"{lookup}, [{{_, Count}}] = rabbit_amqqueue:info(Queue, [{which}]), Count."
+                f"{{ok, Queue}} = rabbit_amqqueue:lookup({resource}), "
+                "{ok, {_, Count}, _} = ra:leader_query("
+                f"amqqueue:get_pid(Queue), fun rabbit_fifo:{_COUNTERS[which]}/1), "
+                "Count."
             )
         )
 
@@ -113,19 +122,45 @@ def _permissions(user: str, *patterns: str) -> str:
 
 
 _RESET = """
-[ra:leader_query(amqqueue:get_pid(Queue), fun(_) -> ok end, 5000)
+Supervise = fun() ->
+    is_pid(whereis(rabbit_fifo_dlx_sup))
+        orelse ({ok, _} = supervisor:restart_child(rabbit_sup, rabbit_fifo_dlx_sup))
+end,
+Deadline = erlang:monotonic_time(millisecond) + 20000,
+Await = fun Wait(Member) ->
+    case catch ra:leader_query(Member, fun(_) -> ok end, 1000) of
+        {ok, _, _} -> ok;
+        _ -> erlang:monotonic_time(millisecond) > Deadline orelse begin
+                 catch ra:trigger_election(Member),
+                 timer:sleep(50),
+                 Wait(Member)
+             end
+    end
+end,
+Supervise(),
+[Await(amqqueue:get_pid(Queue))
     || Queue <- rabbit_amqqueue:list(<<"/">>), amqqueue:get_type(Queue) =:= rabbit_quorum_queue],
-[sys:get_state(Worker) || {_, Worker, _, _} <- supervisor:which_children(rabbit_fifo_dlx_sup)],
+[catch sys:get_state(Worker)
+    || {_, Worker, _, _} <- supervisor:which_children(rabbit_fifo_dlx_sup)],
 ok = rabbit_vhost:delete(<<"/">>, <<"tests">>),
 ok = rabbit_vhost:add(<<"/">>, <<"tests">>),
 rabbit_auth_backend_internal:set_permissions(
     <<"guest">>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>),
 vm_memory_monitor:set_vm_memory_high_watermark(0.4),
-application:set_env(rabbit, max_message_size, 134217728).
+[application:set_env(rabbit, Limit, Value) || {Limit, Value} <- [
+    {max_message_size, 134217728},
+    {frame_max, 131072},
+    {consumer_timeout, 1800000},
+    {channel_tick_interval, 60000}]],
+Supervise().
 """
 """First it waits for the leaders of the queues and for their dead-letter workers, which both begin
 after the node accepts connections. A worker that begins while its queue is deleted ends with an
-error, again and again, until its supervisor gives up. Then the node refuses every queue."""
+error, and ends again each time it is started again, until the supervisor of all such workers ends.
+Nobody starts that again, and the node takes no new queue with such a worker. So it is started here.
+
+A queue that was declared up to three seconds before a kill comes back as a new one, which waits for
+somebody to begin its first election."""
 
 
 class ExternalNode(ExternalService, RabbitMQNode):

@@ -133,15 +133,9 @@ class LocalNode(RabbitMQNode):
 
     def start(self) -> None:
         """Start it unless it runs, and return when it accepts connections: about four seconds."""
-        if self.running:
-            return
-        if self._own_mapper is not None:
-            self._own_mapper.start()
-        self._broker = broker = OwnedProcess(
-            [str(self._scripts / "rabbitmq-server")],
-            environ=self._environ,
-            log=self.directory / "boot.log",
-        )
+        broker = self._broker
+        if broker is None or not broker.running:
+            broker = self._broker = self._booting()
         wait_until(
             lambda: not broker.running or speaks_amqp(self.port),
             seconds=BOOT_TIMEOUT_SECONDS,
@@ -149,6 +143,15 @@ class LocalNode(RabbitMQNode):
         )
         if not broker.running:
             raise LaunchError(f"RabbitMQ ended while starting:\n{broker.log_tail()}")
+
+    def _booting(self) -> OwnedProcess:
+        if self._own_mapper is not None:
+            self._own_mapper.start()
+        return OwnedProcess(
+            [str(self._scripts / "rabbitmq-server")],
+            environ=self._environ,
+            log=self.directory / "boot.log",
+        )
 
     def stop(self) -> None:
         """Shut it down cleanly. Durable data is kept for the next start. Takes about a second."""

@@ -17,6 +17,7 @@ from worker.domain.track_files import TrackFile
 from worker.store.archive_leases import Extension
 from worker.store.archive_manifests import ManifestPostponement, ManifestTask
 from worker.store.archive_queue import (
+    MAX_NEWEST,
     FileTask,
     Postponement,
     TakeRequest,
@@ -130,6 +131,18 @@ async def failed(
         refusals=refusals,
     )
     return await store.archive.copy_failed(failure)
+
+
+async def postpone(store: Store, task: FileTask, *, due_at: float) -> None:
+    request = Postponement(
+        recording_id=task.recording_id,
+        file_index=task.file_index,
+        round=task.round,
+        owner="me",
+        due_at=due_at,
+        error=encoded("source_unavailable", "no answer"),
+    )
+    assert await store.archive.postpone_file(request)
 
 
 async def written(
@@ -264,19 +277,30 @@ async def test_files_that_nobody_has_tried_go_first_if_asked_for(store: Store) -
     assert names(await take(store, at=again)) == ["tried"]
 
 
+async def test_a_file_that_was_tried_and_is_due_longer_is_not_taken_for_an_untried_one(
+    store: Store,
+) -> None:
+    await end(store, "r1", "tried")
+    (task,) = await take(store)
+    await postpone(store, task, due_at=START + 1.0)
+    await end(store, "r2", "new", at=NOW + timedelta(seconds=2))
+    assert names(await take(store, 1, at=START + 3.0, untried_first=True)) == ["new"]
+
+
+async def test_an_untried_file_behind_more_tried_ones_than_are_looked_at_is_taken_in_its_turn(
+    store: Store,
+) -> None:
+    await end(store, "r1", *(f"f{number}" for number in range(MAX_NEWEST + 1)))
+    for task in await take(store, MAX_NEWEST):
+        await postpone(store, task, due_at=START + 1.0)
+    (oldest,) = await take(store, 1, at=START + 2.0, untried_first=True)
+    assert oldest.attempts == 1
+
+
 async def test_a_file_that_waits_for_its_next_attempt_keeps_no_other_waiting(store: Store) -> None:
     await end(store, "r1", "a", "b", life=timedelta(hours=1))
     (first,) = await take(store, 1)
-    await store.archive.postpone_file(
-        Postponement(
-            recording_id="r1",
-            file_index=first.file_index,
-            round=first.round,
-            owner="me",
-            due_at=START + 300.0,
-            error=encoded("source_unavailable", "no answer"),
-        )
-    )
+    await postpone(store, first, due_at=START + 300.0)
     assert await store.archive.next_due() == START
     assert names(await take(store)) == ["b"]
     assert names(await take(store, at=START + 300.0)) == ["b", "a"]

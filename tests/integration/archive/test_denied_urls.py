@@ -18,7 +18,7 @@ from tests.contract.test_store_history import NOW, seen
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.copier import Copier
-from worker.archive.denials import MAX_SAME_ANSWERS
+from worker.archive.denials import MAX_DENIALS, MAX_SAME_ANSWERS
 from worker.archive.download import Download
 from worker.archive.file_copies import FileCopies
 from worker.archive.folder_mark import FolderMark
@@ -175,6 +175,21 @@ async def test_a_file_that_is_denied_for_hours_is_copied_when_its_source_permits
         await archive.attempts()
     assert archive.told == []
     assert (tmp_path / "r1/a.webm").exists()
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_denied_urls_are_counted_on_while_the_api_is_away_or_gives_no_new_url(
+    is_away: bool, sqlite_url: str, tmp_path: Path
+) -> None:
+    async with one_file(sqlite_url, tmp_path, status=403, url_life=7 * DAY) as archive:
+        for _ in range(10):
+            assert await archive.attempt() is not None
+        archive.api_is_away, archive.signs_anew = is_away, is_away
+        for _ in range(20):
+            assert await archive.attempt() is not None
+        archive.api_is_away, archive.signs_anew = False, True
+        assert len(await archive.attempts()) == MAX_DENIALS - 10 - 1
+    assert archive.told == [("url_denied", True)]
 
 
 async def test_a_new_url_that_expires_no_later_is_tried_at_once_without_an_event(
@@ -352,11 +367,13 @@ async def test_a_large_file_is_not_given_up_while_the_api_cannot_give_a_new_url(
 ) -> None:
     async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
         archive.source.otherwise = HUGE
+        for _ in range(3):
+            assert await archive.attempt() is not None
         archive.api_is_away = True
         for _ in range(3 * MAX_SAME_ANSWERS):
             assert await archive.attempt() is not None
         archive.api_is_away = False
-        assert len(await archive.attempts()) == MAX_SAME_ANSWERS - 1
+        assert len(await archive.attempts()) == MAX_SAME_ANSWERS - 3 - 1
     assert archive.told == [("file_too_large", True)]
 
 

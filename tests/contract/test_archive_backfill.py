@@ -258,6 +258,21 @@ async def test_later_looks_find_what_a_replica_without_the_archive_announced_mea
             at += INTERVAL_SECONDS
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_look_while_the_clock_was_far_ahead_makes_no_later_look_pass_over_files(
+    database_url: str,
+) -> None:
+    at = START + 30 * DAY.total_seconds()
+    async with opened(database_url) as store:
+        looks = Backfill(store.archive, now=lambda: at, sleep=no_pause)
+        await looks.look_once()
+        at = START
+        async with without_archive(database_url) as old_replica:
+            await end(old_replica, "r1", "a")
+        await looks.look_once()
+        assert len(await take(store)) == 1
+
+
 async def test_a_later_look_passes_over_what_was_looked_at_before(
     database_url: str, engine: sa.Engine
 ) -> None:

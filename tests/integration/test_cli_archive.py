@@ -1,7 +1,10 @@
 """`recording-worker archive` as a process, beside a store and a broker."""
 
+import asyncio
 import hashlib
 import re
+import signal
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +19,7 @@ from recording_schemas import ErrorInfo, Status, decode_command
 from tests.integration.cli_process import CommandLine
 from worker.archive.manifest import compose_manifest
 from worker.archive.storage import ArchiveStorage
+from worker.cli.exit_codes import INTERRUPTED
 from worker.domain.archive import CopiedFile
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
@@ -283,25 +287,53 @@ async def test_a_storage_that_is_away_ends_the_command_with_a_clean_exit_code(
     store: Store, sqlite_url: str, tmp_path: Path, files: int, words: str
 ) -> None:
     # With one failure the command ends before obstore's thread has let go of it.
+    await _archive_in_s3(store, files)
+    settings = {"DATABASE_URL": sqlite_url, **_s3("http://127.0.0.1:9")}
+
+    verified = await CommandLine(settings, tmp_path)("archive", "verify")
+
+    assert verified.code == 1
+    assert words in verified.err
+    assert "sesame" not in verified.out + verified.err
+
+
+async def test_a_verification_that_is_interrupted_says_how_much_it_has_read(
+    store: Store, sqlite_url: str, tmp_path: Path
+) -> None:
+    await _archive_in_s3(store, 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        settings = {
+            "DATABASE_URL": sqlite_url,
+            **_s3(f"http://127.0.0.1:{silent.getsockname()[1]}"),
+        }
+        async with CommandLine(settings, tmp_path).running("archive", "verify") as running:
+            connection, _ = await asyncio.get_running_loop().sock_accept(silent)
+            running.signal(signal.SIGINT)
+            verified = await running.end()
+            connection.close()
+
+    assert verified.code == INTERRUPTED
+    assert "Interrupted after 0 objects" in verified.err
+
+
+async def _archive_in_s3(store: Store, files: int) -> None:
     await _end(store, ARCHIVED, *(f"{number}.webm" for number in range(files)))
     elsewhere = CopiedFile(
         archive_url="s3://bucket/a.webm", size_bytes=1, sha256="0" * 64, content_type="audio/webm"
     )
     for task in await store.archive.take_files(_request()):
         await store.archive.copy_done(_result(task, elsewhere))
-    away = {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+
+
+def _s3(endpoint: str) -> dict[str, str]:
+    return {
+        "WORKER_ARCHIVE_URL": "s3://bucket",
+        "AWS_ENDPOINT_URL": endpoint,
         "AWS_ALLOW_HTTP": "true",
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "sesame",
     }
-    settings = {"DATABASE_URL": sqlite_url, "WORKER_ARCHIVE_URL": "s3://bucket"}
-
-    verified = await CommandLine(settings | away, tmp_path)("archive", "verify")
-
-    assert verified.code == 1
-    assert words in verified.err
-    assert "sesame" not in verified.out + verified.err
 
 
 # retry

@@ -94,7 +94,8 @@ class Backfill:
         """Where a look begins. The first one goes back for as long as the API keeps files."""
         if self._looked_at is None:
             return FileCursor(now), RecordingCursor(now - URL_LIFE_SECONDS)
-        since = self._looked_at - OVERLAP_SECONDS
+        # The clock may have been far ahead at the last look.
+        since = min(self._looked_at, now) - OVERLAP_SECONDS
         return FileCursor(now, found_after=since), RecordingCursor(since)
 
 

@@ -221,8 +221,12 @@ def verify(
     stored = each_stored(settings.database_url.reveal(), condition, pooler=settings.database_pooler)
     is_only = archive_url is not None
     verifier = Verifier(storage, print_verdict if as_json else print_fault, only_here=is_only)
-    asyncio.run(verifier.verify(stored, concurrency=concurrency))
     totals = verifier.totals
+    try:
+        asyncio.run(verifier.verify(stored, concurrency=concurrency))
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted after {summary(totals)}", err=True)
+        raise
     click.echo(f"Verified {summary(totals)}", err=True)
     leaves_out = totals.elsewhere.objects > 0 and not is_only
     if leaves_out:

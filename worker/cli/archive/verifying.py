@@ -52,10 +52,12 @@ class Verifier:
 
     async def verify(self, objects: Iterator[Stored], *, concurrency: int) -> None:
         """Verify all objects. Raises StorageUnavailable if the storage seems to be away."""
-        async with asyncio.TaskGroup() as group:
-            for number in range(concurrency):
-                group.create_task(self._take_turns(objects), name=f"verify {number}")
-        self._clear_progress()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(concurrency):
+                    group.create_task(self._take_turns(objects), name=f"verify {number}")
+        finally:
+            self._clear_progress()
 
     async def _take_turns(self, objects: Iterator[Stored]) -> None:
         for stored in objects:  # the tasks share the iterator

@@ -287,6 +287,18 @@ async def test_a_file_that_was_tried_and_is_due_longer_is_not_taken_for_an_untri
     assert names(await take(store, 1, at=START + 3.0, untried_first=True)) == ["new"]
 
 
+async def test_a_file_that_is_not_urgent_has_its_turn_beside_urgent_ones_that_always_fail(
+    store: Store,
+) -> None:
+    await end(store, "urgent", "u1", "u2", life=timedelta(seconds=3))
+    await end(store, "patient", "p")
+    at = START + 2.0
+    for task in await take(store, at=at):
+        await postpone(store, task, due_at=at + 1.0 + (task.recording_id == "urgent"))
+    assert names(await take(store, 1, at=at + 5.0, untried_first=True)) == ["p"]
+    assert names(await take(store, 1, at=at + 5.0)) == ["u1"]
+
+
 async def test_an_untried_file_behind_more_tried_ones_than_are_looked_at_is_taken_in_its_turn(
     store: Store,
 ) -> None:

@@ -33,8 +33,8 @@ POLL_INTERVAL_SECONDS: Final = 5.0
 """The queue is looked at this often, because a notification may be lost."""
 
 FAIR_TURN: Final = 4
-"""One turn in so many begins with files that nobody has tried. Else urgent files of a source that
-hangs would take all places, again and again."""
+"""One turn in so many begins with files that nobody has tried, then takes those that are due
+longest. Else urgent files of a source that hangs would take all places, again and again."""
 
 MAX_MANIFESTS: Final = 2
 """How many manifests a replica writes at the same time."""

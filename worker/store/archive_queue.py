@@ -32,7 +32,8 @@ MAX_NEWEST: Final = 200
 class TakeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for at most `limit` pieces of work that are due at `now`, for `owner` until `until`.
 
-    Times are seconds since the epoch. `untried_first`: files that nobody has tried go first.
+    Times are seconds since the epoch. `untried_first`: files that nobody has tried go first, then
+    those that are due longest, whether urgent or not.
     """
 
     owner: str
@@ -104,7 +105,7 @@ def take_files(
 
 def _take_files(connection: sa.Connection, request: TakeRequest) -> tuple[FileTask, ...]:
     keys = dict.fromkeys(_untried(connection, request.now) if request.untried_first else ())
-    for statement in (_URGENT, _DUE):
+    for statement in (_LONGEST_DUE,) if request.untried_first else (_URGENT, _DUE):
         if len(keys) < request.limit:
             keys |= dict.fromkeys(_due(connection, statement, request.now, request.limit))
     taken = (_take_file(connection, key, request) for key in list(keys)[: request.limit])
@@ -136,6 +137,7 @@ _URGENT: Final = _KEYS.where(archive_files.c.urgent_at <= sa.bindparam("now")).o
 _DUE: Final = _KEYS.where(archive_files.c.urgent_at > sa.bindparam("now")).order_by(
     archive_files.c.due_at
 )
+_LONGEST_DUE: Final = _KEYS.order_by(archive_files.c.due_at)
 # Of all that is due, new files are among the last: others have waited for their next attempt.
 _NEWEST: Final = (
     sa.select(archive_files.c.recording_id, archive_files.c.file_index, archive_files.c.attempts)

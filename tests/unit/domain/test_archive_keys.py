@@ -224,6 +224,16 @@ def test_every_name_has_the_parts_of_its_template_and_is_within_its_bounds(
     assert not any(character < " " or character == "\\" for character in name)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("Weekly.webm", "weekly.webm"), ("caf\u00e9.webm", "cafe\u0301.webm")],
+)
+def test_names_that_differ_only_in_case_or_in_the_form_of_unicode_stay_different(
+    first: str, second: str
+) -> None:
+    assert rendered(DEFAULT, file_name=first) != rendered(DEFAULT, file_name=second)
+
+
 @given(first=TEXT, second=TEXT)
 def test_two_file_names_never_have_one_name(first: str, second: str) -> None:
     names = {rendered(DEFAULT, file_name=file_name) for file_name in (first, second)}

@@ -5,11 +5,12 @@ So the request is under way while its sender counts as frozen, as long as the te
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from tests.integration.archive.local_server import LocalServer
 
-MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_PIECE_BYTES: Final = 64 * 1024
 
 
 class HoldingRelay(LocalServer):
@@ -34,10 +35,16 @@ class HoldingRelay(LocalServer):
             await self.may_pass.wait()
         kept = (line for line in lines if not line.lower().startswith("connection:"))
         upstream, request = await asyncio.open_connection("127.0.0.1", self._port)
-        request.write("\r\n".join((first, *kept, "Connection: close", "", "")).encode("latin-1"))
-        request.write(body)
-        while piece := await upstream.read(MAX_HEAD_BYTES):
-            writer.write(piece)
-            await writer.drain()
-        request.close()
+        try:
+            request.write(
+                "\r\n".join((first, *kept, "Connection: close", "", "")).encode("latin-1")
+            )
+            request.write(body)
+            while piece := await upstream.read(MAX_PIECE_BYTES):
+                writer.write(piece)
+                await writer.drain()
+        finally:
+            request.transport.abort()
+            with suppress(ConnectionError):
+                await request.wait_closed()
         writer.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from worker.archive.errors import StorageRefused, StorageUnavailable
 from worker.archive.opening import open_storage
 from worker.domain.errors import WrongSettings
 
@@ -33,6 +34,20 @@ def test_a_wrong_url_is_a_wrong_setting() -> None:
 def test_the_url_of_a_folder_opens(tmp_path: Path) -> None:
     storage = open_storage(tmp_path.as_uri(), timeout_seconds=60, part_bytes=5_242_880)
     assert storage.url_of("a.webm") == f"{tmp_path.as_uri()}/a.webm"
+
+
+async def test_a_folder_is_looked_at_only_when_it_is_used(tmp_path: Path) -> None:
+    (tmp_path / "archive").write_text("a file")
+    url = f"{tmp_path.as_uri()}/archive"
+    storage = open_storage(url, timeout_seconds=60, part_bytes=5_242_880)
+    with pytest.raises(StorageRefused, match="is not a folder"):
+        await storage.head("a.webm")
+    (tmp_path / "archive").unlink()
+    with pytest.raises(StorageUnavailable, match="does not exist"):
+        await storage.head("a.webm")
+    (tmp_path / "archive").mkdir()
+    await storage.put("a.webm", b"bytes", "audio/webm")
+    assert await storage.head("a.webm") == 5
 
 
 @pytest.mark.parametrize(

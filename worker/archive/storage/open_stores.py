@@ -1,7 +1,7 @@
 """obstore's stores of one archive, opened anew when the storage has refused something.
 
 A file of credentials may have changed. obstore reads that of Google only when a store is opened,
-and keeps credentials of S3 for some minutes. A folder that is missing is opened when it is there.
+and keeps credentials of S3 for some minutes. A folder is opened when it is used, and is there.
 """
 
 import time
@@ -40,7 +40,8 @@ class OpenStores:
         self._timeout = timeout
         self._ticks = ticks
         self._renewed_at = float("-inf")
-        self._stores = self._open()
+        # A mount that hangs must not keep the worker from its start: see `FolderMark.check`.
+        self._stores = None if url.scheme == "file" else self._open()
 
     @property
     def writer(self) -> Store:

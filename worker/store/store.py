@@ -81,6 +81,7 @@ class Store:
     def __init__(
         self,
         group: GroupCommit,
+        background: GroupCommit,
         notifier: Notifier,
         resources: AsyncExitStack,
         *,
@@ -90,9 +91,10 @@ class Store:
         is_shared: bool,
         replicas: Replicas,
     ) -> None:
-        self.archive = ArchiveStore(group, source=source)
+        self.archive = ArchiveStore(background, source=source)
         self._is_shared = is_shared
         self._group = group
+        self._background = background
         self._notifier = notifier
         self._resources = resources
         self.now = now
@@ -142,6 +144,10 @@ class Store:
             machine_clock = MachineClock(now, ticks) if is_sqlite and ticks else None
             group = GroupCommit(engine, notifier, clock=clock or machine_clock, files=files)
             resources.push_async_callback(group.close)
+            background = group
+            if not is_sqlite:  # whose file takes one writer at a time
+                background = GroupCommit(open_engine(url, pooler=pooler), notifier, clock=clock)
+                resources.push_async_callback(background.close)
             await group.submit(migrate, None)
             if files is not None:
                 files.remember()
@@ -152,6 +158,7 @@ class Store:
             now = clock.now if clock else now
             return cls(
                 group,
+                background,
                 notifier,
                 resources.pop_all(),
                 source=source,
@@ -168,7 +175,7 @@ class Store:
     @property
     def commit_error(self) -> str | None:
         """Why the last transaction could not be committed; None if it was committed."""
-        return self._group.commit_error
+        return self._group.commit_error or self._background.commit_error
 
     @property
     def is_lost(self) -> asyncio.Event:
@@ -232,11 +239,11 @@ class Store:
 
     async def starting(self, slots: Collection[str]) -> frozenset[str]:
         """The slots among these in which an unfinished start may have begun a recording."""
-        return await self._group.submit(find_starting, slots)
+        return await self._background.submit(find_starting, slots)
 
     async def calling(self, slots: Collection[str]) -> bool:
         """Whether a start in any of the slots may be waiting for the API's answer now."""
-        return await self._group.submit(find_calling, slots)
+        return await self._background.submit(find_calling, slots)
 
     # Parked commands
 
@@ -250,29 +257,31 @@ class Store:
 
     async def sessions_seen(self, sessions: SessionsSeen) -> int:
         """Make the starts due that wait for these sessions; returns how many."""
-        return await self._group.submit(parking.sessions_seen, sessions)
+        return await self._background.submit(parking.sessions_seen, sessions)
 
     async def awaits_session(self, app: str) -> bool:
         """Whether a start of this app waits for a session."""
-        return await self._group.submit(parking.find_awaited, (app, self.now()))
+        return await self._background.submit(parking.find_awaited, (app, self.now()))
 
     async def due_commands(self, now: float) -> list[DueCommand]:
         """Parked commands that are due at `now`, in seconds since the epoch; at most 500."""
-        return await self._group.submit(due_commands.read_due, now)
+        return await self._background.submit(due_commands.read_due, now)
 
     async def remove_published(self, positions: Collection[int]) -> None:
         """Remove parkings whose messages the broker confirmed."""
-        await self._group.submit(due_commands.remove_published, positions)
+        await self._background.submit(due_commands.remove_published, positions)
 
     async def count_parked(self) -> dict[WaitsFor, ParkedCount]:
         """How many commands wait, and since when, by what they wait for."""
-        return await self._group.submit(due_commands.count_parked, self.now())
+        return await self._background.submit(due_commands.count_parked, self.now())
 
     # Observations
 
     async def apply(self, observations: Sequence[Observation]) -> ApplyResult:
         """Commit observations and the events they produce, in one transaction."""
-        return await self._group.submit(self._apply_batch, observations, size=len(observations))
+        return await self._background.submit(
+            self._apply_batch, observations, size=len(observations)
+        )
 
     async def apply_page(self, observations: Sequence[Observation]) -> int:
         """Commit a page of observations in order, a few at a time. Returns how many events they
@@ -328,7 +337,7 @@ class Store:
 
     async def outbox_depth(self) -> OutboxDepth:
         """How many events are unsent, and since when the oldest one is."""
-        return await self._group.submit(unsent_events.measure_depth, None)
+        return await self._background.submit(unsent_events.measure_depth, None)
 
     # What to read next
 
@@ -342,7 +351,7 @@ class Store:
         after = ""
         while True:
             query = LiveQuery(app=app, after=after)
-            page = await self._group.submit(read_schedule.find_live, query)
+            page = await self._background.submit(read_schedule.find_live, query)
             found |= page
             if len(page) < query.limit:
                 return found
@@ -350,23 +359,23 @@ class Store:
 
     async def tracked(self, ids: Collection[str]) -> dict[str, TrackedRecording]:
         """The recordings among these that the store has, by id."""
-        return await self._group.submit(read_schedule.find_tracked, ids)
+        return await self._background.submit(read_schedule.find_tracked, ids)
 
     async def due(self, query: DueQuery) -> DueReads:
         """Recordings to read by themselves now."""
-        return await self._group.submit(due_reads.find_due, query)
+        return await self._background.submit(due_reads.find_due, query)
 
     async def unlisted(self, query: UnlistedQuery) -> tuple[Recording, ...]:
         """Live recordings that a list lacked and nobody has read yet."""
-        return await self._group.submit(read_schedule.find_unlisted, query)
+        return await self._background.submit(read_schedule.find_unlisted, query)
 
     async def overdue(self, query: OverdueQuery) -> tuple[Recording, ...]:
         """Open recordings that have not moved on for too long, at most 500."""
-        return await self._group.submit(read_schedule.find_overdue, query)
+        return await self._background.submit(read_schedule.find_overdue, query)
 
     async def schedule_overdue(self, query: OverdueQuery) -> None:
         """Schedule overdue recordings to be read before all others."""
-        await self._group.submit(read_schedule.schedule_overdue, query)
+        await self._background.submit(read_schedule.schedule_overdue, query)
 
     async def schedule_read(self, request: ScheduledRead) -> None:
         """Schedule or postpone reads of recordings by themselves, a few hundred at a time."""
@@ -374,41 +383,41 @@ class Store:
         for first in range(0, len(ids), read_schedule.MAX_ROWS):
             some = ids[first : first + read_schedule.MAX_ROWS]
             part = ScheduledRead(ids=some, at=request.at, postpone=request.postpone)
-            await self._group.submit(read_schedule.schedule_reads, part, size=len(some))
+            await self._background.submit(read_schedule.schedule_reads, part, size=len(some))
 
     async def due_stops(self, query: DueStopsQuery) -> tuple[DueStop, ...]:
         """Recordings whose longest duration has passed."""
-        return await self._group.submit(stop_times.find_due, query)
+        return await self._background.submit(stop_times.find_due, query)
 
     async def move_stop(self, request: MovedStop) -> bool:
         """Schedule the next attempt to stop a recording. False if it was changed meanwhile."""
-        return await self._group.submit(stop_times.move, request)
+        return await self._background.submit(stop_times.move, request)
 
     async def cursor(self, name: str) -> float | None:
         """The time of a cursor in seconds since the epoch. None if the cursor does not exist."""
-        return await self._group.submit(find_cursors, name)
+        return await self._background.submit(find_cursors, name)
 
     async def set_cursor(self, cursor: Cursor) -> None:
         """Move or remove a cursor."""
-        await self._group.submit(set_cursors, cursor)
+        await self._background.submit(set_cursors, cursor)
 
     # Queries
 
     async def recordings(self, query_filter: RecordingsFilter) -> list[Recording]:
         """Recordings by filter, the most recently changed first."""
-        return await self._group.submit(queries.find_recordings, query_filter)
+        return await self._background.submit(queries.find_recordings, query_filter)
 
     async def count_by_status(self) -> dict[Status, int]:
         """How many open recordings there are, by status."""
-        return await self._group.submit(queries.count_by_status, None)
+        return await self._background.submit(queries.count_by_status, None)
 
     async def count_by_app(self) -> dict[str, int]:
         """How many open recordings there are, by app. An app without any is left out."""
-        return await self._group.submit(queries.count_by_app, None)
+        return await self._background.submit(queries.count_by_app, None)
 
     async def staleness(self) -> Staleness:
         """How long recordings have been unchanged, and how long scheduled reads have been due."""
-        return await self._group.submit(queries.measure_staleness, None)
+        return await self._background.submit(queries.measure_staleness, None)
 
     # Leases, budgets, pruning
 
@@ -422,15 +431,15 @@ class Store:
 
     async def advance_prune_clock(self, pruning: Pruning) -> PruneClock:
         """Record a pruning. Returns the clock by which rows are old."""
-        return await self._group.submit(prune_clock.advance, pruning)
+        return await self._background.submit(prune_clock.advance, pruning)
 
     async def bring_back_times(self, repair: Repair) -> bool:
         """Correct times that are too far ahead. Returns whether there may be more."""
-        return await self._group.submit(clock_repair.bring_back, repair)
+        return await self._background.submit(clock_repair.bring_back, repair)
 
     async def prune_leases(self, before: float) -> None:
         """Remove leases that ended before a time (seconds). Their owners died."""
-        await self._group.submit(leases.prune, before)
+        await self._background.submit(leases.prune, before)
 
     async def acquire_tokens(self, name: str, request: TokenRequest) -> TokenGrant:
         """Take tokens for API requests from the budget `name`, at the time of `now`."""
@@ -438,14 +447,14 @@ class Store:
 
     async def prune_sent(self, request: PruneSentRequest) -> int | None:
         """Remove up to 500 old events. Returns where the next step begins, or None at the end."""
-        return await self._group.submit(pruning.prune_sent, request)
+        return await self._background.submit(pruning.prune_sent, request)
 
     async def prune_recordings(self, request: PruneRequest) -> PruneStep:
         """Look at up to 100 recordings that were closed before a time (seconds), and remove those
         that nothing waits for, with their files."""
-        return await self._group.submit(self._prune_recordings, request)
+        return await self._background.submit(self._prune_recordings, request)
 
     async def prune_commands(self, request: PruneRequest) -> PruneStep:
         """Look at up to 500 commands that ended before a time (seconds), and remove those whose
         recordings are removed."""
-        return await self._group.submit(pruning.prune_commands, request)
+        return await self._background.submit(pruning.prune_commands, request)

@@ -36,9 +36,13 @@ UPLOAD_READS: Final = 4
 """Uploads get up to this many of the concurrent reads, because hundreds of others may be overdue.
 """
 
-MIN_READ_SECONDS: Final = 0.04
-"""A read takes at least this much of its place among the concurrent reads. After a sweep hundreds
-may be due at once, and commands need the processor meanwhile."""
+READ_SPACING_SECONDS: Final = 0.02
+"""Reads begin so far apart. After a sweep hundreds may be due at once, and each takes the event loop
+for a moment. Commands wait for one read then, not for several in a row. The API permits far fewer
+requests than 50 a second."""
+
+MIN_READ_SECONDS: Final = MAX_CONCURRENT_READS * READ_SPACING_SECONDS
+"""A read takes its place among the concurrent reads for at least so long."""
 
 POLL_INTERVAL_SECONDS: Final = 1.0
 """The refresher looks for due reads at least this often: a postponed read wakes nobody."""
@@ -145,12 +149,16 @@ class Refresher:
         return due.reads
 
     def _start_reads(self, due: Sequence[Recording], reads: asyncio.TaskGroup) -> None:
-        for recording in due:
+        for number, recording in enumerate(due):
             self._in_progress[recording.recording_id] = recording.status
-            reads.create_task(self._refresh(recording), name=f"read {recording.recording_id}")
+            reads.create_task(
+                self._refresh(recording, begins_in=number * READ_SPACING_SECONDS),
+                name=f"read {recording.recording_id}",
+            )
 
-    async def _refresh(self, recording: Recording) -> None:
+    async def _refresh(self, recording: Recording, *, begins_in: float) -> None:
         try:
+            await asyncio.sleep(begins_in)
             # The breaker may have opened since the recording was found due.
             if self._breaker.allow_request():
                 places_end = time.monotonic() + MIN_READ_SECONDS

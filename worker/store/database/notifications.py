@@ -7,6 +7,7 @@ with its connection. Therefore every subscriber also checks for work at interval
 
 import asyncio
 import random
+import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, cast, get_args
 
@@ -63,7 +64,7 @@ class Notifier:
     def __init__(self, parameters: Mapping[str, Any] | None) -> None:
         self._parameters = parameters
         self._subscribers: list[tuple[Topic, Callable[[], None]]] = []
-        self._own_pid: int | None = None
+        self._own_pids: dict[int, int] = {}  # of each store's thread
 
     def subscribe(self, topic: Topic, callback: Callable[[], None]) -> None:
         """Call `callback` on the loop whenever the topic is notified."""
@@ -92,7 +93,7 @@ class Notifier:
         """The topics of this transaction. Other replicas are notified when it is committed."""
         topics = frozenset(_topics_of(connection))
         if topics and self._parameters is not None:
-            self._own_pid = _pid(connection)
+            self._own_pids[threading.get_ident()] = _pid(connection)
             for topic in sorted(topics):
                 _NOTIFY.execute(connection, {"channel": CHANNEL, "topic": topic})
         return topics
@@ -109,7 +110,8 @@ class Notifier:
             self.notify(TOPICS)
             return
         notified_schema, _, topic = notification.payload.rpartition("/")
-        is_own = notification.pid == self._own_pid  # its subscribers have been called already
+        # The subscribers of its own commits have been called already.
+        is_own = notification.pid in self._own_pids.values()
         if notified_schema == schema and not is_own and topic in TOPICS:
             self.notify({topic})
 

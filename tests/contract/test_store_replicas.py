@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -80,8 +80,9 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
     reads: list[str] = []
     ends: list[concurrent.futures.Future[Any]] = []
 
-    def note_thread(_connection: sa.Connection) -> None:
+    def note_thread(_connection: sa.Connection, requests: Sequence[None]) -> Sequence[None]:
         claiming.add(threading.get_ident())
+        return requests
 
     def end_in_between(statement: str, params: Any) -> None:
         if threading.get_ident() not in claiming or not is_about_the_start(statement, params):
@@ -94,7 +95,7 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
     def execute(_1: Any, _2: Any, statement: str, params: Any, *_3: Any) -> None:
         end_in_between(statement, params)
 
-    sa.event.listen(stopping._group._engine, "begin", note_thread)
+    await stopping._group.submit(note_thread, None)
     sa.event.listen(stopping._group._engine, "after_cursor_execute", execute)
     stop = claim("stop", "stop_recording", start_id="start")
     STATEMENT_WATCHERS.append(end_in_between)

@@ -77,27 +77,32 @@ def ride(
     return store.next_unsent(10, marks=marks or PageMarks(), now=1.0, replies=replies)
 
 
+async def commit(store: Store, observations: Sequence[Observation]) -> None:
+    """In a transaction that commands share."""
+    await store._group.submit(store._apply_batch, observations)
+
+
 async def test_the_commit_that_adds_events_reads_them_and_wakes_nobody_else(store: Store) -> None:
     heard: list[str] = []
     store.subscribe("outbox", lambda: heard.append("outbox"))
     page = ride(store)
-    await store.apply([seen("r1"), seen("r2")])
+    await commit(store, [seen("r1"), seen("r2")])
     assert [event.subject for event in await page] == ["r1", "r2"]
     assert not heard
 
 
 async def test_a_page_holds_what_was_committed_before(store: Store) -> None:
-    await store.apply([seen("earlier")])
+    await commit(store, [seen("earlier")])
     page = ride(store)
-    await store.apply([seen("later")])
+    await commit(store, [seen("later")])
     assert [event.subject for event in await page] == ["earlier", "later"]
 
 
 async def test_the_marks_of_a_ride_are_committed_with_it(store: Store) -> None:
-    await store.apply([seen("r1")])
+    await commit(store, [seen("r1")])
     (published,) = await store.unsent(10)
     page = ride(store, marks=PageMarks(sent=[published.position]))
-    await store.apply([seen("r2")])
+    await commit(store, [seen("r2")])
     assert [event.subject for event in await page] == ["r2"]
     assert [event.subject for event in await store.unsent(10)] == ["r2"]
 
@@ -106,7 +111,7 @@ async def test_a_ride_waits_for_events(store: Store) -> None:
     page = ride(store)
     await store.claim(claim("c1"))
     assert not page.done()
-    await store.apply([seen("r1")])
+    await commit(store, [seen("r1")])
     assert len(await page) == 1
 
 
@@ -114,7 +119,7 @@ async def test_after_a_withdrawn_ride_the_subscribers_are_notified(store: Store)
     heard: list[str] = []
     store.subscribe("outbox", lambda: heard.append("outbox"))
     ride(store).cancel()
-    await store.apply([seen("r1")])
+    await commit(store, [seen("r1")])
     assert heard == ["outbox"]
     assert len(await store.unsent(10)) == 1
 
@@ -125,12 +130,12 @@ async def test_a_transaction_that_fails_leaves_the_ride_to_the_next(store: Store
 
     page = ride(store)
     failing = asyncio.ensure_future(store._group.submit(fail, None))
-    await store.apply([seen("r1")])
+    await commit(store, [seen("r1")])
     with pytest.raises(ValueError, match="nothing is committed"):
         await failing
     # Alone, each request of the batch notifies as ever.
     assert not page.done()
-    await store.apply([seen("r2")])
+    await commit(store, [seen("r2")])
     assert [event.subject for event in await page] == ["r1", "r2"]
 
 
@@ -181,7 +186,7 @@ async def test_a_ride_that_fails_does_not_stop_the_commit_that_carries_it(store:
     heard: list[str] = []
     store.subscribe("outbox", lambda: heard.append("outbox"))
     page = store._group.ride("outbox", run_out_of_time, None)
-    await store.apply([seen("r1")])
+    await commit(store, [seen("r1")])
     assert [event.subject for event in await store.unsent(10)] == ["r1"]
     assert heard == ["outbox"]
     assert not page.done()
@@ -199,7 +204,7 @@ async def test_a_ride_comes_before_an_operation_that_locks_a_row_that_all_replic
 
     page = store._group.ride("outbox", partial(note, "ride"), None)
     last = store._group.submit(partial(note, "last"), None, last=True)
-    await asyncio.gather(last, store.apply([seen("r1")]))
+    await asyncio.gather(last, commit(store, [seen("r1")]))
     await page
     assert order == ["ride", "last"]
 
@@ -248,7 +253,7 @@ async def test_a_late_result_that_cannot_be_made_fails_its_own_request_alone(sto
 
     page = ride(store)
     failing = asyncio.ensure_future(store._group.submit(operation, None))
-    await store.apply([seen("r1")])
+    await commit(store, [seen("r1")])
     with pytest.raises(ValueError, match="unreadable"):
         await failing
     assert [event.subject for event in await page] == ["r1"]
@@ -263,7 +268,7 @@ async def test_a_page_that_fails_with_the_commit_does_not_stop_it(store: Store) 
     heard: list[str] = []
     store.subscribe("outbox", lambda: heard.append("outbox"))
     page = store._group.ride("outbox", unreadable, None)
-    await store.apply([seen("r1")])
+    await commit(store, [seen("r1")])
     assert [event.subject for event in await store.unsent(10)] == ["r1"]
     assert heard == ["outbox"]
     assert not page.done()

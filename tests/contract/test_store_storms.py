@@ -16,6 +16,7 @@ from worker.domain.rate import Rate
 from worker.domain.recording import Observation
 from worker.domain.snapshot import FoundFile, RecordingSnapshot
 from worker.store.claims import ClaimRequest
+from worker.store.database.group_commit import GroupCommit
 from worker.store.database.submission_queue import MAX_OTHERS
 from worker.store.due_reads import DueQuery
 from worker.store.leases import LeaseRequest
@@ -65,25 +66,26 @@ async def keep_lease(store: Store) -> object:
 
 
 class _Block:
-    """Occupies the store from `begin` until `end`."""
+    """Occupies the store from `begin` until `end`, or only some of its connections."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._began = threading.Event()
+    def __init__(self, store: Store, *groups: GroupCommit) -> None:
+        self._groups = set(groups or (store._group, store._background))
+        self._began = threading.Semaphore(0)
         self._over = threading.Event()
 
     async def begin(self) -> None:
-        self._task = asyncio.ensure_future(self._store._group.submit(self._wait, None))
-        await asyncio.to_thread(self._began.wait, 30)
+        self._tasks = [asyncio.ensure_future(one.submit(self._wait, None)) for one in self._groups]
+        for _ in self._tasks:
+            assert await asyncio.to_thread(self._began.acquire, timeout=30)
 
     def _wait(self, _connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
-        self._began.set()
+        self._began.release()
         self._over.wait(30)
         return [None] * len(requests)
 
     async def end(self) -> None:
         self._over.set()
-        await self._task
+        await asyncio.gather(*self._tasks)
 
 
 @pytest.mark.parametrize("urgent", [claim, acquire_tokens, publish_outcomes, keep_lease])
@@ -117,6 +119,22 @@ async def test_a_command_does_not_wait_for_a_whole_page_of_a_list(store: Store) 
 
     assert not page.done()
     assert await page == MANY  # each its first status
+
+
+async def test_on_postgresql_no_command_waits_for_background_work(postgresql_url: str) -> None:
+    store = await Store.open(postgresql_url, source="test")
+    block = _Block(store, store._background)
+    await block.begin()
+    page = asyncio.ensure_future(store.apply_page([seen(number) for number in range(MANY)]))
+
+    async with asyncio.timeout(10):
+        for urgent in (claim, acquire_tokens, publish_outcomes, keep_lease):
+            await urgent(store)
+
+    assert not page.done()
+    await block.end()
+    assert await page == MANY
+    await store.close()
 
 
 async def test_a_page_keeps_its_order(store: Store) -> None:

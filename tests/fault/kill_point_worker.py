@@ -54,8 +54,8 @@ def install(steps: PointTracker) -> None:
             steps.anew("read")
             await steps.whole("read", super().read_due(*args))
 
-        async def _refresh(self, *known: Any) -> None:
-            await steps.part("read", super()._refresh(*known))
+        async def _refresh(self, *known: Any, **begins: Any) -> None:
+            await steps.part("read", super()._refresh(*known, **begins))
 
     one_at_a_time = asyncio.Lock()
 

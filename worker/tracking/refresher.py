@@ -37,9 +37,9 @@ UPLOAD_READS: Final = 4
 """
 
 READ_SPACING_SECONDS: Final = 0.02
-"""Reads begin so far apart. After a sweep hundreds may be due at once, and each takes the event loop
-for a moment. Commands wait for one read then, not for several in a row. The API permits far fewer
-requests than 50 a second."""
+"""Reads begin so far apart. After a sweep hundreds may be due at once, and each occupies the event
+loop for a moment. So commands wait for one read and not for several in a row. The API permits far
+fewer requests than 50 a second."""
 
 MIN_READ_SECONDS: Final = MAX_CONCURRENT_READS * READ_SPACING_SECONDS
 """A read takes its place among the concurrent reads for at least so long."""

@@ -6,10 +6,10 @@ so for each single command at an everyday rate. So the statements of a command's
 
 Values are given by name, as the driver takes them. On SQLite a boolean is read as 0 or 1.
 
-On PostgreSQL each statement costs a round trip. So after `begin_queued` statements wait until their
-rows are needed, or for the commit, and all of them go in one message. It is one message, so that
-the server's time-out for an idle transaction always runs while it waits for this process. That is
-not so in the protocol's pipeline.
+On PostgreSQL each statement costs a round trip. So on a connection of `connect_direct` statements
+wait until their rows are needed, or for the commit, and all of them go in one message. It is one
+message, so that the server's time-out for an idle transaction always runs while it waits for this
+process. That is not so in the protocol's pipeline.
 """
 
 from collections import deque
@@ -29,6 +29,7 @@ STATEMENT_WATCHERS: Final[list[Callable[[str, Values], None]]] = []
 tools and tests: SQLAlchemy's events do not see it."""
 
 _DRIVER: Final = "recording_worker_driver"
+_BEGIN: Final = "recording_worker_begin"
 
 
 class DirectStatement:
@@ -110,31 +111,54 @@ def execute_text(connection: sa.Connection, text: str) -> None:
     _driver_of(connection).execute(connection, text, None)
 
 
-def queue_statements(engine: sa.Engine) -> None:
-    """Let this engine's transactions begin with the queue, and their queued statements go before
-    SQLAlchemy's own."""
+def begin_with(engine: sa.Engine, text: str) -> None:
+    """Let each transaction of this engine begin with these statements."""
+    engine.update_execution_options(**{_BEGIN: text})
 
     @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        queue = _driver_of(connection).queue
-        if queue is not None and not queue.texts:  # else it has a BEGIN of its own
-            execute_text(connection, "BEGIN")
+    def begin_transaction(connection: sa.Connection) -> None:
+        execute_text(connection, text)
+
+
+def connect_direct(engine: sa.Engine) -> sa.Connection:
+    """A connection whose first transaction has begun. `begin` and `commit` are for it alone.
+
+    SQLAlchemy's begin and commit take ten times as long as the driver's. So SQLAlchemy takes all
+    that happens on this connection for one transaction. Closing the connection rolls back.
+    """
+    connection = engine.connect()
+    try:
+        if engine.dialect.name == "postgresql":
+            # The driver would send its BEGIN alone.
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            _driver_of(connection).queue = _Queue()
+        connection.begin()
+        if _BEGIN not in connection.get_execution_options():
+            begin(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def begin(connection: sa.Connection) -> None:
+    """Begin a transaction after `commit`, at the latest when something is executed."""
+    execute_text(connection, connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+
+def commit(connection: sa.Connection) -> None:
+    """Commit the transaction. On PostgreSQL, this executes what is still queued."""
+    driver = _driver_of(connection)
+    driver.execute(connection, "COMMIT", None)
+    driver.send_queued(connection)
+
+
+def send_before_sqlalchemys(engine: sa.Engine) -> None:
+    """Let queued statements go before those that SQLAlchemy executes."""
 
     @sa.event.listens_for(engine, "before_cursor_execute")
     def before(connection: sa.Connection, *_: object) -> None:
         _driver_of(connection).send_queued(connection)
-
-    @sa.event.listens_for(engine, "commit")
-    def commit(connection: sa.Connection) -> None:
-        driver = _driver_of(connection)
-        if driver.queue is not None:  # then the driver finds nothing more to commit
-            driver.queue.texts.append("COMMIT")
-            driver.send_queued(connection)
-
-
-def begin_queued(connection: sa.Connection) -> None:
-    """Queue statements from now on, in the transaction that begins next."""
-    _driver_of(connection).queue = _Queue()
 
 
 class _Queue:

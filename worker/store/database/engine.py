@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable, WrongSettings
-from worker.store.database.direct import execute_text
+from worker.store.database.direct import begin_with
 from worker.store.database.postgresql import (
     URL_SYNTAX,
     Pooler,
@@ -75,7 +75,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     database = url.database
     sa.event.listen(engine, "do_connect", lambda *_: make_private(database))
     sa.event.listen(engine, "connect", _set_up_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
+    # The driver would begin later and deferred. Then a read could not become a write.
+    begin_with(engine, "BEGIN IMMEDIATE")
     return engine
 
 
@@ -108,11 +109,6 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the
     connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     # A long read lets the log grow. Afterwards the log is cut back.
     connection.execute(f"PRAGMA journal_size_limit={MAX_WAL_BYTES}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # The driver would begin later and deferred. Then a read could not become a write.
-    execute_text(connection, "BEGIN IMMEDIATE")
 
 
 def sqlite_lock(database: str | None) -> IO[bytes] | None:

@@ -16,7 +16,7 @@ from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.clock import TransactionClock
-from worker.store.database.direct import begin_queued, queue_statements
+from worker.store.database.direct import begin, commit, connect_direct, send_before_sqlalchemys
 from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.sqlite_files import FilesLost, SqliteFiles
 from worker.store.database.store_thread import StoreThread
@@ -63,9 +63,8 @@ class GroupCommit:
         self._notifier = notifier
         self._clock = clock
         self._files = files
-        self._queues = engine.dialect.name == "postgresql"
-        if self._queues:
-            queue_statements(engine)
+        if engine.dialect.name == "postgresql":
+            send_before_sqlalchemys(engine)
         self._topics: set[Topic] = set()
         self._waiting = SubmissionQueue()
         self._riders: list[Rider] = []
@@ -256,26 +255,18 @@ class GroupCommit:
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         """A transaction on the one connection. An error closes the connection."""
-        connection = self._connection or self._connect()
+        is_new = self._connection is None
+        connection = self._connection or connect_direct(self._engine)
         self._connection = None
         try:
-            if self._queues:
-                begin_queued(connection)
-            with connection.begin():
-                yield connection
+            if not is_new:
+                begin(connection)
+            yield connection
+            commit(connection)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
-
-    def _connect(self) -> sa.Connection:
-        connection = self._engine.connect()
-        # The driver would send its BEGIN alone.
-        return (
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            if self._queues
-            else connection
-        )
 
     def _close_connection(self) -> None:
         if self._connection is not None:

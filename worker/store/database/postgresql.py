@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 
 from worker.domain.errors import WrongSettings
-from worker.store.database.direct import execute_text
+from worker.store.database.direct import begin_with
 
 Pooler = Literal["none", "transaction"]
 """What stands between the worker and PostgreSQL: nothing, or a pooler of transactions."""
@@ -157,12 +157,7 @@ def open_postgresql(
         return connect_bounded(timeout_seconds, **parameters)
 
     if pooler == "transaction":
-        statement = _begin_statement(session)
-
-        @sa.event.listens_for(engine, "begin")
-        def begin(connection: sa.Connection) -> None:
-            execute_text(connection, statement)
-
+        begin_with(engine, _begin_statement(session))
     return engine
 
 

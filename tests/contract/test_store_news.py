@@ -100,9 +100,11 @@ async def test_a_commit_notifies_the_other_replica_and_its_own_subscribers_once(
         await listens(there, eventually)
         await here.store.apply([seen()])
         await eventually(lambda: there.heard == ["outbox"])
+        await here.store._group.submit(here.store._apply_batch, [seen("by its other connection")])
+        await eventually(lambda: there.heard == ["outbox"] * 2)
         await there.store.apply([seen("r2")])
-        await eventually(lambda: len(here.heard) > 1)
-        assert (here.heard, there.heard) == (["outbox"] * 2, ["outbox"] * 2)
+        await eventually(lambda: len(here.heard) > 2)
+        assert (here.heard, there.heard) == (["outbox"] * 3, ["outbox"] * 3)
 
 
 async def test_many_events_of_one_transaction_notify_once(

@@ -13,6 +13,8 @@ It goes on at SIGCONT.
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import sqlalchemy.event
 
 from worker.__main__ import main
 from worker.store.database.direct import STATEMENT_WATCHERS
+from worker.store.database.group_commit import GroupCommit
 
 
 class FreezePoint:
@@ -29,21 +32,23 @@ class FreezePoint:
     def __init__(self, point: str, file: Path) -> None:
         self._point = point
         self._file = file
-        self._claimed = False
+        self._claimed_by: int | None = None
         self._frozen = False
 
     def install(self) -> None:
         """Let the worker come to the point."""
-        commit: Any = sa.engine.default.DefaultDialect.do_commit
+        transaction = GroupCommit._transaction
 
-        def do_commit(dialect: Any, connection: Any) -> None:
-            commit(dialect, connection)
-            if self._point == "claimed" and self._claimed:
+        @contextmanager
+        def until_committed(group: GroupCommit) -> Iterator[sa.Connection]:
+            with transaction(group) as connection:
+                yield connection
+            if self._point == "claimed" and self._claimed_by == threading.get_ident():
                 self._freeze()
 
         sqlalchemy.event.listen(sa.Engine, "after_cursor_execute", self._on_execute)
         STATEMENT_WATCHERS.append(self._on_statement)
-        sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]
+        GroupCommit._transaction = until_committed  # type: ignore[method-assign, assignment]
 
     def _on_execute(
         self, _c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any
@@ -52,7 +57,7 @@ class FreezePoint:
 
     def _on_statement(self, statement: str, parameters: Any) -> None:
         if statement.startswith("INSERT INTO inbox") and "start_track_recording" in str(parameters):
-            self._claimed = True
+            self._claimed_by = threading.get_ident()  # of two threads with transactions
             if self._point == "claim":
                 self._freeze()
         is_renewed = statement.startswith("UPDATE leases")

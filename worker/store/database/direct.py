@@ -180,6 +180,7 @@ class _Driver:
         self.dialect = connection.dialect.name
         self.queue: _Queue | None = None
         self._connection: Any = connection.connection.driver_connection
+        self._quoting: Any = None
 
     def execute(self, connection: sa.Connection, text: str, values: Values | None) -> None:
         """Execute a statement, or put it into the queue."""
@@ -231,9 +232,12 @@ class _Driver:
         """The statement with its values as the driver quotes them."""
         if values is None:
             return text
-        import psycopg  # SQLite does without this driver
+        if self._quoting is None:
+            import psycopg  # SQLite does without this driver
 
-        return psycopg.ClientCursor(self._connection).mogrify(text, values)
+            self._quoting = psycopg.ClientCursor(self._connection)
+        quoted: str = self._quoting.mogrify(text, values)
+        return quoted
 
 
 def _driver_of(connection: sa.Connection) -> _Driver:
@@ -247,7 +251,8 @@ def _driver_of(connection: sa.Connection) -> _Driver:
 def _last_results(cursor: Any, count: int) -> Sequence[Rows]:  # noqa: ANN401 - the driver's
     results = deque[Rows](maxlen=count)
     while True:
-        results.append(cursor.fetchall() if cursor.description else [])
+        # Its `description` would make an object for each column.
+        results.append(cursor.fetchall() if cursor.pgresult.nfields else [])
         if not cursor.nextset():
             return results
 

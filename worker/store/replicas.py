@@ -92,6 +92,8 @@ class Replicas:
         """Whether another replica has ended, so that its claims are free. Waits for the answer.
 
         `waited`: the seconds since the broker delivered the command. Returns within five seconds.
+        True is a hint: a replica may only have been without its session for a moment. The next
+        claim decides.
         """
         began = self._ticks()
         was_free = False

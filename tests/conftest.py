@@ -107,11 +107,13 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let some processes begin with the tests that wait, and the others with those that compute.
 
     `--dist worksteal` gives each process a contiguous part of the tests, and an idle process takes
-    over the end of another one's part.
+    over the end of another one's part. The parts are of the tests that are left when all others are
+    deselected. So this is done last.
     """
     processes: int = getattr(config, "workerinput", {}).get("workercount", 1)
     if processes > 1:

@@ -65,6 +65,7 @@ SECONDS_PER_FILE = {
     "fault/test_webhook_fuzz.py": 19.0,
     "helm/test_broker.py": 12.0,
     "helm/test_running.py": 28.0,
+    "integration/archive/test_frozen_owner.py": 30.0,
     "integration/test_alarm.py": 6.0,
     "integration/test_broker_outages.py": 20.0,
     "integration/test_broker_resets.py": 16.0,

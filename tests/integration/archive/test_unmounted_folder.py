@@ -98,17 +98,21 @@ async def waits(database_url: str, recording_id: str) -> str:
     return error() or ""
 
 
-async def mark_of(folder: Path) -> Path:
-    await eventually((folder / MARK).exists, seconds=20, what="the mark")
-    return folder / MARK
+async def in_use(store: Store, folder: Path) -> None:
+    """The folder has its mark, and the database knows it. Until then it may be used anew."""
+
+    async def known() -> bool:
+        return (folder / MARK).exists() and await store.archive.is_folder_known(str(folder))
+
+    await eventually(known, seconds=20, what="the folder is in use")
 
 
 async def test_the_first_use_of_a_folder_writes_its_mark(sqlite_url: str, tmp_path: Path) -> None:
     folder = tmp_path / "a new folder"
     folder.mkdir()
-    async with archiving(sqlite_url, folder):
-        mark = await mark_of(folder)
-        assert "is the archive of recording-worker" in mark.read_text()
+    async with archiving(sqlite_url, folder) as store:
+        await in_use(store, folder)
+        assert "is the archive of recording-worker" in (folder / MARK).read_text()
 
 
 async def test_a_folder_of_a_volume_that_is_missing_at_the_first_start_is_waited_for(
@@ -153,7 +157,7 @@ async def test_a_manifest_waits_while_its_volume_is_not_mounted(
     sqlite_url: str, volume: Volume
 ) -> None:
     async with archiving(sqlite_url, volume.mount_point) as store:
-        await mark_of(volume.mount_point)
+        await in_use(store, volume.mount_point)
         volume.unmount()
         await store.apply([seen("r1", Status.ERRORED, at=utc(time.time()))])
         assert (await waits(sqlite_url, "r1")).startswith("folder_not_mounted: ")
@@ -164,8 +168,8 @@ async def test_a_manifest_waits_while_its_volume_is_not_mounted(
 async def test_files_wait_if_the_worker_starts_before_the_volume_is_mounted(
     sqlite_url: str, volume: Volume
 ) -> None:
-    async with archiving(sqlite_url, volume.mount_point):
-        await mark_of(volume.mount_point)
+    async with archiving(sqlite_url, volume.mount_point) as store:
+        await in_use(store, volume.mount_point)
     volume.unmount()
     async with archiving(sqlite_url, volume.mount_point) as store, FileSource(BODY) as source:
         await end(store, "r1", source.url)
@@ -190,7 +194,7 @@ async def test_a_copy_during_which_the_volume_goes_is_not_announced(
     sqlite_url: str, volume: Volume
 ) -> None:
     async with archiving(sqlite_url, volume.mount_point) as store, GatedSource(BODY) as source:
-        await mark_of(volume.mount_point)
+        await in_use(store, volume.mount_point)
         await end(store, "r1", source.url)
         await eventually(lambda: source.requests, seconds=20, what="a download")
         volume.unmount()
@@ -203,7 +207,7 @@ async def test_a_mark_that_somebody_writes_makes_a_new_folder_usable(
     sqlite_url: str, volume: Volume
 ) -> None:
     async with archiving(sqlite_url, volume.mount_point) as store, FileSource(BODY) as source:
-        await mark_of(volume.mount_point)
+        await in_use(store, volume.mount_point)
         volume.unmount()
         await end(store, "r1", source.url)
         await waits(sqlite_url, "r1")
@@ -215,5 +219,5 @@ async def test_a_folder_that_was_used_by_an_earlier_version_gets_its_mark(
     sqlite_url: str, volume: Volume
 ) -> None:
     (volume.mount_point / "earlier.webm").write_bytes(BODY)
-    async with archiving(sqlite_url, volume.mount_point):
-        await mark_of(volume.mount_point)
+    async with archiving(sqlite_url, volume.mount_point) as store:
+        await in_use(store, volume.mount_point)

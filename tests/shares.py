@@ -112,18 +112,30 @@ def in_shares(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
         least = seconds.index(min(seconds))
         waiting_shares[least] += group
         seconds[least] += _seconds(group)
-    size = len(items) // processes
+    sizes = _sizes(len(items), processes)
     computing_share = kinds.long
-    computing = _fill([computing_share], size, kinds.computing)
-    rest = _fill(waiting_shares, size, kinds.unit + computing)
+    computing = _fill([computing_share], sizes[-1:], kinds.computing)
+    rest = _fill(waiting_shares, sizes[:-1], kinds.unit + computing)
     return [item for share in (*waiting_shares, computing_share, rest) for item in share]
 
 
+def _sizes(items: int, processes: int) -> list[int]:
+    """The sizes of the parts that `--dist worksteal` gives to the processes, to the item.
+
+    The first item of a part that is one off would be the last of another process.
+    """
+    sizes = []
+    for others in reversed(range(processes)):
+        sizes.append(items // (others + 1))
+        items -= sizes[-1]
+    return sizes
+
+
 def _fill(
-    shares: list[list[pytest.Item]], size: int, items: list[pytest.Item]
+    shares: list[list[pytest.Item]], sizes: list[int], items: list[pytest.Item]
 ) -> list[pytest.Item]:
-    """Append items to the shares up to their size. Returns those that are left."""
-    for share in shares:
+    """Append items to the shares up to their sizes. Returns those that are left."""
+    for share, size in zip(shares, sizes, strict=True):
         free = max(0, size - len(share))
         share += items[:free]
         items = items[free:]

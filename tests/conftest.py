@@ -53,8 +53,14 @@ PROGRAM_FIXTURES = {
 }
 
 
-# A busy machine is slow now and then. How long an example takes is not what a test asserts.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine is slow now and then. How long an example takes is not what a test asserts. Every
+# change is judged by the same examples; `make faults` (FAULT_EXAMPLES) looks for new ones.
+settings.register_profile(
+    "busy",
+    deadline=None,
+    derandomize="FAULT_EXAMPLES" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("busy")
 
 

@@ -1,6 +1,5 @@
 """Urgent files whose source hangs take turns with files that nobody has tried."""
 
-import asyncio
 import socket
 import time
 from datetime import timedelta
@@ -13,8 +12,7 @@ from recording_schemas import Status
 from tests.contract.test_store_history import seen
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource
-from tests.integration.archive.wired_archiver import wired_archiver
-from worker.aio import cancel_all
+from tests.integration.archive.wired_archiver import running, wired_archiver
 from worker.archive.storage import ArchiveStorage
 from worker.domain.times import utc
 from worker.domain.track_files import TrackFile
@@ -45,19 +43,17 @@ async def test_urgent_files_of_a_source_that_hangs_keep_no_new_file_waiting(
         impatient_archive(tmp_path.as_uri(), concurrency=1), archive_timeout_seconds=0.1
     )
     archiver = wired_archiver(settings, ArchiveStorage.open(tmp_path.as_uri()), store)
-    store.subscribe("archive", archiver.wake)
     with socket.create_server(("127.0.0.1", 0)) as hanging:  # nobody accepts
         url = f"http://127.0.0.1:{hanging.getsockname()[1]}/"
         await end(store, "urgent", url, age=timedelta(hours=2), files=HANGING)
-        running = asyncio.create_task(archiver.run(lambda: False))
 
         def tried() -> bool:
             entries = read_entries(sqlite_url, EntriesFilter(limit=HANGING))
             return all(entry.attempts > 0 for entry in entries)
 
-        await eventually(tried, seconds=60, what="an attempt at each")
-        await archive_new_file(store, tmp_path)
-    await cancel_all([running])
+        async with running(archiver, store):
+            await eventually(tried, seconds=60, what="an attempt at each")
+            await archive_new_file(store, tmp_path)
     await store.close()
 
 

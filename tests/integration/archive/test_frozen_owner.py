@@ -27,8 +27,7 @@ from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource, Request, Turn
 from tests.integration.archive.held_requests import HoldingRelay
 from tests.integration.archive.object_stores import StoreServer
-from tests.integration.archive.wired_archiver import wired_archiver
-from worker.aio import cancel_all
+from tests.integration.archive.wired_archiver import running, wired_archiver
 from worker.archive.storage import ArchiveStorage
 from worker.domain.times import utc
 from worker.domain.track_files import TrackFile
@@ -87,12 +86,8 @@ async def archiving(store: Store, archive_url: str, owner: str) -> AsyncIterator
     storage = ArchiveStorage.open(archive_url, request_timeout_seconds=60)
     settings = impatient_archive(archive_url, concurrency=1)
     archiver = wired_archiver(settings, storage, store, owner=owner)
-    store.subscribe("archive", archiver.wake)
-    running = asyncio.create_task(archiver.run(lambda: False))
-    try:
+    async with running(archiver, store):
         yield storage
-    finally:
-        await cancel_all([running])
 
 
 async def end(store: Store, url: str) -> None:

@@ -17,8 +17,7 @@ from tests.contract.test_store_archive import events
 from tests.contract.test_store_history import seen
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource, Request, Turn
-from tests.integration.archive.wired_archiver import wired_archiver
-from worker.aio import cancel_all
+from tests.integration.archive.wired_archiver import running, wired_archiver
 from worker.archive.folder_mark import MARK
 from worker.archive.storage import ArchiveStorage
 from worker.domain.times import utc
@@ -63,12 +62,10 @@ async def archiving(database_url: str, folder: Path) -> AsyncIterator[Store]:
     store = await Store.open(database_url, source="test", archives=True)
     settings = impatient_archive(folder.as_uri(), concurrency=2)
     archiver = wired_archiver(settings, ArchiveStorage.open(folder.as_uri()), store)
-    store.subscribe("archive", archiver.wake)
-    running = asyncio.create_task(archiver.run(lambda: False))
     try:
-        yield store
+        async with running(archiver, store):
+            yield store
     finally:
-        await cancel_all([running])
         await store.close()
 
 

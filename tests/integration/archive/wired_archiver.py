@@ -1,7 +1,12 @@
 """An archiver for tests that are not about what the API says."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from prometheus_client import CollectorRegistry
 
+from worker.aio import cancel_all
 from worker.archive.archiver import Archiver
 from worker.archive.assembly import build_archiver
 from worker.archive.storage import ArchiveStorage
@@ -39,3 +44,14 @@ def wired_archiver(
         metrics=Metrics(CollectorRegistry(), version="1"),
         tracing=Tracing(),
     )
+
+
+@asynccontextmanager
+async def running(archiver: Archiver, store: Store) -> AsyncIterator[None]:
+    """The archiver works, and is woken by what the store commits."""
+    store.subscribe("archive", archiver.wake)
+    task = asyncio.create_task(archiver.run(lambda: False))
+    try:
+        yield
+    finally:
+        await cancel_all([task])

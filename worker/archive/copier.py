@@ -55,7 +55,7 @@ class Copier:
             try:
                 etag = await self._write(key, source, passing, content_type, confirm)
             except StorageRefused as refusal:
-                passing = await self._compare_kept(url, key, source.size, refusal)
+                passing = await self._compare_kept(url, key, source.size, passing, refusal)
             else:
                 await self._compare(key, passing.checksums, etag)
         return CopiedFile(
@@ -91,24 +91,29 @@ class Copier:
         return await self._storage.put(key, body, content_type)
 
     async def _compare_kept(
-        self, url: str, key: str, size: int | None, refusal: StorageRefused
+        self, url: str, key: str, size: int | None, passed: "_Passing", refusal: StorageRefused
     ) -> "_Passing":
         """The bytes of the source, if the object has them already. Else raise the refusal."""
-        passing = self._passing()
         try:
             kept = await self._storage.head(key)
             if size is not None and kept != size:
                 raise refusal
-            async with (
-                self._download.open(url, max_bytes=self._max_file_bytes) as source,
-                aclosing(source.blocks()) as blocks,
-                aclosing(passing.through(blocks)) as chunks,
-            ):
-                async for _ in chunks:
-                    pass
-            await self._compare(key, passing.checksums, None)
+            whole = passed if passed.is_whole else await self._read_again(url)
+            await self._compare(key, whole.checksums, None)
         except (StorageRefused, CopyDiffers):
             raise refusal from None
+        return whole
+
+    async def _read_again(self, url: str) -> "_Passing":
+        """The bytes of the source. The storage refused the upload before all of them had come."""
+        passing = self._passing()
+        async with (
+            self._download.open(url, max_bytes=self._max_file_bytes) as source,
+            aclosing(source.blocks()) as blocks,
+            aclosing(passing.through(blocks)) as chunks,
+        ):
+            async for _ in chunks:
+                pass
         return passing
 
     async def _compare(self, key: str, sent: Checksums, etag: str | None) -> None:
@@ -143,10 +148,14 @@ async def _confirmed(chunks: AsyncIterator[Block], confirm: Confirm) -> AsyncGen
 
 
 class _Passing:
-    """The bytes of a file on their way: their checksums and the duration that they tell."""
+    """The bytes of a file on their way: their checksums and the duration that they tell.
+
+    `is_whole`: all of them have passed.
+    """
 
     def __init__(self, checksums: Checksums, part_bytes: int, thread: ThreadPoolExecutor) -> None:
         self._thread = thread
+        self.is_whole = False
         self.part_bytes = part_bytes
         self.checksums = checksums
         self.duration = DurationReader()
@@ -157,6 +166,7 @@ class _Passing:
         async for block in blocks:
             await loop.run_in_executor(self._thread, self._look_at, block)
             yield block
+        self.is_whole = True
 
     def _look_at(self, block: Block) -> None:
         self.checksums.update(block)

@@ -26,6 +26,7 @@ class OddS3(LocalServer):
     """Takes an object, and answers with this ETag and this body when asked for it.
 
     `kept` is the SHA-256 that it says if asked. `surplus` follows the bytes if they are read.
+    `downloads` is how often the source was asked for the file.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class OddS3(LocalServer):
         self._stored = stored
         self._put_status = put_status
         self.methods: list[str] = []
+        self.downloads = 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -75,7 +77,10 @@ async def copy(store: OddS3, monkeypatch: pytest.MonkeyPatch, **turn: Any) -> Co
     download = Download(timeout_seconds=5, allow_private_sources=True)
     copier = Copier(storage, download, part_bytes=5_242_880, max_file_bytes=10**9)
     async with FileSource(BODY, otherwise=Turn(**turn)) as source:
-        return await copier.copy(source.url, "a.webm", file_name="a.webm", media_kind="video")
+        try:
+            return await copier.copy(source.url, "a.webm", file_name="a.webm", media_kind="video")
+        finally:
+            store.downloads = len(source.requests)
 
 
 async def test_an_etag_that_is_the_md5_proves_a_copy_without_reading_it(
@@ -167,6 +172,14 @@ async def test_a_copy_that_is_there_already_counts_where_no_object_may_be_replac
     assert copied.sha256 == hashlib.sha256(BODY).hexdigest()
 
 
+async def test_a_file_is_downloaded_once_where_its_object_may_not_be_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with OddS3("opaque", BODY, put_status="403 Forbidden") as store:
+        await copy(store, monkeypatch)
+    assert store.downloads == 1
+
+
 async def test_a_copy_that_is_there_already_counts_also_if_the_source_does_not_say_its_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -174,6 +187,16 @@ async def test_a_copy_that_is_there_already_counts_also_if_the_source_does_not_s
         copied = await copy(store, monkeypatch, chunked=True)
     assert store.methods == ["POST", "HEAD", "HEAD", "GET"]
     assert copied.size_bytes == len(BODY)
+
+
+async def test_a_file_is_read_again_if_its_upload_is_refused_before_all_bytes_have_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = BODY * 100
+    async with OddS3("opaque", large, put_status="403 Forbidden") as store:
+        copied = await copy(store, monkeypatch, chunked=True, body=large)
+    assert (store.methods, store.downloads) == (["POST", "HEAD", "HEAD", "GET"], 2)
+    assert copied.size_bytes == len(large)
 
 
 @pytest.mark.parametrize("chunked", [False, True])

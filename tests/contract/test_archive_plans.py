@@ -132,7 +132,12 @@ async def archive_everything(store: Store, archive: Any) -> None:
         ManifestPostponement(recording_id="a", owner="me", due_at=START, error=encoded("x", ""))
     )
     await archive.note_urls(
-        SignedUrls(recording_id="a", urls={"one.webm": "https://files.example/b"}, expires_at=START)
+        SignedUrls(
+            recording_id="a",
+            urls={"one.webm": "https://files.example/b"},
+            expires_at=START,
+            now=START,
+        )
     )
     await archive.free_owned("me")
     await archive.depth()

@@ -24,6 +24,7 @@ from worker.store.archive_queue import (
     encoded,
 )
 from worker.store.archive_results import CopyFailure, CopyResult, ManifestResult
+from worker.store.archive_urls import SignedUrls
 from worker.store.clock_repair import Repair
 from worker.store.database.archive_schema import (
     archive_files,
@@ -522,6 +523,40 @@ async def test_a_url_that_the_archive_asked_for_wakes_a_waiting_file_only_if_the
     assert tuple(names(await take(store))) == due
     (task,) = await take(store, at=START + 300 + LEASE)
     assert task.download_url == "https://files.example/a?again"
+
+
+@pytest.mark.parametrize(("after", "first"), [(3599, "longer"), (3601, "a")])
+async def test_a_url_that_is_no_news_makes_a_file_urgent_when_a_third_of_its_time_has_passed(
+    store: Store, after: int, first: str
+) -> None:
+    await end(store, "longer", "longer", life=6 * DAY, at=NOW - timedelta(minutes=1))
+    await end(store, "r1", "a", life=7 * DAY)
+    short = track("a", url="https://files.example/a?short")
+    await end(store, "r1", short, life=timedelta(hours=3), renews_urls=True)
+    assert names(await take(store, 1, at=START + after)) == [first]
+
+
+async def test_a_url_that_is_no_news_makes_an_urgent_file_no_less_urgent(store: Store) -> None:
+    await end(store, "longer", "longer", life=9 * DAY, at=NOW - timedelta(minutes=1))
+    await end(store, "r1", "a", life=3 * DAY)
+    again = track("a", url="https://files.example/a?again")
+    at = NOW + 2 * DAY
+    await end(store, "r1", again, life=timedelta(hours=9), at=at, renews_urls=True)
+    assert names(await take(store, 1, at=at.timestamp() + 60)) == ["a"]
+
+
+@pytest.mark.parametrize(("after", "first"), [(3599, "longer"), (3601, "a")])
+async def test_a_url_of_which_the_api_shows_no_owner_makes_a_file_urgent_in_time(
+    store: Store, after: int, first: str
+) -> None:
+    await end(store, "longer", "longer", life=6 * DAY, at=NOW - timedelta(minutes=1))
+    await end(store, "r1", "a", life=7 * DAY)
+    urls = {"a.webm": "https://files.example/a?short"}
+    expires_at = START + 3 * 3600
+    await store.archive.note_urls(
+        SignedUrls(recording_id="r1", urls=urls, expires_at=expires_at, now=START)
+    )
+    assert names(await take(store, 1, at=START + after)) == [first]
 
 
 async def test_archived_again_means_new_events_with_ids_of_their_own(store: Store) -> None:

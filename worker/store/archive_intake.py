@@ -10,11 +10,26 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from recording_schemas import CloudEvent, Completed, FileReady, FileUrlRenewed, StatusChanged
+from recording_schemas import (
+    CloudEvent,
+    Completed,
+    FileReady,
+    FileUrlRenewed,
+    ParticipantWithoutFile,
+    StatusChanged,
+)
+from worker.domain.file_search import is_ready
 from worker.domain.recording import Observation, Recording, RecordingEvent
 from worker.domain.recording_events import described_files
 from worker.store.archive_history import insert_statuses, note_earlier_statuses
-from worker.store.archive_updates import AGAIN, INDEXES, NEW_URL, UNPUBLISHED_URL, named
+from worker.store.archive_updates import (
+    AGAIN,
+    INDEXES,
+    NEW_URL,
+    UNPUBLISHED_URL,
+    named,
+    urgent_from,
+)
 from worker.store.database.archive_schema import (
     QUEUED,
     archive_files,
@@ -26,9 +41,6 @@ from worker.store.database.notifications import notify_on_commit
 URL_LIFE_SECONDS: Final = 7 * 86_400.0
 """How long a URL is believed to be valid if nobody says when it expires: the API keeps files for
 seven days."""
-
-URGENT_SHARE: Final = 1 / 3
-"""A file is urgent when this share of the time to its expiry has passed."""
 
 
 def take_note(
@@ -76,7 +88,7 @@ def note_earlier_events(
         _insert_file(connection, recording, file, now)
     if recording.completed:
         told = [event.data for event in events if isinstance(event.data, Completed)]
-        without_file = _without_file(told[-1]) if told else None
+        without_file = _encoded(told[-1].participants_without_file) if told else None
         _change_recording(connection, recording, without_file=without_file, completed_at=now)
         settle_manifest(connection, recording.recording_id, now)
 
@@ -148,7 +160,7 @@ def _url_columns(url: str | None, expiry: datetime | None, now: float) -> dict[s
     return {
         "download_url": strip_nul(url),
         "expires_at": expires_at,
-        "urgent_at": now + max(expires_at - now, 0.0) * URGENT_SHARE,
+        "urgent_at": urgent_from(expires_at, now),
     }
 
 
@@ -206,20 +218,22 @@ def _note_unpublished_urls(
             "index": file.file_index,
             "new_download_url": strip_nul(file.download_url),
             "new_expires_at": expiry.timestamp(),
+            "new_urgent_at": urgent_from(expiry.timestamp(), now),
         }
         for file in _announced(after, observation, names)
+        if file.download_url is not None
     ]
     if files:
         connection.execute(UNPUBLISHED_URL, files)
 
 
 def _announced(after: Recording, observation: Observation, names: Sequence[str]) -> list[FileReady]:
-    """The announced files that have a URL, as the observation shows them."""
+    """The announced files that can be had, as the observation shows them."""
     known = set(names)
     files = [
         file
         for file in observation.files or ()
-        if file.download_url is not None and file.file_name in known
+        if file.file_name in known and is_ready(file, after.kind, observation.snapshot.storage)
     ]
     return described_files(after, files, observation, names)
 
@@ -233,7 +247,8 @@ def _queue_again(
 ) -> None:
     """Queue every file that has a URL, also those that were archived or have failed.
 
-    A replica that copies a file now keeps it: two would write one object at the same time.
+    A replica that copies a file now keeps it: two would write one object at the same time. If no
+    file is to be copied, the manifest alone is written again.
     """
     files = _announced(after, observation, names)
     known = set(connection.execute(INDEXES, {"id": after.recording_id}).scalars())
@@ -245,7 +260,7 @@ def _queue_again(
             **named(_content(file, now)),
         }
         for file in files
-        if file.file_index in known
+        if file.file_index in known and file.download_url is not None
     ]
     if again:
         connection.execute(AGAIN, again)
@@ -254,6 +269,9 @@ def _queue_again(
             _insert_file(connection, after, file, now)
     if after.completed:
         _change_recording(connection, after, completed_at=now)
+        if observation.without_file is not None:
+            _change_recording(connection, after, without_file=_encoded(observation.without_file))
+        settle_manifest(connection, after.recording_id, now)
     if files:
         notify_on_commit(connection, "archive")
 
@@ -261,12 +279,12 @@ def _queue_again(
 def _note_completion(
     connection: sa.Connection, after: Recording, event: Completed, now: float
 ) -> None:
-    _change_recording(connection, after, without_file=_without_file(event), completed_at=now)
+    without_file = _encoded(event.participants_without_file)
+    _change_recording(connection, after, without_file=without_file, completed_at=now)
     settle_manifest(connection, after.recording_id, now)
 
 
-def _without_file(event: Completed) -> str | None:
-    people = event.participants_without_file
+def _encoded(people: Sequence[ParticipantWithoutFile] | None) -> str | None:
     return None if people is None else msgspec.json.encode(people).decode()
 
 

@@ -9,6 +9,20 @@ import sqlalchemy as sa
 
 from worker.store.database.archive_schema import QUEUED, archive_files
 
+URGENT_SHARE: Final = 1 / 3
+"""A file is urgent when this share of the time to its expiry has passed."""
+
+
+def urgent_from(expires_at: float, now: float) -> float:
+    """When a file becomes urgent whose URL is known at `now`, in seconds since the epoch."""
+    return now + max(expires_at - now, 0.0) * URGENT_SHARE
+
+
+def earlier_of(column: sa.Column[float], other: sa.ColumnElement[float]) -> sa.ColumnElement[float]:
+    """The smaller value. A URL that is no news may make a file more urgent, never less."""
+    return sa.case((column <= other, column), else_=other)
+
+
 _IS_FREE: Final = archive_files.c.owner.is_(None)
 _THAT_FILE: Final = (
     archive_files.c.recording_id == sa.bindparam("id"),
@@ -43,7 +57,12 @@ NEW_URL: Final = (
 UNPUBLISHED_URL: Final = (
     sa.update(archive_files)
     .where(*_THAT_FILE, QUEUED, archive_files.c.download_url != sa.bindparam("new_download_url"))
-    .values(**_new("download_url", "expires_at"))
+    .values(
+        **_new("download_url", "expires_at"),
+        urgent_at=earlier_of(
+            archive_files.c.urgent_at, sa.bindparam("new_urgent_at", type_=sa.Double)
+        ),
+    )
 )
 AGAIN: Final = (
     sa.update(archive_files)

@@ -10,25 +10,28 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.store.archive_queue import is_file
+from worker.store.archive_updates import earlier_of, urgent_from
 from worker.store.database.archive_schema import QUEUED, archive_files
 from worker.store.database.dialects import strip_nul
 from worker.store.database.schema import files
 
 
 class SignedUrls(msgspec.Struct, frozen=True, kw_only=True):
-    """The URLs of the files of a recording by their names, as the API shows them.
+    """The URLs of the files of a recording by their names, as the API shows them at `now`.
 
-    `expires_at` is in seconds since the epoch.
+    Times are seconds since the epoch.
     """
 
     recording_id: str
     urls: dict[str, str]
     expires_at: float
+    now: float
 
 
 def note_urls(connection: sa.Connection, requests: Sequence[SignedUrls]) -> list[None]:
     """Operation: give queued files these URLs. No event says so."""
     for request in requests:
+        urgent_at = sa.literal(urgent_from(request.expires_at, request.now), sa.Double)
         names = sa.select(files.c.file_index, files.c.file_name).where(
             files.c.recording_id == request.recording_id
         )
@@ -42,7 +45,11 @@ def note_urls(connection: sa.Connection, requests: Sequence[SignedUrls]) -> list
                         QUEUED,
                         sa.func.coalesce(archive_files.c.download_url, "") != url,
                     )
-                    .values(download_url=url, expires_at=request.expires_at)
+                    .values(
+                        download_url=url,
+                        expires_at=request.expires_at,
+                        urgent_at=earlier_of(archive_files.c.urgent_at, urgent_at),
+                    )
                 )
     return [None] * len(requests)
 

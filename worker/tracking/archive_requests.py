@@ -61,7 +61,9 @@ class ArchiveRequests:
         urls = {file.name: file.download_url for file in snapshot.files if file.download_url}
         if expires_at > now:
             await self._store.archive.note_urls(
-                SignedUrls(recording_id=snapshot.recording_id, urls=urls, expires_at=expires_at)
+                SignedUrls(
+                    recording_id=snapshot.recording_id, urls=urls, expires_at=expires_at, now=now
+                )
             )
 
     async def read_participants(self, app: str, session_id: str) -> tuple[Participant, ...]:

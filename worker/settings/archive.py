@@ -35,8 +35,10 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
             "WORKER_ARCHIVE_URL",
             archive_url,
             "Storage that every finished file is copied to: `s3://bucket/prefix`, "
-            "`gs://bucket/prefix`, `az://container/prefix` or `file:///folder`. The credentials "
-            "come from the provider's own variables and files. If not set, nothing is copied.",
+            "`gs://bucket/prefix`, `az://container/prefix` or `file:///folder`. The folder must "
+            "exist: the worker does not create it, and files wait while it is missing. The "
+            "credentials come from the provider's own variables and files. If not set, nothing is "
+            "copied.",
         ),
     ]
     archive_key: Annotated[
@@ -125,7 +127,8 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_ARCHIVE_TIMEOUT_SECONDS",
             seconds(0.1, 3_600),
-            "How long a download or an upload may stand still before the copy is tried again.",
+            "How long a download may stand still before the copy is tried again. A request of an "
+            "upload may take this and the time for two parts at 128 KiB a second.",
             default="60",
         ),
     ]
@@ -134,7 +137,8 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_ARCHIVE_RETRY_MAX_SECONDS",
             seconds(0.1, 3_600),
-            "Longest pause between two attempts to copy a file. The pauses double from one second.",
+            "Longest pause between two attempts to copy a file. The pauses double from one second. "
+            "While the source denies a file or sends it empty, they grow to an hour.",
             default="600",
         ),
     ]

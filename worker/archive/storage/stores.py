@@ -71,6 +71,9 @@ def endpoint(url: StorageUrl, environ: Mapping[str, str] = os.environ) -> str | 
 
 def _open_s3(url: StorageUrl, options: "ClientConfig", retries: "RetryConfig") -> S3Store:
     config: S3Config = {"region": region()}
+    if named := endpoint(url):
+        # Of several variables, obstore itself may prefer another one than botocore's client gets.
+        config["endpoint"] = named
     if has_sha256_of_parts(url):
         config["checksum_algorithm"] = "SHA256"
     if not (endpoint(url) or "").startswith("http://") and not os.environ.get(

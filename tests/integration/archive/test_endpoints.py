@@ -1,0 +1,49 @@
+"""Which of several variables names the endpoint of S3."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import combinations
+
+import pytest
+
+from tests.integration.archive.local_server import LocalServer
+from tests.integration.archive.object_stores import s3_environ
+from worker.archive.errors import ArchiveError
+from worker.archive.storage import ArchiveStorage
+
+NAMES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+"""The first one that is set counts."""
+
+
+class AskedServer(LocalServer):
+    """Counts requests, and has nothing."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.requests += 1
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+
+@pytest.mark.parametrize("names", [*combinations(NAMES, 2), NAMES])
+async def test_objects_and_abandoned_uploads_are_looked_for_at_one_endpoint(
+    names: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AskedServer() as meant, AskedServer() as other:
+        for name, value in s3_environ(other.url).items():
+            monkeypatch.setenv(name, value)
+        for name in NAMES:
+            monkeypatch.delenv(name, raising=False)
+        for name in names:
+            monkeypatch.setenv(name, meant.url if name == names[0] else other.url)
+        storage = ArchiveStorage.open("s3://bucket", max_retries=0)
+        with pytest.raises(ArchiveError):
+            await storage.head("a.webm")
+        with pytest.raises(ArchiveError):
+            await storage.abort_abandoned(started_before=datetime.now(UTC))
+    assert (meant.requests, other.requests) == (2, 0)

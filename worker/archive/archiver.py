@@ -183,15 +183,16 @@ class Archiver:
             self._writing.discard(task.recording_id)
             self.wake()
 
-    async def _watch_storage(self, work: Awaitable[None]) -> None:
-        """Do the work, and note whether the storage answered.
+    async def _watch_storage(self, work: Awaitable[bool]) -> None:
+        """Do the work, and note whether the storage answered. What ended before it was asked, such
+        as a download that failed, says nothing about it.
 
         Without the database its result is lost, and the work is done again when its lease has
         ended. So it is after an error that nobody foresaw: what comes from outside may cause it
         each time, and must not end the worker.
         """
         try:
-            await work
+            has_answered = await work
         except StorageUnavailable:
             self._storage_failures += 1
             pause = pause_after(self._storage_failures, MAX_STORAGE_PAUSE_SECONDS)
@@ -201,7 +202,7 @@ class Archiver:
         except Exception as error:  # noqa: BLE001 - see above
             log_unforeseen("archive_attempt_broke", error)
         else:
-            self._storage_failures = 0
+            self._storage_failures = 0 if has_answered else self._storage_failures
             self._storage_asked_again_at = float("-inf")
 
     # Leases

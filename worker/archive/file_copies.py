@@ -31,6 +31,7 @@ from worker.archive.denials import (
 )
 from worker.archive.errors import (
     ArchiveError,
+    CopyDiffers,
     SourceDenied,
     SourceDoubtful,
     SourceRefused,
@@ -87,10 +88,11 @@ class FileCopies:
         self._metrics = metrics
         self._tracing = tracing
 
-    async def attempt(self, task: FileTask) -> None:
+    async def attempt(self, task: FileTask) -> bool:
         """Copy the file, and commit the result or the time of the next attempt.
 
-        Raises StorageUnavailable after the file was given back, and StoreUnavailable.
+        Returns whether the storage answered, False if it was not asked. Raises StorageUnavailable
+        after the file was given back, and StoreUnavailable.
         """
         began = self._now()
         lease = AttemptLease(self._store, task, owner=self._owner, now=self._now)
@@ -102,8 +104,9 @@ class FileCopies:
                 await self._after(task, error, lease)
                 if isinstance(error, StorageUnavailable):
                     raise
-            else:
-                await self._done(task, copied, began)
+                return isinstance(error, StorageRefused | CopyDiffers)
+            await self._done(task, copied, began)
+            return True
 
     async def _copy(self, task: FileTask, lease: AttemptLease) -> CopiedFile:
         if task.download_url is None:

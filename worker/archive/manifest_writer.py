@@ -58,21 +58,22 @@ class ManifestWriter:
         self._longest_pause = longest_pause
         self._now = now
 
-    async def attempt(self, task: ManifestTask) -> None:
+    async def attempt(self, task: ManifestTask) -> bool:
         """Write the manifest and commit its event, or the time of the next attempt.
 
-        Raises StorageUnavailable after the manifest was given back, and StoreUnavailable.
+        Returns whether the storage answered, False if it was not asked. Raises StorageUnavailable
+        after the manifest was given back, and StoreUnavailable.
         """
         archive = await self._store.read(task.recording_id)
         if archive is None:
-            return  # the recording was removed meanwhile, and its archive with it
+            return False  # the recording was removed meanwhile, and its archive with it
         try:
             url = await self._write(await self._with_participants(archive, task.attempts))
         except (ArchiveError, ApiError) as error:
             await self._later(task, error)
             if isinstance(error, StorageUnavailable):
                 raise
-            return
+            return isinstance(error, StorageRefused)
         copies = tuple(file.archived for file in archive.files if file.archived is not None)
         is_ours = await self._store.manifest_done(
             ManifestResult(
@@ -93,6 +94,7 @@ class ManifestWriter:
                 files=len(copies),
                 bytes=sum(copy.size_bytes for copy in copies),
             )
+        return True
 
     async def _write(self, archive: RecordingArchive) -> str:
         recording = archive.recording

@@ -22,6 +22,7 @@ from worker.domain.track_files import TrackFile
 from worker.store.store import Store
 
 FILES = 8
+NOBODY = "http://127.0.0.1:1/files/a.webm"
 
 
 class HangingStore:
@@ -80,6 +81,34 @@ async def test_a_storage_that_hangs_is_tried_by_one_attempt_however_often_the_qu
         for number in range(1, FILES):
             await end(store, f"r{number}", source.url)
         await eventually(lambda: storage.requests == 2, seconds=20, what="the second request")
+        for _ in range(FILES):
+            archiver.wake()
+            await store.archive.next_due()
+        assert storage.requests == 2
+        assert len(source.requests) == 2
+        await cancel_all([running])
+    await store.close()
+
+
+async def test_files_whose_sources_fail_do_not_end_the_pauses_of_a_storage_that_is_away(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = HangingStore()
+    store = await Store.open(sqlite_url, source="test", archives=True)
+    async with FileSource(b"media") as source, storage.serve() as endpoint:
+        for name, value in s3_environ(endpoint).items():
+            monkeypatch.setenv(name, value)
+        archiver = build(store)
+        await end(store, "r0", source.url)
+        running = asyncio.create_task(archiver.run(lambda: False))
+        await eventually(lambda: storage.requests == 1, seconds=20, what="the first answer")
+        await end(store, "r1", NOBODY)
+        for number in range(2, FILES):
+            await end(store, f"r{number}", source.url)
+        await eventually(lambda: storage.requests == 2, seconds=20, what="the second request")
+        archive = await store.archive.read("r1")
+        assert archive is not None
+        assert archive.files[0].last_error is not None
         for _ in range(FILES):
             archiver.wake()
             await store.archive.next_due()

@@ -59,7 +59,7 @@ class FileArchived(msgspec.Struct, frozen=True, kw_only=True):
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
     """The last file of a completed recording was archived, and its manifest was written.
 
-    If a file is archived later, the event follows again.
+    If a file is archived later, or after `archive_recording`, the event follows again.
     """
 
     recording_id: RecordingId
@@ -113,9 +113,9 @@ class ArchiveFailed(msgspec.Struct, frozen=True, kw_only=True):
     final: Annotated[
         bool,
         Meta(
-            description="True: the worker has given the file up, because its URL expired and no "
-            "new one could be had, or because it may not be copied. False: the storage refused "
-            "five times running. The file stays queued until the storage takes it.",
+            description="True: the worker has given the file up, because no URL of it works any "
+            "more, or because it is empty, too large, or may not be copied. False: the storage "
+            "refused five times running. The file stays queued until the storage takes it.",
             examples=[False],
         ),
     ]

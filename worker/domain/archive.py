@@ -4,7 +4,7 @@ values.
 The life of a file in the archive:
 
     queued ─▶ archived   its copy is in the user's storage and was compared with what was sent
-        └───▶ failed     its URL has expired, and the API gives no new one
+        └───▶ failed     no URL of it works any more, or it is empty, too large or not allowed
     external             it already lies in the customer's own storage: nothing is copied
 
 `archive_recording` brings an archived or failed file back to `queued`.

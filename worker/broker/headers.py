@@ -28,6 +28,7 @@ from worker.broker.messages import (
 )
 
 MAX_ROUTING_KEY_BYTES: Final = 255
+_DEATH_FIELDS: Final = ("exchange", "queue", "reason")
 
 LAST_SEEN: Final = "x-last-seen"
 ROUTING_KEY: Final = "x-original-routing-key"
@@ -64,18 +65,20 @@ WORKER_HEADERS: Final = frozenset(
 REPLAYED_HEADERS: Final = frozenset({LAST_SEEN, REASON_CODE, REASON, DROPPED_HEADERS, USER_ID})
 """A replay has these headers, which say why the letter was dead. The next copy lacks them."""
 
-BROKER_HEADERS: Final = (
-    "x-death",
-    "x-first-death-",
-    "x-last-death-",
-    "x-delivery-count",
-    "x-acquired-count",
+BROKER_HEADERS: Final = frozenset(
+    {
+        "x-death",
+        *(f"x-{which}-death-{of}" for which in ("first", "last") for of in _DEATH_FIELDS),
+        "x-delivery-count",
+        "x-acquired-count",
+    }
 )
-"""Headers of the broker about a stay in one queue, or their prefixes. A copy starts without them.
-"""
+"""Headers of the broker about a stay in one queue. A copy starts without them."""
 
 ROUTING_HEADERS: Final = frozenset({"CC", "BCC"})
 """Headers with more routing keys. The broker would deliver each copy to those queues again."""
+
+_NOT_SENT_ON: Final = WORKER_HEADERS | ROUTING_HEADERS | BROKER_HEADERS
 
 
 def with_trusted_headers(delivery: Delivery, command_queue: str) -> Delivery:
@@ -120,9 +123,7 @@ def original_routing_key(headers: Mapping[str, object], routing_key: str) -> str
 
 def is_sent_on(name: str) -> bool:
     """Whether a copy carries this header of the original message on."""
-    return not (
-        name in WORKER_HEADERS or name in ROUTING_HEADERS or name.startswith(BROKER_HEADERS)
-    )
+    return name not in _NOT_SENT_ON
 
 
 def is_replayed(name: str) -> bool:

@@ -29,7 +29,7 @@ def copied(original: Delivery, **options: Any) -> MessageCopy:
 
 NOT_SENT_ON = {b"CC", b"BCC", b"x-death", b"x-first-death-queue", b"x-attempts"}
 """Headers that are not the publisher's, or that the broker would act on."""
-OF_PUBLISHERS = {b"x-", b"x-request-id", b"cc"}
+OF_PUBLISHERS = {b"x-", b"x-request-id", b"cc", b"x-deaths", b"x-first-death-toll"}
 NAMES = st.sampled_from(sorted(NOT_SENT_ON | OF_PUBLISHERS)) | st.binary(max_size=255).filter(
     lambda name: not name.startswith(b"x-")
 )

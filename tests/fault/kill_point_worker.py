@@ -78,14 +78,14 @@ def install(steps: PointTracker) -> None:
 
 def _install_archive(steps: PointTracker) -> None:
     class SteppingFileCopies(FileCopies):
-        async def attempt(self, task: FileTask) -> None:
+        async def attempt(self, task: FileTask) -> bool:
             steps.anew("archive")
-            await steps.whole("archive", super().attempt(task))
+            return await steps.whole("archive", super().attempt(task))
 
     class SteppingManifestWriter(ManifestWriter):
-        async def attempt(self, task: ManifestTask) -> None:
+        async def attempt(self, task: ManifestTask) -> bool:
             steps.anew("manifest")
-            await steps.whole("manifest", super().attempt(task))
+            return await steps.whole("manifest", super().attempt(task))
 
     class SteppingChunkPipe(ChunkPipe):
         async def fill(self, chunks: AsyncIterator[bytes | memoryview]) -> None:

@@ -13,6 +13,8 @@ import struct
 from types import TracebackType
 from typing import Final, Literal, Self
 
+from recording_sandbox.services.ports import free_ports
+
 CHUNK_BYTES: Final = 65_536
 NO_LINGER: Final = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: closing sends RST instead of FIN."""
@@ -25,7 +27,8 @@ class TcpProxy:
 
     Several ports get one connection after the other, as behind a load balancer. `bytes_up` and
     `bytes_down` count what arrived from clients and from the target, also when it was swallowed;
-    `accepted` counts connections. A trouble lasts until `restore`.
+    `accepted` counts connections. A trouble lasts until `restore`. While the proxy refuses
+    connections, nobody else gets its port.
     """
 
     def __init__(self, *ports: int, host: str = "127.0.0.1") -> None:
@@ -37,7 +40,7 @@ class TcpProxy:
         self._going.set()
         self._delay = 0.0
         self._swallows = False
-        self.port = 0
+        (self.port,) = free_ports(1)
         self.bytes_up = 0
         self.bytes_down = 0
         self.accepted = 0
@@ -102,7 +105,6 @@ class TcpProxy:
     async def _listen(self) -> None:
         if self._server is None:
             self._server = await asyncio.start_server(self._take, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1

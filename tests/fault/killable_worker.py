@@ -12,6 +12,7 @@ from recording_sandbox.services.ports import free_ports
 from recording_sandbox.services.processes import OwnedProcess
 from recording_sandbox.waiting import eventually
 from tests.forked_process import ForkedProcess, ForkServer
+from tests.loopback_server import connected_to
 
 WORKER_MODULE: Final = ("worker", "run")
 KILL_POINT_MODULE: Final = ("tests.fault.kill_point_worker",)
@@ -117,11 +118,9 @@ class KillableWorker:
 async def _status(port: int) -> bytes:
     """The status of `GET /readyz`; empty when nobody answers."""
     try:
-        async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(2), connected_to("127.0.0.1", port) as (reader, writer):
             writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
             line = await reader.readline()
-            writer.close()
     except (OSError, TimeoutError):
         return b""
     return line.split(b" ")[1] if line.count(b" ") > 1 else b""

@@ -10,10 +10,14 @@ import itertools
 import random
 import socket
 import struct
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from recording_sandbox.services.ports import free_ports
+from tests.loopback_server import LoopbackServer, connected_to
+from worker.aio import cancel_all
 
 CHUNK_BYTES: Final = 65_536
 NO_LINGER: Final = struct.pack("ii", 1, 0)
@@ -35,18 +39,18 @@ class TcpProxy:
         self._host = host
         self._ports = itertools.cycle(ports)
         self._pairs: set[_ProxiedConnection] = set()
-        self._server: asyncio.Server | None = None
         self._going = asyncio.Event()
         self._going.set()
         self._delay = 0.0
         self._swallows = False
         (self.port,) = free_ports(1)
+        self._server = LoopbackServer(self._take, port=self.port)
         self.bytes_up = 0
         self.bytes_down = 0
         self.accepted = 0
 
     async def __aenter__(self) -> Self:
-        await self._listen()
+        self._server.listen()
         return self
 
     async def __aexit__(
@@ -57,7 +61,7 @@ class TcpProxy:
     ) -> None:
         self.refuse()
         self.cut()
-        await asyncio.gather(*(pair.ended() for pair in set(self._pairs)))
+        await self._server.aclose()
 
     @property
     def open_connections(self) -> int:
@@ -88,9 +92,7 @@ class TcpProxy:
 
     def refuse(self) -> None:
         """Refuse new connections. Those there are live on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._server.refuse()
 
     async def restore(self) -> None:
         """End every trouble. Connections that lost bytes are reset: nothing can mend them."""
@@ -100,29 +102,29 @@ class TcpProxy:
             if pair.lossy:
                 pair.cut("reset")
         self._going.set()
-        await self._listen()
-
-    async def _listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._take, "127.0.0.1", self.port)
+        self._server.listen()
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         pair = _ProxiedConnection(writer)
         self._pairs.add(pair)
-        try:
+        with self._ending(pair):
             if self._swallows:
                 pair.lossy = True
                 await self._drink(reader, pair)
                 return
-            target_reader, target_writer = await asyncio.open_connection(
-                self._host, next(self._ports)
-            )
-            pair.join(target_writer)
-            await asyncio.gather(
-                self._pump(reader, target_writer, pair, up=True),
-                self._pump(target_reader, writer, pair, up=False),
-            )
+            async with connected_to(self._host, next(self._ports)) as (from_target, to_target):
+                pair.join(to_target)
+                with self._ending(pair):
+                    await _together(
+                        self._pump(reader, to_target, pair, up=True),
+                        self._pump(from_target, writer, pair, up=False),
+                    )
+
+    @contextmanager
+    def _ending(self, pair: "_ProxiedConnection") -> Iterator[None]:
+        try:
+            yield
         except OSError:
             pair.cut("reset")  # as a dead peer behind a router would look
         finally:
@@ -195,6 +197,15 @@ class _ProxiedConnection:
 
     async def ended(self) -> None:
         await self._ended.wait()
+
+
+async def _together(*pumps: Coroutine[Any, Any, None]) -> None:
+    """Run them until all have ended, or one has failed, and leave none running."""
+    tasks = [asyncio.create_task(pump) for pump in pumps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        await cancel_all(tasks)
 
 
 def _end(writer: asyncio.StreamWriter, how: CutKind) -> None:

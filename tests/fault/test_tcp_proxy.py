@@ -3,15 +3,14 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 
 from recording_sandbox.services.ports import free_ports
 from recording_sandbox.waiting import eventually
 from tests.fault.tcp_proxy import TcpProxy
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+from tests.loopback_server import LoopbackServer, Streams, connected_to
 
 
 class Echo:
@@ -41,20 +40,12 @@ async def echo() -> Echo:
 
 @pytest.fixture
 async def proxy(echo: Echo) -> AsyncIterator[TcpProxy]:
-    server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
-    async with TcpProxy(server.sockets[0].getsockname()[1]) as proxy:
+    async with LoopbackServer(echo.serve) as server, TcpProxy(server.port) as proxy:
         yield proxy
-    server.close()
-    await server.wait_closed()
 
 
-@asynccontextmanager
-async def connected(proxy: TcpProxy) -> AsyncIterator[Streams]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
+def connected(proxy: TcpProxy) -> AbstractAsyncContextManager[Streams]:
+    return connected_to("127.0.0.1", proxy.port)
 
 
 async def said(streams: Streams, text: bytes) -> bytes:
@@ -179,10 +170,8 @@ async def test_several_targets_get_connections_in_turn() -> None:
     async with AsyncExitStack() as stack:
         ports = []
         for echo in echoes:
-            server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
-            stack.push_async_callback(server.wait_closed)
-            stack.callback(server.close)
-            ports.append(server.sockets[0].getsockname()[1])
+            server = await stack.enter_async_context(LoopbackServer(echo.serve))
+            ports.append(server.port)
         proxy = await stack.enter_async_context(TcpProxy(*ports))
         for text in (b"one", b"two", b"three"):
             async with connected(proxy) as streams:

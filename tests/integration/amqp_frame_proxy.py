@@ -9,6 +9,9 @@ import pamqp.frame
 from pamqp.base import Frame
 from yarl import URL
 
+from tests.loopback_server import LoopbackServer, connected_to
+from worker.aio import cancel_all
+
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 METHOD_FRAME = 1
 FRAME_HEADER_BYTES = 7
@@ -42,22 +45,19 @@ class AmqpFrameProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection until either side closes it."""
-        from_broker, to_broker = await asyncio.open_connection(self._broker.host, self._broker.port)
         methods: list[RecordedMethod] = []
-        self.connections.append(methods)
-        try:
-            to_broker.write(await reader.readexactly(len(PROTOCOL_HEADER)))
-            directions = (
-                self._forward(reader, to_broker, methods, by_client=True),
-                self._forward(from_broker, writer, methods, by_client=False),
-            )
-            await asyncio.wait(
-                [asyncio.create_task(direction) for direction in directions],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            to_broker.close()
-            writer.close()
+        async with connected_to(self._broker.host, self._broker.port) as (answers, requests):
+            self.connections.append(methods)
+            requests.write(await reader.readexactly(len(PROTOCOL_HEADER)))
+            directions = [
+                asyncio.create_task(self._forward(reader, requests, methods, by_client=True)),
+                asyncio.create_task(self._forward(answers, writer, methods, by_client=False)),
+            ]
+            try:
+                await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await cancel_all(directions)
+        writer.close()
 
     async def _forward(
         self,
@@ -91,6 +91,6 @@ async def amqp_frame_proxy(
 ) -> AsyncIterator[AmqpFrameProxy]:
     """A proxy on a free port. `replace` gets each method of the broker and returns its stand-in."""
     proxy = AmqpFrameProxy(amqp_url, replace)
-    async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as server:
-        proxy.port = server.sockets[0].getsockname()[1]
+    async with LoopbackServer(proxy.serve) as server:
+        proxy.port = server.port
         yield proxy

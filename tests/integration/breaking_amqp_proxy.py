@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from yarl import URL
 
 from tests.integration.cli_process import PROCESS_TIMEOUT_SECONDS
+from tests.loopback_server import LoopbackServer, connected_to
 
 BASIC_ACK = b"\x00\x3c\x00\x50"
 BASIC_NACK = b"\x00\x3c\x00\x78"
@@ -31,18 +32,15 @@ class BreakingAmqpProxy:
             await self._reached.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, questions = await asyncio.open_connection(self._broker.host, self._broker.port)
-        back = asyncio.create_task(_pump(answers, writer))
-        try:
-            await self._pass_on(reader, questions)
-            if not self._hang_up:
-                await reader.read()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            back.cancel()
-            questions.close()
-            writer.close()
+        async with connected_to(self._broker.host, self._broker.port) as (answers, questions):
+            back = asyncio.create_task(_pump(answers, writer))
+            try:
+                await self._pass_on(reader, questions)
+                if not self._hang_up:
+                    await reader.read()
+            finally:
+                back.cancel()
+                writer.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, questions: asyncio.StreamWriter) -> None:
         questions.write(await reader.readexactly(len(b"AMQP0091")))
@@ -65,6 +63,5 @@ async def break_connection_at(
     amqp_url: str, method: bytes, *, hang_up: bool = False
 ) -> AsyncIterator[tuple[str, BreakingAmqpProxy]]:
     cut = BreakingAmqpProxy(amqp_url, method, hang_up=hang_up)
-    async with await asyncio.start_server(cut.serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        yield str(URL(amqp_url).with_host("127.0.0.1").with_port(port)), cut
+    async with LoopbackServer(cut.serve) as server:
+        yield str(URL(amqp_url).with_host("127.0.0.1").with_port(server.port)), cut

@@ -15,6 +15,7 @@ from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
 from tests.fault.tcp_proxy import TcpProxy
 from tests.helm.certificates import Authority
+from tests.loopback_server import LoopbackServer, relay_to
 from worker.broker.admin.one_shot import connect
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.broker_url import HEARTBEAT_SECONDS
@@ -141,49 +142,33 @@ async def test_credentials_may_be_percent_encoded_before_several_hosts(
 
 
 async def test_a_host_may_be_an_address_of_ipv6(amqp_url: str) -> None:
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up, down = await asyncio.open_connection("127.0.0.1", urlsplit(amqp_url).port)
-        await asyncio.gather(pump(reader, down), pump(up, writer))
-
-    server = await asyncio.start_server(forward, "::1", 0)
-    port = server.sockets[0].getsockname()[1]
-    url = f"amqp://guest:guest@127.0.0.1:{NOBODY},[::1]:{port}/"
-    async with connect(url, "test") as connection:
-        assert connection.url.host == "::1"
-    server.close()
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-    writer.close()
+    async with LoopbackServer(relay_to(urlsplit(amqp_url).port), host="::1") as server:
+        url = f"amqp://guest:guest@127.0.0.1:{NOBODY},[::1]:{server.port}/"
+        async with connect(url, "test") as connection:
+            assert connection.url.host == "::1"
 
 
 async def test_each_host_has_tls_and_a_wrong_certificate_leads_to_the_next_host(
     amqp_url: str, tmp_path: Path
 ) -> None:
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up, down = await asyncio.open_connection("127.0.0.1", urlsplit(amqp_url).port)
-        await asyncio.gather(pump(reader, down), pump(up, writer))
-
     trusted, other = Authority(), Authority("other")
     (tmp_path / "ca.pem").write_text(trusted.certificate)
-    ports = []
-    servers = []
+    contexts = []
     for number, authority in enumerate((other, trusted)):
         pair = authority.pair("broker")
         file = tmp_path / f"{number}.pem"
         file.write_text(pair.certificate + pair.key)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(file)
-        servers.append(await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context))
-        ports.append(servers[-1].sockets[0].getsockname()[1])
-    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
-    url = f"amqps://guest:guest@{hosts}/?cafile={tmp_path / 'ca.pem'}"
-    async with connect(url, "test") as connection:
-        assert connection.url.port == ports[1]
-    for server in servers:
-        server.close()
+        contexts.append(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
+        contexts[-1].load_cert_chain(file)
+    relay = relay_to(urlsplit(amqp_url).port)
+    async with (
+        LoopbackServer(relay, tls=contexts[0]) as first,
+        LoopbackServer(relay, tls=contexts[1]) as second,
+    ):
+        hosts = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+        url = f"amqps://guest:guest@{hosts}/?cafile={tmp_path / 'ca.pem'}"
+        async with connect(url, "test") as connection:
+            assert connection.url.port == second.port
 
 
 async def test_when_no_host_takes_the_connection_the_error_names_them_all_and_no_password(

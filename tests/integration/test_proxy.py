@@ -10,6 +10,7 @@ import pytest
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.services.ports import free_ports
 from recording_sandbox.services.tinyproxy import PASSWORD, TinyProxy
+from tests.loopback_server import LoopbackServer
 from worker.domain.errors import OutcomeUnknown, Unavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
@@ -85,12 +86,9 @@ async def test_a_proxy_that_does_not_answer_sent_nothing() -> None:
         await writer.wait_closed()
         closed.set()
 
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    await refusal_of_a_start(f"127.0.0.1:{port}", timeout=0.5)
-    await asyncio.wait_for(closed.wait(), 10)
-    server.close()
-    await server.wait_closed()
+    async with LoopbackServer(say_nothing) as server:
+        await refusal_of_a_start(f"127.0.0.1:{server.port}", timeout=0.5)
+        await asyncio.wait_for(closed.wait(), 10)
 
 
 @asynccontextmanager
@@ -102,12 +100,8 @@ async def proxy_that_answers(answer: bytes) -> AsyncIterator[str]:
         writer.write(answer)
         writer.close()
 
-    server = await asyncio.start_server(respond, "127.0.0.1", 0)
-    try:
-        yield "{}:{}".format(*server.sockets[0].getsockname())
-    finally:
-        server.close()
-        await server.wait_closed()
+    async with LoopbackServer(respond) as server:
+        yield f"127.0.0.1:{server.port}"
 
 
 @pytest.mark.parametrize(

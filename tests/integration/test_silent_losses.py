@@ -10,6 +10,7 @@ import pytest
 from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
 from tests.integration.test_relay import KEYS, LIFE, Bench, bench_is_empty, open_bench
+from tests.loopback_server import LoopbackServer, connected_to
 
 FORBIDDEN = b"forbidden-by-the-firewall"
 
@@ -26,22 +27,19 @@ async def open_firewall(broker_port: int) -> AsyncIterator[Firewall]:
     firewall = Firewall()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, requests = await asyncio.open_connection("127.0.0.1", broker_port)
-        back = asyncio.create_task(_pump(answers, writer))
-        try:
-            while (data := await reader.read(1_000_000)) and FORBIDDEN not in data:
-                requests.write(data)
-            firewall.resets += FORBIDDEN in data
-        except OSError:
-            pass
-        finally:
-            back.cancel()
-            for side in (writer, requests):
-                side.transport.abort()
+        async with connected_to("127.0.0.1", broker_port) as (answers, requests):
+            back = asyncio.create_task(_pump(answers, writer))
+            try:
+                while (data := await reader.read(1_000_000)) and FORBIDDEN not in data:
+                    requests.write(data)
+                firewall.resets += FORBIDDEN in data
+            finally:
+                back.cancel()
+                for side in (writer, requests):
+                    side.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1_000_000)
-    async with server:
-        firewall.port = server.sockets[0].getsockname()[1]
+    async with LoopbackServer(serve, limit=1_000_000) as server:
+        firewall.port = server.port
         yield firewall
 
 

@@ -20,6 +20,7 @@ from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandRejected, CommandSucceeded, Completed, FileReady
 from tests.e2e.worker_environment import API_TOKEN, WorkerEnvironment, open_worker_environment
 from tests.integration.trace_collector import CollectedSpan, TraceCollector
+from tests.loopback_server import LoopbackServer
 
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 PUBLISHER: Final = "b7ad6b7169203331"
@@ -200,25 +201,26 @@ async def test_a_collector_that_never_answers_delays_nothing(
         await reader.read()
         writer.close()
 
-    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    host, port = silent.sockets[0].getsockname()
     more: dict[str, Any] = {
         **QUICK,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host}:{port}",
         "OTEL_BSP_MAX_QUEUE_SIZE": "8",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4",
     }
-    async with (
-        silent,
-        open_worker_environment(rabbitmq.amqp_url, names_prefix, tmp_path, **more) as environment,
-    ):
-        for number in range(20):
-            await environment.send(
-                **start(environment) | {"id": f"start-{number}", "meeting_id": str(uuid.uuid4())}
-            )
-        for number in range(20):
-            assert isinstance((await environment.outcome(f"start-{number}")).data, CommandSucceeded)
-        assert await environment.worker.stop(seconds=15) == 0
+    async with LoopbackServer(say_nothing) as silent:
+        more["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{silent.port}"
+        async with open_worker_environment(
+            rabbitmq.amqp_url, names_prefix, tmp_path, **more
+        ) as environment:
+            for number in range(20):
+                await environment.send(
+                    **start(environment)
+                    | {"id": f"start-{number}", "meeting_id": str(uuid.uuid4())}
+                )
+            for number in range(20):
+                assert isinstance(
+                    (await environment.outcome(f"start-{number}")).data, CommandSucceeded
+                )
+            assert await environment.worker.stop(seconds=15) == 0
 
 
 async def test_without_a_collector_the_trace_headers_are_passed_on_unchanged(

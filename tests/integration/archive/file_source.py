@@ -7,6 +7,8 @@ from typing import Self
 
 import msgspec
 
+from tests.loopback_server import LoopbackServer
+
 NEVER = 10**9
 
 
@@ -50,14 +52,13 @@ class FileSource:
         self.turns = list(turns)
         self.requests: list[Request] = []
         self.otherwise = otherwise or Turn()
-        self._tls = tls
-        self._stop = asyncio.Event()
+        self._server = LoopbackServer(self._serve, tls=tls)
+        self._scheme = "https" if tls else "http"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        scheme = "https" if self._tls else "http"
-        self.url = f"{scheme}://127.0.0.1:{self.port}/files/track.webm?signature=sesame"
+        await self._server.__aenter__()
+        self.port = self._server.port
+        self.url = f"{self._scheme}://127.0.0.1:{self.port}/files/track.webm?signature=sesame"
         return self
 
     async def __aexit__(
@@ -66,9 +67,7 @@ class FileSource:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._server.close()
-        await self._server.wait_closed()
+        await self._server.__aexit__(kind, error, trace)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -115,7 +114,7 @@ class FileSource:
             writer.write(b"0\r\n\r\n" if turn.chunked else b"")
             await writer.drain()
         elif turn.hang_after == limit:
-            await self._stop.wait()
+            await asyncio.Event().wait()
         elif turn.break_after == limit:
             writer.transport.abort()
 

@@ -5,10 +5,10 @@ So the request is under way while its sender counts as frozen, as long as the te
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from tests.integration.archive.local_server import LocalServer
+from tests.loopback_server import connected_to
 
 MAX_PIECE_BYTES: Final = 64 * 1024
 
@@ -34,8 +34,7 @@ class HoldingRelay(LocalServer):
             self.holds.set()
             await self.may_pass.wait()
         kept = (line for line in lines if not line.lower().startswith("connection:"))
-        upstream, request = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
+        async with connected_to("127.0.0.1", self._port) as (upstream, request):
             request.write(
                 "\r\n".join((first, *kept, "Connection: close", "", "")).encode("latin-1")
             )
@@ -43,8 +42,4 @@ class HoldingRelay(LocalServer):
             while piece := await upstream.read(MAX_PIECE_BYTES):
                 writer.write(piece)
                 await writer.drain()
-        finally:
-            request.transport.abort()
-            with suppress(ConnectionError):
-                await request.wait_closed()
         writer.close()

@@ -12,6 +12,7 @@ import pytest
 from tests.helm.certificates import Authority
 from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.object_stores import s3_environ
+from tests.loopback_server import LoopbackServer
 from worker.archive.download import Download
 from worker.archive.download.transport import tls_context
 from worker.archive.errors import SourceUnavailable, StorageUnavailable
@@ -89,15 +90,10 @@ async def test_the_bytes_of_an_upload_are_signed_where_tls_does_not_protect_them
         writer.write(b'HTTP/1.1 200 OK\r\nETag: "a"\r\nContent-Length: 0\r\n\r\n')
         writer.close()
 
-    server = await asyncio.start_server(
-        answer, "127.0.0.1", 0, ssl=tls.context if scheme == "https" else None
-    )
-    url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for name, value in s3_environ(url).items():
-        monkeypatch.setenv(name, value)
-    await ArchiveStorage.open("s3://bucket", max_retries=0).put("a", BODY, "text/plain")
-    server.close()
-    await server.wait_closed()
+    async with LoopbackServer(answer, tls=tls.context if scheme == "https" else None) as server:
+        for name, value in s3_environ(f"{scheme}://127.0.0.1:{server.port}").items():
+            monkeypatch.setenv(name, value)
+        await ArchiveStorage.open("s3://bucket", max_retries=0).put("a", BODY, "text/plain")
     is_unsigned = said == "true" or (said is None and scheme == "https")
     what = "UNSIGNED-PAYLOAD" if is_unsigned else hashlib.sha256(BODY).hexdigest()
     assert f"x-amz-content-sha256: {what}\r\n" in heads[0]
@@ -117,12 +113,9 @@ async def test_a_storage_needs_an_authority_that_is_known(
         writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls.context)
-    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for name, value in s3_environ(url).items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(StorageUnavailable):
-        await ArchiveStorage.open("s3://bucket", max_retries=0).head("a")
-    server.close()
-    await server.wait_closed()
+    async with LoopbackServer(answer, tls=tls.context) as server:
+        for name, value in s3_environ(f"https://127.0.0.1:{server.port}").items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(StorageUnavailable):
+            await ArchiveStorage.open("s3://bucket", max_retries=0).head("a")
     assert bool(requests) is known

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from types import TracebackType
 
 import pytest
 
@@ -32,16 +31,6 @@ class FailingStore(LocalServer):
     def __init__(self, status: int | None, body: str = WORDS) -> None:
         self._status = status
         self._body = body.encode()
-        self._stop = asyncio.Event()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        await super().__aexit__(kind, error, trace)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -55,8 +44,7 @@ class FailingStore(LocalServer):
 
     async def _answer(self, head: bytes, writer: asyncio.StreamWriter) -> None:
         if self._status is None:
-            await self._stop.wait()
-            return
+            await asyncio.Event().wait()
         body = b"" if head.startswith(b"HEAD") else self._body
         answer = f"HTTP/1.1 {self._status} Words\r\nConnection: close\r\n"
         writer.write(f"{answer}Content-Length: {len(self._body)}\r\n\r\n".encode() + body)

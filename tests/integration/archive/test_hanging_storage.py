@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -12,6 +10,7 @@ from recording_schemas import Status
 from tests.contract.test_store_history import seen
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource
+from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.wired_archiver import wired_archiver
 from worker.aio import cancel_all
@@ -25,31 +24,19 @@ FILES = 8
 NOBODY = "http://127.0.0.1:1/files/a.webm"
 
 
-class HangingStore:
+class HangingStore(LocalServer):
     """Answers the first request with 503, and no other one."""
 
     def __init__(self) -> None:
         self.requests = 0
-        self._stop = asyncio.Event()
 
-    @asynccontextmanager
-    async def serve(self) -> AsyncIterator[str]:
-        """Serve it. Yields its URL."""
-        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        try:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        finally:
-            self._stop.set()
-            server.close()
-            await server.wait_closed()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.requests += 1
         if self.requests == 1:
             writer.write(b"HTTP/1.1 503 Away\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         else:
-            await self._stop.wait()
+            await asyncio.Event().wait()
         writer.close()
 
 
@@ -69,10 +56,9 @@ async def end(store: Store, recording_id: str, url: str) -> None:
 async def test_a_storage_that_hangs_is_tried_by_one_attempt_however_often_the_queue_is_looked_at(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = HangingStore()
     store = await Store.open(sqlite_url, source="test", archives=True)
-    async with FileSource(b"media") as source, storage.serve() as endpoint:
-        for name, value in s3_environ(endpoint).items():
+    async with FileSource(b"media") as source, HangingStore() as storage:
+        for name, value in s3_environ(storage.url).items():
             monkeypatch.setenv(name, value)
         archiver = build(store)
         await end(store, "r0", source.url)
@@ -93,10 +79,9 @@ async def test_a_storage_that_hangs_is_tried_by_one_attempt_however_often_the_qu
 async def test_files_whose_sources_fail_do_not_end_the_pauses_of_a_storage_that_is_away(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = HangingStore()
     store = await Store.open(sqlite_url, source="test", archives=True)
-    async with FileSource(b"media") as source, storage.serve() as endpoint:
-        for name, value in s3_environ(endpoint).items():
+    async with FileSource(b"media") as source, HangingStore() as storage:
+        for name, value in s3_environ(storage.url).items():
             monkeypatch.setenv(name, value)
         archiver = build(store)
         await end(store, "r0", source.url)

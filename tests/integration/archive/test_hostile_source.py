@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from tests.loopback_server import LoopbackServer
 from worker.archive.download import Download
 from worker.archive.errors import ArchiveError
 
@@ -67,17 +68,15 @@ async def test_whatever_a_source_answers_is_a_file_or_an_error_of_the_archive(se
     async def at_once(_: float) -> None:
         """Waits for nothing between the attempts to resume."""
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    download = Download(timeout_seconds=5, allow_private_sources=True, sleep=at_once)
-    for _ in range(ANSWERS):
-        lines = (dice.choice(HEADS), *dice.sample(HEADERS, dice.randrange(4)), b"", b"")
-        answer = b"\r\n".join(lines).replace(b"{port}", b"%d" % port) + dice.choice(BODIES)
-        try:
-            async with download.open(f"http://127.0.0.1:{port}/?sesame", max_bytes=10**6) as file:
-                assert all([len(block) <= 10**6 async for block in file.blocks()])
-        except ArchiveError as error:
-            texts.append(str(error))
+    async with LoopbackServer(serve) as server:
+        port, url = server.port, f"http://127.0.0.1:{server.port}/?sesame"
+        download = Download(timeout_seconds=5, allow_private_sources=True, sleep=at_once)
+        for _ in range(ANSWERS):
+            lines = (dice.choice(HEADS), *dice.sample(HEADERS, dice.randrange(4)), b"", b"")
+            answer = b"\r\n".join(lines).replace(b"{port}", b"%d" % port) + dice.choice(BODIES)
+            try:
+                async with download.open(url, max_bytes=10**6) as file:
+                    assert all([len(block) <= 10**6 async for block in file.blocks()])
+            except ArchiveError as error:
+                texts.append(str(error))
     assert not any("sesame" in text for text in texts)
-    server.close()
-    await server.wait_closed()

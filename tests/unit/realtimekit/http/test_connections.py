@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.loopback_server import LoopbackServer
 from worker.domain.errors import ApiError, OutcomeUnknown, Unavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
@@ -29,10 +30,10 @@ class Server:
         self.requests: list[bytes] = []
         self.received = asyncio.Event()
         self.port = 0
-        self._open: set[asyncio.StreamWriter] = set()
+        self.connections = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        self.connections += 1
         try:
             while not writer.is_closing():
                 self.requests.append(await self._request(reader))
@@ -52,22 +53,13 @@ class Server:
         ]
         return head + (await reader.readexactly(lengths[0]) if lengths else b"")
 
-    def drop_all(self) -> None:
-        for writer in self._open:
-            writer.transport.abort()
-
 
 @asynccontextmanager
 async def serving(respond: Responder) -> AsyncIterator[Server]:
     server = Server(respond)
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
+    async with LoopbackServer(server.serve) as listener:
+        server.port = listener.port
         yield server
-    finally:
-        server.drop_all()
-        listener.close()
-        await listener.wait_closed()
 
 
 @asynccontextmanager
@@ -229,8 +221,7 @@ async def test_a_failed_tls_handshake_is_surely_not_executed() -> None:
         writer.write(b"this is no TLS\r\n")
         writer.close()
 
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listener, client_of(listener.sockets[0].getsockname()[1], scheme="https") as client:
+    async with LoopbackServer(serve) as server, client_of(server.port, scheme="https") as client:
         failure = await failure_of(start(client))
     assert (type(failure), failure.code) == (Unavailable, "connect_failed")
 
@@ -265,7 +256,7 @@ async def test_one_connection_serves_request_after_request() -> None:
     async with serving(good()) as server, client_of(server.port) as client:
         for _ in range(5):
             await get(client)
-        assert len(server._open) == 1
+        assert server.connections == 1
 
 
 async def test_nothing_is_logged_at_any_level(caplog: pytest.LogCaptureFixture) -> None:

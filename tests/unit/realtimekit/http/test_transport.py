@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from recording_sandbox.waiting import eventually
+from tests.loopback_server import LoopbackServer
 from worker.realtimekit.http.protocol import MAX_RESPONSE_BYTES, ResponseTooLarge
 from worker.realtimekit.http.transport import MAX_CONNECTIONS, HttpTransport, _IdleConnection
 
@@ -68,14 +69,13 @@ class Server:
 @asynccontextmanager
 async def met(*scenes: Play) -> AsyncIterator[tuple[Server, HttpTransport]]:
     server, transport = Server(*scenes), HttpTransport()
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/path?q=1"
-    try:
-        async with asyncio.timeout(10):
-            yield server, transport
-    finally:
-        await transport.aclose()
-        listener.close()
+    async with LoopbackServer(server.serve) as listener:
+        server.url = f"http://127.0.0.1:{listener.port}/path?q=1"
+        try:
+            async with asyncio.timeout(10):
+                yield server, transport
+        finally:
+            await transport.aclose()
 
 
 async def send(

@@ -85,6 +85,34 @@ def test_the_example_for_production_archives_with_credentials_from_a_secret() ->
     assert any({"port": 443} in rule["ports"] for rule in internet)
 
 
+SQLITE: Final[Values] = {"database": {"engine": "sqlite"}, "replicas": 1}
+
+
+@pytest.mark.parametrize(
+    ("url", "values"),
+    [
+        ("file:///mnt/files", {"extraVolumeMounts": [{"name": "a", "mountPath": "/mnt/files/"}]}),
+        ("file:///mnt/files/x", {"extraVolumeMounts": [{"name": "a", "mountPath": "/mnt/files"}]}),
+        ("file:///var/lib/recording-worker/archive", SQLITE),
+    ],
+)
+def test_a_folder_may_lie_on_another_volume_that_is_mounted(url: str, values: Values) -> None:
+    volume = {"extraVolumes": [{"name": "a", "emptyDir": {}}]}
+
+    assert settings(merged(volume, {"archive": {"url": url}}, values))["WORKER_ARCHIVE_URL"] == url
+
+
+@pytest.mark.parametrize("mounted", ["/mnt/file", "/mnt/files/x/y", "/srv"])
+def test_a_folder_that_no_volume_holds_is_refused(mounted: str) -> None:
+    mounts: Values = {
+        "extraVolumes": [{"name": "a", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "a", "mountPath": mounted}],
+        "archive": {"url": "file:///mnt/files/x"},
+    }
+
+    assert "archive.volume: set it, or mount the folder" in refusal(merged(MINIMAL, mounts))
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

@@ -12,7 +12,11 @@ from tests.helm.test_every_value import ON
 
 EMPTY: Final = [value.path for value in documents.values() if value.default in ([], {})]
 NEEDED: Final = documents.needed_names()
-BASE: Final = merged(ON, {"webhooks": {"httpRoute": {"enabled": False}}, "dnsPolicy": ""})
+BASE: Final = merged(
+    ON,
+    {"webhooks": {"httpRoute": {"enabled": False}}, "dnsPolicy": ""},
+    {"archive": {"url": "s3://meetings", "volume": {}}},
+)
 """As many switches as possible, but not those that need a list."""
 
 

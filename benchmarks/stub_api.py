@@ -46,6 +46,7 @@ class Stub:
         self.asked: dict[str, list[float]] = {}
         self.is_listed = True
         self._rows: dict[str, dict[str, object]] = {}
+        self._uploaded: dict[str, dict[str, object]] = {}
 
     def answer(self, method: bytes, target: str, body: bytes) -> tuple[float, bytes]:
         """The delay and the body of the answer."""
@@ -89,7 +90,10 @@ class Stub:
     def _one(self, recording_id: str) -> bytes:
         row = self._rows.get(recording_id)
         if self.files:
-            row = _uploaded(row or _row(recording_id, str(uuid.uuid4())), self.files)
+            if recording_id not in self._uploaded:
+                row = _uploaded(row or _row(recording_id, str(uuid.uuid4())), self.files)
+                self._uploaded[recording_id] = row
+            row = self._uploaded[recording_id]  # the same files at every read
         return msgspec.json.encode({"success": row is not None, "data": row})
 
 

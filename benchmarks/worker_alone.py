@@ -187,8 +187,9 @@ async def _listening(environment: BenchEnvironment) -> AsyncIterator[Arrivals]:
         channel = await connection.channel()
         queue = await channel.declare_queue(f"{PREFIX}.files-heard", durable=True)
         await queue.bind(TOPOLOGY.exchange("files"), _FILES_KEY)
-        await queue.consume(hear, no_ack=True)
+        tag = await queue.consume(hear, no_ack=True)
         yield heard
+        await queue.cancel(tag)
         await queue.delete(if_unused=False, if_empty=False)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import pytest
 
@@ -40,64 +42,65 @@ class HangingStore(LocalServer):
         writer.close()
 
 
-def build(store: Store) -> Archiver:
-    url = "s3://meetings/recordings"
-    settings = impatient_archive(url, concurrency=4)
-    return wired_archiver(settings, ArchiveStorage.open(url, max_retries=0), store)
+class Scene(NamedTuple):
+    """An archiver that runs, and whose first request the storage has refused."""
+
+    store: Store
+    source: FileSource
+    storage: HangingStore
+    archiver: Archiver
+
+    async def end(self, number: int, url: str | None = None) -> None:
+        """A recording ends whose file lies at this URL, or at the source."""
+        url = url or self.source.url
+        file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
+        at = utc(time.time())
+        ended = seen(f"r{number}", Status.UPLOADED, at=at, files=(file,), files_final=True)
+        await self.store.apply([ended])
+
+    async def is_tried_by_one_attempt(self) -> None:
+        """However often the queue is looked at, the storage gets no third request."""
+        await eventually(lambda: self.storage.requests == 2, seconds=20, what="the second request")
+        for _ in range(FILES):
+            self.archiver.wake()
+            await self.store.archive.next_due()
+        assert self.storage.requests == 2
+        assert len(self.source.requests) == 2
 
 
-async def end(store: Store, recording_id: str, url: str) -> None:
-    file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
-    at = utc(time.time())
-    ended = seen(recording_id, Status.UPLOADED, at=at, files=(file,), files_final=True)
-    await store.apply([ended])
+@pytest.fixture
+async def scene(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    store = await Store.open(sqlite_url, source="test", archives=True)
+    async with FileSource(b"media") as source, HangingStore() as storage:
+        for name, value in s3_environ(storage.url).items():
+            monkeypatch.setenv(name, value)
+        url = "s3://meetings/recordings"
+        settings = impatient_archive(url, concurrency=4)
+        archiver = wired_archiver(settings, ArchiveStorage.open(url, max_retries=0), store)
+        scene = Scene(store, source, storage, archiver)
+        await scene.end(0)
+        running = asyncio.create_task(archiver.run(lambda: False))
+        await eventually(lambda: storage.requests == 1, seconds=20, what="the first answer")
+        yield scene
+        await cancel_all([running])
+    await store.close()
 
 
 async def test_a_storage_that_hangs_is_tried_by_one_attempt_however_often_the_queue_is_looked_at(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
-    store = await Store.open(sqlite_url, source="test", archives=True)
-    async with FileSource(b"media") as source, HangingStore() as storage:
-        for name, value in s3_environ(storage.url).items():
-            monkeypatch.setenv(name, value)
-        archiver = build(store)
-        await end(store, "r0", source.url)
-        running = asyncio.create_task(archiver.run(lambda: False))
-        await eventually(lambda: storage.requests == 1, seconds=20, what="the first answer")
-        for number in range(1, FILES):
-            await end(store, f"r{number}", source.url)
-        await eventually(lambda: storage.requests == 2, seconds=20, what="the second request")
-        for _ in range(FILES):
-            archiver.wake()
-            await store.archive.next_due()
-        assert storage.requests == 2
-        assert len(source.requests) == 2
-        await cancel_all([running])
-    await store.close()
+    for number in range(1, FILES):
+        await scene.end(number)
+    await scene.is_tried_by_one_attempt()
 
 
 async def test_files_whose_sources_fail_do_not_end_the_pauses_of_a_storage_that_is_away(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
-    store = await Store.open(sqlite_url, source="test", archives=True)
-    async with FileSource(b"media") as source, HangingStore() as storage:
-        for name, value in s3_environ(storage.url).items():
-            monkeypatch.setenv(name, value)
-        archiver = build(store)
-        await end(store, "r0", source.url)
-        running = asyncio.create_task(archiver.run(lambda: False))
-        await eventually(lambda: storage.requests == 1, seconds=20, what="the first answer")
-        await end(store, "r1", NOBODY)
-        for number in range(2, FILES):
-            await end(store, f"r{number}", source.url)
-        await eventually(lambda: storage.requests == 2, seconds=20, what="the second request")
-        archive = await store.archive.read("r1")
-        assert archive is not None
-        assert archive.files[0].last_error is not None
-        for _ in range(FILES):
-            archiver.wake()
-            await store.archive.next_due()
-        assert storage.requests == 2
-        assert len(source.requests) == 2
-        await cancel_all([running])
-    await store.close()
+    await scene.end(1, NOBODY)
+    for number in range(2, FILES):
+        await scene.end(number)
+    await scene.is_tried_by_one_attempt()
+    archive = await scene.store.archive.read("r1")
+    assert archive is not None
+    assert archive.files[0].last_error is not None

@@ -202,7 +202,8 @@ class Archiver:
         except Exception as error:  # noqa: BLE001 - see above
             log_unforeseen("archive_attempt_broke", error)
         else:
-            self._storage_failures = 0 if has_answered else self._storage_failures
+            if has_answered:
+                self._storage_failures = 0
             self._storage_asked_again_at = float("-inf")
 
     # Leases

@@ -268,9 +268,9 @@ def _queue_again(
         if file.file_index not in known:
             _insert_file(connection, after, file, now)
     if after.completed:
-        _change_recording(connection, after, completed_at=now)
-        if observation.without_file is not None:
-            _change_recording(connection, after, without_file=_encoded(observation.without_file))
+        people = observation.without_file
+        known_people = {} if people is None else {"without_file": _encoded(people)}
+        _change_recording(connection, after, completed_at=now, **known_people)
         settle_manifest(connection, after.recording_id, now)
     if files:
         notify_on_commit(connection, "archive")

@@ -15,6 +15,7 @@ from worker.aio import cancel_all, wait_for_any, wait_until_set
 from worker.bootstrap import Bootstrap
 from worker.broker.aiormq.versions import check_versions
 from worker.broker.publisher import Publisher
+from worker.commands.attempt_lease import FRESH_SECONDS
 from worker.domain.errors import StoreUnavailable
 from worker.observability.http_server import HttpServer
 from worker.observability.metrics import Metrics
@@ -160,7 +161,7 @@ class Worker:
         self, parts: Bootstrap
     ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         is_leader, replicas = parts.elector.is_leader, parts.store.replicas
-        call_seconds = self._settings.api_timeout_seconds
+        call_seconds = FRESH_SECONDS + self._settings.api_timeout_seconds
         yield "publishing", parts.publish_connection.run(parts.publisher.session)
         yield "replying", parts.reply_connection.run(parts.reply_publisher.session)
         yield "leader", parts.elector.run()

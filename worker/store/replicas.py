@@ -10,8 +10,8 @@ Then another replica takes over what it held (`taking_over.py`).
 - Frozen: the session goes on, so the leases protect the replica until they end.
 - Running, but the session ended, because the connection broke or the server was restarted: others
   may take over. Two rules make that safe:
-  1. A start reads its claim in the database right before it calls. So its call either begins before
-     the takeover, and ends at most `call_seconds` after it, or is not sent.
+  1. A start calls right after it has claimed its command or has read the claim again. So its call
+     ends at most `call_seconds` after the takeover, or is not sent.
   2. The leader acts only while its session is proved by a look of the last PROOF_SECONDS. That is
      less than the grace.
 - Without a session: leases alone decide. This is so with SQLite, with a pooler of transactions, and
@@ -110,7 +110,8 @@ class Replicas:
     async def run(self, owner: str, *, call_seconds: float) -> None:
         """Hold a session, and take over from replicas that have ended, forever.
 
-        `call_seconds`: how long a call to the API lasts at most. Returns if there are no sessions.
+        `call_seconds`: how long after it had its claim a call to the API ends at most. Returns if
+        there are no sessions.
         """
         if self._parameters is None:
             self.has_joined.set()

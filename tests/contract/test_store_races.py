@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded, Status
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
@@ -17,10 +18,16 @@ from worker.store.database.direct import STATEMENT_WATCHERS
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest, finish
 from worker.store.outbox import Reply
+from worker.store.recording_rows import load_rows
+from worker.store.recordings import apply_observations
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 SLOT = "m/track"
+WAITING = sa.text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
 
 
 def claim(command_id: str, command_type: str, **about: Any) -> ClaimRequest:
@@ -38,28 +45,41 @@ def claim(command_id: str, command_type: str, **about: Any) -> ClaimRequest:
 
 
 START = claim("start", "start_track_recording", slot=SLOT, meeting_id="m")
+PAUSE = claim("pause", "pause_recording", recording_id="r")
 STOP_START = claim("stop", "stop_recording", start_id="start")
 STOP_MEETING = claim("stop", "stop_recording", meeting_id="m", rival_slots=(SLOT,))
 
 
-def end_of_start() -> FinishRequest:
-    outcome = CommandSucceeded(
-        command_id="start",
-        command_type="start_track_recording",
-        recording_ids=("r",),
-        metadata=None,
-    )
-    seen = Observation(
-        snapshot=RecordingSnapshot(
-            recording_id="r", status=Status.INVOKED, kind="track", meeting_id="m"
-        ),
+def seen(status: Status, *, start: StartContext | None = None) -> Observation:
+    return Observation(
+        snapshot=RecordingSnapshot(recording_id="r", status=status, kind="track", meeting_id="m"),
         observed_by="command",
         asked_at=NOW,
         observed_at=NOW,
-        start=StartContext(start_id="start"),
+        start=start,
+    )
+
+
+def end_of(command: ClaimRequest, observation: Observation) -> FinishRequest:
+    outcome = CommandSucceeded(
+        command_id=command.command_id,
+        command_type=command.command_type,
+        recording_ids=("r",),
+        metadata=None,
     )
     record = outcome_record(outcome, source="test", at=NOW, correlation_id=None, trace={})
-    return FinishRequest(outcome=record, reply=Reply(), observations=(seen,), now=1001.0)
+    return FinishRequest(outcome=record, reply=Reply(), observations=(observation,), now=1001.0)
+
+
+END_OF_START = end_of(START, seen(Status.INVOKED, start=StartContext(start_id="start")))
+
+
+def commit_end(url: str, request: FinishRequest) -> None:
+    """What another replica does."""
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        finish(connection, [request], source="test", archives=False)
+    engine.dispose()
 
 
 def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
@@ -67,19 +87,15 @@ def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
 
     The claim may hold a lock on the start: then the other replica waits for the end of the claim.
     """
-    mine, theirs = open_engine(url), open_engine(url)
+    mine = open_engine(url)
     ending: list[Thread] = []
-
-    def end_start() -> None:
-        with theirs.begin() as connection:
-            finish(connection, [end_of_start()], source="test", archives=False)
 
     def end(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         end_at(statement)
 
     def end_at(statement: str, *_values: Any) -> None:
         if ("FROM inbox" in statement or "FROM recordings" in statement) and not ending:
-            ending.append(Thread(target=end_start))
+            ending.append(Thread(target=commit_end, args=(url, END_OF_START)))
             ending[0].start()
             ending[0].join(timeout=1.0)
 
@@ -91,7 +107,6 @@ def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
     assert ending
     ending[0].join()
     mine.dispose()
-    theirs.dispose()
     return claimed
 
 
@@ -104,4 +119,31 @@ async def test_a_start_that_ends_while_its_stop_is_claimed_has_its_recording(
     told = claimed_while_the_start_ends(postgresql_url, stop)
     is_over = told.start_state == "done" or not (told.pending_starts or stop.start_id)
     assert not is_over or told.known_recordings
+    await store.close()
+
+
+async def test_an_event_comes_after_those_of_a_transaction_that_its_own_waited_for(
+    postgresql_url: str, eventually: Eventually
+) -> None:
+    store = await Store.open(postgresql_url, source="test")
+    await store.claim(START)
+    await store.claim(PAUSE)
+    commit_end(postgresql_url, END_OF_START)
+    mine, watching = open_engine(postgresql_url), open_engine(postgresql_url)
+    pausing = Thread(target=commit_end, args=(postgresql_url, end_of(PAUSE, seen(Status.PAUSED))))
+
+    def waits_for_the_lock() -> bool:
+        with watching.begin() as connection:
+            return bool(connection.execute(WAITING).scalar_one())
+
+    with mine.begin() as connection:
+        load_rows(connection, {"r"})
+        pausing.start()
+        await eventually(waits_for_the_lock)
+        apply_observations(connection, [[seen(Status.RECORDING)]], source="test")
+    pausing.join()
+    keys = [event.routing_key for event in await store.unsent(10) if event.subject == "r"]
+    assert keys == ["track.invoked", "track.recording", "track.paused"]
+    for engine in (mine, watching):
+        engine.dispose()
     await store.close()

@@ -16,7 +16,14 @@ from worker.store.database.dialects import among, open_or_closed, texts
 from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import inbox, recordings
 from worker.store.due_commands import remove_ended
-from worker.store.outbox import Reply, StoredOutcome, add_rows, outcome_rows, resend_outcomes
+from worker.store.outbox import (
+    Reply,
+    StoredOutcome,
+    add_rows,
+    outcome_rows,
+    resend_outcomes,
+    reserve_positions,
+)
 from worker.store.parking import starts_ended
 from worker.store.recording_rows import lock_rows
 from worker.store.recordings import ApplyResult, apply_observations, recording_ids
@@ -49,6 +56,7 @@ def finish(
     """
     observed = [observation for request in requests for observation in request.observations]
     locked = lock_rows(connection, recording_ids(observed))
+    positions = reserve_positions(connection, len(observed))  # most observations are an event
     start_ids = {observation.start.start_id for observation in observed if observation.start}
     command_ids = {request.outcome.command_id for request in requests}
     outcomes, stops = _find_ends(connection, command_ids | start_ids)
@@ -58,7 +66,12 @@ def finish(
         {start_id for start_id in start_ids if outcomes.get(start_id)},
     )
     results = apply_observations(
-        connection, observations, source=source, archives=archives, locked=locked.get()
+        connection,
+        observations,
+        source=source,
+        archives=archives,
+        locked=locked.get(),
+        positions=positions.get(),
     )
     _have_stopped(connection, observations, stops, source=source, archives=archives)
     first: dict[str, FinishRequest] = {}

@@ -16,6 +16,7 @@ from worker.store.database.bulk import numbered_insert
 from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import HELD, outbox
+from worker.store.database.submissions import LateResult
 
 Exchange = Literal["status", "files", "results", "reply"]
 
@@ -108,13 +109,27 @@ def add_rows(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
         _notify(connection, rows)
 
 
-def add_events(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    """Add events in the given order. Returns the subject and the position of each."""
+def add_events(
+    connection: sa.Connection, rows: list[dict[str, Any]], reserved: Sequence[int] = ()
+) -> list[tuple[str, int]]:
+    """Add events in the given order. Returns the subject and the position of each.
+
+    `reserved`: positions from `reserve_positions`.
+    """
     if not rows:
         return []
-    positions = _insert.positions(connection, rows)
+    positions = _insert.positions(connection, rows, reserved)
     _notify(connection, rows)
     return [(row["subject"], position) for row, position in zip(rows, positions, strict=True)]
+
+
+def reserve_positions(connection: sa.Connection, count: int) -> LateResult[Sequence[int]]:
+    """Positions for the first events that this transaction adds.
+
+    Reserve them after the recordings are locked. Else a recording's event could get a position
+    before that of an earlier event.
+    """
+    return _insert.reserve(connection, count)
 
 
 def _notify(connection: sa.Connection, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -45,6 +45,7 @@ def apply_observations(
     archives: bool = False,
     only_known: bool = False,
     locked: dict[str, RecordingRow] | None = None,
+    positions: Sequence[int] = (),
 ) -> list[ApplyResult]:
     """Operation: apply each request's observations, in order.
 
@@ -53,7 +54,8 @@ def apply_observations(
     `only_known` skips observations of recordings that the observation's app does not have. A
     recording of others is not adopted with a status that is not documented.
 
-    `locked`: the rows of these recordings, if the caller has locked them.
+    `locked`: the rows of these recordings, if the caller has locked them. `positions`: what the
+    caller has reserved since for their events.
     """
     batch = [observation for observations in requests for observation in observations]
     before = load_rows(connection, recording_ids(batch)) if locked is None else locked
@@ -73,7 +75,7 @@ def apply_observations(
             after.append(rows[observation.snapshot.recording_id])
         results.append(_result(after, events=len(events) - first_event))
     files.save()
-    note_positions(rows, add_events(connection, events))
+    note_positions(rows, add_events(connection, events, positions))
     save_rows(connection, before, rows)
     if _anything_became_due(before, rows, batch):
         notify_on_commit(connection, "due")

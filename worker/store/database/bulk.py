@@ -11,7 +11,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from worker.store.database.direct import DirectStatement
+from worker.store.database.direct import DirectStatement, LaterRows
+from worker.store.database.submissions import LateResult
 
 ROW_KEY: Final = "row_key"
 """The name under which the rows of a bulk update have the key of the row to change."""
@@ -41,7 +42,11 @@ class BulkStatement:
 
 
 class NumberedInsert(BulkStatement):
-    """Inserts rows into a table that numbers them. `positions` also returns their numbers."""
+    """Inserts rows into a table that numbers them. `positions` also returns their numbers.
+
+    On PostgreSQL this costs a round trip, unless there are enough numbers from `reserve`, which
+    come together with the rows of other statements.
+    """
 
     def __init__(
         self,
@@ -50,16 +55,36 @@ class NumberedInsert(BulkStatement):
         *,
         for_one_row: sa.Insert,
         for_json: sa.Insert,
+        for_numbered_json: sa.Insert,
     ) -> None:
         super().__init__(names, for_one_row=for_one_row, for_json=for_json)
+        self._key = key.name
         self._for_numbers = DirectStatement(for_json.returning(key))
+        self._for_numbered = DirectStatement(for_numbered_json)
+        self._numbers = DirectStatement(_next_numbers(key))
 
-    def positions(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[int]:
-        """Insert at least one row. Returns the numbers of all, which ascend as the rows do."""
+    def reserve(self, connection: sa.Connection, count: int) -> LateResult[Sequence[int]]:
+        """Numbers for rows that this transaction inserts before all others. None on SQLite."""
+        if connection.dialect.name == "sqlite" or not count:
+            return LateResult(LaterRows(connection, []), lambda _: ())
+        rows = self._numbers.later_rows(connection, {"count": count})
+        return LateResult(rows, lambda rows: [number for (number,) in rows])
+
+    def positions(
+        self, connection: sa.Connection, rows: Sequence[Row], reserved: Sequence[int] = ()
+    ) -> Sequence[int]:
+        """Insert at least one row. Returns the numbers of all, which ascend as the rows do.
+
+        They are of the reserved ones, if these are enough.
+        """
         if connection.dialect.name == "sqlite":
             self._for_one_row.execute_for_each(connection, rows)
             last = last_row_id(connection)
             return range(last - len(rows) + 1, last + 1)
+        if len(rows) <= len(reserved):
+            rows = [{self._key: number, **row} for number, row in zip(reserved, rows, strict=False)]
+            self._for_numbered.execute(connection, {_ROWS: msgspec.json.encode(rows).decode()})
+            return reserved[: len(rows)]
         values = {_ROWS: msgspec.json.encode(rows).decode()}
         return sorted(position for (position,) in self._for_numbers.rows(connection, values))
 
@@ -79,7 +104,22 @@ def numbered_insert(key: sa.Column[Any], *names: str) -> NumberedInsert:
     """As `bulk_insert`, for a table that numbers its rows in the column `key`."""
     assert isinstance(key.table, sa.Table)  # noqa: S101 - columns of aliases are not used here
     for_one_row, for_json = _inserts(key.table, *names)
-    return NumberedInsert(key, names, for_one_row=for_one_row, for_json=for_json)
+    _, for_numbered_json = _inserts(key.table, key.name, *names)
+    return NumberedInsert(
+        key,
+        names,
+        for_one_row=for_one_row,
+        for_json=for_json,
+        for_numbered_json=for_numbered_json,
+    )
+
+
+def _next_numbers(key: sa.Column[Any]) -> sa.Select[tuple[int]]:
+    """As many of the next numbers as the parameter `count` says, by the name that PostgreSQL gives
+    to the sequence of a column."""
+    sequence: sa.ColumnClause[str] = sa.literal_column(f"'{key.table.name}_{key.name}_seq'")
+    numbers = sa.func.generate_series(1, sa.bindparam("count", type_=sa.Integer))
+    return sa.select(sa.func.nextval(sequence)).select_from(numbers.alias("number"))
 
 
 def bulk_insert(table: sa.Table, *names: str) -> BulkStatement:

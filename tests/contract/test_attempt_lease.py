@@ -4,36 +4,62 @@ import pytest
 
 from worker.commands.attempt_lease import FRESH_SECONDS, AttemptLease
 from worker.domain.errors import LeaseLost
+from worker.store.claims import ClaimRequest
 from worker.store.store import Store
 
 LEASE = 60.0
-NOW = 1_800_000_000.0
+SETTLE = 30.0
+COMMAND = "start"
 
 
-@pytest.mark.parametrize("interruption", [0.0, FRESH_SECONDS / 2])
-async def test_an_attempt_that_has_just_claimed_its_command_calls_without_asking(
-    postgresql_url: str, interruption: float
+def claim(owner: str, now: float) -> ClaimRequest:
+    return ClaimRequest(
+        command_id=COMMAND,
+        command_type="start_track_recording",
+        owner=owner,
+        now=now,
+        lease_seconds=LEASE,
+        settle_seconds=SETTLE,
+        abandoned_before=0.0,
+        app="default",
+        slot="meeting/track",
+    )
+
+
+@pytest.mark.parametrize("moved", range(4))
+@pytest.mark.parametrize(
+    ("seconds", "calls"),
+    [(0.0, True), (FRESH_SECONDS * 0.9, True), (FRESH_SECONDS * 1.1, False), (LEASE / 2, False)],
+)
+async def test_only_an_attempt_that_is_fresh_by_all_clocks_calls_without_asking(
+    postgresql_url: str, moved: int, seconds: float, *, calls: bool
 ) -> None:
-    store, times, lease = await _attempt(postgresql_url)
-    times[0] += interruption
+    store = await Store.open(postgresql_url, source="test")
+    times = [1_800_000_000.0] * 4
+    clocks = [lambda number=number: times[number] for number in range(4)]
+    lease = AttemptLease(store, owner="me", now=clocks[0], lease_seconds=LEASE, clocks=clocks[1:])
+    times[moved] += seconds
+    if calls:
+        await lease.confirm(COMMAND)
+    else:
+        with pytest.raises(LeaseLost):  # nobody has claimed it
+            await lease.confirm(COMMAND)
     await store.close()
-    await lease.confirm("start")
 
 
-@pytest.mark.parametrize("interruption", [FRESH_SECONDS * 1.1, 1.0, LEASE / 2])
-async def test_an_attempt_that_was_interrupted_does_not_call_for_a_command_that_another_one_has(
-    postgresql_url: str, interruption: float
+@pytest.mark.parametrize("suspended", [LEASE + 1.0, LEASE + SETTLE + 1.0, 700.0])
+async def test_a_machine_that_was_suspended_before_its_claim_does_not_call_once_another_one_has(
+    postgresql_url: str, suspended: float
 ) -> None:
-    store, times, lease = await _attempt(postgresql_url)
-    times[0] += interruption
+    """Its copy of the database's clock has stood still, and so have its own clocks."""
+    mine, theirs = [await Store.open(postgresql_url, source="test") for _ in range(2)]
+    clock = mine._group._clock
+    database_time, tick = clock._reading  # type: ignore[union-attr]
+    clock._reading = (database_time - suspended, tick)  # type: ignore[union-attr]
+    lease = AttemptLease(mine, owner="me", now=mine.now, lease_seconds=LEASE)
+    assert (await mine.claim(claim("me", mine.now()))).verdict == "new"
+    assert (await theirs.claim(claim("they", theirs.now()))).verdict == "again"
     with pytest.raises(LeaseLost):
-        await lease.confirm("start")
-    await store.close()
-
-
-async def _attempt(database_url: str) -> tuple[Store, list[float], AttemptLease]:
-    """A store, the time, and the lease of an attempt whose command another replica has."""
-    store = await Store.open(database_url, source="test")
-    times = [NOW]
-    lease = AttemptLease(store, owner="me", now=lambda: times[0], lease_seconds=LEASE)
-    return store, times, lease
+        await lease.confirm(COMMAND)
+    for store in (mine, theirs):
+        await store.close()

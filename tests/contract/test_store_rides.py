@@ -300,3 +300,16 @@ async def test_a_start_takes_four_messages_to_postgresql(store: Store, tmp_path:
     sent = [line.split("\t") for line in trace.read_text().splitlines()]
     # The commit of `begin`, and the beginning of `end_trace`, are in the trace, too.
     assert sum(fields[1:2] == ["F"] for fields in sent) == 5 + 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_events_are_numbered_by_the_columns_own_sequence_whatever_its_name(
+    store: Store, engine: sa.Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER SEQUENCE outbox_position_seq RENAME TO theirs"))
+        connection.execute(sa.text("CREATE SEQUENCE outbox_position_seq"))
+    await commit(store, [seen("r1"), seen("r2")])
+    await store.claim(start_claim("s1"))
+    await store.finish(msgspec.structs.replace(end("s1"), observations=(started("s1"),)))
+    assert [event.subject for event in await store.unsent(10)] == ["r1", "r2", "of-s1", "s1"]

@@ -1,7 +1,7 @@
 """The lease of one attempt: whether this replica may still call the API for the command."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from worker.domain.errors import LeaseLost
@@ -15,21 +15,31 @@ FRESH_SECONDS: Final = 0.05
 """So soon after its claim, an attempt calls without reading the claim again. A takeover that comes
 in between allows for a call that begins so much later."""
 
+MACHINE_CLOCKS: Final = (time.monotonic, time.time, boottime)
+
 
 class AttemptLease:
     """Create this object before the claim, because the lease starts at the claim's commit.
 
     The process may be frozen at any moment. The machine may be suspended, which stops the monotonic
-    clock. Therefore the clock that has moved the furthest counts, and the store is asked as well.
+    clock. Therefore the clock that has moved the furthest counts: one of `clocks`, or `now`, which
+    the claim's own transaction has compared with the database's clock. If any has moved by more
+    than FRESH_SECONDS, the store is asked as well.
     """
 
     def __init__(
-        self, store: Store, *, owner: str, now: Callable[[], float], lease_seconds: float
+        self,
+        store: Store,
+        *,
+        owner: str,
+        now: Callable[[], float],
+        lease_seconds: float,
+        clocks: Sequence[Callable[[], float]] = MACHINE_CLOCKS,
     ) -> None:
         self._store = store
         self._owner = owner
         self._seconds = lease_seconds * SHARE_OF_LEASE
-        self._clocks = (now, time.monotonic, time.time, boottime)
+        self._clocks = (now, *clocks)
         self._began = [clock() for clock in self._clocks]
 
     def remaining(self) -> float:
@@ -43,9 +53,10 @@ class AttemptLease:
         return remaining
 
     async def confirm(self, command_id: str) -> None:
-        """Return if no other replica can have had the command for longer than FRESH_SECONDS.
+        """Return if the claim is younger than FRESH_SECONDS, or still stands in the store.
 
-        Raises LeaseLost if another replica may have, and StoreUnavailable if the store fails.
+        Raises LeaseLost if another replica may have the command, and StoreUnavailable if the store
+        fails.
         """
         if self.remaining() > self._seconds - FRESH_SECONDS:
             return

@@ -56,7 +56,7 @@ def finish(
     """
     observed = [observation for request in requests for observation in request.observations]
     locked = lock_rows(connection, recording_ids(observed))
-    positions = reserve_positions(connection, len(observed))  # most observations are an event
+    positions = reserve_positions(connection, len(observed))  # of a command, most are events
     start_ids = {observation.start.start_id for observation in observed if observation.start}
     command_ids = {request.outcome.command_id for request in requests}
     outcomes, stops = _find_ends(connection, command_ids | start_ids)

@@ -124,10 +124,11 @@ def add_events(
 
 
 def reserve_positions(connection: sa.Connection, count: int) -> LateResult[Sequence[int]]:
-    """Positions for the first events that this transaction adds.
+    """Positions for the events that this transaction adds next.
 
-    Reserve them after the recordings are locked. Else a recording's event could get a position
-    before that of an earlier event.
+    Reserve them when the recordings are locked, and use them before other events of these
+    recordings are added. Else a recording's event could get a position before that of an earlier
+    event.
     """
     return _insert.reserve(connection, count)
 

@@ -55,7 +55,7 @@ def apply_observations(
     recording of others is not adopted with a status that is not documented.
 
     `locked`: the rows of these recordings, if the caller has locked them. `positions`: what the
-    caller has reserved since for their events.
+    caller has reserved for their events after that. If they are too few, they are not used.
     """
     batch = [observation for observations in requests for observation in observations]
     before = load_rows(connection, recording_ids(batch)) if locked is None else locked

@@ -110,8 +110,8 @@ class Replicas:
     async def run(self, owner: str, *, call_seconds: float) -> None:
         """Hold a session, and take over from replicas that have ended, forever.
 
-        `call_seconds`: how long after it had its claim a call to the API ends at most. Returns if
-        there are no sessions.
+        `call_seconds`: a call to the API ends at most so long after the last proof of its claim.
+        Returns if there are no sessions.
         """
         if self._parameters is None:
             self.has_joined.set()
@@ -185,9 +185,8 @@ class Replicas:
                 structlog.get_logger().warning("replica_taken_over", dead=owner, commands=commands)
 
     def _ended_replica(self, owner: str, *, is_own: bool = False) -> EndedReplica:
-        now = self._now()
         return EndedReplica(
-            owner=owner, now=now, calls_end_at=now + self._call_seconds, is_own=is_own
+            owner=owner, now=self._now(), call_seconds=self._call_seconds, is_own=is_own
         )
 
     async def _work_by_leases(self, owner: str) -> None:

@@ -13,15 +13,15 @@ from worker.store.leases import release
 
 
 class EndedReplica(msgspec.Struct, frozen=True, kw_only=True):
-    """A replica whose session is gone. Times are seconds since the epoch.
+    """A replica whose session is gone. `now` is in seconds since the epoch.
 
-    `calls_end_at`: a call of its own may last until then, because the replica may run without its
-    session. `is_own`: it is the replica that asks, which does nothing any more.
+    `call_seconds`: a call of its own may last so much longer, because the replica may run without
+    its session. `is_own`: it is the replica that asks, which does nothing any more.
     """
 
     owner: str
     now: float
-    calls_end_at: float
+    call_seconds: float
     is_own: bool = False
 
 
@@ -42,7 +42,7 @@ def _take_over(connection: sa.Connection, request: EndedReplica) -> int | None:
         return None
     release(connection, [request.owner])
     free_owned(connection, [(request.owner,)])
-    times = {"now": request.now, "calls_end_at": request.calls_end_at}
+    times = {"now": request.now, "call_seconds": request.call_seconds}
     return connection.execute(_FREE, {"owner": request.owner, **times}).rowcount
 
 
@@ -67,8 +67,13 @@ _FREE: Final[sa.Update] = (
     .where(inbox.c.command_id.in_(_HELD))
     .values(
         lease_until=sa.bindparam("now"),
+        # By the clock of when the rows are locked: until then, the owner may have claimed again.
         last_called_at=sa.case(
-            (inbox.c.called_at.is_not(None), sa.bindparam("calls_end_at", type_=sa.Double))
+            (
+                inbox.c.called_at.is_not(None),
+                sa.extract("epoch", sa.func.clock_timestamp())
+                + sa.bindparam("call_seconds", type_=sa.Double),
+            )
         ),
     )
 )

@@ -66,7 +66,8 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     called_at       when an earlier attempt may first have called the API to start, else None
     may_call        whether a start may be called now
     known           the recordings that the command may mean
-    confirm_lease   raises LeaseLost if another replica may execute the command
+    confirm_lease   raises LeaseLost if the claim is not fresh and another replica may have the
+                    command
     start_state     the state of the start that the command names; None if it names none, or if the
                     named start never came
     people          finds whom a track start records; None if the command names nobody
@@ -97,7 +98,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     archives: bool = False
 
     def start_api(self) -> RealtimeKitClient:
-        """The API for the call of a start. The call is not sent if another replica may call.
+        """The API for the call of a start. The call is not sent if the claim may be lost.
 
         From now on the call counts as one that may have been sent.
         """

@@ -44,8 +44,8 @@ class BulkStatement:
 class NumberedInsert(BulkStatement):
     """Inserts rows into a table that numbers them. `positions` also returns their numbers.
 
-    On PostgreSQL this costs a round trip, unless there are enough numbers from `reserve`, which
-    come together with the rows of other statements.
+    On PostgreSQL `positions` costs a round trip, unless `reserve` has brought enough numbers
+    together with the rows of other statements.
     """
 
     def __init__(
@@ -64,11 +64,14 @@ class NumberedInsert(BulkStatement):
         self._numbers = DirectStatement(_next_numbers(key))
 
     def reserve(self, connection: sa.Connection, count: int) -> LateResult[Sequence[int]]:
-        """Numbers for rows that this transaction inserts before all others. None on SQLite."""
+        """Numbers for rows that this transaction inserts next.
+
+        None on SQLite, and if the column's numbers come from a sequence of somebody else.
+        """
         if connection.dialect.name == "sqlite" or not count:
             return LateResult(LaterRows(connection, []), lambda _: ())
         rows = self._numbers.later_rows(connection, {"count": count})
-        return LateResult(rows, lambda rows: [number for (number,) in rows])
+        return LateResult(rows, lambda rows: [number for (number,) in rows if number])
 
     def positions(
         self, connection: sa.Connection, rows: Sequence[Row], reserved: Sequence[int] = ()
@@ -115,9 +118,9 @@ def numbered_insert(key: sa.Column[Any], *names: str) -> NumberedInsert:
 
 
 def _next_numbers(key: sa.Column[Any]) -> sa.Select[tuple[int]]:
-    """As many of the next numbers as the parameter `count` says, by the name that PostgreSQL gives
-    to the sequence of a column."""
-    sequence: sa.ColumnClause[str] = sa.literal_column(f"'{key.table.name}_{key.name}_seq'")
+    """As many of the next numbers as the parameter `count` says."""
+    table, column = sa.literal(key.table.name), sa.literal(key.name)
+    sequence = sa.func.pg_get_serial_sequence(table, column)  # it may have any name
     numbers = sa.func.generate_series(1, sa.bindparam("count", type_=sa.Integer))
     return sa.select(sa.func.nextval(sequence)).select_from(numbers.alias("number"))
 

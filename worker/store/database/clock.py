@@ -4,16 +4,19 @@ Replicas compare leases and other times, but the clocks of their machines may di
 PostgreSQL's clock is the same for all of them. SQLite serves one process, so its machine's clock is
 enough.
 
-Both clocks are called at the begin and after the commit of every transaction.
+Both clocks take part in every transaction, some of which run at the same time.
 """
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 import sqlalchemy as sa
 
+from worker.store.database.direct import DirectStatement, Rows
 from worker.store.database.schema import UNFINISHED, inbox
+from worker.store.database.submissions import LateResult
 
 CLOCK_READ_INTERVAL_SECONDS: Final = 10.0
 """For this long, the machine's monotonic clock is assumed to run as fast as the database's clock.
@@ -35,11 +38,9 @@ def boottime() -> float:
 class TransactionClock(Protocol):
     """A clock that takes part in every transaction, in the store's thread."""
 
-    def on_begin(self, connection: sa.Connection) -> None:
-        """Called first in every transaction. May read and write."""
-
-    def on_commit(self) -> None:
-        """Called after every transaction that was committed."""
+    def on_begin(self, connection: sa.Connection) -> Callable[[], None]:
+        """Called first in every transaction. May read and write. Returns what is to be called after
+        the commit."""
 
 
 class MachineClock:
@@ -53,12 +54,13 @@ class MachineClock:
     def __init__(self, now: Callable[[], float], ticks: Callable[[], float]) -> None:
         self._now = now
         self._ticks = ticks
-        self._offset = self._seen_offset = now() - ticks()
+        self._offset = now() - ticks()
 
-    def on_begin(self, connection: sa.Connection) -> None:
-        """Move the times of unsettled calls, if the clock has jumped since the last commit."""
-        self._seen_offset = self._now() - self._ticks()
-        jump = self._seen_offset - self._offset
+    def on_begin(self, connection: sa.Connection) -> Callable[[], None]:
+        """Move the times of unsettled calls, if the clock has jumped since the last commit. A move
+        that is rolled back is done again."""
+        offset = self._now() - self._ticks()
+        jump = offset - self._offset
         if abs(jump) >= MIN_JUMP_SECONDS:
             connection.execute(
                 sa.update(inbox)
@@ -69,13 +71,18 @@ class MachineClock:
                 )
             )
 
-    def on_commit(self) -> None:
-        """Remember that the times are moved. A rolled-back move is done again."""
-        self._offset = self._seen_offset
+        return partial(self._remember, offset)
+
+    def _remember(self, offset: float) -> None:
+        self._offset = offset
 
 
 class DatabaseClock:
     """The database's clock in seconds since the epoch. `now` needs no round trip.
+
+    A suspended machine or a paused one may not notice how long that took. So every transaction asks
+    the database, together with its other statements, and after the commit `now` is not behind the
+    answer. A clock that was set back is noticed after CLOCK_READ_INTERVAL_SECONDS.
 
     Call `now` only after the first transaction has begun.
     """
@@ -91,13 +98,22 @@ class DatabaseClock:
         database_time, tick = self._reading
         return database_time + self._ticks() - tick
 
-    def on_begin(self, connection: sa.Connection) -> None:
-        """Read the database's clock, if the last reading is some seconds old."""
+    def on_begin(self, connection: sa.Connection) -> Callable[[], None]:
+        """Ask the database's clock: at once, if the last reading is some seconds old."""
+        asked = LateResult(_TIME.later_rows(connection, {}), _time_in)
         reading = self._reading
-        if reading is not None and self._ticks() - reading[1] < CLOCK_READ_INTERVAL_SECONDS:
-            return
-        row = connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp())))
-        self._reading = (float(row.scalar_one()), self._ticks())
+        if reading is None or self._ticks() - reading[1] >= CLOCK_READ_INTERVAL_SECONDS:
+            self._reading = (asked.get(), self._ticks())
+        return partial(self._move_forward, asked)
 
-    def on_commit(self) -> None:
-        """Nothing to do, because a reading stays true if the transaction is rolled back."""
+    def _move_forward(self, asked: LateResult[float]) -> None:
+        """Keep `now` from being behind what the database has said in the transaction."""
+        if (time_then := asked.get()) > self.now():
+            self._reading = (time_then, self._ticks())
+
+
+def _time_in(rows: Rows) -> float:
+    return float(rows[0][0])
+
+
+_TIME: Final = DirectStatement(sa.select(sa.extract("epoch", sa.func.clock_timestamp())))

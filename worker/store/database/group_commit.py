@@ -232,8 +232,7 @@ class GroupCommit:
         try:
             with self._transaction() as connection:
                 self._notifier.begin(connection)
-                if self._clock is not None:
-                    self._clock.on_begin(connection)
+                after_commit = self._clock.on_begin(connection) if self._clock else None
                 run_operations(connection, batch, others, results)
                 riding = [one for one in riders if self._notifier.take(connection, one.topic)]
                 ridden = [one.operation(connection, [one.request])[0] for one in riding]
@@ -248,8 +247,8 @@ class GroupCommit:
             self._files.check()  # a commit to files that are gone is lost
         self._topics |= topics
         self._ridden += zip(riding, map(made, ridden), strict=True)
-        if self._clock is not None:
-            self._clock.on_commit()
+        if after_commit is not None:
+            after_commit()
         return [made(result) for result in results]
 
     @contextmanager

@@ -21,7 +21,7 @@ class LateResult(Generic[ResultT]):
         self._read = read
 
     def get(self) -> ResultT:
-        """The result, after the commit."""
+        """The result. Before the commit, this costs a round trip if its rows are not there yet."""
         return self._read(self._rows.get())
 
 

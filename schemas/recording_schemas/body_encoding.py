@@ -12,8 +12,11 @@ from recording_schemas.rules import RuleBroken
 DEFAULT_MAX_BYTES: Final = 1_048_576
 """The limit of an unpacked body, in bytes, if the caller sets none."""
 
-_PLAIN: Final = frozenset({"", "identity", "utf-8", "utf8", "us-ascii"})
-"""Some client libraries write the name of the charset into `content_encoding`."""
+_PLAIN: Final = frozenset({"", "identity", "binary", "utf-8", "utf8", "us-ascii"})
+"""Some client libraries write the name of the charset into `content_encoding`.
+
+Kombu writes `binary` there if the publisher encoded the body itself.
+"""
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _GZIP_WINDOW: Final = 31
 """zlib's largest window, and 16 for the format of gzip with its checksum."""

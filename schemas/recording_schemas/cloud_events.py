@@ -1,5 +1,6 @@
 """The attributes of a CloudEvent 1.0 around a command, in its body or in its headers."""
 
+import binascii
 from collections.abc import Mapping
 from typing import Final
 
@@ -40,6 +41,22 @@ def check_attributes(attributes: Mapping[str, msgspec.Raw], prefix: str = "") ->
             raise RuleBroken("missing_field", f"{prefix}{name}", fault)
     if text_of(attributes["specversion"]) != "1.0":
         raise RuleBroken("invalid_field", f"{prefix}specversion", "must be 1.0")
+
+
+def data_of(envelope: Mapping[str, msgspec.Raw]) -> bytes | None:
+    """The JSON in a structured event's `data`, else in its `data_base64`; None without either.
+
+    Some SDKs write bytes as `data_base64`, even bytes that are JSON. Raises RuleBroken if they are
+    not base64.
+    """
+    if "data" in envelope:
+        return bytes(envelope["data"])
+    if "data_base64" not in envelope:
+        return None
+    try:
+        return binascii.a2b_base64(text_of(envelope["data_base64"]), strict_mode=True)
+    except ValueError:
+        raise RuleBroken("invalid_field", "data_base64", "must be the command in base64") from None
 
 
 def text_of(value: msgspec.Raw | None) -> str:

@@ -16,6 +16,7 @@ from recording_schemas.cloud_events import (
     HEADER_PREFIXES,
     binary_attributes,
     check_attributes,
+    data_of,
     text_of,
 )
 from recording_schemas.commands import COMMAND_TYPES, Command
@@ -163,15 +164,16 @@ def _fields(text: bytes | msgspec.Raw) -> Fields:
 
 
 def _from_envelope(envelope: Fields) -> Command:
-    """The command in the `data` of a CloudEvent. Without an id it takes the event's."""
+    """The command in the data of a CloudEvent. Without an id it takes the event's."""
     check_attributes(envelope)
-    if "data" not in envelope:
+    if (data := data_of(envelope)) is None:
         raise RuleBroken("missing_field", "data", "must be given: it is the command")
     try:
-        fields = _fields(envelope["data"])
+        fields = _fields(data)
     except RuleBroken as error:
-        raise RuleBroken("invalid_field", "data", "must be an object: the command") from error
-    return _with_event_id(_command(bytes(envelope["data"]), fields), envelope)
+        name = "data" if "data" in envelope else "data_base64"
+        raise RuleBroken("invalid_field", name, "must be an object: the command") from error
+    return _with_event_id(_command(data, fields), envelope)
 
 
 def _from_binary_event(body: bytes, attributes: Fields) -> Command:
@@ -222,7 +224,7 @@ def _malformed(
 ) -> Malformed:
     """The fault, with the command's id and type if the message has readable ones."""
     outer = _peek(body)
-    inner = _peek(outer["data"]) if "data" in outer else outer
+    inner = _inner(outer)
     ids = (inner.get("id"), outer.get("id"), attributes.get("id"), _as_json(message_id))
     command_id = next((found for found in map(_valid_id, ids) if found), None)
     command_type = text_of(inner.get("type"))
@@ -235,6 +237,15 @@ def _malformed(
         command_type if struct else "unknown",
         readable_metadata(struct, inner.get("metadata")),
     )
+
+
+def _inner(outer: Fields) -> Fields:
+    """The fields of the command, which may be the data of a CloudEvent."""
+    try:
+        data = data_of(outer)
+    except RuleBroken:
+        return {}
+    return outer if data is None else _peek(data)
 
 
 def _peek(text: bytes | msgspec.Raw | None) -> Fields:

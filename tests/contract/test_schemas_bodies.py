@@ -40,8 +40,10 @@ def test_a_gzip_body_is_unpacked(encoding: str, mark: bytes) -> None:
     assert decode_command(packed, content_encoding=encoding).id == "body-id"
 
 
-@pytest.mark.parametrize("encoding", [None, "", "identity", "utf-8", "UTF-8", "us-ascii"])
-def test_no_encoding_and_the_name_of_a_charset_mean_a_plain_body(encoding: str | None) -> None:
+@pytest.mark.parametrize("encoding", [None, "", "identity", "binary", "utf-8", "UTF-8", "us-ascii"])
+def test_no_encoding_and_binary_and_the_name_of_a_charset_mean_a_plain_body(
+    encoding: str | None,
+) -> None:
     assert decode_command(BODY, content_encoding=encoding).id == "body-id"
 
 

@@ -1,5 +1,6 @@
 """Whatever bytes come in, a command or a reason comes out, and never a secret."""
 
+import base64
 import json
 import traceback
 from typing import Any
@@ -76,6 +77,29 @@ def test_the_data_of_a_cloudevent_is_the_command(content_type: str | None) -> No
     command = _decoded(EVENT | {"data": START, "traceparent": "x"}, content_type=content_type)
 
     assert command == StartTrackRecording(id="body-id", meeting_id=MEETING)
+
+
+def test_the_command_may_be_the_base64_data_of_a_cloudevent() -> None:
+    event = EVENT | {"data_base64": base64.b64encode(json.dumps(NAMELESS).encode()).decode()}
+
+    assert _decoded(event) == StartTrackRecording(id="event-id", meeting_id=MEETING)
+
+
+@pytest.mark.parametrize("data", ["bm8=", "W10=", "no base64!", "e30", 5, None])
+def test_other_base64_data_of_a_cloudevent_is_refused(data: object) -> None:
+    refusal = _refusal(EVENT | {"data_base64": data}, message_id="m")
+
+    assert (refusal.code, refusal.field) == ("invalid_field", "data_base64")
+    assert refusal.command_id == "event-id"
+
+
+def test_a_fault_in_the_base64_data_of_a_cloudevent_has_the_command_s_id_and_type() -> None:
+    data = base64.b64encode(json.dumps(START | {"meeting": 1}).encode()).decode()
+
+    refusal = _refusal(EVENT | {"data_base64": data})
+
+    assert (refusal.code, refusal.field) == ("unknown_field", "meeting")
+    assert (refusal.command_id, refusal.command_type) == ("body-id", "start_track_recording")
 
 
 def test_a_cloudevent_may_have_the_type_of_its_command() -> None:

@@ -143,6 +143,20 @@ async def test_config_check_shows_every_setting_with_its_source_and_no_secret(
     assert "hunter2" not in checked.out + checked.err
 
 
+async def test_config_check_does_not_show_a_secret_that_stands_in_place_of_its_file(
+    cli: CommandLine,
+) -> None:
+    checked = await cli(
+        *("config", "check"),
+        AMQP_URL_FILE="amqp://me:hunter2@broker.test/",
+        REALTIMEKIT_API_TOKEN_FILE="hunter2-hunter2",  # noqa: S106
+    )
+
+    assert checked.code == 2
+    assert "AMQP_URL_FILE: the file [secure] cannot be read" in checked.err
+    assert "hunter2" not in checked.out + checked.err
+
+
 async def test_config_check_says_which_proxy_and_which_authorities_are_used(
     cli: CommandLine,
 ) -> None:
@@ -271,6 +285,16 @@ async def test_a_reader_that_closes_the_pipe_causes_no_traceback(tmp_path: Path)
     )
     _, said = await process.communicate()
     assert said == b""
+
+
+async def test_a_full_disk_is_one_line_with_exit_code_1() -> None:
+    process = await asyncio.create_subprocess_shell(
+        f"'{EXECUTABLE}' config show-defaults > /dev/full", stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+
+    assert said == b"Error: the output cannot be written: No space left on device\n"
+    assert process.returncode == 1
 
 
 # plugins

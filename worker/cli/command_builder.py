@@ -1,5 +1,6 @@
 """Builds a command from the flags of `send`, and checks it by the worker's rules."""
 
+import base64
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import click
 import msgspec
 
 from recording_schemas import Command, Malformed, decode_command
+from recording_schemas.body_encoding import readable_body
 
 FLAGS: Final = {
     "id": "--id",
@@ -64,7 +66,10 @@ def build_command(
             _assign(command, ["metadata", name], text, "--metadata")
         for path, value in parsed_assignments:
             _assign(command, path, value, "--field")
-    body = msgspec.json.encode(envelope)
+    try:
+        body = msgspec.json.encode(envelope)
+    except UnicodeEncodeError:  # bytes of an argument that are not the terminal's encoding
+        raise click.UsageError("a flag has bytes that are not UTF-8 text") from None
     return _decode_checked(body, overrides, from_file=file_body is not None)
 
 
@@ -93,17 +98,30 @@ def _error_text(error: Malformed, overrides: Fields, *, from_file: bool) -> str:
 
 def _decode_file(body: bytes) -> Fields:
     try:
-        content = msgspec.json.decode(body)
+        content = msgspec.json.decode(readable_body(body))
     except (ValueError, RecursionError):
         content = None
     if isinstance(content, dict):
-        return content
+        return _with_plain_data(content)
     # It cannot be a command: the decoder of commands has the exact reason.
     try:
         decode_command(body, message_id="none")
     except Malformed as error:
         raise click.UsageError(f"--file: {error.code}: {error.message}") from error
     raise click.UsageError("--file: is not a JSON object")
+
+
+def _with_plain_data(envelope: Fields) -> Fields:
+    """A CloudEvent's base64 data as its `data`, so that flags can override the fields in it."""
+    if not envelope.keys() >= {"specversion", "data_base64"} or "data" in envelope:
+        return envelope
+    try:
+        data = msgspec.json.decode(base64.b64decode(envelope["data_base64"], validate=True))
+    except (TypeError, ValueError, RecursionError):
+        return envelope  # the decoder of commands has the exact reason
+    return {name: value for name, value in envelope.items() if name != "data_base64"} | {
+        "data": data
+    }
 
 
 def _parse_assignment(text: str) -> tuple[list[str], object]:
@@ -113,7 +131,7 @@ def _parse_assignment(text: str) -> tuple[list[str], object]:
         raise click.UsageError(f"--field: {path[:60]!r} is not PATH=VALUE")
     try:
         return path.split("."), msgspec.json.decode(value)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return path.split("."), value
 
 

@@ -111,13 +111,14 @@ def _text_and_source(
     setting: "DocumentedSetting", environ: Mapping[str, str]
 ) -> tuple[str | None, str]:
     """The text that the worker would read, and where it comes from."""
-    from worker.settings.secret import read_text
+    from worker.settings.secret import read_text, shown_path
 
-    if setting.secret and (path := environ.get(f"{setting.variable}_FILE")):
+    if setting.secret and (name := environ.get(f"{setting.variable}_FILE")):
+        path = Path(name)
         try:
-            return read_text(Path(path)), f"file {path}"
+            return read_text(path), f"file {shown_path(path)}"
         except ValueError:  # reported among the faults
-            return None, f"file {path}"
+            return None, f"file {shown_path(path)}"
     if text := environ.get(setting.variable):
         return text.strip(), "env"
     return setting.default, "unset" if setting.default is None else "default"

@@ -1,5 +1,6 @@
 """Reports the error that ended a command: one line on stderr, and an exit code for scripts."""
 
+import errno
 import io
 from typing import Final
 
@@ -11,6 +12,10 @@ from worker.domain.escaping import escape_controls
 FAILED: Final = 1
 WRONG_INPUT: Final = 2
 INTERRUPTED: Final = 130
+
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a write to stdout fails with, if stdout is a file. The worker's own files are not here:
+their errors have classes of their own."""
 
 
 def report_error(error: BaseException) -> int | None:
@@ -24,6 +29,9 @@ def report_error(error: BaseException) -> int | None:
             return _print(error)
         case BaseExceptionGroup():
             return _report_group(error)
+        case OSError() if error.errno in _NO_SPACE:
+            click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            return FAILED
     return None
 
 

@@ -1,5 +1,6 @@
 """Holds texts that must not be shown: tokens, URLs with passwords, files with either."""
 
+import os
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -120,7 +121,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise ValueError(f"the file {path} cannot be read: {error.strerror}") from None
+        raise ValueError(f"the file {shown_path(path)} cannot be read: {error.strerror}") from None
     if len(content) > MAX_FILE_BYTES:
         raise ValueError(f"the file {path} is larger than {MAX_FILE_BYTES} bytes")
     try:
@@ -130,6 +131,14 @@ def read_text(path: Path) -> str:
     if not text:
         raise ValueError(f"the file {path} is empty")
     return text
+
+
+def shown_path(path: Path) -> str:
+    """The path, or `[secure]` if it may be no path but the secret itself.
+
+    A secret that somebody wrote where its file belongs is no absolute path, and does not exist.
+    """
+    return str(path) if path.is_absolute() or os.path.exists(path) else REDACTED  # noqa: PTH110
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

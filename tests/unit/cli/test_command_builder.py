@@ -1,5 +1,6 @@
 """Flags and files become commands, or errors that name the flag and the field."""
 
+import base64
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -141,16 +142,16 @@ def test_flags_override_a_file() -> None:
     assert command.body() == {"meeting_id": MEETING, "video_config": {"width": 640, "height": 480}}
 
 
-def test_flags_override_the_data_of_a_cloudevent() -> None:
-    envelope = {
-        "specversion": "1.0",
-        "id": "event-1",
-        "source": "test",
-        "type": "start",
-        "data": {"type": "stop_recording", "meeting_id": OTHER},
-    }
+STOP = {"type": "stop_recording", "meeting_id": OTHER}
 
-    command = built(envelope, meeting_id=MEETING)
+
+@pytest.mark.parametrize(
+    "data", [{"data": STOP}, {"data_base64": base64.b64encode(msgspec.json.encode(STOP)).decode()}]
+)
+def test_flags_override_the_data_of_a_cloudevent(data: dict[str, Any]) -> None:
+    envelope = {"specversion": "1.0", "id": "event-1", "source": "test", "type": "start"}
+
+    command = built(envelope | data, meeting_id=MEETING)
 
     assert (command.id, getattr(command, "meeting_id", None)) == ("event-1", MEETING)
 
@@ -199,6 +200,19 @@ def test_a_wrong_flag_is_named(flags: dict[str, Any], words: list[str]) -> None:
 )
 def test_a_file_without_a_command_is_refused_with_the_reason(base: bytes, word: str) -> None:
     assert word in error_of(base)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark() -> None:
+    command = built(b"\xef\xbb\xbf" + msgspec.json.encode(STOP), meeting_id=MEETING)
+
+    assert getattr(command, "meeting_id", None) == MEETING
+
+
+@pytest.mark.parametrize(
+    "flags", [{"id": "a\udcff"}, {"metadata": ["a=\udcff"]}, {"assignments": ["app=\udcff"]}]
+)
+def test_a_flag_with_bytes_that_are_no_text_is_refused(flags: dict[str, Any]) -> None:
+    assert "not UTF-8" in error_of(type="start_recording", meeting_id=MEETING, **flags)
 
 
 def test_an_error_never_repeats_a_value() -> None:

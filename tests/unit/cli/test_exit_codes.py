@@ -1,5 +1,7 @@
 """An expected error is one line and an exit code; an unexpected one stays a traceback."""
 
+import errno
+
 import click
 import pytest
 
@@ -23,6 +25,11 @@ from worker.domain.errors import (
         (click.UsageError("no"), 2, "Error: no\n"),
         (click.ClickException("\x9b2J no\n\u202eyes"), 1, "Error: \\x9b2J no\n\\u202eyes\n"),
         (click.Abort(), 130, ""),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            1,
+            "Error: the output cannot be written: No space left on device\n",
+        ),
     ],
 )
 def test_an_expected_error_is_printed_as_one_line(

@@ -121,3 +121,8 @@ def test_authorities_that_cannot_be_used_are_a_fault(tmp_path: Path) -> None:
     )
     (fault,) = faults_of(SSL_CERT_FILE=str(no_pem))
     assert fault.endswith(f"not {no_pem}: it holds no certificates")
+
+
+def test_an_impossible_directory_of_certificates_is_a_fault() -> None:
+    (only,) = faults_of(SSL_CERT_DIR="x" * 300)
+    assert only.startswith("SSL_CERT_DIR: must name directories of PEM certificates")

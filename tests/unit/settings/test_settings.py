@@ -485,6 +485,15 @@ def test_a_wrong_secret_file_is_a_fault_that_names_its_variable(
     assert "sesame" not in only
 
 
+@pytest.mark.parametrize("path", ["amqp://me:sesame@h/", "sesame", "s" * 300])
+def test_a_secret_in_place_of_its_file_is_not_shown(path: str) -> None:
+    (only,) = faults_of(AMQP_URL_FILE=path)
+
+    assert only.startswith("AMQP_URL_FILE: the file [secure] cannot be read: ")
+    assert path not in only
+    assert "sesame" not in only
+
+
 def test_the_repr_of_settings_shows_no_secret() -> None:
     read = settings_with(AMQP_URL="amqp://me:open-sesame@h/")
     assert "sesame" not in f"{read!r} {read}"

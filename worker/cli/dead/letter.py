@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from recording_schemas.cloud_events import data_of
+
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter import DeadLetter
 
@@ -101,8 +103,8 @@ def _decode_command(letter: "DeadLetter", max_bytes: int) -> tuple[str | None, s
 def with_new_id(decoded: DecodedLetter, new_id: str) -> "DeadLetter":
     """The letter with `new_id` in its body, and the former id in the header `x-replay-of`.
 
-    In a CloudEvent, the command in `data` gets the id. The rest of the body stays as it was
-    written, and a packed body is packed again.
+    In a CloudEvent, the command in the data gets the id, and `data_base64` becomes `data`. The rest
+    of the body stays as it was written, and a packed body is packed again.
 
     Raises:
         ValueError: the body, or the `data` of a CloudEvent, is not a JSON object, or cannot be
@@ -120,8 +122,9 @@ def with_new_id(decoded: DecodedLetter, new_id: str) -> "DeadLetter":
 def _body_with_id(body: bytes, encoded_id: msgspec.Raw) -> bytes:
     fields = _decode_object(body, "the body")
     if "specversion" in fields:
-        command = _decode_object(bytes(fields.get("data", b"")), "the field `data`")
+        command = _decode_object(data_of(fields) or b"", "the field `data`")
         command["id"] = encoded_id
+        fields.pop("data_base64", None)
         fields["data"] = msgspec.Raw(msgspec.json.encode(command))
     else:
         fields["id"] = encoded_id

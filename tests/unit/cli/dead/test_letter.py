@@ -74,6 +74,16 @@ def test_a_packed_letter_is_decoded_and_gets_its_new_id_within_its_packing() -> 
     assert decode_letter(renamed, 1000).command_id == "two"
 
 
+def test_a_new_id_replaces_the_id_in_the_base64_data_of_a_cloudevent() -> None:
+    event = {"specversion": "1.0", "id": "event-id", "source": "/x", "type": "y"}
+    body = msgspec.json.encode(event | {"data_base64": base64.b64encode(SYNC).decode()})
+
+    renamed = with_new_id(letter(body), "two")
+
+    assert decode_letter(renamed, 1000).command_id == "two"
+    assert msgspec.json.decode(renamed.body).keys() == {*event, "data"}
+
+
 def test_a_letter_in_binary_mode_is_named_by_the_id_of_its_event() -> None:
     attributes = {"specversion": "1.0", "id": "event-id", "source": "/x", "type": "y"}
     headers = {f"cloudEvents:{name}": value for name, value in attributes.items()}

@@ -1,5 +1,6 @@
 """`recording-worker`, also as `python -m worker`."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from worker.cli.root import root
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit. An expected error is one line on stderr, not a traceback."""
+    _open_standard_streams()
     try:
         code = root.main(arguments, prog_name="recording-worker", standalone_mode=False)
     except Exception as error:
@@ -17,6 +19,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         code = known
     sys.exit(code or 0)
+
+
+def _open_standard_streams() -> None:
+    """Open the standard streams that the caller closed, as `recording-worker run <&-` does.
+
+    Otherwise the next socket gets the number of one, and uvloop ends the process when it closes it.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 if __name__ == "__main__":

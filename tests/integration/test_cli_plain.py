@@ -4,12 +4,15 @@ import asyncio
 import json
 import os
 import pty
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.waiting import Eventually
 from tests.integration.cli_process import EXECUTABLE, CommandLine
 
 COMMANDS = (
@@ -285,6 +288,35 @@ async def test_a_reader_that_closes_the_pipe_causes_no_traceback(tmp_path: Path)
     )
     _, said = await process.communicate()
     assert said == b""
+
+
+def accepts_connections(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+async def test_a_server_stops_cleanly_if_its_standard_streams_are_closed(
+    closed: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    (port,) = free_ports(1)
+    process = await asyncio.create_subprocess_shell(
+        f"exec '{EXECUTABLE}' sandbox --port {port} {closed}", cwd=tmp_path
+    )
+    try:
+        await eventually(lambda: accepts_connections(port))
+    finally:
+        process.terminate()
+        code = await process.wait()
+    assert code == 0
+
+
+async def test_a_command_whose_output_is_closed_succeeds() -> None:
+    process = await asyncio.create_subprocess_shell(
+        f"'{EXECUTABLE}' config show-defaults >&-", stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    assert (process.returncode, said) == (0, b"")
 
 
 async def test_a_full_disk_is_one_line_with_exit_code_1() -> None:

@@ -135,6 +135,14 @@ identifier = matching(r"[\w-]{1,64}", "1 to 64 letters, digits, - and _")
 """Parse an id that becomes part of the API's URLs."""
 
 
+def prefix_of_names(text: str) -> str:
+    """Parse the prefix of the names of exchanges and queues."""
+    matching(r"[\w.-]{1,64}", "1 to 64 letters, digits, `.`, `-` and `_`")(text)
+    if f"{text}.".startswith("amq."):
+        raise ValueError("must not begin with `amq.`: RabbitMQ keeps such names for itself")
+    return text
+
+
 def token(text: str) -> str:
     """Parse a token that fits into an HTTP header."""
     if not re.fullmatch(r"[\x21-\x7e]+", text):

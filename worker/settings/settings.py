@@ -30,6 +30,7 @@ from worker.settings.parsing import (
     matching,
     otlp_headers,
     participant_check,
+    prefix_of_names,
     rates,
     regular_expression,
     seconds,
@@ -131,7 +132,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Variable(
             "WORKER_NAME_PREFIX",
-            matching(r"[\w.-]{1,64}", "1 to 64 letters, digits, `.`, `-` and `_`"),
+            prefix_of_names,
             "Prefix of all exchange and queue names, such as `<prefix>.commands`.",
             default="recording",
         ),

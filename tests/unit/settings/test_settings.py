@@ -138,6 +138,14 @@ def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
             "a b",
             "must be 1 to 64 letters, digits, `.`, `-` and `_`, not 'a b'",
         ),
+        *(
+            (
+                "WORKER_NAME_PREFIX",
+                reserved,
+                "must not begin with `amq.`: RabbitMQ keeps such names for itself",
+            )
+            for reserved in ("amq", "amq.recording")
+        ),
         (
             "REALTIMEKIT_BASE_URL",
             "ftp://here",

@@ -111,7 +111,11 @@ def encode_command(command: Command) -> bytes:
 
     The command must have an `id`, because the worker recognises repeats by nothing else.
     """
-    body = msgspec.json.encode(command)
+    try:
+        body = msgspec.json.encode(command)
+    except UnicodeEncodeError:
+        fault = "a text has a lone surrogate, which UTF-8 cannot express"
+        raise Malformed("not_utf8", fault) from None
     decode_command(body)
     return body
 

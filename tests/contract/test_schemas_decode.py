@@ -354,6 +354,11 @@ def test_the_api_receives_the_user_ids_and_layers_of_a_track_recording() -> None
     assert command.body() == given
 
 
+def test_encoding_a_text_that_utf_8_cannot_express_raises_an_error() -> None:
+    with pytest.raises(Malformed, match="not_utf8"):
+        encode_command(StartTrackRecording(id="\udcff", meeting_id=MEETING))
+
+
 def test_encoding_a_command_that_breaks_a_rule_raises_an_error() -> None:
     with pytest.raises(Malformed, match="invalid_field: field `meeting_id` must be a UUID"):
         encode_command(StartTrackRecording(id="c", meeting_id="weekly"))

@@ -1,6 +1,7 @@
 """Holds texts that must not be shown: tokens, URLs with passwords, files with either."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -14,6 +15,7 @@ REDACTED: Final = "[secure]"
 MAX_FILE_BYTES: Final = 65_536
 FILE_CHECK_INTERVAL_SECONDS: Final = 2.0
 _MAX_RECENT_TEXTS: Final = 5
+_FILE_NAME: Final = re.compile(r"[a-z0-9_-]{1,30}\.[a-z]{2,6}")
 _SENSITIVE_QUERY_WORDS: Final = ("pass", "pwd", "secret", "token", "key", "sig", "credential")
 
 Parse = Callable[[str], object]
@@ -136,9 +138,12 @@ def read_text(path: Path) -> str:
 def shown_path(path: Path) -> str:
     """The path, or `[secure]` if it may be no path but the secret itself.
 
-    A secret that somebody wrote where its file belongs is no absolute path, and does not exist.
+    A secret that somebody wrote where its file belongs is no absolute path, does not exist, and
+    does not look like `folder/name.txt` in a folder that exists.
     """
-    return str(path) if path.is_absolute() or os.path.exists(path) else REDACTED  # noqa: PTH110
+    looks_like_one = _FILE_NAME.fullmatch(path.name) and os.path.isdir(path.parent)  # noqa: PTH112
+    is_path = path.is_absolute() or looks_like_one or os.path.exists(path)  # noqa: PTH110
+    return str(path) if is_path else REDACTED
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

@@ -493,7 +493,26 @@ def test_a_wrong_secret_file_is_a_fault_that_names_its_variable(
     assert "sesame" not in only
 
 
-@pytest.mark.parametrize("path", ["amqp://me:sesame@h/", "sesame", "s" * 300])
+@pytest.mark.parametrize("path", ["missing.txt", "worker/amqp_url.txt", "/run/secrets/amqp-url"])
+def test_a_missing_secret_file_is_named(path: str) -> None:
+    (only,) = faults_of(AMQP_URL_FILE=path)
+
+    assert only == f"AMQP_URL_FILE: the file {path} cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "amqp://me:sesame@h/",
+        "amqp://me:sesame@rabbitmq.example.com",
+        "sesame",
+        "Sesame.txt",
+        "sesame.Abc",
+        "s" * 300,
+        "s" * 300 + ".txt",
+        "eyJhbGciOi.eyJzdWIi.sesame",
+    ],
+)
 def test_a_secret_in_place_of_its_file_is_not_shown(path: str) -> None:
     (only,) = faults_of(AMQP_URL_FILE=path)
 

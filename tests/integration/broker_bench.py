@@ -59,6 +59,7 @@ class BrokerBench:
         decide: Decide,
         timeout: float,
         max_body_bytes: int | None,
+        topology_check_interval: float,
     ) -> None:
         self.raw = raw
         self.topology = topology
@@ -77,6 +78,7 @@ class BrokerBench:
             prefetch=10,
             max_body_bytes=max_body_bytes,
             check_interval=0.1,
+            topology_check_interval=topology_check_interval,
         )
 
     @property
@@ -163,6 +165,7 @@ class BrokerBenches:
         *,
         timeout: float = 5.0,
         max_body_bytes: int | None = None,
+        topology_check_interval: float = 3600.0,
         proxy: TcpProxy | AmqpFrameProxy | None = None,
     ) -> BrokerBench:
         raw = await open_connection(self._url, "test")  # it survives properties of any kind
@@ -171,7 +174,13 @@ class BrokerBenches:
         port = proxy.port if proxy else urlsplit(self._url).port
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
         bench = BrokerBench(
-            url if proxy else self._url, raw, topology, decide, timeout, max_body_bytes
+            url if proxy else self._url,
+            raw,
+            topology,
+            decide,
+            timeout,
+            max_body_bytes,
+            topology_check_interval,
         )
         self._resources.push_async_callback(bench.remove)
         return bench

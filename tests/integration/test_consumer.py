@@ -1,13 +1,16 @@
 """Consuming and settling commands on a real RabbitMQ, also after connections were lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
+from aio_pika.exceptions import AMQPError
+from structlog.testing import capture_logs
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
 from tests.integration.broker_bench import (
+    BrokerBench,
     BrokerBenches,
     acknowledge,
     declare_all,
@@ -165,6 +168,92 @@ async def test_a_consumer_missing_on_the_broker_is_noticed_and_consumes_again(
         await bench.send(b"after", message_id="m")
         await eventually(lambda: bench.bodies == [b"after"])
     assert bench.connections == 2
+
+
+async def test_a_retry_queue_that_was_deleted_is_declared_again_for_the_command_that_needs_it(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    async def decide(delivery: Delivery) -> Settlement:
+        return Ack() if delivery.attempts else Retry(delay_seconds=0.0, code="c", reason="r")
+
+    bench = await broker.bench(decide)
+    async with bench.running():
+        await eventually(lambda: bench.consuming.unavailable_reason is None)
+        async with bench.raw.channel() as channel:
+            await channel.queue_delete(bench.topology.retry_queue(0.0))
+        await bench.send(b"again", message_id="m")
+        await eventually(lambda: bool(bench.deliveries and bench.deliveries[-1].attempts))
+
+
+async def delete_exchange_of_commands(bench: BrokerBench) -> None:
+    async with bench.raw.channel() as channel:
+        await channel.exchange_delete(bench.topology.exchange("commands"))
+
+
+async def remove_binding_of_commands(bench: BrokerBench) -> None:
+    async with bench.raw.channel() as channel:
+        queue = await channel.get_queue(bench.topology.command_queue, ensure=False)
+        await queue.unbind(bench.topology.exchange("commands"), "#")
+
+
+async def delete_dead_letter_queue(bench: BrokerBench) -> None:
+    async with bench.raw.channel() as channel:
+        await channel.queue_delete(bench.topology.dead_queue)
+
+
+@pytest.mark.parametrize(
+    "remove", [delete_exchange_of_commands, remove_binding_of_commands, delete_dead_letter_queue]
+)
+async def test_what_somebody_removes_from_the_topology_is_declared_again(
+    remove: Callable[[BrokerBench], Awaitable[None]],
+    broker: BrokerBenches,
+    eventually: Eventually,
+) -> None:
+    """The broker tells no consumer of it: publishers get an error, or lose what they send."""
+
+    async def decide(_delivery: Delivery) -> Settlement:
+        return Dead(code="bad", reason="it is bad")
+
+    bench = await broker.bench(decide, topology_check_interval=0.1)
+
+    async def arrives_and_is_kept() -> bool:
+        try:
+            await bench.send(b"bad")
+            return bool(await bench.count(bench.topology.dead_queue))
+        except AMQPError:
+            return False
+
+    async with bench.running():
+        await eventually(lambda: bench.consuming.unavailable_reason is None)
+        await remove(bench)
+        await eventually(arrives_and_is_kept)
+    assert bench.connections == 1
+
+
+@pytest.fixture
+def user_url(rabbitmq: RabbitMQNode, names_prefix: str) -> Iterator[str]:
+    """The shared broker, for a user of this test."""
+    rabbitmq.add_user(names_prefix, "secret")
+    yield f"amqp://{names_prefix}:secret@127.0.0.1:{rabbitmq.port}/"
+    rabbitmq.delete_user(names_prefix)
+
+
+async def test_a_consumer_whose_right_to_declare_is_withdrawn_says_so_and_goes_on(
+    rabbitmq: RabbitMQNode, user_url: str, names_prefix: str, eventually: Eventually
+) -> None:
+    async with open_broker_benches(user_url, names_prefix) as broker:
+        bench = await broker.bench(acknowledge, topology_check_interval=0.1)
+        async with bench.running():
+            await eventually(lambda: bench.consuming.unavailable_reason is None)
+            with capture_logs() as lines:
+                rabbitmq.set_permissions(names_prefix, configure="^$", write=".*", read=".*")
+                await eventually(
+                    lambda: any("WORKER_TOPOLOGY" in one.get("reason", "") for one in lines)
+                )
+            await bench.send(b"after", message_id="m")
+            await eventually(lambda: bench.bodies == [b"after"])
+        assert bench.connections == 1
+        rabbitmq.set_permissions(names_prefix, configure=".*", write=".*", read=".*")
 
 
 async def test_a_full_dead_letter_queue_holds_up_nothing_that_does_not_belong_there(

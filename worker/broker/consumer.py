@@ -19,7 +19,7 @@ from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.settlement import Settler
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology
-from worker.domain.errors import BrokerUnavailable
+from worker.domain.errors import BrokerUnavailable, MessageRefused
 
 Handler = Callable[[Delivery], Awaitable[Settlement]]
 
@@ -27,6 +27,12 @@ CHECK_INTERVAL_SECONDS: Final = 10.0
 MAX_MISSES: Final = 2
 """If the broker reports this many times in a row that the queue has no consumer, the worker
 connects again."""
+
+TOPOLOGY_CHECK_INTERVAL_SECONDS: Final = 30.0
+"""How often the consumer of commands looks for exchanges, queues and bindings that were removed."""
+
+TOPOLOGY_CHECK_TIMEOUT_SECONDS: Final = 5.0
+NEVER: Final = float("-inf")
 
 MAX_LARGE_BYTES: Final = 8_388_608
 """Bodies above the limit are held up to this sum, so that they are dead-lettered with a reason."""
@@ -61,6 +67,7 @@ class Consumer:
         now: Callable[[], float] = time.time,
         on_dead_letter_refused: Callable[[], None] = lambda: None,
         check_interval: float = CHECK_INTERVAL_SECONDS,
+        topology_check_interval: float = TOPOLOGY_CHECK_INTERVAL_SECONDS,
     ) -> None:
         self._connection = connection
         self._topology = topology
@@ -72,6 +79,8 @@ class Consumer:
         self._max_body_bytes = max_body_bytes
         self._large_bytes = 0
         self._check_interval = check_interval
+        self._topology_check_interval = topology_check_interval
+        self._topology_checked_at = NEVER
         self._settler = Settler(
             publisher, topology, now=now, on_dead_letter_refused=on_dead_letter_refused
         )
@@ -110,22 +119,29 @@ class Consumer:
         if self._draining.is_set():
             return
         await self._publisher.prepare_topology(connection)
+        self._topology_checked_at = time.monotonic()
         channel = await open_channel(connection)
         raw = await raw_channel(channel)
         is_cancelled = asyncio.Event()
         on_consumer_cancelled(raw, is_cancelled.set)
         start_handler = partial(self._start_handler, Acknowledger(raw))
         connection.route_deliveries(raw.number, start_handler, self._may_hold)
-        await self._consume(channel, is_cancelled)
+        await self._consume(connection, channel, is_cancelled)
 
-    async def _consume(self, channel: AbstractChannel, is_cancelled: asyncio.Event) -> None:
+    async def _consume(
+        self,
+        connection: TolerantConnection,
+        channel: AbstractChannel,
+        is_cancelled: asyncio.Event,
+    ) -> None:
         """Consume on one channel. A changed prefetch needs a new consumer, not a new channel."""
         queue = await channel.get_queue(self._queue, ensure=False)
         while True:
             tag = await broker_call(self._start_consumer(channel, queue))
             self._connection.mark_ready()
             is_lost = (channel.closed, is_cancelled.wait)
-            await self._watch(queue, *is_lost, self._draining.wait, self._prefetch_changed.wait)
+            ends = (*is_lost, self._draining.wait, self._prefetch_changed.wait)
+            await self._watch(connection, queue, *ends)
             if self._draining.is_set():
                 await self._finish(channel, queue, tag)
                 return
@@ -141,20 +157,45 @@ class Consumer:
             await channel.set_qos(1 if self._is_one_at_a_time else self._prefetch)
             return await queue.consume(_never_called)
 
-    async def _watch(self, queue: AbstractQueue, *ends: Callable[[], Awaitable[Any]]) -> None:
+    async def _watch(
+        self,
+        connection: TolerantConnection,
+        queue: AbstractQueue,
+        *ends: Callable[[], Awaitable[Any]],
+    ) -> None:
         """Return when one of `ends` does. Until then, ask the broker whether it has our consumer.
 
         A channel can look healthy here while the broker has lost its consumer, or while its queue
         has no leader and does not answer. A queue that is too busy to count in time reports no
         messages and no consumer. So this answer counts only when it comes twice in a row. Raises
-        BrokerUnavailable.
+        BrokerUnavailable, and TopologyDiffers.
         """
         misses = 0
         while not await _first_of(*(end() for end in ends), seconds=self._check_interval):
+            await self._check_topology_if_due(connection)
             declared = await broker_call(queue.declare(timeout=RPC_TIMEOUT_SECONDS))
             misses = 0 if declared.consumer_count else misses + 1
             if misses == MAX_MISSES:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue.name!r}")
+
+    async def _check_topology_if_due(self, connection: TolerantConnection) -> None:
+        """Declare what somebody has removed. Raises TopologyDiffers.
+
+        Nothing else would notice that a retry queue or the dead-letter queue is gone: the broker
+        returns what is published to it, or confirms it for another queue. Only this connection can
+        ask, because an alarm blocks those that publish.
+        """
+        is_due = time.monotonic() >= self._topology_checked_at + self._topology_check_interval
+        # One consumer of each worker is enough.
+        if not is_due or self._queue != self._topology.command_queue:
+            return
+        try:
+            async with asyncio.timeout(TOPOLOGY_CHECK_TIMEOUT_SECONDS):
+                await self._publisher.prepare_topology(connection)
+        except BROKER_ERRORS as error:
+            # The right to declare may have been withdrawn. Consuming works without it.
+            structlog.get_logger().warning("topology_not_checked", reason=str(error)[:300])
+        self._topology_checked_at = time.monotonic()
 
     def _may_hold(self, size: int) -> bool:
         return not self._is_large(size) or self._large_bytes + size <= MAX_LARGE_BYTES
@@ -188,6 +229,8 @@ class Consumer:
             await self._settler.settle(delivery, settlement)
         except BrokerUnavailable as error:
             structlog.get_logger().warning("ack_failed", reason=str(error))
+            if isinstance(error, MessageRefused):  # its queue may be gone
+                self._topology_checked_at = NEVER
             await self._pause_before_requeue()
             await _ignore_closed(acknowledger.requeue(tag))
         else:

@@ -25,7 +25,7 @@ from worker.broker.connection import (
     open_channel,
 )
 from worker.broker.messages import Outgoing
-from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology, declare, verify
+from worker.broker.topology import Topology, declare, verify
 from worker.domain.errors import BrokerUnavailable, ChannelLost, LostInFlight, NotConfirmed
 
 WATCH_INTERVAL_SECONDS: Final = 1.0
@@ -84,9 +84,10 @@ class Publisher:
         if self._topology is None:
             return
         channel = await open_channel(connection)
-        await broker_call(self._prepare(channel, self._topology))
-        async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
-            await broker_call(channel.close())
+        try:
+            await broker_call(self._prepare(channel, self._topology))
+        finally:
+            await _close_quietly(channel)
 
     async def _watch(self, channel: AbstractChannel, raw: RawChannel) -> None:
         """Report whether a broker's alarm blocks publishers, until the channel is abandoned."""
@@ -263,7 +264,7 @@ class Publisher:
             self._ready.clear()
 
 
-async def _close_quietly(channel: RawChannel) -> None:
+async def _close_quietly(channel: AbstractChannel | RawChannel) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
             await broker_call(channel.close())

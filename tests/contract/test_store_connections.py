@@ -18,6 +18,7 @@ from worker.store.admin.copy import copy_store
 from worker.store.admin.read_only import read_only_engine, read_recordings
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
+from worker.store.database.postgresql import Pooler
 from worker.store.leader import LeaderElector
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
@@ -157,6 +158,110 @@ async def test_the_state_is_read_and_copied_through_a_pooler(
 async def test_options_that_a_pooler_refuses_are_answered_with_the_setting(pooled_url: str) -> None:
     with pytest.raises(StoreUnavailable, match="WORKER_DATABASE_POOLER=transaction"):
         await Store.open(pooled_url, source="test")
+
+
+# What an administrator has set for the database or the role
+
+
+def set_for_database(url: str, **values: str) -> None:
+    name = urlsplit(url).path.lstrip("/")
+    with psycopg.connect(url, autocommit=True) as connection:
+        for setting, value in values.items():
+            connection.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'".encode())
+
+
+def shown(url: str, setting: str, pooler: Pooler) -> object:
+    """The value of a setting in a transaction of a worker."""
+    engine = open_engine(url, pooler=pooler)
+    with engine.begin() as connection:
+        value: object = connection.exec_driver_sql(f"SHOW {setting}").scalar_one()
+    engine.dispose()
+    return value
+
+
+@pytest.mark.parametrize("pooler", ["none", "transaction"])
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_a_transaction_reads_what_others_have_committed_whatever_the_default_is(
+    level: str, pooler: Pooler, postgresql_url: str, pgbouncer: PgBouncer
+) -> None:
+    """Else a migration that waited for another one would not see it, and start over."""
+    set_for_database(postgresql_url, default_transaction_isolation=level)
+    url = postgresql_url if pooler == "none" else pgbouncer.url(postgresql_url)
+    assert shown(url, "transaction_isolation", pooler) == "read committed"
+
+
+@pytest.mark.parametrize("pooler", ["none", "transaction"])
+@pytest.mark.parametrize(
+    ("default", "used"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")]
+)
+def test_a_commit_waits_for_the_disk_whatever_the_default_is(
+    default: str, used: str, pooler: Pooler, postgresql_url: str, pgbouncer: PgBouncer
+) -> None:
+    set_for_database(postgresql_url, synchronous_commit=default)
+    url = postgresql_url if pooler == "none" else pgbouncer.url(postgresql_url)
+    assert shown(url, "synchronous_commit", pooler) == used
+
+
+def test_the_url_decides_whether_a_commit_waits_for_the_disk(postgresql_url: str) -> None:
+    url = f"{postgresql_url}?options=-csynchronous_commit%3Doff"
+    assert shown(url, "synchronous_commit", "none") == "off"
+
+
+async def test_a_worker_that_is_idle_keeps_its_connections(postgresql_url: str) -> None:
+    set_for_database(postgresql_url, idle_session_timeout="100ms")
+    store = await Store.open(postgresql_url, source="test")
+    notified = asyncio.Event()
+    store.subscribe("lease", notified.set)
+    listening = asyncio.create_task(store.listen())
+    await asyncio.wait_for(notified.wait(), 10)  # it has connected
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute("SET idle_session_timeout = 0")
+        before = sessions(connection)
+        connection.execute("SELECT pg_sleep(0.5)")
+        assert sessions(connection) == before
+    assert await store.outbox_depth() == OutboxDepth(events=0, oldest_at=None)
+    listening.cancel()
+    await store.close()
+
+
+def sessions(connection: psycopg.Connection[Any]) -> set[int]:
+    query = (
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'recording-worker'"
+    )
+    return {pid for (pid,) in connection.execute(query.encode())}
+
+
+@pytest.mark.parametrize("pooler", ["none", "transaction"])
+async def test_every_character_is_kept_whatever_the_encoding_of_clients_is(
+    pooler: Pooler,
+    postgresql_url: str,
+    pgbouncer: PgBouncer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    set_for_database(postgresql_url, client_encoding="LATIN1")
+    url = postgresql_url if pooler == "none" else pgbouncer.url(postgresql_url)
+    store = await Store.open(url, source="test", pooler=pooler)
+    await store.set_cursor(Cursor(name="日本", at=1.0))
+    assert await store.cursor("日本") == 1.0
+    await store.close()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_of_another_encoding_is_refused_by_name(
+    encoding: str, postgresql: PostgreSQLServer
+) -> None:
+    url = postgresql.new_database()
+    name = urlsplit(url).path.lstrip("/")
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name}".encode())
+        connection.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0".encode()
+        )
+    with pytest.raises(StoreUnavailable, match=f"has the encoding {encoding}.* needs UTF8"):
+        await Store.open(url, source="test")
+    postgresql.drop_database(url)
 
 
 # Several hosts

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.store.database.postgresql import REPLICA_LOCK_SEED
+from worker.store.database.postgresql import NEVER_IDLE, REPLICA_LOCK_SEED
 
 if TYPE_CHECKING:
     import psycopg
@@ -39,7 +39,7 @@ class LockSession:
             connection = await psycopg.AsyncConnection.connect(autocommit=True, **parameters)
         session = cls(connection, owner)
         try:
-            await session._execute(_NEVER_IDLE, {})
+            await session._execute(NEVER_IDLE, {})
             await session._execute(_LOCK, {"owner": owner, "seed": REPLICA_LOCK_SEED})
         except BaseException:
             session.close()
@@ -63,11 +63,6 @@ class LockSession:
         async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
             return await self._connection.execute(query.encode(), values)
 
-
-_NEVER_IDLE: Final = """
-SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'
-"""
-"""An administrator may have set it. PostgreSQL 13 does not have it."""
 
 _LOCK: Final = "SELECT pg_advisory_lock_shared(hashtextextended(%(owner)s, %(seed)s))"
 _REGISTER: Final = (

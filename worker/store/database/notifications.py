@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import structlog
 
 from worker.store.database.direct import DirectStatement
+from worker.store.database.postgresql import NEVER_IDLE
 
 if TYPE_CHECKING:
     import psycopg
@@ -178,6 +179,7 @@ class _ListenSession:
 
     async def _begin(self, connection: "psycopg.AsyncConnection[Any]") -> str:
         async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
+            await connection.execute(NEVER_IDLE.encode())
             await connection.execute(f"LISTEN {CHANNEL}")
             row = await (await connection.execute("SELECT current_schema()")).fetchone()
         return str(row[0]) if row else ""

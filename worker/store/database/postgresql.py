@@ -68,11 +68,26 @@ WRITER: Final[Mapping[str, str]] = {
     # table would be as fast today, because the table grows.
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    # The statements are written for it: after a wait for a lock, the next one sees what others have
+    # committed meanwhile. An administrator may have set another level for the role.
+    "default_transaction_isolation": "read committed",
     # A new plan at each execution, for its number of ids: a generic plan is made while the tables
     # are small, reads them whole, and is kept while they grow.
     "plan_cache_mode": "force_custom_plan",
 }
 """The session settings of a worker."""
+
+_DURABILITY: Final = "synchronous_commit"
+_DURABLE: Final = f"""
+set_config('{_DURABILITY}', replace(current_setting('{_DURABILITY}'), 'off', 'on'), {{is_local}})
+"""
+"""With `off`, the server forgets commits when it crashes, and the worker has acknowledged commands
+that are among them. Only this value is replaced: others are promises about standbys."""
+
+NEVER_IDLE: Final = """
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'
+"""
+"""An administrator may have set it. PostgreSQL 13 does not have it."""
 
 READER: Final[Mapping[str, str]] = {
     **_SERVER,
@@ -107,13 +122,19 @@ def connection_parameters(
         of_url = conninfo_to_dict(url)
     except ProgrammingError:
         raise WrongSettings([URL_SYNTAX]) from None
-    parameters = {**_CLIENT, **of_url}
+    # Whatever an administrator or PGCLIENTENCODING says: commands and events have any character.
+    parameters = {**_CLIENT, **of_url, "client_encoding": "UTF8"}
     _choose_server(parameters, may_write=session is WRITER)
     if pooler == "transaction":
         return {**parameters, "prepare_threshold": None}
-    ours = " ".join(f"-c {name}={value}" for name, value in session.items())
+    ours = " ".join(f"-c {name}={_escaped(value)}" for name, value in session.items())
     parameters["options"] = f"{ours} {of_url.get('options', '')}".rstrip()
     return parameters
+
+
+def _escaped(value: str) -> str:
+    """The value of a setting in the options of a connection."""
+    return value.replace(" ", r"\ ")
 
 
 def _choose_server(parameters: dict[str, Any], *, may_write: bool) -> None:
@@ -146,6 +167,11 @@ def open_postgresql(
     )
     milliseconds = int(parameters["tcp_user_timeout"]) or LOST_PEER_TIMEOUT_SECONDS * 1000
     timeout_seconds = milliseconds / 1000 * SILENCE_FACTOR
+    at_first = None
+    if pooler == "none" and session is WRITER:
+        at_first = NEVER_IDLE
+        if _DURABILITY not in parameters["options"]:
+            at_first += f"; SELECT {_DURABLE.format(is_local='false')}"
 
     @sa.event.listens_for(engine, "do_connect")
     def connect(
@@ -154,7 +180,7 @@ def open_postgresql(
         _arguments: Any,  # noqa: ANN401
         parameters: dict[str, Any],
     ) -> object:
-        return connect_bounded(timeout_seconds, **parameters)
+        return connect_bounded(timeout_seconds, at_first=at_first, **parameters)
 
     if pooler == "transaction":
         begin_with(engine, _begin_statement(session))
@@ -167,9 +193,10 @@ def _begin_statement(session: Mapping[str, str]) -> str:
     Both go in one message. The driver's own BEGIN would go alone: a worker that is frozen after it
     would keep one of the pooler's sessions, because no time-out is set yet.
     """
-    calls = (
+    calls = [
         f"set_config('{name}', '{value}', true)"
         for name, value in session.items()
         if not name.startswith("tcp_keepalives")  # the server's peer is the pooler
-    )
-    return f"BEGIN; SELECT {', '.join(calls)}"
+    ]
+    durable = _DURABLE.format(is_local="true").strip()
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT {', '.join((*calls, durable))}"

@@ -18,6 +18,11 @@ POOLER_ADVICE: Final = (
 )
 
 
+ENCODING: Final = "UTF8"
+"""The only encoding of a database that has every character and counts characters, not bytes, in
+columns of a limited length."""
+
+
 class BoundedConnection(psycopg.Connection[Any]):
     """Closes itself if one exchange with the server takes longer than `timeout_seconds`."""
 
@@ -40,8 +45,17 @@ class BoundedConnection(psycopg.Connection[Any]):
             ) from error
 
 
-def connect_bounded(timeout_seconds: float, **parameters: Any) -> BoundedConnection:  # noqa: ANN401
-    """Connect. Raises psycopg.OperationalError, with advice if a pooler refuses our options."""
+def connect_bounded(
+    timeout_seconds: float,
+    *,
+    at_first: str | None = None,
+    **parameters: Any,  # noqa: ANN401
+) -> BoundedConnection:
+    """Connect, and execute the statement `at_first`.
+
+    Raises psycopg.OperationalError, with advice if a pooler refuses our options or if the database
+    has another encoding.
+    """
     try:
         connection = BoundedConnection.connect(**parameters)
     except psycopg.OperationalError as error:
@@ -49,4 +63,21 @@ def connect_bounded(timeout_seconds: float, **parameters: Any) -> BoundedConnect
             raise
         raise psycopg.OperationalError(POOLER_ADVICE) from error
     connection.timeout_seconds = timeout_seconds
+    try:
+        _check_encoding(connection)
+        if at_first is not None:
+            connection.execute(at_first.encode())
+            connection.commit()
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _check_encoding(connection: BoundedConnection) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding is not None and encoding != ENCODING:
+        raise psycopg.OperationalError(
+            f"the database has the encoding {encoding}, and the worker needs {ENCODING}: name a "
+            f"database that was created with ENCODING '{ENCODING}' TEMPLATE template0"
+        )

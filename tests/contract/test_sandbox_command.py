@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from recording_sandbox.cli import sandbox
+from recording_sandbox.services.ports import free_ports, listens
+from recording_sandbox.services.processes import wait_until
 
 RUN = [sys.executable, "-c", "from recording_sandbox.cli import sandbox; sandbox()"]
 
@@ -44,6 +46,19 @@ def test_the_sandbox_prints_its_addresses_serves_there_and_stops_cleanly(
         assert process.wait(timeout=60) == 0
     assert (key.status_code, listed.json()["data"]) == (200, [])
     assert told["environment"]["REALTIMEKIT_BASE_URL"] == told["base_url"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_the_sandbox_stops_cleanly_if_its_standard_streams_are_closed(closed: str) -> None:
+    (port,) = free_ports(1)
+    command = f'exec "$0" -m recording_sandbox --port {port} {closed}'
+    with subprocess.Popen(["sh", "-c", command, sys.executable]) as process:
+        try:
+            wait_until(lambda: listens(port), seconds=60, otherwise=lambda: "it does not listen")
+            process.terminate()
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
 
 
 def test_the_sandbox_prints_the_variables_that_configure_a_worker() -> None:

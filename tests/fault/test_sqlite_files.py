@@ -243,6 +243,17 @@ def set_query_only(store: Store, value: str) -> None:
         driver.execute(f"PRAGMA query_only = {value}")
 
 
+async def test_a_relative_path_in_a_removed_folder_is_an_error_that_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "removed"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(StoreUnavailable, match=r"state.db is relative to the working directory"):
+        await Store.open("sqlite:///state.db", source="test")
+
+
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link to a pipe"])
 async def test_a_path_that_is_no_file_is_refused_and_keeps_its_mode(
     tmp_path: Path, kind: str

@@ -10,9 +10,14 @@ from typing import Final, Self
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from worker.domain.hosts import split_hosts_url
+from worker.settings.small_files import (
+    MAX_FILE_BYTES,
+    PIPE_TIMEOUT_SECONDS,
+    SilentPipe,
+    read_small_file,
+)
 
 REDACTED: Final = "[secure]"
-MAX_FILE_BYTES: Final = 65_536
 FILE_CHECK_INTERVAL_SECONDS: Final = 2.0
 _MAX_RECENT_TEXTS: Final = 5
 _FILE_NAME: Final = re.compile(r"[a-z0-9_-]{1,30}\.[a-z]{2,6}")
@@ -80,7 +85,8 @@ class Secret:
             return False
         signature = _signature(self._path)
         try:
-            text = _read_accepted(self._path, self._pick, self._accept)
+            # Called on the event loop, which must not wait for whoever writes to a pipe.
+            text = _read_accepted(self._path, self._pick, self._accept, pipe_timeout=0.0)
         except ValueError:
             return False
         self._signature = signature
@@ -103,8 +109,10 @@ class Secret:
         raise TypeError("a secret is not copied or pickled")
 
 
-def _read_accepted(path: Path, pick: Pick, accept: Parse) -> str:
-    file_text = read_text(path)
+def _read_accepted(
+    path: Path, pick: Pick, accept: Parse, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS
+) -> str:
+    file_text = read_text(path, pipe_timeout=pipe_timeout)
     try:
         text = pick(file_text)
         accept(text)
@@ -113,17 +121,21 @@ def _read_accepted(path: Path, pick: Pick, accept: Parse) -> str:
     return text
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -> str:
     """The text of a small file, without surrounding white space.
 
     Raises:
-        ValueError: the file is unreadable, empty, above 64 KiB or not UTF-8.
+        ValueError: the file is unreadable, empty, above 64 KiB or not UTF-8, or a pipe that nobody
+            has written to for `pipe_timeout` seconds.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        content = read_small_file(path, pipe_timeout=pipe_timeout)
     except OSError as error:
         raise ValueError(f"the file {shown_path(path)} cannot be read: {error.strerror}") from None
+    except SilentPipe:
+        raise ValueError(
+            f"the file {path} is a pipe that nobody has written to for {pipe_timeout:g} s"
+        ) from None
     if len(content) > MAX_FILE_BYTES:
         raise ValueError(f"the file {path} is larger than {MAX_FILE_BYTES} bytes")
     try:

@@ -2,12 +2,14 @@
 
 import copy
 import json
+import os
 import pickle
+import threading
 from pathlib import Path
 
 import pytest
 
-from worker.settings.secret import Secret, redact_url, sensitive_parts
+from worker.settings.secret import Secret, read_text, redact_url, sensitive_parts
 
 
 class Clock:
@@ -110,6 +112,47 @@ def test_the_last_good_text_stays_while_the_file_is_wrong(
     replace(path, "second")
     clock.now += 5
     assert secret.reveal() == "second"
+
+
+def test_a_file_that_became_a_pipe_does_not_keep_the_worker_waiting(
+    path: Path, clock: Clock
+) -> None:
+    secret = Secret.from_file(path, now=clock)
+    path.unlink()
+    os.mkfifo(path)
+    silent = os.open(path, os.O_RDWR)
+    clock.now += 5
+    assert secret.reveal() == "first"
+    os.close(silent)
+    assert secret.refresh() is False
+
+
+def test_a_pipe_that_nobody_writes_to_is_a_fault(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=r"is a pipe that nobody has written to for 0\.05 s"):
+        read_text(path, pipe_timeout=0.05)
+
+
+@pytest.mark.parametrize("is_written_before", [True, False])
+def test_a_pipe_is_read_to_its_end(is_written_before: bool) -> None:
+    """As from stdin, or from a shell's `<(…)`."""
+    receiver, sender = os.pipe()
+
+    def write() -> None:
+        os.write(sender, b"first ")
+        os.write(sender, b"second\n")
+        os.close(sender)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    if is_written_before:
+        writing.join()
+    try:
+        assert read_text(Path(f"/dev/fd/{receiver}")) == "first second"
+    finally:
+        writing.join()
+        os.close(receiver)
 
 
 def test_only_the_last_five_texts_are_remembered(path: Path, clock: Clock) -> None:

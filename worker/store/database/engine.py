@@ -50,14 +50,31 @@ def open_engine(url: str, *, pooler: Pooler = "none") -> sa.Engine:
 
 
 def sqlite_url(url: str) -> sa.URL:
-    """The parts of an SQLite URL. Raises WrongSettings for another URL, without repeating it."""
+    """The parts of an SQLite URL.
+
+    Raises WrongSettings for another URL, without repeating it, and StoreUnavailable for a relative
+    path if the working directory was removed.
+    """
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError:
         raise WrongSettings([URL_SYNTAX]) from None
     if parsed.drivername != "sqlite":
         raise WrongSettings([URL_SYNTAX])
+    _check_working_directory(parsed.database)
     return parsed
+
+
+def _check_working_directory(database: str | None) -> None:
+    if not database or database == ":memory:" or os.path.isabs(database):  # noqa: PTH117 - a text
+        return
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise StoreUnavailable(
+            f"{database} is relative to the working directory, which was removed: name an absolute "
+            "path, or start in a folder that exists"
+        ) from None
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:

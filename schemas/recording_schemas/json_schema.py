@@ -15,6 +15,7 @@ Schema = dict[str, Any]
 
 _RECORDING: Final = "b3a4d7e2-90c1-4d4f-a1c6-5e2f7a8b9c03"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_COMMANDS: Final = frozenset(struct.__name__ for struct in COMMAND_TYPES.values())
 _WITH_RULES: Final = (*COMMAND_TYPES.values(), StorageConfig)
 
 
@@ -59,7 +60,7 @@ def _finish(name: str, schema: Schema) -> None:
         part.pop("default", None)
         if "anyOf" in part:  # the versions of msgspec differ in where they put null
             part["anyOf"].sort(key=lambda choice: choice == {"type": "null"})
-    if len(schema.get("properties", {}).get("type", {}).get("enum", [])) == 1:
+    if name in _COMMANDS:  # other structs explain their own `type`
         schema["properties"]["type"]["description"] = "The kind of command, and its routing key."
 
 

@@ -22,8 +22,8 @@ document say the same to programs.
 - Publish **commands** to the topic exchange `recording.commands` with the content type
   `application/json`. The routing key is the command's type.
 - **Events** are CloudEvents 1.0 in structured JSON. The tables show the fields of `data`;
-  [the envelope](#envelope) is the same for all events. Each field is always present, and null
-  without a value.
+  [the envelope](#envelope) has the same fields for all events. Each field is always present, and
+  null without a value. Only `sequence` is absent on outcomes.
 - The **manifest** is a file in the archive, one for each recording.
 
 In the column "field", a dot leads into an object, and `[]` stands for each element of a list.
@@ -43,18 +43,47 @@ def page() -> str:
     """The page as Markdown."""
     schemas, bodies = json_schema.documents(), examples.documents()
     keys = {EVENT_TYPES[type(data)]: routing_key(data) for data in examples.EVENTS}
-    event = schemas[next(iter(keys))]
+    event = _any_event(schemas[next(iter(keys))])
     parts = [_INTRODUCTION, "## Commands\n"]
-    parts += [_section(name, schemas[name], schemas[name], bodies[name]) for name in COMMAND_TYPES]
+    for name, struct in COMMAND_TYPES.items():
+        command = schemas[name]
+        parts.append(_section(name, command, command, bodies[name], _in_python(struct)))
     parts += ["## Events\n", f"### Envelope\n\n{_table(event, event, depth=0)}"]
     for data, name in EVENT_TYPES.items():
         where = f"Exchange `recording.{exchange_of_type(data)}`, for example with the routing key "
         fields = schemas[name]["$defs"][data.__name__]
-        place = f"{where}`{keys[name]}`."
+        place = f"{where}`{keys[name]}`. {_in_python(data)}"
         parts.append(_section(name, fields, schemas[name], bodies[name], place))
     manifest = schemas[MANIFEST_NAME]
     parts += ["## Manifest\n", _section(MANIFEST_NAME, manifest, manifest, bodies[MANIFEST_NAME])]
     return "\n".join(parts)
+
+
+def _in_python(struct: type) -> str:
+    return f"In Python: `recording_schemas.{struct.__name__}`."
+
+
+def _any_event(event: Schema) -> Schema:
+    """The envelope of one type, with the words that are true of all types."""
+    text: Schema = {"type": "string"}
+    subject = "The id of the recording. On an outcome such as `command.succeeded.v1`: the id of "
+    words = {
+        "type": ("The kind of event, with its version.", event["properties"]["type"]["const"]),
+        "subject": (
+            f"{subject}the command.",
+            event["properties"]["subject"]["examples"][0],
+        ),
+        "dataschema": (
+            "The `$id` of the type's JSON Schema: a name, no address to fetch from.",
+            event["properties"]["dataschema"]["const"],
+        ),
+    }
+    properties = event["properties"] | {
+        name: text | {"description": meaning, "examples": [example]}
+        for name, (meaning, example) in words.items()
+    }
+    properties["data"] = {"type": "object", "description": "What the table of the type lists."}
+    return event | {"properties": properties}
 
 
 def _section(name: str, fields: Schema, document: Schema, example: Any, place: str = "") -> str:  # noqa: ANN401

@@ -68,7 +68,8 @@ REJECTED_CODES: Final = (
     ),
     _rejected(
         "wrong_content_encoding",
-        "`content_encoding` names an encoding other than gzip.",
+        "`content_encoding` is neither gzip nor a word that says nothing of packing: `identity`, "
+        "`binary`, `utf-8`, `us-ascii`.",
         "Use gzip, or leave `content_encoding` out.",
     ),
     _rejected(

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from recording_schemas import COMMAND_TYPES, EVENT_TYPES
+from recording_schemas import COMMAND_TYPES, EVENT_TYPES, message_page
 from recording_schemas.asyncapi import document
 from recording_schemas.export import HOME, drift, generated, main, write
 from recording_schemas.json_schema import DIALECT
@@ -78,6 +78,16 @@ def test_a_schema_is_valid_and_has_its_own_name(name: str) -> None:
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == DIALECT
     assert schema["$id"].endswith(name)
+
+
+def test_the_page_of_messages_explains_the_envelope_of_every_event() -> None:
+    envelope = message_page.page().partition("### Envelope")[2].partition("\n### ")[0]
+
+    assert "`command.succeeded.v1`" in envelope
+    for name, event in SCHEMAS.items():
+        if "specversion" in event["properties"]:
+            rows = {f"| `{field}` |" for field in event["properties"]}
+            assert all(row in envelope for row in rows), name
 
 
 def test_schema_names_are_unique() -> None:

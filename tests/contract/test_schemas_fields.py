@@ -36,6 +36,16 @@ def test_a_field_says_what_it_means_in_more_than_the_words_of_its_name(
     assert len(words - repeated - {"the", "of", "a", "an", "is"}) >= 3, description
 
 
+def test_only_the_type_of_a_command_is_explained_as_a_routing_key() -> None:
+    explained = {
+        name
+        for name, part in PARTS.items()
+        if "routing key" in part.get("properties", {}).get("type", {}).get("description", "")
+    }
+
+    assert explained == {struct.__name__ for struct in COMMAND_TYPES.values()}
+
+
 @pytest.mark.parametrize(("name", "field"), FIELDS)
 def test_the_examples_of_a_field_are_valid(name: str, field: str) -> None:
     schema = {"$schema": DIALECT, "$defs": PARTS, **PARTS[name]["properties"][field]}

@@ -51,7 +51,7 @@ FOREIGN: Final = frozenset(
 NO_SETTINGS: Final = frozenset({"DATABASE_URI", "HTTP_PROXY"})
 """Variables that a page names because they are none."""
 
-PLACEHOLDERS: Final = frozenset({"noun_verb", "sales_call_audio"})
+PLACEHOLDERS: Final = frozenset({"noun_verb", "sales_call_audio", "user_idz"})
 
 
 def ids(path: Path) -> str:

@@ -43,6 +43,7 @@ QUEUE: Final = RabbitQueue(
     },
 )
 log = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs each URL
 broker = RabbitBroker(os.environ["AMQP_URL"], graceful_timeout=25)
 app = FastStream(broker)
 
@@ -80,7 +81,8 @@ async def _download(url: str, path: Path) -> None:
     async with httpx.AsyncClient(timeout=30) as http, http.stream("GET", url) as response:
         if response.is_client_error and response.status_code not in {408, 429}:
             raise ValueError(f"the file cannot be downloaded: HTTP {response.status_code}")
-        response.raise_for_status()
+        if not response.is_success:  # httpx's own error would show the URL, which is a secret
+            raise httpx.HTTPError(f"HTTP {response.status_code}")
         with _replacing(path) as output:
             async for chunk in response.aiter_bytes():  # fails if the last bytes are missing
                 output.write(chunk)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 )
@@ -45,9 +46,12 @@ func (s Store) Add(event Event) error {
 	return replace(owner, func(part io.Writer) error { return json.NewEncoder(part).Encode(file) })
 }
 
-func (s Store) download(url, path string) error {
-	response, err := s.http.Get(url)
-	if err != nil {
+func (s Store) download(address, path string) error {
+	response, err := s.http.Get(address)
+	var failure *url.Error
+	if errors.As(err, &failure) {
+		return failure.Err // without the URL, which is a secret
+	} else if err != nil {
 		return err
 	}
 	defer response.Body.Close()

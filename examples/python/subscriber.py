@@ -33,6 +33,7 @@ MAX_BYTES: Final = 5 * 2**30
 RETRY_SECONDS: Final = (1, 5, 25)
 SYNC_LIMIT: Final = timedelta(minutes=10)
 log = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs each URL
 
 
 class PoisonError(Exception):
@@ -134,7 +135,8 @@ class Downloader:
         async with self._http.stream("GET", url) as response:
             if response.is_client_error and response.status_code not in {408, 429}:
                 raise PoisonError(f"the file cannot be downloaded: HTTP {response.status_code}")
-            response.raise_for_status()
+            if not response.is_success:  # httpx's own error would show the URL, which is a secret
+                raise httpx.HTTPError(f"HTTP {response.status_code}")
             try:
                 await _write(response, part)
                 part.rename(path)

@@ -8,6 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 CONTENT: Final = b"a recording" * 1000
+CUT: Final = 0
+"""In place of a status: the connection ends without an answer."""
 
 
 class FileServer:
@@ -41,7 +43,9 @@ class FileServer:
         self._on_request()
         self.requests += 1
         if self.requests <= self._failures:
-            return web.Response(status=self._status)
+            if self._status == CUT and request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=self._status or 500)
         return web.Response(body=CONTENT)
 
 

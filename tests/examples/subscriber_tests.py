@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from recording_sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment
-from tests.examples.file_server import CONTENT, FileServer, SlowFileServer
+from tests.examples.file_server import CONTENT, CUT, FileServer, SlowFileServer
 from tests.examples.subscriber_checks import (
     DEAD_LETTERS,
     QUEUE,
@@ -139,3 +139,24 @@ class SubscriberTests:
                 await eventually(lambda: all(is_stored(folder, file) for file in files))
                 assert await second.terminate() == 0
         assert await has_ready(amqp_url, DEAD_LETTERS, dead)
+
+    async def test_no_log_line_has_a_download_url(
+        self, virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
+    ) -> None:
+        """Whoever reads such a line could download the recording."""
+        amqp_url, folder = virtual_host.amqp_url, tmp_path / "files"
+        example = self.impatient or self.example
+        async with FileServer(failures=1) as busy, FileServer(failures=1, status=CUT) as broken:
+            servers = (busy, broken)
+            async with example.running(amqp_url, folder) as first:
+                files = [
+                    await publish_file(amqp_url, download_url=f"{each.url}?signature=secret")
+                    for each in servers
+                ]
+                await eventually(lambda: all(each.requests for each in servers))
+                assert await first.terminate() == 0
+                assert "secret" not in first.log.read_text()
+            async with example.running(amqp_url, folder) as second:
+                await eventually(lambda: all(is_stored(folder, file) for file in files))
+                assert await second.terminate() == 0
+                assert "secret" not in second.log.read_text()

@@ -165,22 +165,22 @@ $(NODE_STAMP) $(AZURITE_STAMP) $(SITE_NODE_STAMP) $(NODE_EXAMPLE_STAMP): %/node_
 GO_AMQP := /usr/share/gocode/src/github.com/rabbitmq/amqp091-go
 GO_MODULE := github.com/rabbitmq/amqp091-go
 
-$(GO_EXAMPLE): $(wildcard examples/go/*.go) examples/go/go.mod $(INTEGRATIONS_STAMP)
+$(GO_EXAMPLE): $(wildcard examples/go/*.go examples/go/start/*.go) examples/go/go.mod $(INTEGRATIONS_STAMP)
 	@test -d $(GO_AMQP) || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& echo "installing the AMQP library of Go for its example" >&2 && apt-get update -q \
 		&& apt-get install -qy --no-install-recommends golang-github-rabbitmq-amqp091-go-dev; } \
 		|| { echo "install the package golang-github-rabbitmq-amqp091-go-dev" >&2; exit 1; }
 	rm -rf $(@D)
 	mkdir -p $(@D)/vendor/$(GO_MODULE)
-	cp examples/go/*.go examples/go/go.mod $(@D)
+	cp -r examples/go/*.go examples/go/start examples/go/go.mod $(@D)
 	cp $(GO_AMQP)/*.go $(@D)/vendor/$(GO_MODULE)
 	printf '# %s\n## explicit\n%s\n' "$$(sed -n 's/^require //p' examples/go/go.mod)" $(GO_MODULE) \
 		> $(@D)/vendor/modules.txt
 	cd $(@D) && export GOFLAGS=-mod=vendor GOTOOLCHAIN=local CGO_ENABLED=0 \
 		&& PATH="$(CURDIR)/$(INTEGRATIONS_VENV)/bin:$$PATH" \
-		&& unformatted=$$("$$(go env GOROOT)/bin/gofmt" -l *.go) \
+		&& unformatted=$$("$$(go env GOROOT)/bin/gofmt" -l *.go start) \
 		&& { [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted" >&2; exit 1; }; } \
-		&& go vet . && go build -o $(@F) .
+		&& go vet ./... && go build -o recording-start ./start && go build -o $(@F) .
 
 $(NODE_EXAMPLE): $(wildcard examples/node/src/*.ts) examples/node/tsconfig.json \
 		$(wildcard schemas/json/*.json) $(NODE_EXAMPLE_STAMP)

@@ -21,6 +21,12 @@ PAGES_FROM_ELSEWHERE: Final = {
     "schemas/README.md": "reference/message-types.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "examples/README.md": "examples/index.md",
+    **{
+        f"examples/{name}/README.md": f"examples/{name}.md"
+        for name in ("celery", "compose", "faststream", "go", "node", "python")
+    },
 }
 """Path in the repository, and path in the site."""
 ASSETS: Final = {

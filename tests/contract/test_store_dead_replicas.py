@@ -198,23 +198,35 @@ async def test_a_replica_that_leaves_gives_up_at_once_what_it_holds(
 async def test_a_replica_that_gets_no_session_works_by_its_leases(
     postgresql_url: str, eventually: Eventually
 ) -> None:
+    refusals: list[bool] = []
+
+    def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        refusals.append(without.elector.is_leader())
+        writer.close()
+
     async with (
+        await asyncio.start_server(refuse, "127.0.0.1", 0) as server,
         replica(postgresql_url, "without") as without,
         replica(postgresql_url, "other") as other,
     ):
         await without.run()
         await eventually(without.elector.is_leader)
         await without.claim("c")
-        without.store.replicas._parameters = {"host": "127.0.0.1", "port": 1}
+        host, port = server.sockets[0].getsockname()
+        without.store.replicas._parameters = {"host": host, "port": port, "sslmode": "disable"}
         with psycopg.connect(postgresql_url, autocommit=True) as admin:
             admin.execute(TERMINATE)
         await eventually(lambda: rows(postgresql_url, replica_sessions.c.owner) == [])
         await eventually(without.elector.is_leader)
+        generation = without.store.replicas.generation
         await other.run()
+        refusals.clear()
+        await eventually(lambda: len(refusals) >= 3)
 
         assert not await other.store.replicas.has_ended("without", waited=0)
         assert await without.holds("c")
-        assert without.elector.is_leader()
+        assert refusals == [True] * len(refusals)
+        assert without.store.replicas.generation == generation
 
 
 @pytest.mark.parametrize("behind", ["a pooler", "SQLite"])

@@ -73,6 +73,7 @@ class Replicas:
         self._owner: str | None = None
         self._call_seconds = 0.0
         self._is_registered = False
+        self._is_unregistered = False
         self._session: LockSession | None = None
         self._looked_at = float("-inf")
         self._looked = asyncio.Event()
@@ -147,6 +148,7 @@ class Replicas:
         try:
             self._session = await LockSession.open(parameters, owner)
             self._is_registered = True  # before others may see it
+            self._is_unregistered = False
             await self._session.register()
             self._change_generation()
             while True:
@@ -190,10 +192,16 @@ class Replicas:
         )
 
     async def _work_by_leases(self, owner: str) -> None:
-        """Have the others judge this replica by its leases, until it has a new session."""
+        """Have the others judge this replica by its leases, until it has a new session.
+
+        Once is enough: each change of the generation interrupts the leader for a moment.
+        """
+        if self._is_unregistered:
+            return
         with contextlib.suppress(StoreUnavailable):  # then this replica does not lead
             await self._group.submit(unregister, owner)
             self._is_registered = False
+            self._is_unregistered = True
             self._change_generation()
 
     def _change_generation(self) -> None:

@@ -21,6 +21,8 @@ CONFIGURATION_FILES: Final = tuple(
     f"/etc/{name}" for name in ("ssl", "hosts", "resolv.conf", "nsswitch.conf", "pip.conf")
 )
 PYTHON: Final = Path(sys.base_prefix)
+INTERPRETER: Final = PYTHON / "bin" / "python{}.{}".format(*sys.version_info)
+PROGRAMS: Final = "/base/bin"  # not every machine calls its Python `python`, as base images do
 WHEELS: Final = Path(sys.prefix) / "wheels"
 DOWNLOADED: Final = WHEELS / ".downloaded"
 PASSED_VARIABLES: Final = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "https_proxy")
@@ -32,7 +34,7 @@ class BuiltStage:
     def __init__(self, stage: Stage, root: Path) -> None:
         self.root = root
         self.stage = stage
-        self.environ = {"PATH": f"{PYTHON / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
+        self.environ = {"PATH": f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin"}
         self._given: dict[str, str] = {}
         self.directory = "/"
         self.user = "0:0"
@@ -40,6 +42,10 @@ class BuiltStage:
             (root / step).mkdir(parents=True)
         (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
         (root / "etc" / "group").write_text("root:x:0:\n")
+        python = self._inside(PROGRAMS) / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!/bin/sh\nexec {INTERPRETER} "$@"\n')
+        python.chmod(0o755)
         for place in map(Path, SYSTEM_DIRECTORIES):
             if place.is_symlink():
                 root.joinpath(*place.parts[1:]).symlink_to(place.readlink())

@@ -1,4 +1,4 @@
-"""The events of the archive: files that were copied to the customer's own storage."""
+"""The events of the archive: files that were copied to your own storage."""
 
 from typing import Annotated
 

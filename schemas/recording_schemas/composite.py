@@ -174,7 +174,7 @@ class BucketConfig(Parameter, frozen=True, kw_only=True):
 
 
 class StorageConfig(Parameter, frozen=True, kw_only=True):
-    """The customer's own storage for the files of a composite recording.
+    """Your own storage for the files of a composite recording.
 
     `account_id` is for `cloudflare` (R2). `auth_method`, `username`, `password`, `host`, `port` and
     `private_key` are for `sftp`.

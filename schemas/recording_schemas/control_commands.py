@@ -116,7 +116,7 @@ class SyncRecording(
 ):
     """Read a recording now, publish its changes, and track it if it was not tracked.
 
-    Files that turned up since are published, and so is each file's URL if it was signed anew.
+    Files that turned up since are published, and so is each file's URL if it was signed again.
     """
 
     recording_id: Annotated[

@@ -27,7 +27,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StorageInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The place of a file in the customer's own storage."""
+    """The place of a file in your own storage."""
 
     type: Annotated[
         str,

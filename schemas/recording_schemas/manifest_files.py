@@ -23,7 +23,7 @@ from recording_schemas.event_parts import (
 from recording_schemas.values import Count, Time
 
 FileState = Literal["archived", "queued", "failed", "external"]
-"""Whether a file is in the archive. `external`: it is in the customer's own storage already."""
+"""Whether a file is in the archive. `external`: it is in your own storage already."""
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):

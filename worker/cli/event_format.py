@@ -118,7 +118,7 @@ def _status_text(data: StatusChanged) -> str:
 
 def _file_text(data: FileEvent) -> str:
     owner = data.custom_participant_id or data.user_id or "owner unknown"
-    place = data.download_url or "in the customer's own storage"
+    place = data.download_url or "in your own storage"
     # The query of a presigned URL permits the download, so it is left out.
     return f"{data.file_name}  {owner}  {place.partition('?')[0]}"
 

@@ -44,7 +44,7 @@ def entry(state: Any = "queued", **fields: Any) -> ArchiveEntry:
         (entry("failed"), None),
         (entry("archived"), None),
         (entry("archived", last_error=REFUSED), "storage_refused: HTTP 403"),
-        (entry("external"), "it is in the customer's own storage"),
+        (entry("external"), "it is in your own storage"),
     ],
 )
 def test_a_file_says_why_it_waits(shown: ArchiveEntry, words: str | None) -> None:

@@ -142,7 +142,7 @@ def test_every_kind_of_event_is_among_the_examples() -> None:
             ["ERRORED", "track r-1", "was RECORDING", "observed by sweep", r"stalled: no\x1b[31m"],
         ),
         (FILE, ["file 2/3", "a.webm", "alice", "https://files.test/a.webm"]),
-        (STORED, ["file 1/1", "owner unknown", "in the customer's own storage"]),
+        (STORED, ["file 1/1", "owner unknown", "in your own storage"]),
         (RENEWED, ["new url", "a.webm", "alice", "https://files.test/a.webm"]),
         (COMPLETED, ["completed", "r-1", "1 file"]),
         (LACKING, ["completed", "r-1", "1 file", "none of p0, p1, p2, p3, p4 and 2 more"]),

@@ -44,7 +44,7 @@ written. The command reads the database of DATABASE_URL and changes nothing.
 
 \b
 States: queued, the file is to be copied; failed, no URL of it works any more, or it may not be
-copied; archived; external, it is in the customer's own storage already.
+copied; archived; external, it is in your own storage already.
 """
 RETRY_EPILOG = """\
 \b

@@ -70,7 +70,7 @@ def why(entry: ArchiveEntry, now: float) -> str | None:
 
 def _why(entry: ArchiveEntry, now: float, error: str | None) -> str | None:
     if entry.state == "external":
-        return "it is in the customer's own storage"
+        return "it is in your own storage"
     if entry.state != "queued":
         return error
     if entry.is_taken:

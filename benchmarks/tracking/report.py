@@ -73,7 +73,7 @@ def table(tracked: TrackingResults) -> Table:
 def mass_table(tracked: TrackingResults) -> Table:
     """A row for each scenario in which all recordings end."""
     head = (
-        "live", "how", "UPLOADED p50 · p99 · last", "never told", "requests/s", "breaches",
+        "live", "how", "UPLOADED p50 · p99 · last", "never published", "requests/s", "breaches",
         "completed", "overtaken by", "reads each", "the last `completed`", "stops p50 · last",
     )  # fmt: skip
     return [head, *(_mass_row(one) for one in tracked.outcomes if one.mass)]
@@ -126,7 +126,7 @@ def _of_mass(one: ScenarioResult, mass: MassEnding) -> Iterator[Goal]:
     rate = one.busiest / QUOTA_SECONDS
     yield Goal(what=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
     yield Goal(what=f"{who}: breaches", figure=one.breaches, most=0, unit="")
-    yield Goal(what=f"{who}: ends never told", figure=mass.uploaded.missed, most=0, unit="")
+    yield Goal(what=f"{who}: ends never published", figure=mass.uploaded.missed, most=0, unit="")
     if one.scenario.storm_seconds is None:
         most = 1.0 if one.scenario.webhooks else 120.0
         yield Goal(what=f"{who}: UPLOADED p99", figure=mass.uploaded.p99, most=most, unit="s")
@@ -139,7 +139,7 @@ def _of(one: ScenarioResult) -> Iterator[Goal]:
     yield Goal(what=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
     yield Goal(what=f"{who}: breaches", figure=one.breaches, most=0, unit="")
     missed = one.status.missed + one.files.missed
-    yield Goal(what=f"{who}: changes never told", figure=missed, most=0, unit="")
+    yield Goal(what=f"{who}: changes never published", figure=missed, most=0, unit="")
     if one.burst is not None:
         late, most = one.burst.p99 * 1000, 50.0 if is_most else 250.0
         what = f"{who}: status p99 at {one.burst_changes:g} changes/s"
@@ -197,8 +197,8 @@ def _setting(profile: LoadProfile) -> str:
         f"takes {profile.upload_seconds:g} s and leaves three files. Delays are from the API's own "
         "change to the event at a subscriber. A finished recording costs one request for its "
         "files, and one more where the API does not say whose they are; what the sweeps leave of "
-        "the budget says how many can finish in an hour, and more when they press, for sweeps give "
-        f"way. More than {MANY:,} are adopted before the API has limits; then all workers are "
+        "the budget says how many can finish in an hour, and more when many wait, because sweeps "
+        f"give way. More than {MANY:,} are adopted before the API has limits; then all workers are "
         "killed and start again, and what follows is measured."
     )
 

@@ -239,7 +239,7 @@ def test_a_storm_is_judged_by_its_stops_and_not_by_its_longest_wait() -> None:
     assert [goal.what.rpartition(": ")[2] for goal in goals] == [
         "requests in any 5 minutes",
         "breaches",
-        "ends never told",
+        "ends never published",
         "slowest stop",
     ]
     assert all("within 10 s" in goal.what for goal in goals)

@@ -16,6 +16,10 @@ MAX_ID_LENGTH: Final = 256
 MAX_NAME_LENGTH: Final = 256
 """The name of a person or preset is cut to this many characters."""
 
+YEARS: Final = range(2000, 3000)
+"""The years of believable times. None of them is so near the end of the calendar that arithmetic
+with the time overflows."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_INT = 2.0**53
 _SURROGATE_ESCAPE = re.compile(
@@ -100,12 +104,17 @@ def non_negative_int(value: object) -> int | None:
 
 
 def aware_time(value: object) -> datetime | None:
-    """An aware time from ISO 8601, with `T` or a space. Without an offset it is UTC."""
+    """An aware time from ISO 8601, with `T` or a space. Without an offset it is UTC.
+
+    A year outside `YEARS` stands for no time: services in Go write 0001-01-01T00:00:00Z.
+    """
     if not isinstance(value, str):
         return None
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
+        return None
+    if at.year not in YEARS:
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 

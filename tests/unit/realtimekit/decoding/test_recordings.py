@@ -181,6 +181,15 @@ def test_times_with_a_space_and_microseconds_are_read() -> None:
     assert at == datetime(2023, 4, 14, 4, 46, 8, 306221, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    "no_time",
+    ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59-14:00", 1783406002],
+)
+def test_a_time_that_nobody_can_believe_counts_as_missing(no_time: object) -> None:
+    found = snapshot(invoked_time=no_time, download_url_expiry=no_time)
+    assert (found.invoked_time, found.download_url_expiry) == (None, None)
+
+
 def test_a_time_without_an_offset_is_utc() -> None:
     assert snapshot(started_time="2023-04-14T04:46:08").started_time == datetime(
         2023, 4, 14, 4, 46, 8, tzinfo=UTC

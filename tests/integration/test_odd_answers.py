@@ -81,3 +81,32 @@ async def test_recordings_with_no_believable_times_end_together(
         for _ in range(3):
             await tracking.run_due(60)
         assert {(await tracking.stored(one)).status for one in ids} == {Status.UPLOADED}
+
+
+# Files
+
+
+def list_each_file_twice(_request: httpx.Request, body: Any) -> None:
+    """Every file has two entries. Each of them has a URL that is signed by itself."""
+    for row in rows_of(body):
+        layers = row.get("download_url")
+        if not isinstance(layers, list):
+            continue
+        for layer in list(layers):
+            urls = {
+                name: {**entry, "download_url": f"{entry['download_url']}&signed=again"}
+                for name, entry in layer["download_urls"].items()
+            }
+            layers.append({**layer, "download_urls": urls})
+
+
+async def test_a_file_that_is_listed_twice_is_published_once(tracking: TrackingBench) -> None:
+    async with aclosing(altered_client(tracking.sandbox.base_url, list_each_file_twice)) as api:
+        tracking.api = api
+        tracking.restart()
+        recording_id = await tracking.record_and_upload()
+        for _ in range(3):
+            await tracking.run_due(60)
+        published = await tracking.published(recording_id)
+    assert published[-4:] == ["file", "file", "file", "completed 3"]
+    assert published.count("file") == 3

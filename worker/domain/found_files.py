@@ -1,6 +1,8 @@
 """Finds the files of a recording in the shapes that the API gives `download_url`. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from worker.domain.file_names import media_of, name_in_url
 from worker.domain.snapshot import FoundFile
@@ -13,14 +15,36 @@ def found_files(download_url: object, output_file_name: str | None) -> tuple[Fou
     maps file names to `{"download_url": …}`, or directly to a URL. The file of a single URL is
     called `output_file_name`, or like the end of the URL if that is missing or a template. A named
     file without a URL is listed, although it cannot be downloaded yet. Other shapes are skipped.
+
+    No two files have the same name: a name that is listed twice is one file, also if each of its
+    URLs is signed by itself.
     """
     if isinstance(download_url, str):
         return (_only_file(download_url, output_file_name),) if download_url else ()
     if isinstance(download_url, dict):
         download_url = download_url.get("links")
     layers = download_url if isinstance(download_url, list) else []
-    # A dict, because a file that is listed twice is still one file.
-    return tuple(dict.fromkeys(file for layer in layers for file in _files_of_layer(layer)))
+    return _each_once(file for layer in layers for file in _files_of_layer(layer))
+
+
+def _each_once(listed: Iterable[FoundFile]) -> tuple[FoundFile, ...]:
+    files: dict[str, FoundFile] = {}
+    for file in listed:
+        files[file.name] = _merged(files.get(file.name, file), file)
+    return tuple(files.values())
+
+
+def _merged(first: FoundFile, other: FoundFile) -> FoundFile:
+    """The first of two entries of one file. The other one has the fields that it lacks."""
+    if first is other:
+        return first
+    return msgspec.structs.replace(
+        first,
+        layer=first.layer or other.layer,
+        download_url=first.download_url or other.download_url,
+        peer_id=first.peer_id or other.peer_id,
+        custom_participant_id=first.custom_participant_id or other.custom_participant_id,
+    )
 
 
 def _only_file(url: str, output_file_name: str | None) -> FoundFile:

@@ -97,8 +97,25 @@ def test_a_file_is_listed_before_it_has_its_url(entry: object) -> None:
     )
 
 
-def test_a_file_listed_twice_is_one_file() -> None:
-    assert len(found_files([LAYER, LAYER], None)) == 1
+OTHER_ENTRIES: list[dict[str, object]] = [
+    {"download_url": URL},
+    {"download_url": f"{URL}-again"},
+    {"download_url": None},
+    {"peer_id": PEER_1},
+]
+
+
+@pytest.mark.parametrize("entry", OTHER_ENTRIES, ids=repr)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_file_listed_twice_is_one_file_with_all_that_either_entry_says(
+    entry: dict[str, object], is_first: bool
+) -> None:
+    whole = {"download_url": URL, "custom_participant_id": "u-7"}
+    entries = (entry, whole) if is_first else (whole, entry)
+    layers = [{"layer_name": "default", "download_urls": {"a.webm": one}} for one in entries]
+    (file,) = found_files(layers, None)
+    assert file.download_url in {URL, f"{URL}-again"}
+    assert (file.custom_participant_id, file.peer_id) == ("u-7", entry.get("peer_id"))
 
 
 def test_two_uuids_name_the_owner_if_nothing_is_known() -> None:

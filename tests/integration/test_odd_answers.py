@@ -110,3 +110,109 @@ async def test_a_file_that_is_listed_twice_is_published_once(tracking: TrackingB
         published = await tracking.published(recording_id)
     assert published[-4:] == ["file", "file", "file", "completed 3"]
     assert published.count("file") == 3
+
+
+# Answers about something else
+
+
+async def record_elsewhere(bench: CommandBench) -> str:
+    """Somebody else's recording in another meeting, which has just begun. Returns its id."""
+    body = {"meeting_id": str(uuid.uuid4())}
+    return (await bench.api.start_track_recording(body)).recording_id
+
+
+async def status_of(api: RealtimeKitClient, recording_id: str) -> Status:
+    return (await api.get_recording(recording_id)).status
+
+
+async def test_a_stop_of_a_meeting_stops_no_other_if_the_api_ignores_which_meeting_is_meant(
+    bench: CommandBench,
+) -> None:
+    async with aclosing(altered_client(bench.sandbox.base_url, ignores=["meeting_id"])) as api:
+        bench.handler = bench.new_handler(api)
+        elsewhere = await record_elsewhere(bench)
+        await bench.send(bench.start())
+        bench.pass_time(5)
+        stop = {"type": "stop_recording", "id": "stop-1", "meeting_id": bench.meeting}
+        assert await bench.send(stop) == Ack()
+    own = bench.started()[-1].recording_id
+    assert (await bench.outcome("stop-1"))["data"]["recording_ids"] == [own]
+    assert await status_of(bench.api, elsewhere) is Status.RECORDING
+
+
+async def test_a_start_adopts_no_recording_of_another_meeting(bench: CommandBench) -> None:
+    async with aclosing(altered_client(bench.sandbox.base_url, ignores=["meeting_id"])) as api:
+        bench.handler = bench.new_handler(api)
+        bench.sandbox.faults.add(Fault(kind="reset", operation="start*", count=1))
+        assert isinstance(await bench.send(bench.start()), Retry)  # it was not executed
+        elsewhere = await record_elsewhere(bench)
+        bench.pass_time(31)
+        assert await bench.send(bench.start()) == Ack()
+    assert (await bench.outcome())["data"]["recording_ids"] != [elsewhere]
+
+
+async def test_an_action_on_a_meeting_leaves_out_what_has_ended_if_the_api_ignores_the_statuses(
+    bench: CommandBench,
+) -> None:
+    async with aclosing(altered_client(bench.sandbox.base_url, ignores=["status"])) as api:
+        bench.handler = bench.new_handler(api)
+        await bench.send(bench.start("start-1"))
+        bench.pass_time(5)
+        await bench.send({"type": "stop_recording", "id": "stop-1", "start_id": "start-1"})
+        bench.pass_time(60)
+        await bench.send(bench.start("start-2"))
+        bench.pass_time(5)
+        pause = {"type": "pause_recording", "id": "pause-1", "meeting_id": bench.meeting}
+        assert await bench.send(pause) == Ack()
+    own = bench.started()[-1].recording_id
+    assert (await bench.outcome("pause-1"))["data"]["recording_ids"] == [own]
+
+
+async def test_no_recording_of_the_past_is_adopted_if_the_api_ignores_the_statuses(
+    tracking: TrackingBench,
+) -> None:
+    past = (await tracking.api.start_track_recording({"meeting_id": tracking.meeting})).recording_id
+    tracking.sandbox.clock.advance(10)
+    await tracking.api.control_recording(past, "stop")
+    tracking.sandbox.clock.advance(3600)
+    async with aclosing(altered_client(tracking.sandbox.base_url, ignores=["status"])) as api:
+        tracking.restart(api, follow_all=True)
+        await tracking.run_due(10)
+    assert await tracking.events() == []
+
+
+async def test_an_action_whose_answer_writes_the_id_in_another_form_concerns_the_same_recording(
+    tracking: TrackingBench,
+) -> None:
+    def without_hyphens(request: httpx.Request, body: Any) -> None:
+        if request.method == "PUT":
+            body["data"]["id"] = body["data"]["id"].replace("-", "").upper()
+
+    async with aclosing(altered_client(tracking.sandbox.base_url, without_hyphens)) as api:
+        recording_id = await tracking.start()
+        tracking.sandbox.clock.advance(10)
+        stopped = await api.control_recording(recording_id, "stop")
+    assert stopped.recording_id == recording_id
+
+
+# Rows that cannot be read
+
+
+def hide_ids(request: httpx.Request, body: Any) -> None:
+    """A list whose recordings have ids of another type."""
+    if isinstance(body.get("data"), list):
+        for row in rows_of(body):
+            row["id"] = 7
+
+
+async def test_a_start_is_not_called_again_while_its_recording_may_be_one_without_a_readable_id(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    async with aclosing(altered_client(bench.sandbox.base_url, hide_ids)) as api:
+        bench.handler = bench.new_handler(api)
+        for _ in range(3):
+            settlement = await bench.send(bench.start())
+            bench.pass_time(31)
+    assert isinstance(settlement, Retry)
+    assert len(bench.started()) == 1

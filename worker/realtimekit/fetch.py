@@ -8,7 +8,7 @@ import msgspec
 
 from recording_schemas import Kind, ParticipantWithoutFile, Status
 from worker.domain.attendance import people_without_file
-from worker.domain.errors import ApiError, Refused
+from worker.domain.errors import ApiError, Refused, Unavailable
 from worker.domain.file_search import completeness, is_ready, list_hash
 from worker.domain.recording import Completeness, Observation, ObservedBy, Recording
 from worker.domain.snapshot import Participant, RecordingSnapshot
@@ -20,25 +20,51 @@ DEFAULT_FILE_PREFIX: Final = "default"
 
 
 async def fetch_all_recordings(
-    api: RealtimeKitClient, *, meeting_id: str | None = None, statuses: Sequence[Status] = ()
+    api: RealtimeKitClient,
+    *,
+    meeting_id: str | None = None,
+    statuses: Sequence[Status] = (),
+    whole: bool = False,
 ) -> list[RecordingSnapshot]:
-    """All recordings that the API lists, each once; with `statuses`, only those in one of them.
+    """All recordings that the API lists, each once; only those of `meeting_id` if it is given, and
+    with `statuses` only those in one of them.
 
     A page without a new recording counts as the last one, because the numbers and the size of pages
-    are not documented.
+    are not documented. So does a page that is not full if the API counts no more recordings than
+    were read. With `whole`, raises Unavailable if the list has a recording without an id that can
+    be read: it may be any recording.
     """
     found: dict[str, RecordingSnapshot] = {}
-    page_no, before = 1, -1
+    page_no, before, seen = 1, -1, 0
     while before < len(found):
         before = len(found)
         page = await api.list_recordings(
             meeting_id=meeting_id, statuses=statuses, page_no=page_no, per_page=PAGE_SIZE
         )
+        if whole and page.unreadable_count:
+            text = f"the list has {page.unreadable_count} recordings without a usable id"
+            raise Unavailable("unreadable_response", text)
         found |= {snapshot.recording_id: snapshot for snapshot in page.recordings}
-        if page.is_last:
+        length = len(page.recordings) + page.unreadable_count
+        seen += length
+        if length < PAGE_SIZE and page.total_count is not None and seen >= page.total_count:
             break
         page_no += 1
-    return list(found.values())
+    return [snapshot for snapshot in found.values() if _is_wanted(snapshot, meeting_id, statuses)]
+
+
+def _is_wanted(
+    snapshot: RecordingSnapshot, meeting_id: str | None, statuses: Sequence[Status]
+) -> bool:
+    """Whether the recording is one of those that were asked for.
+
+    An API that ignores a parameter lists other meetings, too. A stop must not end their recordings,
+    and a start must not take one of them for its own.
+    """
+    listed = snapshot.meeting_id
+    if meeting_id is not None and listed is not None and listed.lower() != meeting_id.lower():
+        return False
+    return not statuses or snapshot.unknown_status is not None or snapshot.status in statuses
 
 
 async def fetch_recording(

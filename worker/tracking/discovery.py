@@ -108,7 +108,9 @@ class ExternalRecordingDiscovery:
         """
         horizon = progress.horizon
         not_before = None if horizon is None else horizon - MAX_LIVE_AGE_SECONDS
-        return await self._adopt(listed, progress, asked_at, not_before=not_before)
+        # An API that ignores the requested statuses would have the whole history adopted.
+        live = [snapshot for snapshot in listed if snapshot.status in LIVE]
+        return await self._adopt(live, progress, asked_at, not_before=not_before)
 
     async def is_due(self, progress: DiscoveryProgress, requests: int) -> bool:
         """Whether to read the list of ended recordings after a sweep made `requests` for others.

@@ -115,7 +115,9 @@ def _not_of_other_commands(
 
 async def _list_meeting(context: OperationContext, meeting_id: str) -> list[RecordingSnapshot]:
     try:
-        return await fetch_all_recordings(context.background_api(), meeting_id=meeting_id)
+        return await fetch_all_recordings(
+            context.background_api(), meeting_id=meeting_id, whole=True
+        )
     except Refused as refused:  # the API refused the list, but may have executed the start
         raise OutcomeUnknown("start_unconfirmed", refused.message) from refused
 

@@ -7,6 +7,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from recording_schemas.values import UUID_PATTERN
+
 T = TypeVar("T")
 
 MAX_ERROR_LENGTH: Final = 500
@@ -21,6 +23,7 @@ YEARS: Final = range(2000, 3000)
 with the time overflows."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UUID: Final = re.compile(UUID_PATTERN)
 _MAX_INT = 2.0**53
 _SURROGATE_ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -73,6 +76,14 @@ def _without_half_pair(escape: re.Match[bytes]) -> bytes:
 def text(value: object) -> str | None:
     """A string that is not empty."""
     return value if isinstance(value, str) and value else None
+
+
+def recording_id_of(value: object) -> str | None:
+    """A recording's id. A UUID is in small letters, so that it is the same in all answers."""
+    recording_id = text(value)
+    if recording_id is not None and _UUID.fullmatch(recording_id):
+        return recording_id.lower()
+    return recording_id
 
 
 def bounded_id(value: object) -> str | None:

@@ -22,6 +22,7 @@ from worker.realtimekit.decoding.fields import (
     is_last_page,
     non_negative_int,
     reason,
+    recording_id_of,
     text,
 )
 from worker.realtimekit.decoding.kinds import KindEvidence, ShownKind, shown_kind
@@ -83,7 +84,8 @@ def decode_recording(
     """The recording in `data` or `data.recording`, or the first usable one if that is a list.
 
     The keyword arguments are known from the request. They stand in for fields that the body lacks.
-    Raises `Unreadable` without an id, and without an id and a status of its own.
+    Raises `Unreadable` without an id, without an id and a status of its own, and if the body is
+    about another recording than `recording_id`.
     """
     envelope = decode(body, _RECORDING)
     items = envelope.data if isinstance(envelope.data, list) else [envelope.data]
@@ -124,9 +126,9 @@ def _snapshot(
 ) -> RecordingSnapshot | None:
     if item is None:
         return None
-    item = item.recording or item
-    own_id, has_status = text(item.id), item.status is not msgspec.UNSET
-    recording_id = own_id or recording_id
+    item = (_fields(item.recording) if item.recording else None) or item
+    own_id, has_status = recording_id_of(item.id), item.status is not msgspec.UNSET
+    recording_id = _known_id(own_id, recording_id)
     if recording_id is None or not API_ID.fullmatch(recording_id):
         return None
     if not (own_id or has_status or status):
@@ -155,6 +157,18 @@ def _snapshot(
         storage=storage,
         files=files_of(item, read.status, storage, shown_kind.kind),
     )
+
+
+def _known_id(own_id: str | None, requested_id: str | None) -> str | None:
+    """The id under which the recording is known. None if it is not the one that was requested.
+
+    An answer may write the id of its request with or without hyphens.
+    """
+    if own_id is None or requested_id is None:
+        return own_id or requested_id
+    if own_id.replace("-", "").lower() != requested_id.replace("-", "").lower():
+        return None
+    return own_id if own_id == requested_id.lower() else requested_id
 
 
 def _kind(item: RecordingFields) -> ShownKind:

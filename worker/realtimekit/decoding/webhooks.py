@@ -16,6 +16,7 @@ from worker.realtimekit.decoding.fields import (
     decode,
     non_negative_int,
     reason,
+    recording_id_of,
     text,
 )
 from worker.realtimekit.decoding.recordings import RecordingFields, files_of
@@ -102,7 +103,7 @@ def _recording(value: object) -> _Recording:
 
 
 def _snapshot(recording: _Recording, meeting: object) -> RecordingSnapshot:
-    recording_id = text(recording.id) or text(recording.recording_id) or ""
+    recording_id = recording_id_of(recording.id) or recording_id_of(recording.recording_id) or ""
     if not API_ID.fullmatch(recording_id):
         raise Unreadable("the webhook has no recording with an id")
     read = read_status(recording.status)

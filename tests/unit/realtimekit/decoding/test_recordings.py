@@ -121,6 +121,27 @@ def test_a_response_without_an_id_is_unreadable(answer: bytes) -> None:
         decode_recording(answer)
 
 
+def test_an_answer_about_another_recording_is_unreadable() -> None:
+    with pytest.raises(Unreadable):
+        decode_recording(body({"id": "rec-2", "status": "UPLOADED"}), recording_id="rec-1")
+
+
+UUID = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01"
+
+
+@pytest.mark.parametrize("answered", [UUID, UUID.upper(), UUID.replace("-", "")])
+@pytest.mark.parametrize("requested", [UUID, UUID.upper()])
+def test_one_recording_has_one_id_in_whatever_form_the_api_writes_it(
+    requested: str, answered: str
+) -> None:
+    answer = body({"id": answered, "status": "RECORDING"})
+    if "-" in answered:
+        assert decode_recording(answer, recording_id=requested).recording_id == UUID
+        assert decode_recording(answer).recording_id == UUID
+    else:
+        assert decode_recording(answer, recording_id=requested).recording_id == requested
+
+
 @pytest.mark.parametrize(
     ("status", "unknown"),
     [

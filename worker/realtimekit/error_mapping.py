@@ -22,6 +22,7 @@ from worker.domain.errors import (
     Unauthorized,
     Unavailable,
 )
+from worker.realtimekit.http_dates import parse_http_date
 from worker.realtimekit.models import ApiRequest, ApiResponse
 from worker.realtimekit.redaction import redact
 from worker.realtimekit.retry import retry_after_seconds
@@ -231,7 +232,9 @@ def _clean(text: str, request: ApiRequest) -> str:
 
 
 def _retry_after(response: ApiResponse) -> float | None:
-    return retry_after_seconds(response.headers.get("retry-after"), now=datetime.now(UTC))
+    # A date is by the API's clock, which may differ from ours by any amount.
+    now = parse_http_date(response.headers.get("date", "")) or datetime.now(UTC)
+    return retry_after_seconds(response.headers.get("retry-after"), now=now)
 
 
 def _safe_text(error: BaseException) -> str:

@@ -5,17 +5,20 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from worker.domain.errors import LeaseLost, OverBudget, RefusedForNow, Unauthorized, Unavailable
+from worker.realtimekit.http_dates import parse_http_date
 
 T = TypeVar("T")
 
-MAX_RETRY_AFTER_SECONDS: Final = 86_400.0
+MAX_RETRY_AFTER_SECONDS: Final = 600.0
+"""A longer pause is cut to this: one answer must not stop the worker for longer, and one request
+every ten minutes harms nobody."""
+
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
@@ -102,10 +105,10 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
-    """The seconds in a `Retry-After` header, from 0 to a day; None when it is not usable.
+    """The seconds in a `Retry-After` header, at most ten minutes; None when it is not usable.
 
     Accepts both forms of RFC 9110, section 10.2.3: seconds (here also with a fraction), and an HTTP
-    date, which is compared with `now`.
+    date, which is compared with `now`: the time by the clock of whoever wrote the date.
     """
     if value is None:
         return None
@@ -113,10 +116,7 @@ def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
     if _SECONDS.fullmatch(value):
         # float() of a long run of digits is inf, int() of one is an error.
         return min(float(value), MAX_RETRY_AFTER_SECONDS)
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
+    at = parse_http_date(value)
+    if at is None:
         return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
     return min(max((at - now).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)

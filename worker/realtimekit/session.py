@@ -6,9 +6,8 @@ the token along), no environment, no log lines with our URLs, and less work per 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import count
 from typing import TypeVar, cast
@@ -37,6 +36,7 @@ from worker.realtimekit.error_mapping import (
 )
 from worker.realtimekit.http.protocol import MAX_RESPONSE_BYTES, ResponseTooLarge
 from worker.realtimekit.http.proxy import open_transport
+from worker.realtimekit.http_dates import parse_http_date
 from worker.realtimekit.models import (
     ApiRequest,
     ApiResponse,
@@ -234,7 +234,7 @@ class ApiSession:
 
     async def _exchange(self, http_request: httpx.Request) -> ApiResponse:
         response = await self._transport.handle_async_request(http_request)
-        if (date := _parse_date(response.headers.get("date", ""))) is not None:
+        if (date := parse_http_date(response.headers.get("date", ""))) is not None:
             self._server_time = (date, time.monotonic())
         if self._budget and (limits := parse_rate_limits(response.headers)):
             self._budget.record_limits(limits)
@@ -253,26 +253,6 @@ class ApiSession:
 def _parse_url(text: str) -> httpx.URL:
     """Cached: parsing takes longer than all other work for a request here, and URLs repeat."""
     return httpx.URL(text)
-
-
-def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body in chunks, decompressed if necessary: most are too short to be compressed."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding == "gzip":
-        return response.aiter_bytes()
-    if encoding != "identity":  # packed twice, a kilobyte can become a gigabyte
-        raise httpx.DecodingError("the response has a content encoding that was not asked for")
-    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - an async transport's
-    return aiter(response.stream)
-
-
-@lru_cache(maxsize=4)
-def _parse_date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=256)

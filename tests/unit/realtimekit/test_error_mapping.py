@@ -3,6 +3,8 @@
 import gzip
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -301,6 +303,16 @@ async def test_a_retry_after_that_is_too_long_is_raised_at_once() -> None:
     failure = await api.failure(start_track)
     assert isinstance(failure, Throttled)
     assert (failure.retry_after, api.requests, api.slept) == (300.0, 1, [])
+
+
+@pytest.mark.parametrize("ahead", [-3600, 0, 3600])
+async def test_a_retry_after_date_is_read_by_the_clock_that_wrote_it(ahead: int) -> None:
+    at = datetime.now(UTC) + timedelta(seconds=ahead)
+    date, until = (format_datetime(time, usegmt=True) for time in (at, at + timedelta(seconds=30)))
+    api = Api(gateway_response(429, Date=date, **{"Retry-After": until}))
+    failure = await api.failure(start_track)
+    assert isinstance(failure, Throttled)
+    assert failure.retry_after == 30.0
 
 
 async def test_a_failure_reported_in_a_2xx_body_counts_as_that_failure() -> None:

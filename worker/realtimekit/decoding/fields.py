@@ -146,6 +146,11 @@ def caller_type(value: object) -> str | None:
     return kind.upper() if kind else None
 
 
+def read_paging(value: object) -> Paging | None:
+    """The `paging` object. None if it is no object: then the list says nothing of its length."""
+    return msgspec.convert(value, Paging) if isinstance(value, dict) else None
+
+
 def is_last_page(paging: Paging | None, items: int, per_page: int | None) -> bool:
     """Whether this is the last page.
 

@@ -14,13 +14,13 @@ from worker.domain.file_names import is_template, media_of, name_in_url
 from worker.domain.found_files import found_files
 from worker.domain.snapshot import FoundFile, RecordingSnapshot, Storage
 from worker.realtimekit.decoding.fields import (
-    Paging,
     Unreadable,
     aware_time,
     caller_type,
     decode,
     is_last_page,
     non_negative_int,
+    read_paging,
     reason,
     recording_id_of,
     text,
@@ -55,7 +55,7 @@ class RecordingFields(msgspec.Struct):
     audio_download_url: Any = None
     download_audio_url: Any = None
     storage_config: Any = None
-    recording: "RecordingFields | None" = None
+    recording: Any = None
 
 
 class _RecordingEnvelope(msgspec.Struct):
@@ -66,11 +66,18 @@ class _RecordingEnvelope(msgspec.Struct):
 class _PageEnvelope(msgspec.Struct):
     data: list[RecordingFields | None] | None = None
     success: Any = None
-    paging: Paging | None = None
+    paging: Any = None
+
+
+class _AnyPageEnvelope(msgspec.Struct):
+    data: list[Any] | None = None
+    success: Any = None
+    paging: Any = None
 
 
 _RECORDING = msgspec.json.Decoder(_RecordingEnvelope)
 _PAGE = msgspec.json.Decoder(_PageEnvelope)
+_ANY_PAGE = msgspec.json.Decoder(_AnyPageEnvelope)
 
 
 def decode_recording(
@@ -101,20 +108,41 @@ def decode_recording_page(
 ) -> RecordingPage:
     """One page of the list. Items without an id are counted and left out.
 
-    Raises `Unreadable` without a list.
+    Raises `Unreadable` without a list. A list that is null counts as an empty one only if the API
+    also says that it counts no recording.
     """
-    envelope = decode(body, _PAGE)
-    if envelope.success is False or envelope.data is None:
+    envelope = _decode_page(body)
+    paging = read_paging(envelope.paging)
+    total_count = non_negative_int(paging.total_count) if paging else None
+    items = [] if envelope.data is None and total_count == 0 else envelope.data
+    if envelope.success is False or items is None:
         raise Unreadable("the body has no list of recordings")
-    snapshots = [_snapshot(item, None, meeting_id, None, None) for item in envelope.data]
+    snapshots = [_snapshot(item, None, meeting_id, None, None) for item in items]
     readable = tuple(snapshot for snapshot in snapshots if snapshot is not None)
     return RecordingPage(
         recordings=readable,
-        total_count=non_negative_int(envelope.paging.total_count) if envelope.paging else None,
-        end_offset=non_negative_int(envelope.paging.end_offset) if envelope.paging else None,
-        is_last=is_last_page(envelope.paging, len(envelope.data), per_page),
+        total_count=total_count,
+        end_offset=non_negative_int(paging.end_offset) if paging else None,
+        is_last=is_last_page(paging, len(items), per_page),
         unreadable_count=len(snapshots) - len(readable),
     )
+
+
+def _decode_page(body: bytes | bytearray) -> _PageEnvelope:
+    """The page. If one item has another form than documented, the others count all the same."""
+    try:
+        return decode(body, _PAGE)
+    except Unreadable:
+        page = decode(body, _ANY_PAGE)
+    items = None if page.data is None else [_fields(item) for item in page.data]
+    return _PageEnvelope(data=items, success=page.success, paging=page.paging)
+
+
+def _fields(item: object) -> RecordingFields | None:
+    try:
+        return msgspec.convert(item, RecordingFields)
+    except msgspec.ValidationError:
+        return None
 
 
 def _snapshot(

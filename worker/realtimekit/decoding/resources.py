@@ -7,7 +7,6 @@ import msgspec
 from worker.domain.meeting_participants import MeetingParticipant
 from worker.domain.snapshot import Participant
 from worker.realtimekit.decoding.fields import (
-    Paging,
     Unreadable,
     aware_time,
     bounded_id,
@@ -16,6 +15,7 @@ from worker.realtimekit.decoding.fields import (
     is_last_page,
     non_negative_int,
     participant_id,
+    read_paging,
     text,
 )
 from worker.realtimekit.models import ParticipantPage, Webhook
@@ -42,24 +42,24 @@ class _Webhook(msgspec.Struct):
 
 class _ParticipantList(msgspec.Struct):
     participants: list[_Participant | None]
-    paging: Paging | None = None
+    paging: Any = None
 
 
 class _ParticipantsEnvelope(msgspec.Struct):
     data: _ParticipantList
     success: Any = None
-    paging: Paging | None = None
+    paging: Any = None
 
 
 class _AnyRows(msgspec.Struct):
     participants: list[Any]
-    paging: Paging | None = None
+    paging: Any = None
 
 
 class _MeetingParticipantsEnvelope(msgspec.Struct):
     data: list[Any] | _AnyRows
     success: Any = None
-    paging: Paging | None = None
+    paging: Any = None
 
 
 class _WebhookEnvelope(msgspec.Struct):
@@ -90,7 +90,8 @@ def decode_participants(
         raise Unreadable("the body has no list of participants")
     rows = envelope.data.participants
     found = tuple(participant for row in rows if (participant := _participant(row)))
-    return found, is_last_page(envelope.paging or envelope.data.paging, len(rows), per_page)
+    paging = read_paging(envelope.paging) or read_paging(envelope.data.paging)
+    return found, is_last_page(paging, len(rows), per_page)
 
 
 def decode_meeting_participants(body: bytes | bytearray) -> ParticipantPage:
@@ -106,7 +107,7 @@ def decode_meeting_participants(body: bytes | bytearray) -> ParticipantPage:
     rows, inner_paging = (
         (data, None) if isinstance(data, list) else (data.participants, data.paging)
     )
-    paging = envelope.paging or inner_paging
+    paging = read_paging(envelope.paging) or read_paging(inner_paging)
     readable = tuple(person for row in rows if (person := _meeting_participant(row)))
     return ParticipantPage(
         participants=readable,

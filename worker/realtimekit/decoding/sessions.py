@@ -4,7 +4,13 @@ from typing import Any, Final
 
 import msgspec
 
-from worker.realtimekit.decoding.fields import Paging, Unreadable, decode, is_last_page, text
+from worker.realtimekit.decoding.fields import (
+    Unreadable,
+    decode,
+    is_last_page,
+    read_paging,
+    text,
+)
 from worker.realtimekit.models import Session, SessionPage
 
 ENDED: Final = "ENDED"
@@ -24,13 +30,13 @@ class _SessionEnvelope(msgspec.Struct):
 
 class _SessionList(msgspec.Struct):
     sessions: list[_Session | None]
-    paging: Paging | None = None
+    paging: Any = None
 
 
 class _SessionsEnvelope(msgspec.Struct):
     data: _SessionList
     success: Any = None
-    paging: Paging | None = None
+    paging: Any = None
 
 
 _SESSION = msgspec.json.Decoder(_SessionEnvelope)
@@ -51,7 +57,7 @@ def decode_session_page(body: bytes | bytearray, *, per_page: int) -> SessionPag
     if envelope.success is False:
         raise Unreadable("the body has no list of sessions")
     rows = envelope.data.sessions
-    paging = envelope.paging or envelope.data.paging
+    paging = read_paging(envelope.paging) or read_paging(envelope.data.paging)
     return SessionPage(
         sessions=tuple(_session(row) for row in rows if row),
         is_last=is_last_page(paging, len(rows), per_page),

@@ -391,6 +391,22 @@ def test_unreadable_items_of_a_page_are_left_out_and_counted() -> None:
     assert (page.unreadable_count, page.total_count, page.end_offset) == (2, 9, 4)
 
 
+@pytest.mark.parametrize("bad", ["text", 7, [], {"id": "rec-2", "recording": 1, "status": []}])
+@pytest.mark.parametrize("paging", [None, [], "1", {"total_count": [], "end_offset": {}}])
+def test_an_item_of_any_form_and_odd_paging_do_not_hide_the_other_items(
+    bad: object, paging: object
+) -> None:
+    page = decode_recording_page(body([bad, ITEM], paging=paging))
+    assert page.recordings[-1].recording_id == "rec-1"
+    assert len(page.recordings) + page.unreadable_count == 2
+
+
+def test_a_list_that_is_null_is_empty_only_if_the_api_counts_no_recording() -> None:
+    assert decode_recording_page(body(None, **paging(0, 0))).recordings == ()
+    with pytest.raises(Unreadable):
+        decode_recording_page(body(None, **paging(1, 1)))
+
+
 @pytest.mark.parametrize(
     ("items", "fields", "per_page", "last"),
     [
@@ -411,9 +427,9 @@ def test_the_last_page_is_known_by_its_offset_or_by_not_being_full(
 
 
 @pytest.mark.parametrize(
-    "answer", [b"{}", b'{"success": false, "data": []}', b'{"data": {}}', b'{"data": [7]}']
+    "answer", [b"{}", b'{"success": false, "data": []}', b'{"data": {}}', b'{"data": "text"}']
 )
-def test_a_page_that_is_no_list_of_objects_is_unreadable(answer: bytes) -> None:
+def test_a_page_that_is_no_list_is_unreadable(answer: bytes) -> None:
     with pytest.raises(Unreadable):
         decode_recording_page(answer)
 

@@ -34,6 +34,7 @@ from worker.realtimekit.error_mapping import (
     error_from_status,
     error_from_unreadable_body,
 )
+from worker.realtimekit.http.content import unpacked_chunks
 from worker.realtimekit.http.protocol import MAX_RESPONSE_BYTES, ResponseTooLarge
 from worker.realtimekit.http.proxy import open_transport
 from worker.realtimekit.http_dates import parse_http_date
@@ -240,7 +241,7 @@ class ApiSession:
             self._budget.record_limits(limits)
         try:
             body = bytearray()
-            async for chunk in _unpacked(response):
+            async for chunk in unpacked_chunks(response):
                 body += chunk
                 if len(body) > MAX_RESPONSE_BYTES:
                     raise ResponseTooLarge(response.status_code)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from worker.domain.errors import Unavailable
 from worker.realtimekit.decoding.fields import Unreadable, decode, text
+from worker.realtimekit.http.content import unpacked_chunks
 from worker.realtimekit.http.proxy import open_transport
 from worker.settings.proxies import NO_PROXIES, Proxies
 
@@ -146,7 +147,7 @@ class WebhookVerifier:
             if response.status_code != httpx.codes.OK:
                 raise Unreadable(f"the response has status {response.status_code}")
             body = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in unpacked_chunks(response):
                 body += chunk
                 if len(body) > MAX_KEY_RESPONSE_BYTES:
                     raise Unreadable(f"the response has more than {MAX_KEY_RESPONSE_BYTES} bytes")

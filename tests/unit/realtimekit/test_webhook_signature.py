@@ -1,6 +1,7 @@
 """The key that verifies webhooks: fetched, kept, replaced, and never fetched too often."""
 
 import asyncio
+import gzip
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -164,6 +165,15 @@ def pem_of_bits(bits: int) -> str:
 async def test_an_rsa_key_below_2048_bits_is_refused(publisher: Publisher, bits: int) -> None:
     publisher.respond = lambda: httpx.Response(200, json={"data": {"publicKey": pem_of_bits(bits)}})
     with pytest.raises(Unavailable, match=f"{bits} bits, fewer than 2048"):
+        await publisher.verify()
+
+
+async def test_a_key_that_is_packed_twice_is_not_unpacked(publisher: Publisher) -> None:
+    bomb = gzip.compress(gzip.compress(b"0" * 10_000_000))
+    publisher.respond = lambda: httpx.Response(
+        200, headers={"Content-Encoding": "gzip, gzip"}, stream=httpx.ByteStream(bomb)
+    )
+    with pytest.raises(Unavailable, match="encoding"):
         await publisher.verify()
 
 

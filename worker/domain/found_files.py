@@ -60,7 +60,7 @@ def _files_of_layer(layer: object) -> Iterator[FoundFile]:
     for name, entry in urls.items():
         fields = entry if isinstance(entry, dict) else {"download_url": entry}
         yield FoundFile(
-            name=name,
+            name=name.replace("\x00", ""),  # as the store has it: else it would be another file
             media=media_of(name, otherwise="audio"),
             layer=_text(layer.get("layer_name")),
             download_url=_text(fields.get("download_url")),

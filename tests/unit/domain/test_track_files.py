@@ -118,6 +118,11 @@ def test_a_file_listed_twice_is_one_file_with_all_that_either_entry_says(
     assert (file.custom_participant_id, file.peer_id) == ("u-7", entry.get("peer_id"))
 
 
+def test_names_that_differ_only_in_nul_characters_are_one_file() -> None:
+    (file,) = found_files([{"download_urls": {"a\x00.webm": URL, "a.webm": URL}}], None)
+    assert file.name == "a.webm"
+
+
 def test_two_uuids_name_the_owner_if_nothing_is_known() -> None:
     file = owned(track_name("job_7", ANNA, PEER_1))
     assert file == TrackFile(

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from recording_sandbox.model.faults import Fault
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from worker.broker.messages import Ack, Retry
+from worker.domain.recording import Observation
 from worker.store.queries import RecordingsFilter
 
 
@@ -78,6 +80,25 @@ async def test_a_stop_that_was_too_early_is_sent_again(bench: CommandBench) -> N
     stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
     assert await bench.send(stop) == Ack()
     assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
+
+
+async def test_a_stop_names_what_it_ended_although_its_answer_was_lost_and_the_upload_was_quick(
+    bench: CommandBench,
+) -> None:
+    await bench.send(bench.start())
+    bench.pass_time(5)
+    bench.sandbox.faults.add(Fault(kind="lost_502", operation="change_recording", count=2))
+    stop = {"type": "stop_recording", "id": "stop-1", "meeting_id": bench.meeting}
+    assert isinstance(await bench.send(stop), Retry)
+    bench.pass_time(60)
+    (started,) = bench.started()
+    uploaded = await bench.api.get_recording(started.recording_id)
+    now = datetime.now(UTC)
+    await bench.store.apply(
+        [Observation(snapshot=uploaded, observed_by="sweep", asked_at=now, observed_at=now)]
+    )
+    assert await bench.send(stop) == Ack()
+    assert (await bench.outcome("stop-1"))["data"]["recording_ids"] == [started.recording_id]
 
 
 async def test_a_repeated_stop_whose_answer_is_lost_succeeds(

@@ -97,6 +97,10 @@ async def _act_on(
     except Ended:
         if not target.may_be_over:
             raise
+    except Unavailable:
+        if action == "stop":  # perhaps executed, and the next attempt may find it ended
+            context.progress.add(target.recording_id)
+        raise
     else:
         context.progress.add(target.recording_id, context.observation(snapshot, asked_at))
 

@@ -252,9 +252,10 @@ async def _parked(store: Store) -> dict[str, tuple[int, float]]:
 
 async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:
     """Warn of recordings whose app is no longer configured. They are kept but not followed."""
-    for name, count in (await store.count_by_app()).items():
-        if name not in apps:
-            structlog.get_logger().warning("recordings_of_no_app", app=name, recordings=count)
+    with suppress(StoreUnavailable):  # readiness reports it
+        for name, count in (await store.count_by_app()).items():
+            if name not in apps:
+                structlog.get_logger().warning("recordings_of_no_app", app=name, recordings=count)
 
 
 async def _flush(relay: OutboxRelay, publisher: Publisher) -> None:

@@ -264,6 +264,39 @@ async def test_a_database_of_another_encoding_is_refused_by_name(
     postgresql.drop_database(url)
 
 
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "permission denied for schema public"),
+        ({"search_path": "missing"}, "no schema has been selected"),
+    ],
+)
+async def test_a_role_that_may_create_nothing_is_answered_with_the_rights_it_needs(
+    given: dict[str, str], reason: str, postgresql: PostgreSQLServer
+) -> None:
+    """From PostgreSQL 15 on, this is so for every role that does not own the database."""
+    url = postgresql.new_database()
+    role = urlsplit(url).path.lstrip("/")
+    set_for_database(url, **given)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+    with pytest.raises(StoreUnavailable, match=rf"{reason}.*\(.*GRANT USAGE, CREATE ON SCHEMA"):
+        await Store.open(url.replace("postgres@", f"{role}@"), source="test")
+    postgresql.drop_database(url)
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute(f"DROP ROLE {role}".encode())
+
+
+async def test_a_pooler_of_statements_is_answered_with_the_mode_it_needs(
+    postgresql: PostgreSQLServer, postgresql_url: str
+) -> None:
+    with (
+        PgBouncer(postgresql.url, pool_mode="statement") as pooler,
+        pytest.raises(StoreUnavailable, match="set pool_mode = transaction in PgBouncer"),
+    ):
+        await Store.open(pooler.url(postgresql_url), source="test", pooler="transaction")
+
+
 # Several hosts
 
 

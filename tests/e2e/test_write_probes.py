@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from recording_sandbox.api.server import Sandbox
 from recording_sandbox.demo.worker_process import WorkerProcess
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import Eventually
@@ -123,3 +124,37 @@ async def test_a_worker_ends_when_its_database_file_is_replaced_and_loses_no_com
     await environment.worker.start()
     await environment.worker.ready()
     assert isinstance((await environment.outcome("during")).data, CommandSucceeded)
+
+
+async def test_a_worker_whose_role_has_too_few_connections_keeps_running_and_says_so(
+    amqp_url: str,
+    names_prefix: str,
+    tmp_path: Path,
+    postgresql: PostgreSQLServer,
+    url: str,
+    eventually: Eventually,
+) -> None:
+    """The first connection is enough to open the database, and the second one is refused."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        role = admin.info.dbname
+        admin.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1".encode())
+        admin.execute(b"GRANT ALL ON SCHEMA public TO PUBLIC")
+    async with Sandbox() as sandbox:
+        limited = {"DATABASE_URL": url.replace("postgres@", f"{role}@")}
+        worker = ForkedWorkerProcess(settings(amqp_url, names_prefix, sandbox, **limited), tmp_path)
+        await worker.start()
+        try:
+
+            async def says_so() -> bool:
+                _, answer = await worker.probe("/readyz")
+                return "each worker needs four connections" in str(answer)
+
+            await eventually(says_so)
+            with psycopg.connect(url, autocommit=True) as admin:
+                admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT 4".encode())
+            await worker.ready()
+        finally:
+            await worker.stop()
+    postgresql.drop_database(url)
+    with psycopg.connect(postgresql.url, autocommit=True) as admin:
+        admin.execute(f"DROP ROLE {role}".encode())

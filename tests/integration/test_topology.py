@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from tests.integration.broker_bench import BrokerBenches, acknowledge, open_broker_benches
-from worker.broker.connection import BrokerConnection
+from worker.broker.connection import BrokerConnection, open_connection
 from worker.broker.publisher import Publisher
 from worker.broker.topology import declare, verify
 from worker.domain.errors import TopologyDiffers
@@ -33,6 +34,25 @@ async def test_a_queue_with_other_arguments_is_refused_by_name(broker: BrokerBen
         with pytest.raises(TopologyDiffers, match=r"x-queue-type|x-max-length") as caught:
             await declare(channel, bench.topology)
     assert bench.topology.dead_queue in str(caught.value)
+
+
+async def test_a_limit_of_queues_is_not_taken_for_other_properties(
+    broker: BrokerBenches, rabbitmq: RabbitMQNode, names_prefix: str
+) -> None:
+    bench = await broker.bench(acknowledge)
+    host = f'<<"{names_prefix}">>'
+    everything = '<<".*">>, <<".*">>, <<".*">>, <<"tests">>'
+    rabbitmq.evaluate(
+        f'rabbit_vhost:add({host}, <<"tests">>), rabbit_auth_backend_internal:set_permissions('
+        f'<<"guest">>, {host}, {everything}), '
+        f'rabbit_vhost_limit:set({host}, [{{<<"max-queues">>, 2}}], <<"tests">>).'
+    )
+    connection = await open_connection(f"{rabbitmq.amqp_url}{names_prefix}", "test")
+    async with connection, connection.channel(publisher_confirms=False) as channel:
+        with pytest.raises(TopologyDiffers, match=r"queue limit .* is reached") as caught:
+            await declare(channel, bench.topology)
+    assert "exists" not in str(caught.value)
+    rabbitmq.evaluate(f'rabbit_vhost:delete({host}, <<"tests">>).')
 
 
 async def test_an_exchange_of_another_kind_is_refused_by_name(broker: BrokerBenches) -> None:

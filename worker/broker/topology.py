@@ -149,15 +149,21 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
             if queue.exchange is not None:
                 await declared.bind(queue.exchange, queue.binding, timeout=RPC_TIMEOUT_SECONDS)
     except ChannelPreconditionFailed as error:
-        raise TopologyDiffers(
-            f"an exchange or queue of this name exists with other properties: {error}. Remove it, "
-            "or choose other names with WORKER_NAME_PREFIX"
-        ) from error
+        raise TopologyDiffers(_why_refused(str(error))) from error
     except AccessRefused as error:
         raise BrokerUnavailable(
             "no right to declare exchanges and queues: grant it, or set WORKER_TOPOLOGY=verify on "
             f"the worker if somebody else declares them: {error}"
         ) from error
+
+
+def _why_refused(text: str) -> str:
+    if "inequivalent" in text:
+        return (
+            f"an exchange or queue of this name exists with other properties: {text}. Remove it, "
+            "or choose other names with WORKER_NAME_PREFIX"
+        )
+    return f"the broker refuses to create an exchange or queue: {text}"  # a limit of queues is used
 
 
 async def verify(channel: AbstractChannel, topology: Topology) -> None:

@@ -1,4 +1,4 @@
-"""PgBouncer in its transaction mode, before a PostgreSQL server on this machine."""
+"""PgBouncer, mostly in its transaction mode, before a PostgreSQL server on this machine."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ listen_addr = 127.0.0.1
 listen_port = {listen_port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = {pool_mode}
 default_pool_size = {sessions}
 server_round_robin = 1
 """
@@ -37,7 +37,9 @@ class PgBouncer:
     A session setting or a prepared statement of one client is thus met by another client soon.
     """
 
-    def __init__(self, server_url: str, *, sessions: int = 3) -> None:
+    def __init__(
+        self, server_url: str, *, sessions: int = 3, pool_mode: str = "transaction"
+    ) -> None:
         ensure_program("pgbouncer", package="pgbouncer")
         server = urlsplit(server_url)
         user = ordinary_user()
@@ -51,6 +53,7 @@ class PgBouncer:
                 user=server.username or "postgres",
                 listen_port=self.port,
                 sessions=sessions,
+                pool_mode=pool_mode,
             )
         )
         self._process = OwnedProcess(

@@ -12,6 +12,7 @@ from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable, WrongSettings
 from worker.domain.recording import Recording
+from worker.store.database.advice import reason_of
 from worker.store.database.engine import sqlite_url
 from worker.store.database.migrate import HEAD
 from worker.store.database.postgresql import (
@@ -56,8 +57,7 @@ def read_errors() -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
-        lines = str(error.orig).splitlines() or [type(error.orig).__name__]
-        raise StoreUnavailable(f"the database cannot be read: {lines[0][:300]}") from error.orig
+        raise StoreUnavailable(f"the database cannot be read: {reason_of(error)}") from error.orig
 
 
 def check_revision(connection: sa.Connection) -> None:

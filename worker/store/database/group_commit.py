@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable
+from worker.store.database.advice import READ_ONLY_SQLSTATE, reason_of
 from worker.store.database.clock import TransactionClock
 from worker.store.database.direct import begin, commit, connect_direct, send_before_sqlalchemys
 from worker.store.database.notifications import Notifier, Topic
@@ -33,9 +34,6 @@ from worker.store.database.submissions import (
 )
 
 MAX_TRIES: Final = 3
-READ_ONLY_SQLSTATE: Final = "25006"
-"""The server takes no writes: it has become a standby."""
-
 CONFLICT_SQLSTATES: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock between replicas: worth another try at once."""
 
@@ -207,9 +205,7 @@ class GroupCommit:
     def _unavailable(self, error: exc.DBAPIError) -> StoreUnavailable:
         if getattr(error.orig, "sqlstate", None) == READ_ONLY_SQLSTATE:
             self._engine.dispose()  # another server takes writes: only a new connection finds it
-        # The statement's parameters may be secret, so only the driver's own words are shown.
-        lines = str(error.orig).splitlines() or [type(error.orig).__name__]
-        unavailable = StoreUnavailable(lines[0][:300])
+        unavailable = StoreUnavailable(reason_of(error))
         unavailable.__cause__ = error.orig
         return unavailable
 

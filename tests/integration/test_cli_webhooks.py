@@ -65,6 +65,12 @@ async def test_the_table_marks_our_subscriptions(cli: CommandLine) -> None:
     assert URL in row
 
 
+async def test_without_a_url_nobody_knows_which_subscriptions_are_ours(cli: CommandLine) -> None:
+    await cli("webhooks", "register", "--url", PUBLIC)
+    listed = await cli("webhooks", "list")
+    assert [webhook["ours"] for webhook in listed.lines] == [None]
+
+
 @pytest.mark.parametrize("subcommand", ["register", "remove"])
 async def test_a_missing_url_is_named(cli: CommandLine, subcommand: str) -> None:
     ended = await cli("webhooks", subcommand)

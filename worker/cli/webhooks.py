@@ -45,7 +45,8 @@ Examples:
   recording-worker webhooks list
   recording-worker webhooks list --app eu --json | jq -r .url
 
-`ours` is true for the subscriptions of WORKER_PUBLIC_URL, or of --url.
+`ours` is true for the subscriptions of WORKER_PUBLIC_URL, or of --url. Without both it is unknown,
+and null in JSON.
 """
 REMOVE_EPILOG = """\
 \b
@@ -211,5 +212,5 @@ def _row(webhook: "Webhook", our_url: str | None, *, as_json: bool) -> Row:
         "url": webhook.url,
         "events": webhook.events if as_json else ", ".join(webhook.events),
         "enabled": webhook.enabled,
-        "ours": webhook.url == our_url,
+        "ours": None if our_url is None else webhook.url == our_url,
     }

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
-from worker.archive.errors import ArchiveError
+from worker.archive.errors import ArchiveError, StorageRefused
 from worker.archive.storage import ArchiveStorage
 
 NAMES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -19,13 +19,15 @@ NAMES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 class AskedServer(LocalServer):
     """Counts requests, and has nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: str = "404 Not Found") -> None:
         self.requests = 0
+        self._status = status
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.requests += 1
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        head = f"HTTP/1.1 {self._status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
         await writer.drain()
         writer.close()
 
@@ -47,3 +49,20 @@ async def test_objects_and_abandoned_uploads_are_looked_for_at_one_endpoint(
         with pytest.raises(ArchiveError):
             await storage.abort_abandoned(started_before=datetime.now(UTC))
     assert (meant.requests, other.requests) == (2, 0)
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "307 Temporary Redirect"])
+async def test_a_bucket_of_another_region_is_a_refusal_whatever_is_asked_for(
+    status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AskedServer(status) as server:
+        for name, value in s3_environ(server.url).items():
+            monkeypatch.setenv(name, value)
+        storage = ArchiveStorage.open("s3://bucket", max_retries=0)
+        with pytest.raises(StorageRefused, match="another region or at another endpoint"):
+            await storage.put("a.webm", b"x", "video/webm")
+        with pytest.raises(StorageRefused, match="another region or at another endpoint"):
+            await storage.head("a.webm")
+        assert await storage.sha256_of("a.webm") is None
+        with pytest.raises(ArchiveError):
+            await storage.abort_abandoned(started_before=datetime.now(UTC))

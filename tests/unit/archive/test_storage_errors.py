@@ -23,6 +23,23 @@ def test_a_4xx_is_a_refusal(status: int) -> None:
     assert f"HTTP {status}" in str(error)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        answer(301),
+        answer(307),
+        GenericError("PUT https://x/b - Received redirect without LOCATION, this normally"),
+        GenericError("HEAD https://x/b - HTTP error: error following redirect"),
+    ],
+)
+def test_a_redirect_is_a_refusal_because_only_another_region_or_endpoint_helps(
+    error: GenericError,
+) -> None:
+    found = storage_error(error, "write a")
+    assert isinstance(found, StorageRefused)
+    assert "in another region or at another endpoint" in str(found)
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_an_answer_that_can_be_another_one_soon_is_no_refusal(status: int) -> None:
     assert isinstance(storage_error(answer(status), "write a"), StorageUnavailable)

@@ -37,6 +37,7 @@ _UNUSABLE: Final = (
     KeyError,
     TypeError,
     ValueError,
+    RecursionError,  # botocore asks for the region of a bucket again at each redirect
 )
 """No answer, or one that is no list of uploads."""
 
@@ -119,7 +120,7 @@ def _client_error(error: botocore.exceptions.ClientError) -> StorageRefused | St
     status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
     code = str(error.response["Error"].get("Code", ""))[:64]
     message = f"the storage failed to list uploads: HTTP {status}, {code}"
-    if 400 <= status < 500 and status not in _LATER:
+    if 300 <= status < 500 and status not in _LATER:
         return StorageRefused("storage_refused", message)
     return StorageUnavailable("storage_unavailable", message)
 

@@ -25,6 +25,10 @@ _OS_ERROR: Final = re.compile(r"\(os error (\d{1,4})\)")
 _CODE: Final = re.compile(r"<Code>([\w.]{1,64})</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})")
 _LATER: Final = {408, 429}
+_REDIRECTS: Final = ("Received redirect without LOCATION", "error following redirect")
+"""What obstore says of an answer that names another place."""
+
+REDIRECTED: Final = "the bucket is in another region or at another endpoint"
 _FOLDER_REFUSES: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
@@ -56,7 +60,10 @@ def storage_error(error: Exception, doing: str) -> StorageUnavailable | StorageR
     """
     text = str(error)
     status, code = _number(_STATUS, text), _CODE.search(text)
-    message = f"the storage failed to {doing}: {_reason(error, text, status)}"
+    reason = _reason(error, text, status)
+    if _is_redirect(text, status):
+        reason += f" ({REDIRECTED})"
+    message = f"the storage failed to {doing}: {reason}"
     if _is_refusal(error, text, status) and not (code and code[1] == "NoSuchUpload"):
         is_missing = isinstance(error, FileNotFoundError)
         refusal = ObjectMissing if is_missing else StorageRefused
@@ -65,11 +72,18 @@ def storage_error(error: Exception, doing: str) -> StorageUnavailable | StorageR
 
 
 def _is_refusal(error: Exception, text: str, status: int | None) -> bool:
+    if _is_redirect(text, status):
+        return True
     if status is not None:
         return 400 <= status < 500 and status not in _LATER
     refused = isinstance(error, UnauthenticatedError | FileNotFoundError | ValueError)
     os_error = error.errno if isinstance(error, OSError) else None  # obstore's have none
     return refused or (os_error or _number(_OS_ERROR, text)) in _FOLDER_REFUSES
+
+
+def _is_redirect(text: str, status: int | None) -> bool:
+    """Whether the storage names another place. Only other settings help."""
+    return 300 <= (status or 0) < 400 or any(words in text for words in _REDIRECTS)
 
 
 def _reason(error: Exception, text: str, status: int | None) -> str:

@@ -18,6 +18,7 @@ _NO_ANSWER: Final = (
     botocore.exceptions.ClientError,
     botocore.parsers.ResponseParserError,
     ValueError,
+    RecursionError,  # of redirects
 )
 
 

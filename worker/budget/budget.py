@@ -126,10 +126,8 @@ class Budget:
         """Record the limits in an API response, because other programs may use the same token."""
         for limit in limits:
             known = self._limits.get(limit.rate, limit)
-            left = min(
-                (report.left for report in (known, limit) if report.left is not None), default=None
-            )
-            self._limits[limit.rate] = ReportedLimit(limit.rate, left)
+            is_scarcer = limit.left is not None and limit.left <= (known.left or limit.left)
+            self._limits[limit.rate] = limit if is_scarcer or known.left is None else known
         if self._has_unreported_pause():
             self._tokens.drop_all()
         if self._has_unreported_pause() or self._has_foreign_usage():

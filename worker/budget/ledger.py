@@ -156,7 +156,8 @@ def _add_to_all(
 def _record_limit(windows: dict[Rate, SlidingWindow], limit: ReportedLimit, now: float) -> None:
     reported = sum(window.reported_at is not None for window in windows.values())
     if limit.rate in windows or reported < MAX_REPORTED_LIMITS:
-        window = _window_of(windows, limit.rate, now).report_left(limit.left, now)
+        known = _window_of(windows, limit.rate, now)
+        window = known.report_left(limit.left, now, resets_in=limit.resets_in)
         windows[limit.rate] = msgspec.structs.replace(window, reported_at=now)
 
 
@@ -221,7 +222,8 @@ def _allocate(
 
     Tokens for expected requests come only from the first half of each quota.
     """
-    spent = [(window.rate.requests, *window.spent()) for window in _active(windows, request, now)]
+    active = _active(windows, request, now)
+    spent = [(window.rate.requests, *window.spent()) for window in active]
     available = pace.available()
     tokens = [0, 0, 0]
     for counts, only_plenty in ((request.needed, False), (request.ahead, True)):
@@ -230,7 +232,23 @@ def _allocate(
             if tier is Tier.BACKGROUND:
                 free = min(free, available - tokens[tier])
             tokens[tier] += max(min(counts[tier], free), 0)
+    if not any(tokens) and any(window.probe_at is not None for window in active):
+        tokens = _probe(active, request.needed, now)
     return tokens[0], tokens[1], tokens[2]
+
+
+def _probe(active: Sequence[SlidingWindow], needed: TierCounts, now: float) -> list[int]:
+    """A token for the most urgent request, if only the reserve for others is in its way.
+
+    Without it, no answer would ever say that others no longer use the quota.
+    """
+    tokens = [0, 0, 0]
+    for tier in Tier:
+        full = [window for window in active if window.quota_left(tier) < 1]
+        if needed[tier] and full and all(window.may_probe(tier, now) for window in full):
+            tokens[tier] = 1
+            break
+    return tokens
 
 
 def _free(
@@ -249,7 +267,12 @@ def _charge(
 ) -> list[SlidingWindow]:
     spent, background = sum(tokens), tokens[Tier.BACKGROUND]
     pace.charge(background)
-    return [window.add(now, spent, background) for window in windows] if spent else list(windows)
+    if not spent:
+        return list(windows)
+    return [
+        (window if window.probe_at is None else window.probed(now)).add(now, spent, background)
+        for window in windows
+    ]
 
 
 # 4. Return the grant

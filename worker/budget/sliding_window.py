@@ -21,6 +21,13 @@ longer is reported afterwards (`TokenRequest.late`)."""
 SLOTS_PER_WINDOW: Final = 50
 """Spent requests are counted in this many slots for each window."""
 
+OPEN_SHARE: Final = 0.1
+"""When the API says that others have used up the quota, and later that they have not, this share is
+no longer reserved for them."""
+
+PROBE_INTERVAL_SECONDS: Final = 10.0
+"""While all is reserved, one request is sent at least so long after another."""
+
 PHASES_PER_WINDOW: Final = 4
 """The usage of other programs is remembered in this many phases for each window."""
 
@@ -42,10 +49,12 @@ A maximum, because while we spend much, our requests on the way hide a part of t
 
 
 class ReportedLimit(msgspec.Struct, frozen=True):
-    """A rate limit from an API response: its rate, and how many requests are `left`, if known."""
+    """A rate limit from an API response: its rate, how many requests are `left`, and the seconds
+    until there are more, if known."""
 
     rate: Rate
     left: int | None = None
+    resets_in: float | None = None
 
 
 class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
@@ -53,7 +62,8 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
 
     `configured_at` is when a replica with this rate in its settings last took tokens, `reported_at`
     when the API last reported this limit. `others` is the usage of other programs with the same API
-    token, as far as the API reports it.
+    token, as far as the API reports it. `probe_at` is set while all is reserved for them: from then
+    on one request may be sent, because by the API's word there is quota again.
     """
 
     rate: Rate
@@ -61,6 +71,7 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
     reported_at: float | None = None
     slots: tuple[Slot, ...] = ()
     others: tuple[OtherUsage, ...] = ()
+    probe_at: float | None = None
 
     @property
     def span(self) -> float:
@@ -74,11 +85,8 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
 
     def spent(self) -> tuple[int, int]:
         """The requests that count against the rate, and the background requests among them."""
-        spent, background = self._reserved_for_others(), 0
-        for _, requests, of_background in self.slots:
-            spent += requests
-            background += of_background
-        return spent, background
+        spent, background = self._spent_by_us()
+        return spent + self._reserved_for_others(), background
 
     def quota_left(self, tier: Tier) -> int:
         """How many more requests of this tier may be made; below 1 when none."""
@@ -96,7 +104,14 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
         else:
             if quota_left(self.rate.requests, spent, background, tier) < 1:
                 free_at = self._others_forgotten_at(now)
+        if self.probe_at is not None and self._own_quota_left(tier) >= 1:
+            free_at = min(free_at, self.probe_at)
         return max(free_at - now, 0.0)
+
+    def may_probe(self, tier: Tier, now: float) -> bool:
+        """Whether one request of this tier may be sent although all is reserved for others."""
+        is_due = self.probe_at is not None and self.probe_at <= now
+        return is_due and self._own_quota_left(tier) >= 1
 
     def advance(self, now: float) -> Self:
         """The window at `now`: without usage that no longer counts.
@@ -107,7 +122,12 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
         others = tuple(
             usage for usage in self.others if phase - PHASES_PER_WINDOW <= usage[0] <= phase
         )
-        window = self if others == self.others else msgspec.structs.replace(self, others=others)
+        probe_at = None
+        if self.probe_at is not None and others:
+            probe_at = min(self.probe_at, now + self.span)
+        window = self
+        if others != self.others or probe_at != self.probe_at:
+            window = msgspec.structs.replace(self, others=others, probe_at=probe_at)
         if not self.slots or (self.slots[0][0] >= first and self.slots[-1][0] <= last):
             return window
         past = tuple(slot for slot in self.slots if first <= slot[0] <= last)
@@ -132,19 +152,27 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
         slots = tuple(by_number[key] for key in sorted(by_number) if by_number[key][1])
         return msgspec.structs.replace(self, slots=slots)
 
-    def report_left(self, left: int | None, now: float) -> Self:
+    def report_left(self, left: int | None, now: float, *, resets_in: float | None = None) -> Self:
         """The window after the API reported `left` requests, None if it did not say.
 
-        Other programs spent the requests that are missing and were not ours.
+        Other programs spent the requests that are missing and were not ours. If that is everything,
+        a request is tried `resets_in` seconds later, if the API said that.
         """
         if left is None:
             return self
         by_others = self.rate.requests - left - sum(requests for _, requests, _ in self.slots)
-        phase = self._phase(now)
-        if by_others <= dict(self.others).get(phase, 0):
-            return self
-        earlier = (usage for usage in self.others if usage[0] != phase)
-        return msgspec.structs.replace(self, others=(*earlier, (phase, by_others)))
+        phase, known = self._phase(now), self._without_probe(by_others)
+        if by_others > dict(known.others).get(phase, 0):
+            earlier = (usage for usage in known.others if usage[0] != phase)
+            known = msgspec.structs.replace(known, others=(*earlier, (phase, by_others)))
+        if resets_in is None or known.quota_left(Tier.STOP) >= 1:
+            return known
+        probe_at = now + min(max(resets_in, 1.0), self.span)
+        return msgspec.structs.replace(known, probe_at=probe_at)
+
+    def probed(self, now: float) -> Self:
+        """The window after a request for which `may_probe` was true."""
+        return msgspec.structs.replace(self, probe_at=now + PROBE_INTERVAL_SECONDS)
 
     def slot_ends(self) -> list[tuple[float, int, int]]:
         """The end, the requests and the background requests of each slot."""
@@ -152,6 +180,30 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
             (self._slot_end(number), requests, background)
             for number, requests, background in self.slots
         ]
+
+    def _without_probe(self, by_others: int) -> Self:
+        """The window after an answer to a probe: with a smaller reserve, if others spent less.
+
+        While all was reserved, hardly a request of ours was on its way, so none hides their usage.
+        """
+        if self.probe_at is None:
+            return self
+        quota = self.rate.requests
+        most = max(quota - max(int(quota * OPEN_SHARE), 1) - math.isqrt(quota), by_others, 0)
+        others = tuple((phase, min(requests, most)) for phase, requests in self.others)
+        return msgspec.structs.replace(self, others=others, probe_at=None)
+
+    def _spent_by_us(self) -> tuple[int, int]:
+        """Our requests that count against the rate, and the background requests among them."""
+        spent, background = 0, 0
+        for _, requests, of_background in self.slots:
+            spent += requests
+            background += of_background
+        return spent, background
+
+    def _own_quota_left(self, tier: Tier) -> int:
+        """The quota that would be left if others spent nothing."""
+        return quota_left(self.rate.requests, *self._spent_by_us(), tier)
 
     def _reserved_for_others(self) -> int:
         """The quota reserved for other programs: their highest usage plus its square root."""

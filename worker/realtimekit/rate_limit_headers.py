@@ -26,15 +26,17 @@ def parse_rate_limits(headers: Mapping[str, str]) -> tuple[ReportedLimit, ...]:
     policy = headers.get("ratelimit-policy")
     if policy is None:
         return ()
-    left = {name: params.get("r") for name, params in _items(headers.get("ratelimit", ""))}
+    left = dict(_items(headers.get("ratelimit", "")))
     policies = list(_items(policy))
     if len(policies) == len(left) == 1:  # they belong together, whatever their names are
         left = dict.fromkeys([policies[0][0]], *left.values())
     return tuple(
-        ReportedLimit(Rate(params["q"], float(params["w"])), left.get(name))
-        for name, params in policies
-        if _is_credible(params)
+        _reported(params, left.get(name, {})) for name, params in policies if _is_credible(params)
     )
+
+
+def _reported(policy: Mapping[str, int], left: Mapping[str, int]) -> ReportedLimit:
+    return ReportedLimit(Rate(policy["q"], float(policy["w"])), left.get("r"), left.get("t"))
 
 
 def _is_credible(policy: Mapping[str, int]) -> bool:

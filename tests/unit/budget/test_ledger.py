@@ -251,6 +251,68 @@ def test_usage_of_other_programs_is_forgotten_after_a_window_and_a_quarter() -> 
     assert sum(budget.take(STOPS).tokens) == 100
 
 
+def used_up(left: int = 0) -> ReportedLimit:
+    """The API's word that others have used up the quota, and that there is more in 3 s."""
+    return ReportedLimit(Rate(1200, 300.0), left, resets_in=3)
+
+
+def test_one_request_is_sent_when_the_api_says_that_there_is_quota_again() -> None:
+    budget = TimedLedger((1200, 300.0))
+    grant = budget.take(STOPS, limits=[used_up()])
+    assert (grant.tokens, grant.waits[Tier.STOP]) == ((0, 0, 0), 3.0)
+    budget.now += 2.9
+    assert budget.take(STOPS).tokens == (0, 0, 0)
+    budget.now += 0.1
+    assert budget.take((9, 9, 9)).tokens == (1, 0, 0)
+    assert budget.take((9, 9, 9)).tokens == (0, 0, 0)
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_a_request_of_any_kind_may_be_the_one(tier: Tier) -> None:
+    budget = TimedLedger((1200, 300.0))
+    budget.take(limits=[used_up()])
+    budget.now += 3
+    needed = [0, 0, 0]
+    needed[tier] = 9
+    assert sum(budget.take((needed[0], needed[1], needed[2])).tokens) == 1
+
+
+def test_a_part_of_the_quota_is_free_again_if_that_request_finds_some() -> None:
+    budget = TimedLedger((1200, 300.0))
+    budget.take(limits=[used_up(left=20)])
+    budget.now += 3
+    assert budget.take(STOPS).tokens == (1, 0, 0)
+    assert sum(budget.take(STOPS, limits=[used_up(left=1150)]).tokens) in range(100, 125)
+
+
+def test_nothing_is_sent_before_the_next_time_if_that_request_finds_none() -> None:
+    budget = TimedLedger((1200, 300.0))
+    budget.take(limits=[used_up()])
+    for _ in range(5):
+        budget.now += 3
+        assert budget.take(STOPS).tokens == (1, 0, 0)
+        assert budget.take(STOPS, limits=[used_up()]).tokens == (0, 0, 0)
+
+
+def test_a_request_without_an_answer_is_followed_by_another_one_ten_seconds_later() -> None:
+    budget = TimedLedger((1200, 300.0))
+    budget.take(limits=[used_up()])
+    budget.now += 3
+    assert budget.take(STOPS).tokens == (1, 0, 0)
+    budget.now += 9.9
+    assert budget.take(STOPS).tokens == (0, 0, 0)
+    budget.now += 0.1
+    assert budget.take(STOPS).tokens == (1, 0, 0)
+
+
+def test_our_own_limit_is_kept_whatever_the_api_says() -> None:
+    budget = TimedLedger((1200, 300.0), (10, 300.0))
+    budget.take(STOPS)
+    budget.take(limits=[used_up()])
+    budget.now += 3
+    assert budget.take(STOPS).tokens == (0, 0, 0)
+
+
 @pytest.mark.parametrize("at_once", [1, 10, 1000], ids=["evenly", "in blocks", "everything"])
 def test_quota_that_others_spend_evenly_is_left_to_them(at_once: int) -> None:
     rate = Rate(600, 300.0)

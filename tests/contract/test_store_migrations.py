@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from tests.contract.test_store_history import NOW, record
+from worker.domain.errors import StoreUnavailable
 from worker.store.database import schema
 from worker.store.database.engine import open_engine
 from worker.store.database.migrate import HEAD, migrate, upgrade
@@ -34,6 +36,36 @@ def test_new_tables_equal_the_migrated_ones(empty_database_url: str) -> None:
             connection.execute(sa.text(f"DROP TABLE {name}"))
         upgrade(connection)
         assert schema_of(connection) == new
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("foreign", "statements"),
+    [
+        ("recordings", ["CREATE TABLE recordings (id integer)"]),
+        *(
+            (
+                "alembic_version",
+                [
+                    "CREATE TABLE alembic_version (version_num varchar(32))",
+                    f"INSERT INTO alembic_version VALUES ('{revision}')",  # noqa: S608
+                ],
+            )
+            for revision in ("0005", "3f2a91c07be4")
+        ),
+    ],
+)
+async def test_tables_of_another_program_are_named_and_left_alone(
+    foreign: str, statements: list[str], empty_database_url: str
+) -> None:
+    engine = open_engine(empty_database_url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    with pytest.raises(StoreUnavailable, match=f"the table {foreign} belongs to another program"):
+        await Store.open(empty_database_url, source="test")
+    with engine.begin() as connection:
+        assert sa.inspect(connection).get_table_names() == [foreign]
     engine.dispose()
 
 

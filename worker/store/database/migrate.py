@@ -22,7 +22,7 @@ from sqlalchemy.engine.mock import MockConnection
 
 from worker.domain.errors import StoreUnavailable
 from worker.store.database import archive_schema  # noqa: F401 - its tables are part of `metadata`
-from worker.store.database.schema import metadata
+from worker.store.database.schema import inbox, metadata
 
 HEAD: Final = "0017"
 """The newest revision, `command_digests`. A test compares it with the files in migrations/."""
@@ -38,22 +38,34 @@ MIGRATION_LOCK_INTERVAL_SECONDS: Final = 0.2
 def migrate(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
     """Operation: apply the missing migrations. Several replicas may start at the same time.
 
-    Raises StoreUnavailable if another replica migrates for more than a minute.
+    Raises StoreUnavailable if another replica migrates for more than a minute, or if the database
+    has tables of another program.
     """
-    if _is_behind(connection):
+    revision = revision_of(connection)
+    if revision is None or revision < HEAD:
         if connection.dialect.name == "postgresql":
             _take_turn(connection)
         revision = revision_of(connection)
-        if revision is None:
-            _create(connection)
-        elif revision < HEAD:
-            upgrade(connection)
+    _check_that_tables_are_ours(connection, revision)
+    if revision is None:
+        _create(connection)
+    elif revision < HEAD:
+        upgrade(connection)
     return [None] * len(requests)
 
 
-def _is_behind(connection: sa.Connection) -> bool:
-    revision = revision_of(connection)
-    return revision is None or revision < HEAD
+def _check_that_tables_are_ours(connection: sa.Connection, revision: str | None) -> None:
+    """Another program may use Alembic as well, or a table of the same name."""
+    inspector = sa.inspect(connection)
+    if revision is None:
+        foreign = next(filter(inspector.has_table, metadata.tables), None)
+    else:
+        foreign = None if inspector.has_table(inbox.name) else _VERSION.name
+    if foreign is not None:
+        raise StoreUnavailable(
+            f"the table {foreign} belongs to another program: use another database, or in "
+            "PostgreSQL a schema of its own (?options=-csearch_path%3Dname)"
+        )
 
 
 def _take_turn(connection: sa.Connection) -> None:

@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.model.faults import Fault
+from worker.aio import cancel_all
+from worker.budget.budget import Budget
 from worker.domain.errors import Unavailable
+from worker.domain.rate import Rate
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
+from worker.store.store import Store
 from worker.tracking.webhook_registration import (
     callback_url,
     find_subscriptions,
@@ -30,16 +35,21 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def api(sandbox: Sandbox) -> AsyncIterator[RealtimeKitClient]:
-    api = RealtimeKitClient(
+    api = api_of(sandbox)
+    yield api
+    await api.aclose()
+
+
+def api_of(sandbox: Sandbox, budget: Budget | None = None) -> RealtimeKitClient:
+    return RealtimeKitClient(
         base_url=sandbox.base_url,
         account_id="account",
         app_id="app",
         token=lambda: "token",
         timeout=20.0,
         retry=RequestRetry(attempts=1),
+        budget=budget,
     )
-    yield api
-    await api.aclose()
 
 
 def asked(sandbox: Sandbox) -> list[str]:
@@ -170,3 +180,24 @@ async def test_a_registration_whose_answer_was_lost_is_not_repeated(
     await keep_registered(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
     assert asked(sandbox).count("add_webhook") == 1
     assert len(await find_subscriptions(api, URL)) == 1
+
+
+async def test_registration_waits_for_a_database_that_fails(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    folder, away = tmp_path / "volume", tmp_path / "away"
+    folder.mkdir()
+    store = await Store.open(f"sqlite:///{folder}/state.db", source="test")
+    budget = Budget(store, "account", [Rate(100, 60.0)])
+    serving = asyncio.create_task(budget.run())
+    api = api_of(sandbox, budget)
+
+    async def sleep(_seconds: float) -> None:
+        away.rename(folder)
+
+    folder.rename(away)
+    await keep_registered(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
+    assert len(await find_subscriptions(api, URL)) == 1
+    await cancel_all([serving])
+    await api.aclose()
+    await store.close()

@@ -118,7 +118,8 @@ class ApiSession:
     ) -> T:
         """The value that `decode` makes of a 2xx response's body.
 
-        Tries again as long as that is safe. Raises the `ApiError`s of `worker.domain.errors`.
+        Tries again as long as that is safe. Raises the `ApiError`s of `worker.domain.errors`, and
+        StoreUnavailable when the store of the budget fails.
         """
         url = _parse_url(f"{self._base_url}{path}" + (f"?{_encode(query)}" if query else ""))
         content = None if body is None else msgspec.json.encode(body)

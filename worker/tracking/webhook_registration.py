@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from worker.domain.command_keys import DEFAULT_APP
-from worker.domain.errors import ApiError, NotFound
+from worker.domain.errors import ApiError, NotFound, StoreUnavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.decoding.webhooks import MEETING_STARTED, RECORDING_STATUS_UPDATE
 from worker.realtimekit.models import Webhook
@@ -48,7 +48,7 @@ def callback_url(public_url: str, app: str) -> str:
 async def register(api: RealtimeKitClient, url: str) -> Registration:
     """Leave exactly one subscription to `url`, enabled and with the events the worker needs.
 
-    Raises ApiError. It may then be called again, in any case.
+    Raises ApiError and StoreUnavailable. It may then be called again, in any case.
     """
     found = await find_subscriptions(api, url)
     webhook, action = await _ensure(api, url, found[0] if found else None)
@@ -82,7 +82,8 @@ async def keep_registered(
     is_leader: Callable[[], bool],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Register once this replica is the leader. Tries again until the API accepts it.
+    """Register once this replica is the leader. Tries again until the API accepts it, also while
+    the store fails, which has the API's budget.
 
     Only the leader registers, because the API accepts the same URL twice.
     """
@@ -91,7 +92,7 @@ async def keep_registered(
         if is_leader():
             try:
                 registration = await register(api, url)
-            except ApiError as error:
+            except (ApiError, StoreUnavailable) as error:
                 logger.warning("webhook_registration_failed", app=app, reason=str(error))
                 delay = min(delay * 2, MAX_RETRY_DELAY_SECONDS)
             else:

@@ -32,6 +32,7 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.store.read_schedule import ScheduledRead
 from worker.store.stop_times import DueStop, DueStopsQuery, MovedStop
 from worker.store.store import Store
+from worker.tracking.retry_delays import RetryDelays
 
 MAX_CONCURRENT_STOPS: Final = 10
 
@@ -41,7 +42,6 @@ POLL_INTERVAL_SECONDS: Final = 1.0
 CLAIM_MARGIN_SECONDS: Final = 2.0
 """The claim of an attempt lasts this much longer than the attempt."""
 
-FIRST_RETRY_DELAY_SECONDS: Final = 1.0
 MAX_RETRY_DELAY_SECONDS: Final = 10.0
 MAX_REFUSED_DELAY_SECONDS: Final = 60.0
 """The longest pause between two attempts: while the API is away, and when it refuses the stop."""
@@ -73,13 +73,11 @@ class DurationLimiter:
         self._tracing = tracing
         self._wakeup = asyncio.Event()
         self._in_progress: set[str] = set()
-        # The delays of recordings whose stop failed. After a restart they begin at their shortest.
-        self._retry_delays: dict[str, float] = {}
+        self._retry_delays = RetryDelays()
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
         """Stop again and again. While the store is down, try every second."""
         while True:
-            self._wakeup.clear()
             try:
                 await self.stop_due(is_leader)
             except* StoreUnavailable as errors:
@@ -149,7 +147,7 @@ class DurationLimiter:
         except (ApiError, NotYet) as error:
             await self._retry_later(recording, claimed_until, error)
         else:
-            self._retry_delays.pop(recording.recording_id, None)
+            self._retry_delays.forget(recording.recording_id)
             await self._apply(recording, snapshot, asked_at)
 
     async def _stop_at_api(self, recording: Recording, claimed_until: float) -> RecordingSnapshot:
@@ -183,10 +181,9 @@ class DurationLimiter:
         await self._move(recording, claimed_until, self._after(delay))
 
     def _next_delay(self, recording_id: str, error: ApiError | NotYet) -> float:
-        delay = self._retry_delays.get(recording_id, FIRST_RETRY_DELAY_SECONDS)
         is_refused = isinstance(error, Refused | RefusedForNow)
         longest = MAX_REFUSED_DELAY_SECONDS if is_refused else MAX_RETRY_DELAY_SECONDS
-        self._retry_delays[recording_id] = min(delay * 2, longest)
+        delay = self._retry_delays.after_failure(recording_id, longest)
         requested = (error.retry_after if isinstance(error, Unanswered) else None) or 0.0
         return min(max(delay, requested), longest)
 

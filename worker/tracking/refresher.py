@@ -28,6 +28,7 @@ from worker.store.due_reads import DueQuery
 from worker.store.read_schedule import ScheduledRead
 from worker.store.store import Store
 from worker.tracking.recording_reader import RecordingReader
+from worker.tracking.retry_delays import RetryDelays
 from worker.tracking.shown_files import ShownFiles
 from worker.tracking.sweep import SweepState
 
@@ -47,7 +48,6 @@ MIN_READ_SECONDS: Final = MAX_CONCURRENT_READS * READ_SPACING_SECONDS
 POLL_INTERVAL_SECONDS: Final = 1.0
 """The refresher looks for due reads at least this often: a postponed read wakes nobody."""
 
-FIRST_RETRY_DELAY_SECONDS: Final = 1.0
 MAX_RETRY_DELAY_SECONDS: Final = 300.0
 """The longest pause between two reads of a recording that fail although the API is up."""
 
@@ -85,8 +85,7 @@ class Refresher:
         self._tracing = tracing
         self._wakeup = asyncio.Event()
         self._in_progress: dict[str, Status] = {}
-        # The delays of recordings whose read failed. After a restart they begin at their shortest.
-        self._retry_delays: dict[str, float] = {}
+        self._retry_delays = RetryDelays()
 
     def wake(self) -> None:
         """Look for due recordings now, because one became due or a read ended."""
@@ -185,7 +184,7 @@ class Refresher:
             structlog.get_logger().warning(
                 "recording_read_failed", recording_id=recording_id, reason=str(error)
             )
-            is_last_try = self._retry_delays.get(recording_id, 0.0) >= MAX_RETRY_DELAY_SECONDS
+            is_last_try = self._retry_delays.has_grown_to(recording_id, MAX_RETRY_DELAY_SECONDS)
             conclusion = self._reader.observe_failed_read(
                 recording, asked_at, is_last_try=is_last_try
             )
@@ -193,12 +192,11 @@ class Refresher:
                 await self._postpone(recording_id)
                 return
             observation = conclusion
-        self._retry_delays.pop(recording_id, None)
+        self._retry_delays.forget(recording_id)
         await self._apply(recording, observation)
 
     async def _postpone(self, recording_id: str) -> None:
-        delay = self._retry_delays.get(recording_id, FIRST_RETRY_DELAY_SECONDS)
-        self._retry_delays[recording_id] = min(delay * 2, MAX_RETRY_DELAY_SECONDS)
+        delay = self._retry_delays.after_failure(recording_id, MAX_RETRY_DELAY_SECONDS)
         at = self._now() + timedelta(seconds=delay)
         await self._store.schedule_read(
             ScheduledRead(ids=(recording_id,), at=at.timestamp(), postpone=True)

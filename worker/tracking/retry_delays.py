@@ -1,0 +1,37 @@
+"""How long to wait after a request about a recording has failed."""
+
+from typing import Final
+
+FIRST_DELAY_SECONDS: Final = 1.0
+
+MAX_REMEMBERED: Final = 10_000
+"""Of more recordings, those that failed longest ago begin with the shortest delay again."""
+
+
+class RetryDelays:
+    """The delays of recordings whose last request failed. Each failure doubles the next delay.
+
+    A webhook or a list may settle a recording, and then nobody asks for it again. So the number of
+    recordings is limited. After a restart all of them begin with the shortest delay.
+    """
+
+    def __init__(self, limit: int = MAX_REMEMBERED) -> None:
+        self._limit = limit
+        self._next: dict[str, float] = {}
+
+    def after_failure(self, recording_id: str, longest: float) -> float:
+        """The delay in seconds after one more failure. The next one is twice as long, at most
+        `longest`."""
+        delay = self._next.pop(recording_id, FIRST_DELAY_SECONDS)
+        self._next[recording_id] = min(delay * 2, longest)  # behind those that failed earlier
+        if len(self._next) > self._limit:
+            del self._next[next(iter(self._next))]
+        return delay
+
+    def has_grown_to(self, recording_id: str, longest: float) -> bool:
+        """Whether the delay after the next failure would be `longest` or more."""
+        return self._next.get(recording_id, 0.0) >= longest
+
+    def forget(self, recording_id: str) -> None:
+        """A request succeeded, so the next failure counts as the first one."""
+        self._next.pop(recording_id, None)

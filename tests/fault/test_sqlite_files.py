@@ -273,3 +273,10 @@ async def test_a_path_that_is_no_file_is_refused_and_keeps_its_mode(
     assert other.stat().st_mode & 0o777 == 0o666
     make_private(str(path))
     assert other.stat().st_mode & 0o777 == 0o666
+
+
+async def test_a_missing_folder_is_named_and_not_created(tmp_path: Path) -> None:
+    folder = tmp_path / "not-mounted"
+    with pytest.raises(StoreUnavailable, match=f"^the folder {folder} does not exist$"):
+        await Store.open(f"sqlite:///{folder / 'state.db'}", source="test")
+    assert not folder.exists()

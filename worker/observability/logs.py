@@ -71,6 +71,12 @@ class LineWriter:
     warning = error = critical = write_now
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether no line of the worker says the same: `broker_connection_lost` names each failure."""
+    is_of_connection = record.name == "aiormq.connection"
+    return not (is_of_connection and str(record.msg).startswith("error when creating transport"))
+
+
 class _LibraryHandler(logging.Handler):
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
@@ -117,6 +123,7 @@ def _configure_libraries(
 ) -> None:
     """Render log records and warnings of libraries as the worker's own lines."""
     handler = _LibraryHandler(writer)
+    handler.addFilter(_is_news)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=common,

@@ -4,11 +4,14 @@ import asyncio
 import io
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import aiormq
 import pytest
 import structlog
+from aiormq.exceptions import AMQPConnectionError
 
 from tests.restored_logs import restored_logs
 from worker.observability.log_redaction import LogRedaction, redact_text
@@ -94,6 +97,21 @@ def test_libraries_log_from_warning_on_even_at_level_debug(
         "warning",
         f"{library}.part",
     )
+
+
+async def test_the_broker_client_does_not_repeat_what_the_worker_logs_itself(
+    stream: io.StringIO, lines: Lines
+) -> None:
+    """A broker that is away costs one line for each attempt, `broker_connection_lost`."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"amqp://127.0.0.1:{closed.getsockname()[1]}/"
+        configure_logs(stream=stream)
+        with pytest.raises(AMQPConnectionError):
+            await aiormq.connect(url)
+    logging.getLogger("aiormq.connection").error("another error")
+
+    assert [line["event"] for line in lines()] == ["another error"]
 
 
 def test_configuring_again_replaces_the_earlier_configuration(

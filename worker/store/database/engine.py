@@ -146,6 +146,8 @@ def sqlite_lock(database: str | None) -> IO[bytes] | None:
     path = Path(f"{file}.lock")
     try:
         lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_MODE), "ab")
+    except FileNotFoundError as error:
+        raise StoreUnavailable(f"the folder {path.parent} does not exist") from error
     except OSError as error:
         raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
     try:

@@ -45,11 +45,20 @@ async def test_a_start_beyond_the_limit_of_recordings_waits_and_keeps_nobody_wai
     assert (await bench.outcome(command["id"]))["type"] == "command.succeeded.v1"
 
 
-@pytest.mark.parametrize(("status", "code"), [(403, "forbidden"), (429, "capacity")])
-async def test_what_the_product_refuses_concerns_that_request_until_its_age(
-    bench: CommandBench, status: int, code: str
+@pytest.mark.parametrize(
+    ("status", "envelope", "code"),
+    [
+        (403, "realtimekit", "forbidden"),
+        (429, "realtimekit", "capacity"),
+        (403, "html", "forbidden"),
+    ],
+)
+async def test_what_concerns_one_request_delays_no_other_until_its_age(
+    bench: CommandBench, status: int, envelope: Any, code: str
 ) -> None:
-    refused = Fault(kind="refuse", operation=START, meeting_id=bench.meeting, status=status)
+    refused = Fault(
+        kind="refuse", operation=START, meeting_id=bench.meeting, status=status, envelope=envelope
+    )
     bench.sandbox.faults.add(refused)
     for _ in range(FAILURE_THRESHOLD * 2):
         assert isinstance(await bench.send(bench.start()), Retry)

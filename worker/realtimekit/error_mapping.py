@@ -33,6 +33,7 @@ THROTTLED_CODE: Final = 971
 MAX_MESSAGE_LENGTH: Final = 500
 MAX_PLAIN_BODY_LENGTH: Final = 65_536
 MAX_TITLE_OFFSET: Final = 4_096
+MAX_RAY_LENGTH: Final = 64
 
 _TOO_MANY_RECORDINGS = re.compile(
     r"\b(?:concurrent(?:ly)?|simultaneous|parallel) (?:\w+ )?recordings?\b"
@@ -60,11 +61,13 @@ class _ErrorBody(NamedTuple):
     """The message and the codes in the body of an error response.
 
     `is_of_product`: the body has the product's envelope `error`, and not the gateway's `errors`.
+    `is_page`: the body is a web page.
     """
 
     message: str
     codes: tuple[int, ...]
     is_of_product: bool = False
+    is_page: bool = False
 
 
 class _Error(msgspec.Struct):
@@ -118,6 +121,8 @@ def _error_of(
 ) -> ApiError:
     message = body.message or f"the API responded with status {status}"
     pause = _retry_after(response)
+    if status == 403 and body.is_page and _is_start_call(request):
+        return _blocked_by_firewall(message, response, request)
     not_executed = _not_executed(status, body, message, pause, request)
     if not_executed is not None:
         return not_executed
@@ -129,6 +134,19 @@ def _error_of(
         return _maybe_executed(request, "server_error", message, status, pause)
     message = f"the API responded with status {status}"
     return _maybe_executed(request, "unexpected_status", message, status)
+
+
+def _blocked_by_firewall(message: str, response: ApiResponse, request: ApiRequest) -> RefusedForNow:
+    """The error of a start that a firewall answers with its own web page, as Cloudflare's does.
+
+    It judges what the start says, and not the token. So other requests may pass.
+    """
+    ray = _clean(response.headers.get("cf-ray", "")[:MAX_RAY_LENGTH], request)
+    text = f"a firewall in front of the API blocks this start: {message}"
+    text += f" (CF-Ray {ray})" if ray else ""
+    return RefusedForNow(
+        "forbidden", text, http_status=response.status, retry_after=_retry_after(response)
+    )
 
 
 def _not_executed(
@@ -197,7 +215,8 @@ def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
     try:
         envelope = _ENVELOPE.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _ErrorBody(_clean(_plain_text(response.body), request), ())
+        is_page = response.body[:MAX_TITLE_OFFSET].lstrip().startswith(b"<")
+        return _ErrorBody(_clean(_plain_text(response.body), request), (), is_page=is_page)
     single = [envelope.error] if isinstance(envelope.error, _Error) else []
     errors = [*single, *(error for error in envelope.errors or () if error)]
     messages = [error.message for error in errors]

@@ -298,6 +298,25 @@ async def test_the_pause_is_at_least_the_retry_after(status: int) -> None:
     assert 7.0 <= api.slept[0] <= 7.25
 
 
+BLOCKED = b"\n<!DOCTYPE html><head><title>Attention Required! | Cloudflare</title></head>"
+
+
+async def test_a_start_that_a_firewall_blocks_says_so_and_names_the_ray() -> None:
+    reply = httpx.Response(403, headers={"CF-Ray": "9e8116df4823e2c5-FRA"}, content=BLOCKED)
+    failure = await Api(reply).failure(start_track)
+    assert isinstance(failure, RefusedForNow)
+    assert failure.code == "forbidden"
+    assert failure.message.endswith(
+        "Attention Required! | Cloudflare (CF-Ray 9e8116df4823e2c5-FRA)"
+    )
+
+
+async def test_a_page_in_answer_to_a_request_that_always_says_the_same_concerns_the_token() -> None:
+    reply = httpx.Response(403, content=BLOCKED)
+    assert isinstance(await Api(reply).failure(get), Unauthorized)
+    assert isinstance(await Api(reply).failure(stop), Unauthorized)
+
+
 async def test_a_retry_after_that_is_too_long_is_raised_at_once() -> None:
     api = Api(gateway_response(429, **{"Retry-After": "300"}))
     failure = await api.failure(start_track)

@@ -1,6 +1,7 @@
 """Consumes commands, and settles each with the result of its handler."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -12,7 +13,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from worker.aio import wait_until_set
 from worker.broker.acknowledger import Acknowledger
 from worker.broker.aiormq.frame_reader import TolerantConnection
-from worker.broker.aiormq.raw_channel import on_consumer_cancelled, raw_channel
+from worker.broker.aiormq.raw_channel import NotAllowed, on_consumer_cancelled, raw_channel
 from worker.broker.connection import BROKER_ERRORS, BrokerConnection, broker_call, open_channel
 from worker.broker.headers import with_trusted_headers
 from worker.broker.messages import Ack, Delivery, Retry, Settlement
@@ -32,7 +33,6 @@ TOPOLOGY_CHECK_INTERVAL_SECONDS: Final = 30.0
 """How often the consumer of commands looks for exchanges, queues and bindings that were removed."""
 
 TOPOLOGY_CHECK_TIMEOUT_SECONDS: Final = 5.0
-NEVER: Final = float("-inf")
 
 MAX_LARGE_BYTES: Final = 8_388_608
 """Bodies above the limit are held up to this sum, so that they are dead-lettered with a reason."""
@@ -80,7 +80,7 @@ class Consumer:
         self._large_bytes = 0
         self._check_interval = check_interval
         self._topology_check_interval = topology_check_interval
-        self._topology_checked_at = NEVER
+        self._topology_checked_at = -math.inf
         self._settler = Settler(
             publisher, topology, now=now, on_dead_letter_refused=on_dead_letter_refused
         )
@@ -193,6 +193,8 @@ class Consumer:
             async with asyncio.timeout(TOPOLOGY_CHECK_TIMEOUT_SECONDS):
                 await self._publisher.prepare_topology(connection)
         except BROKER_ERRORS as error:
+            if isinstance(error, NotAllowed):  # the user may have no other channel
+                self._topology_check_interval = math.inf
             # The right to declare may have been withdrawn. Consuming works without it.
             structlog.get_logger().warning("topology_not_checked", reason=str(error)[:300])
         self._topology_checked_at = time.monotonic()
@@ -230,7 +232,7 @@ class Consumer:
         except BrokerUnavailable as error:
             structlog.get_logger().warning("ack_failed", reason=str(error))
             if isinstance(error, MessageRefused):  # its queue may be gone
-                self._topology_checked_at = NEVER
+                self._topology_checked_at = -math.inf
             await self._pause_before_requeue()
             await _ignore_closed(acknowledger.requeue(tag))
         else:

@@ -11,12 +11,15 @@ from typing import Final, TypeAlias
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
-from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ConnectionNotAllowed
 
 RawChannel: TypeAlias = Channel
 RawMessage: TypeAlias = DeliveredMessage
 
 AccessRefused: TypeAlias = ChannelAccessRefused
+NotAllowed: TypeAlias = ConnectionNotAllowed
+"""The broker closed the connection, for example over a channel more than its limit."""
+
 PERMISSION_ERRORS: Final = (ChannelAccessRefused, ChannelNotFoundEntity)
 """The broker closed a channel because a permission or an exchange is missing."""
 

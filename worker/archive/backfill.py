@@ -1,7 +1,7 @@
 """Queues files that were announced while no archive was on, as long as their URLs are valid.
 
-It looks once when the replica becomes the leader, and then every hour at what is new: while a
-rolling update switches the archive on, replicas without it still announce files.
+The leader looks at most once an hour: first at everything, later at what is new. While a rolling
+update switches the archive on, replicas without it still announce files.
 """
 
 import asyncio

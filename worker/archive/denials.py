@@ -75,7 +75,7 @@ def pause_in_doubt(task: FileTask, code: str, longest: float) -> float:
 
 
 def pause_with_new_url(task: FileTask, denials: int) -> float:
-    """The pause before a new URL is tried. None if the denied one may have been an old one.
+    """The pause before a new URL is tried. None after the first denial: its URL may have been old.
 
     The API may sign anew whatever it is asked for, also a lost file. So every second attempt waits.
     """

@@ -15,14 +15,17 @@ class Limit(Enum):
     """The limit that a command has reached."""
 
     NONE = auto()
-    DEADLINE = auto()
-    CANCELLED = auto()
-    AGE = auto()
     CRASHES = auto()
+    CANCELLED = auto()
+    DEADLINE = auto()
+    AGE = auto()
 
 
 def limit_of(command: Command, claim: ClaimResult, now: float, policy: RetryPolicy) -> Limit:
-    """The limit that the claimed command has reached. The first one in order counts."""
+    """The limit that the claimed command has reached.
+
+    If there are several, crashes count first, then a cancellation, the deadline, and the age.
+    """
     if claim.crashes >= MAX_CRASHES:
         return Limit.CRASHES
     if claim.cancelled_by:

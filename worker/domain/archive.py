@@ -41,7 +41,8 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
 
     `file` is the file as it was published, without its URL. Times are seconds since the epoch.
     `due_at` is when the next attempt is due, `expires_at` when the URL expires; both are None if
-    the file is not queued. `archived` and `archived_at` are set while its state is `archived`.
+    the file is not queued. `archived` and `archived_at` are those of the last copy, also while the
+    file is queued once more; None if there never was one.
     """
 
     recording_id: str

@@ -175,5 +175,6 @@ def _media_of(command: StartRecording) -> tuple[Media, ...]:
 
 
 def _has_secrets(command: Command) -> bool:
+    """Whether the start has secrets in clear, or names some of the worker's settings."""
     fields = ("storage_config", "storage_profile", "rtmp_out_config")
     return any(getattr(command, field, None) not in (None, UNSET) for field in fields)

@@ -26,9 +26,11 @@
     │   ├── ChannelLost        it may have cost the channel → publish such messages singly
     │   └── MessageUnsendable  AMQP cannot hold it          → never
     ├── TopologyDiffers        the broker does not match    → the process ends and says why
+    ├── UntestedLibrary        another AMQP library         → the process ends and says why
     └── WrongSettings          settings cannot work         → the process ends and names each one
 
-Callers match classes, never status codes or texts.
+Callers match classes, never status codes or texts. The archive's own errors are in
+`archive/errors.py`.
 """
 
 from collections.abc import Sequence

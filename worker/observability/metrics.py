@@ -28,7 +28,7 @@ class BudgetState(Protocol):
         """How many requests are left; None before that is known."""
 
     def paused_for(self) -> float:
-        """For how many seconds no request may be sent."""
+        """For how many seconds no request may be sent, except urgent ones."""
 
 
 class Metrics(ArchiveMetrics):

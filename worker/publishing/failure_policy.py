@@ -1,7 +1,7 @@
 """Decides when an event that the broker did not take is published again.
 
-    a queue did not take it     later: one event tries whether the destination takes events again,
-                                the others of the destination wait for that one
+    a queue did not take it,    later: one event tries whether the destination takes events again,
+      or may not publish there  the others of the destination wait for that one
     the channel was lost        after 1 and 5 seconds, then it is set aside
     others lost the channel     after 1 second: too many events cost it before this one was sent
     AMQP cannot hold it         it is set aside

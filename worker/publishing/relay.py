@@ -189,7 +189,7 @@ class OutboxRelay:
 
 
 class _RelayLog:
-    """Logs how many events went out: at the end of the work, or once a second while it goes on."""
+    """Logs how many events went out or were put off: at the end of the work, or once a second."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -207,7 +207,7 @@ class _RelayLog:
             self.write()
 
     def write(self) -> None:
-        """Write a line, if anything went out since the last one."""
+        """Write a line, if events went out or were put off since the last one."""
         if self._published or self._deferred:
             structlog.get_logger().info(
                 "outbox_relayed", published=self._published, deferred=self._deferred

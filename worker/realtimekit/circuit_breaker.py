@@ -107,9 +107,8 @@ class CircuitBreaker:
         Callers wait in order, for one probe each. Urgent callers have a queue of their own. Returns
         False when no probe was due within `max_wait` seconds, or after `stop_waiting`.
         """
-        if (
-            not self.is_open
-        ):  # do not wait behind callers that queued for a probe before the circuit closed
+        # Callers that queued for a probe before the circuit closed are not waited for.
+        if not self.is_open:
             return True
         try:
             async with asyncio.timeout(max_wait):

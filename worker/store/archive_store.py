@@ -67,7 +67,7 @@ class ArchiveStore:
         return await self._group.submit(archive_leases.keep_files, lease)
 
     async def find_url(self, recording_id: str, file_index: int) -> str | None:
-        """The URL that a file has now."""
+        """The URL that a file has now; None if there is none."""
         return await self._group.submit(archive_urls.find_urls, (recording_id, file_index))
 
     async def note_urls(self, urls: SignedUrls) -> None:
@@ -75,7 +75,10 @@ class ArchiveStore:
         await self._group.submit(archive_urls.note_urls, urls)
 
     async def postpone_file(self, request: Postponement) -> bool:
-        """Give a file back for a later attempt. False if another replica has it."""
+        """Give a file back for a later attempt.
+
+        False if another replica has it, or if it was queued again meanwhile.
+        """
         return await self._group.submit(archive_queue.postpone_files, request)
 
     async def postpone_manifest(self, request: ManifestPostponement) -> None:

@@ -144,7 +144,7 @@ def _is_meeting(meeting_id: str, app: str | None) -> sa.ColumnElement[bool]:
 def find_recordings(
     connection: sa.Connection, filters: Sequence[RecordingsFilter]
 ) -> list[list[Recording]]:
-    """Operation: recordings by filter, the most recently changed first."""
+    """Operation: recordings by filter, in the order of its `sort`."""
     return [_find(connection, query_filter) for query_filter in filters]
 
 

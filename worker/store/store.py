@@ -192,7 +192,8 @@ class Store:
         notification is only a hint. It may be lost, and there may be nothing to do.
 
         `outbox`: events to publish. `replies`: replies to publish. `due`: recordings to read by
-        themselves. `lease`: a lease was released. `parked`: parked commands are due.
+        themselves. `lease`: a lease was released. `parked`: parked commands are due. `archive`:
+        files to copy.
         """
         self._notifier.subscribe(topic, callback)
 
@@ -252,7 +253,10 @@ class Store:
         return await self._group.submit(parking.park, request, urgent=True)
 
     async def park_repeat(self, request: RepeatRequest) -> bool:
-        """Park a repeat of a parked command. False if the command is not parked any more."""
+        """Park a repeat of a parked command.
+
+        False if the command is not parked any more, or has very many repeats.
+        """
         return await self._group.submit(parking.park_repeat, request, urgent=True)
 
     async def sessions_seen(self, sessions: SessionsSeen) -> int:
@@ -404,7 +408,7 @@ class Store:
     # Queries
 
     async def recordings(self, query_filter: RecordingsFilter) -> list[Recording]:
-        """Recordings by filter, the most recently changed first."""
+        """Recordings by filter, in the order of its `sort`."""
         return await self._background.submit(queries.find_recordings, query_filter)
 
     async def count_by_status(self) -> dict[Status, int]:

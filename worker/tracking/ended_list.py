@@ -87,7 +87,7 @@ class EndedList:
     async def read(
         self, is_leader: Callable[[], bool], *, more_than: int, is_sweep_over: bool = False
     ) -> EndedResult:
-        """List ended recordings while `more_than` so many live ones are due that a list may show.
+        """List ended recordings while more than `more_than` live ones are due that a list may show.
 
         If the API proved not to select recordings by time, the newest are listed, and only when the
         sweep is over. If such a list fails, the rest is left to reads, and the sweep goes on.
@@ -134,7 +134,7 @@ class EndedList:
             return EndedResult()
         for snapshot in ended:
             self._shown_files.put(snapshot, known[snapshot.recording_id].recording)
-        events = await self._store.apply_page([self._seen(row, asked_at) for row in ended])
+        events = await self._store.apply_page([self._observation(row, asked_at) for row in ended])
         return EndedResult(0, len(ended), events)
 
     async def _wanted(self) -> list[Recording]:
@@ -207,7 +207,7 @@ class EndedList:
         """The API does not select recordings by the time when they were invoked."""
         self._distrusted_sweeps = DISTRUSTED_SWEEPS
 
-    def _seen(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation:
+    def _observation(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation:
         return Observation(
             snapshot=snapshot,
             observed_by="sweep",

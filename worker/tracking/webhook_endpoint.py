@@ -93,9 +93,9 @@ class WebhookEndpoint:
     """Serves one path for the webhooks of all apps.
 
     `keys` has the public key of each app's webhooks by the app's name, and `shown_files` gets the
-    tracks whose files a webhook of the app shows. A body that takes longer
-    than `body_timeout` seconds to arrive is answered with 503. After a commit the store notifies
-    the relay and the refresher.
+    tracks whose files a webhook of the app shows. A body that takes longer than `body_timeout`
+    seconds to arrive is answered with 503. After a commit the store notifies the relay and the
+    refresher.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ PATH: Final = "/webhooks/realtimekit"
 """The path that receives webhooks. The query `app=<name>` names the app."""
 
 EVENTS: Final = (RECORDING_STATUS_UPDATE, MEETING_STARTED)
-FIRST_RETRY_DELAY_SECONDS: Final = 1.0
+LEADER_CHECK_SECONDS: Final = 1.0
 MAX_RETRY_DELAY_SECONDS: Final = 60.0
 
 Action = Literal["added", "changed", "unchanged"]
@@ -87,7 +87,7 @@ async def keep_registered(
 
     Only the leader registers, because the API accepts the same URL twice.
     """
-    logger, delay = structlog.get_logger(), FIRST_RETRY_DELAY_SECONDS
+    logger, delay = structlog.get_logger(), LEADER_CHECK_SECONDS
     while True:
         if is_leader():
             try:

@@ -9,6 +9,6 @@ The bytes' path, with the parts of this package in capitals:
 
 Read `versions` first: the versions of the libraries that this package was tested with. Then read
 `frame_reader` and `delivery_decoder` for what comes in, `message_encoder` and `batch_publish` for
-what goes out, and `raw_channel` for the channel below that of aio-pika. `refusals`
-recognises a virtual host that cannot be opened.
+what goes out, and `raw_channel` for the channel below that of aio-pika. `refusals` recognises a
+virtual host that cannot be opened.
 """

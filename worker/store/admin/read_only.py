@@ -30,7 +30,7 @@ READ_ONLY_TIMEOUT_SECONDS: Final = 5
 def read_recordings(
     url: str, condition: RecordingsFilter, *, pooler: Pooler = "none"
 ) -> list[Recording]:
-    """Recordings by filter, the most recently changed first. Safe while workers write.
+    """Recordings by filter, in the order of its `sort`. Safe while workers write.
 
     `url` is a DATABASE_URL. Raises StoreUnavailable, also if no worker has used the database yet or
     a worker of an older version has, and WrongSettings for a URL of no known database.

@@ -40,8 +40,8 @@ archive_files = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     # How often in a row the storage refused it.
     sa.Column("refusals", sa.Integer, nullable=False),
-    # How often in a row its source denied it, each time with another URL; or how often in a row the
-    # name of its host had a private address.
+    # How often in a row its source denied it, each time with another URL; or how often in a row
+    # there was the same doubtful answer (`worker/archive/denials.py`).
     sa.Column("denials", sa.Integer, nullable=False),
     sa.Column("last_error", sa.Text),
     # JSON of a `CopiedFile`: the last copy.

@@ -5,8 +5,9 @@ the API, so that each finds the mistakes of the other.
 
 `model` is the emulated world, and `api` serves it over HTTP. `services` starts RabbitMQ and
 PostgreSQL. `demo` records a meeting with all of them. `cli` is the command `recording-sandbox`,
-which is also `recording-worker sandbox`. `waiting` has `eventually`, by which tests wait for a fact
-instead of for time.
+which is also `recording-worker sandbox`. `pytest_plugin` has the fixtures for tests of other
+projects, and `testing` what they hand out. `waiting` has `eventually`, by which tests wait for a
+fact instead of for time.
 """
 
 import importlib

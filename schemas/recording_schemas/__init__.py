@@ -1,4 +1,24 @@
-"""The messages of recording-worker: commands to publish, events to subscribe to."""
+"""The messages of recording-worker: commands to publish, events to subscribe to.
+
+Import from here; from `faststream` what is for FastStream. The modules behind:
+
+Commands: `commands` has their types, `command_base` what all have in common. `start_recording`,
+`start_track_recording` and `composite` are for starts, `control_commands` for all others. `decode`
+reads a message: `body_encoding`, `cloud_events`, `numbers` and `metadata` accept what publishers
+send, and `explain` words what is wrong by means of `rules`.
+
+Events: `events` has their types, and `envelope` the CloudEvent around them. They are in
+`recording_events`, `outcome_events` and `archive_events`, and are made of `event_fields`,
+`event_parts` and `archive_fields`. `values` are shared by commands and events. `manifest` is that
+of the archive, with `manifest_files` and `manifest_people`.
+
+Codes: `error_codes` has all of them, each an `error_code`, from `rejected_codes`, `failed_codes`
+and `archive_codes`.
+
+Documents: `export` writes them. `json_schema` and `asyncapi` (with `asyncapi_parts`) are for
+programs, `message_page` and `error_page` for people. `examples` has one of each message, made of
+`example_values` and `archive_examples`. `yaml_format` writes YAML.
+"""
 
 from recording_schemas.archive_events import Archived, ArchiveFailed, FileArchived
 from recording_schemas.commands import COMMAND_TYPES, Command, secrets_of

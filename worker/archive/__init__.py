@@ -10,6 +10,7 @@ copier.py             download, checksums, upload, comparison
 download/             the source: bounded, resumed, only from where it is allowed
 storage/              the destination: S3, Google Cloud Storage, Azure or a folder
 opening.py            opens the storage, if its libraries are installed
+folder_mark.py        shows that the volume of a folder is mounted
 abandoned_uploads.py  removes what the uploads of dead processes left behind
 backfill.py           queues what was announced while no archive was on
 manifest_writer.py    one attempt at a manifest: compose, write, commit
@@ -24,6 +25,7 @@ content_type.py       the media type of a file by its name
 bandwidth.py          bytes per second of a replica
 pauses.py             how long to wait before the next attempt
 denials.py            when a file is given up that its source denies
+verification.py       reads copies back, for `archive verify`
 threads.py            threads of the archive's own, for calls that block
 unforeseen.py         logs errors that nobody foresaw
 errors.py             what can go wrong, and what happens then

@@ -1,10 +1,16 @@
 """The command line: calls the packages below by the arguments, and prints their results.
 
 `root` is the command `recording-worker`; it imports a subcommand only when that one is needed.
-`run` starts the worker. `send`, `tail` and `recordings` are for users of the worker. `dead/`,
-`status/`, `webhooks`, `topology`, `config` and `store` are for operators. They share `context`
-(settings and signals), `output` (tables and JSON lines), `exit_codes`, `command_builder` (flags to
-a command), `event_filter`, `event_format` and `redaction`.
+`run` starts the worker. `send`, `tail`, `recordings` (with `recording_details`) and `outcomes` are
+for users of the worker. `dead/`, `status/`, `archive/`, `console`, `webhooks`, `topology`, `config`
+(with `connections`) and `store` are for operators.
+
+They share `context` (settings and signals), `exit_codes`, and the options: `ids` completes short
+ids, `moments` reads durations and times, `worker_url` says where a worker answers, and `groups`
+suggests the right name for a misspelt one by means of `suggestions`. `command_builder` turns flags
+into a command, and `sending` publishes it. `event_filter` and `event_format` are for events,
+`redaction` is for secrets. `output` prints tables and JSON lines. `tables` lays tables out:
+`columns` has their cells, `fitting` chooses what fits on the terminal, and `text` shortens texts.
 
 Every module imports what is slow inside its functions, so that `--help` answers at once.
 """

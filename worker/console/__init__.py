@@ -1,10 +1,14 @@
 """`recording-worker console`: a page in the browser for operators, in a process of its own.
 
-`server` puts the parts together. `access` decides who may read and act, `routes` has the HTTP API,
-and `static_files` the page itself. `state` reads the database in threads, `views` and `verdicts`
-turn rows into JSON and into sentences. `broker_watch` receives events as `tail` does and counts
-the queues, `snapshots` reads the figures of the page *now* while somebody looks at it, and
-`live_stream` sends both to the browsers.
+`server` puts the parts together. `access` decides who may read and act (`peers` knows who asks),
+`read_routes` and `action_routes` are the HTTP API, `queries` checks their parameters, and
+`static_files` has the page itself. `state` reads the database in threads, and `shared_reads` lets
+browsers share a read. `views` turns rows into JSON, `verdicts` and `archive_verdicts` into
+sentences. `dead_letters` shows the queue of dead letters, and `actions` does what is asked for.
+
+`broker_watch` receives events as `recording-worker tail` does and counts the queues. `snapshots`
+reads the figures of the page *now* while somebody looks at it, and asks a worker by `worker_probe`.
+`live_stream` sends all of this to the browsers.
 
 Nothing here writes to the database. The workers never import this package.
 """

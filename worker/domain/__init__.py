@@ -16,13 +16,23 @@ completes. If the API falls silent, timeouts end the recording.
     track_files.py           the owner of each file
     attendance.py            who was in the session, and who of them has no file
     file_search.py           whether the list of files is whole, and whether it has settled
+    listed_files.py          the files that a list or a webhook shows, so that no read is needed
+    url_renewals.py          which files have a new URL
     timeouts.py              how long each status may last
     max_duration.py          when to stop a recording whose start limits its duration
     read_policy.py           when to read a recording by itself next
     timeout_observations.py  the observations with which the worker itself ends a recording
     meeting_participants.py  whom a start asks to record
     command_keys.py          what a command excludes, waits for and hands to its recordings
+    command_digest.py        whether two messages ask for the same thing
     outcomes.py              how a command ended, as event data
     event_envelopes.py       event ids, routing and CloudEvents JSON
+    archive.py               the state of each file's copy, and what a manifest is made of
+    archive_events.py        the events of the archive
+    archive_keys.py          the names of objects in the archive
+    storage_url.py           the URL of the archive
+    short_ids.py             short forms of ids, for people
+    escaping.py              characters that could deceive the reader of a text
+    hosts.py                 URLs that may name several hosts
     times.py, rate.py        epoch seconds to datetimes; a limit on requests over time
 """

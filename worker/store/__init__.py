@@ -15,11 +15,14 @@ that have an event. `outbox` stores the events, `event_positions` their order in
 recordings that a command has named, and `queries` answers questions. `pruner` removes old rows by
 means of `pruning` and `prune_clock`. All replicas share the `leases`, one of them for the `leader`,
 and `budgets`.
-The archive: `archive_store` is its facade. `archive_intake` queues files, `archive_queue` and
-`archive_manifests` hand them out, `archive_results` commits what became of them, and
-`archive_reading` reads them. `recording_rows` has the rows of recordings for all who change them.
-`replicas` notices that a replica has ended, and `taking_over` frees what it held.
-`clock_repair` corrects times that were written while the clock was far ahead.
+The archive: `archive_store` is its facade. `archive_intake` queues files, `archive_backfill` those
+of earlier events. `archive_queue` and `archive_manifests` hand them out for a lease
+(`archive_leases`), with the URLs of `archive_urls`. `archive_results` commits what became of them,
+`archive_replaced` has objects written again, and `archive_reading` and `archive_history` read them.
+`archive_updates` changes the files of a recording that was observed.
+`recording_rows` has the rows of recordings for all who change them. `replicas` notices that a
+replica has ended, and `taking_over` frees what it held. `clock_repair` corrects times that were
+written while the clock was far ahead.
 
 `database/` has the tables and engines, `admin/` the tools, `migrations/` the table changes.
 """

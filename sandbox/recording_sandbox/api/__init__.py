@@ -6,8 +6,8 @@ The way through it: `options` and `state` say what a sandbox consists of, and `s
 (`auth`), `rate_limiter`, faults, operation and log. The operations are in `recording_operations`,
 `recording_list`, `session_operations`, `meeting_operations` and `webhook_operations`: each takes a
 `call`, checks it (`validation`, `request_bodies`), and words the result (`responses`,
-`recording_responses`).
-`raw_responses` has what is not JSON of the product; `file_downloads` serves files. `webhooks`
-creates deliveries to `webhook_subscriptions` from `webhook_payloads`; `webhook_sender` signs them
+`recording_responses`). `raw_responses` has what is not JSON of the product. `file_downloads` serves
+files: `ranges` reads which part is asked for, and `file_body` sends it. `webhooks` creates
+deliveries to `webhook_subscriptions` from `webhook_payloads`; `webhook_sender` signs them
 (`webhook_signing`) and posts them. `control` is the control plane, `addresses` the URLs of all.
 """

@@ -3,6 +3,7 @@
 download.py      opens one file: redirects, addresses, the status of the answer
 source_file.py   its body: time-outs, bounds, and resumption of a transfer that broke
 source_rate.py   whether the source is too slow
+body_buffer.py   what has arrived of a body and waits
 responses.py     what the status and the headers of a response mean
 source_url.py    which URLs may be read from
 addresses.py     which addresses may be connected to

@@ -1,7 +1,11 @@
 """One function for each command: the requests that it sends to the API.
 
-An operation gets a context with the claim and the API, and returns what it observed. It writes
+An operation gets a `context` with the claim and the API, and returns what it observed. It writes
 nothing: the caller commits its observations together with the outcome.
+
+`start` starts recordings: `people` finds out whom, `awaited_session` whether their session has
+begun, and `own_recording` whether an earlier call was executed. `control` stops, pauses and
+resumes. `sync` reads recordings again, and `replay` repeats their events.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Composes the manifest of a recording from what the store knows. Pure."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from recording_schemas import (
     Manifest,
@@ -13,6 +13,7 @@ from recording_schemas import (
 from worker.archive.manifest_people import manifest_participants
 from worker.domain.archive import ArchiveFile, RecordingArchive, StatusTime
 from worker.domain.recording import Recording, StartContext
+from worker.domain.times import utc
 
 
 def compose_manifest(archive: RecordingArchive) -> Manifest:
@@ -91,7 +92,7 @@ def _file(row: ArchiveFile) -> ManifestFile:
 
 
 def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return None if seconds is None else utc(seconds)
 
 
 def _status(status: StatusTime) -> ManifestStatus:

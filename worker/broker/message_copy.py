@@ -16,10 +16,10 @@ from worker.broker.messages import (
     ATTEMPTS_HEADER,
     DEAD_REASON_HEADER,
     FIRST_SEEN_HEADER,
-    MAX_COUNT,
     REDELIVERY_COUNT_HEADER,
     Delivery,
     Headers,
+    count_in,
 )
 from worker.broker.properties import (
     DELIVERY_MODE,
@@ -83,7 +83,7 @@ def copy_of(
         own[REDELIVERY_COUNT_HEADER] = redelivery_count
     if (table := delivery.properties.get(HEADERS)) is not None:
         properties[HEADERS] = table
-    own[headers.DROPPED_HEADERS] = _count(delivery.headers.get(headers.DROPPED_HEADERS))
+    own[headers.DROPPED_HEADERS] = count_in(delivery.headers.get(headers.DROPPED_HEADERS))
     return in_frame(MessageCopy(properties, own), max_frame_bytes)
 
 
@@ -91,7 +91,7 @@ def in_frame(copy: MessageCopy, max_frame_bytes: int) -> MessageCopy:
     """The copy with those of the publisher's headers that may be sent on and that have room."""
     properties, own = dict(copy.properties), dict(copy.headers)
     table = properties.pop(HEADERS, b"")
-    before = _count(own.pop(headers.DROPPED_HEADERS, 0))
+    before = count_in(own.pop(headers.DROPPED_HEADERS, 0))
     used = len(encoded_table(own)) + sum(map(len, properties.values())) + HEADER_FRAME_BYTES
     room = min(MAX_HEADER_BYTES, max_frame_bytes - used)
     entries, dropped = _entries_sent_on(table, room)
@@ -150,10 +150,6 @@ def _entries_sent_on(table: bytes, room: int) -> tuple[list[TableEntry], int]:
             sent_on.append((name, value))
             room -= size
     return sent_on, dropped
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and 0 < value < MAX_COUNT else 0
 
 
 def rfc3339(seconds: float) -> str:

@@ -71,7 +71,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def attempts(self) -> int:
         """How many copies of the message were made before, also without an attempt."""
-        return _count(self.headers.get(ATTEMPTS_HEADER))
+        return count_in(self.headers.get(ATTEMPTS_HEADER))
 
     @property
     def redelivery_count(self) -> int:
@@ -79,8 +79,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
         This includes the counts of earlier copies that were retried without an attempt.
         """
-        own_count = _count(self.headers.get(DELIVERY_COUNT_HEADER, int(self.redelivered)))
-        return own_count + _count(self.headers.get(REDELIVERY_COUNT_HEADER))
+        own_count = count_in(self.headers.get(DELIVERY_COUNT_HEADER, int(self.redelivered)))
+        return own_count + count_in(self.headers.get(REDELIVERY_COUNT_HEADER))
 
     @property
     def dead_reason(self) -> str | None:
@@ -147,7 +147,8 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _count(value: object) -> int:
+def count_in(value: object) -> int:
+    """The count in a header; 0 if the header has none that can be right."""
     return value if isinstance(value, int) and 0 <= value < MAX_COUNT else 0
 
 

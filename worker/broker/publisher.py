@@ -24,6 +24,7 @@ from worker.broker.connection import (
     broker_call,
     open_channel,
 )
+from worker.broker.message_copy import DEFAULT_FRAME_BYTES
 from worker.broker.messages import Outgoing
 from worker.broker.topology import Topology, declare, verify
 from worker.domain.errors import BrokerUnavailable, ChannelLost, LostInFlight, NotConfirmed
@@ -32,9 +33,6 @@ WATCH_INTERVAL_SECONDS: Final = 1.0
 CLOSE_TIMEOUT_SECONDS: Final = 2.0
 MIN_CHANNEL_AGE_SECONDS: Final = 5.0
 """A younger channel is kept even if queues refuse its messages."""
-
-MAX_FRAME_BYTES: Final = 131_064
-"""The content of a frame, by RabbitMQ's default."""
 
 BLOCKED: Final = "the broker blocks publishers: check for a memory or disk alarm"
 
@@ -110,7 +108,7 @@ class Publisher:
     @property
     def max_frame_bytes(self) -> int:
         """The largest content of a frame, in bytes."""
-        return MAX_FRAME_BYTES if self._channel is None else self._channel.max_content_size
+        return DEFAULT_FRAME_BYTES if self._channel is None else self._channel.max_content_size
 
     @property
     def is_ready(self) -> bool:

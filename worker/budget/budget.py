@@ -19,7 +19,7 @@ from worker.domain.rate import Rate
 FIRST_PAUSE_SECONDS: Final = 5.0
 """The pause if the API throttles without a `Retry-After`. Each further one is twice as long."""
 
-MAX_PAUSE_SECONDS: Final = 60.0
+MAX_UNASKED_PAUSE_SECONDS: Final = 60.0
 """The longest pause of this kind. An answer of the API to any request makes the next one short."""
 
 STOPS_PAUSE_SECONDS: Final = 1.0
@@ -151,9 +151,9 @@ class Budget:
         """The pause if the API asked for none. Requests that were on their way when it began do not
         prolong it."""
         now = self._store.now()
-        if not now < self._paused_until <= now + MAX_PAUSE_SECONDS:
+        if not now < self._paused_until <= now + MAX_UNASKED_PAUSE_SECONDS:
             self._paused_until = now + self._next_pause
-            self._next_pause = min(2 * self._next_pause, MAX_PAUSE_SECONDS)
+            self._next_pause = min(2 * self._next_pause, MAX_UNASKED_PAUSE_SECONDS)
         return self._paused_until - now
 
     def record_success(self) -> None:

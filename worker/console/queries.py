@@ -7,14 +7,14 @@ import msgspec
 from aiohttp import web
 
 from recording_schemas import Status
-from worker.domain.recording import LIVE
+from worker.domain.recording import ENDED, LIVE
 
 T = TypeVar("T")
 
 MAX_TEXT_LENGTH: Final = 256
 GROUPS: Final = {
     "live": LIVE,
-    "ended": frozenset(Status) - LIVE,
+    "ended": ENDED,
     "all": frozenset(Status),
 }
 

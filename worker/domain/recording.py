@@ -44,6 +44,8 @@ RANK: Final = {
 LIVE: Final = frozenset({Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING})
 """The statuses of a recording that has not ended."""
 
+ENDED: Final = frozenset(Status) - LIVE
+
 STOPPABLE: Final = LIVE - {Status.UPLOADING}
 """The statuses of a recording that can still be stopped."""
 

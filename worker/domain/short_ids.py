@@ -18,6 +18,7 @@ MAX_WHOLE_LENGTH: Final = 20
 """An id that is no UUID is shown whole up to this length."""
 
 SHOWN_LETTERS: Final = 12
+# Not UUID_PATTERN of recording_schemas: help on the command line need not wait for that import.
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DIGITS: Final = re.compile(r"[0-9a-f-]+", re.IGNORECASE)
 

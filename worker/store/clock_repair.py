@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.domain.max_duration import LONGEST_SECONDS, latest_stop_at
+from worker.domain.max_duration import LONGEST_DURATION_SECONDS, latest_stop_at
 from worker.domain.recording import Recording
 from worker.domain.times import utc
 from worker.store.database.archive_schema import (
@@ -117,7 +117,7 @@ def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:
         sa.and_(recordings.c.open, recordings.c.changed_at > latest),
         sa.and_(recordings.c.open, recordings.c.first_seen_at > latest),
         recordings.c.read_at > repair.latest_read,
-        recordings.c.stop_at > latest + LONGEST_SECONDS,
+        recordings.c.stop_at > latest + LONGEST_DURATION_SECONDS,
     )
     found = [_bring_back_those(connection, condition, repair.now) for condition in ahead]
     if any(found):
@@ -142,7 +142,9 @@ def _bring_back_those(
     for recording_id, state, read_at, stop_at in found:
         recording = _brought_back(msgspec.json.decode(state, type=Recording), utc(now))
         changed_at, first_seen_at = recording.changed_at, recording.first_seen_at
-        latest_stop = recording.stop_at.timestamp() if recording.stop_at else now + LONGEST_SECONDS
+        latest_stop = (
+            recording.stop_at.timestamp() if recording.stop_at else now + LONGEST_DURATION_SECONDS
+        )
         connection.execute(
             sa.update(recordings)
             .where(open_or_closed(recordings.c.recording_id == recording_id))

@@ -25,6 +25,11 @@ def external_recordings_cursor(app: str) -> str:
     return f"stranger/{app}"
 
 
+def followed_cursor(app: str) -> str:
+    """The name of the cursor for the time before which all of the app's recordings are known."""
+    return f"followed/{app}"
+
+
 def sweep_cursor(app: str) -> str:
     """The name of the cursor for the app's last completed sweep."""
     return f"sweep/{app}"

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from worker.domain.recording import LIVE, Recording
+from worker.domain.recording import ENDED, LIVE, Recording
 from worker.store.database.dialects import meeting_key, open_or_closed, unindexed
 from worker.store.database.schema import recordings
 
@@ -16,8 +16,6 @@ _Part = sa.Select[tuple[str, float]]
 _CHANGED: Final = recordings.c.changed_at
 _STATES: Final[_Part] = sa.select(recordings.c.state, _CHANGED.label("sorted_by"))
 _NEVER: Final = 1e12
-_ENDS: Final = sorted(frozenset(Status) - LIVE)
-
 
 Sort = Literal["changed", "unchanged", "age"]
 
@@ -174,7 +172,7 @@ def _parts(query_filter: RecordingsFilter) -> list[_Part]:
     if app is None:
         order = _ordered(recordings.c.changed_at, query_filter)
         return [_STATES.where(*of_status, *_bounds(query_filter)).order_by(order)]
-    ends = _ENDS if status is None else [status]
+    ends = sorted(ENDED) if status is None else [status]
     live = _sorted(query_filter, recordings.c.open, *of_app, *of_status)
     return [live, *(_closed(query_filter, app, status) for status in ends)]
 

@@ -11,22 +11,20 @@ from typing import Final, get_args
 import msgspec
 import structlog
 
-from recording_schemas import Kind, Status
+from recording_schemas import Kind
 from worker.domain.command_keys import start_slot
 from worker.domain.errors import NotFound
-from worker.domain.recording import LIVE, Observation
+from worker.domain.recording import ENDED, LIVE, Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_recording
 from worker.realtimekit.models import RecordingPage
-from worker.store.cursors import Cursor, external_recordings_cursor
+from worker.store.cursors import Cursor, external_recordings_cursor, followed_cursor
 from worker.store.store import Store
 from worker.tracking.pagination import PageIterator, oldest_invoked_time
 
 LISTING_DELAY_SECONDS: Final = 300.0
 """A recording may appear on the list this much later than recordings that began after it."""
-
-ENDED: Final = frozenset(Status) - LIVE
 
 MAX_LIVE_AGE_SECONDS: Final = 86_400.0
 """Live recordings this much older than the horizon were timed out and possibly pruned. Do not adopt
@@ -43,7 +41,6 @@ MAX_POSTPONED_SECONDS: Final = 120.0
 
 CLOCK_PRECISION: Final = timedelta(seconds=1)
 """How precisely the API's clock is known."""
-
 
 ApplyPage = Callable[[RecordingPage, datetime], Awaitable[None]]
 """Applies a page that was requested at a time."""
@@ -79,7 +76,7 @@ class ExternalRecordingDiscovery:
         self._api = api
         self._app = app
         self._now = now
-        self._cursor = f"followed/{app}"
+        self._cursor = followed_cursor(app)
         self._webhook_cursor = external_recordings_cursor(app)
         self._last_pages = 0
         self._requests_since = 0

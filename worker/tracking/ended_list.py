@@ -16,7 +16,7 @@ import structlog
 
 from recording_schemas import Status
 from worker.domain.errors import ApiError, Refused
-from worker.domain.recording import LIVE, Observation, Recording
+from worker.domain.recording import ENDED, LIVE, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
@@ -24,8 +24,6 @@ from worker.store.read_schedule import UnlistedQuery
 from worker.store.store import Store
 from worker.tracking.pagination import PageIterator, is_last, oldest_invoked_time
 from worker.tracking.shown_files import ShownFiles
-
-ENDED: Final = frozenset(Status) - LIVE
 
 MIN_FOUND: Final = 3
 """A page that shows fewer ends than this is poor: reads cost no more."""

@@ -13,7 +13,7 @@ from worker.broker.admin.dead_letter_reason import (
     reason_from_headers,
 )
 from worker.broker.headers import ADDED_MESSAGE_ID, is_replayed, original_routing_key
-from worker.broker.message_copy import properties_of_copy
+from worker.broker.message_copy import properties_of_copy, rfc3339
 from worker.broker.messages import FIRST_SEEN_HEADER, Delivery, Headers, Outgoing
 from worker.broker.properties import (
     APP_ID,
@@ -27,6 +27,7 @@ from worker.broker.properties import (
     text_property,
     timestamp_property,
 )
+from worker.domain.times import utc
 
 REPLAYED_AT: Final = "x-replayed-at"
 REPLAYS: Final = "x-replays"
@@ -106,7 +107,7 @@ def dead_letter_from(tag: int, message: Delivery, dead_queue: str) -> DeadLetter
         reply_to=message.reply_to,
         type=text_property(properties, TYPE),
         app_id=text_property(properties, APP_ID),
-        timestamp=None if seconds is None else datetime.fromtimestamp(seconds, UTC),
+        timestamp=None if seconds is None else utc(seconds),
         properties=properties,
     )
 
@@ -147,7 +148,7 @@ def _replay_headers(letter: DeadLetter, now: float) -> Headers:
         **letter.added_headers,
         "x-original-routing-key": letter.routing_key,
         REPLAYS: letter.replays + 1,
-        REPLAYED_AT: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+        REPLAYED_AT: rfc3339(now),
     }
     # Workers end a command some time after x-first-seen. The old value would end it at once.
     first_seen = letter.headers.get(FIRST_SEEN_HEADER)

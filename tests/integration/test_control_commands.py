@@ -82,6 +82,44 @@ async def test_a_stop_that_was_too_early_is_sent_again(bench: CommandBench) -> N
     assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
 
 
+@pytest.mark.parametrize("field", ["meeting_id", "start_id", "recording_id"])
+@pytest.mark.parametrize("is_listed", [True, False], ids=["listed", "not listed"])
+async def test_a_stop_waits_for_a_recording_that_has_just_begun_and_that_the_api_does_not_find_yet(
+    bench: CommandBench, field: str, is_listed: bool
+) -> None:
+    await bench.send(bench.start())
+    (started,) = bench.started()
+    bench.pass_time(5)
+    hidden = ["change_recording", "get_recording", *([] if is_listed else ["list_recordings"])]
+    for operation in hidden:
+        bench.sandbox.faults.add(Fault(kind="refuse", operation=operation, status=404))
+    named = {
+        "meeting_id": bench.meeting,
+        "start_id": "start-1",
+        "recording_id": started.recording_id,
+    }
+    stop = {"type": "stop_recording", "id": "stop-1", field: named[field]}
+    settlement = await bench.send(stop)
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "not_stoppable"
+    bench.sandbox.faults.clear()
+    assert await bench.send(stop) == Ack()
+    assert (await bench.outcome("stop-1"))["data"]["recording_ids"] == [started.recording_id]
+    stopped = await bench.api.get_recording(started.recording_id)
+    assert stopped.status in {"UPLOADING", "UPLOADED"}
+
+
+async def test_a_stop_does_not_wait_for_an_old_recording_that_the_api_does_not_have(
+    bench: CommandBench,
+) -> None:
+    await bench.send(bench.start())
+    bench.pass_time(60)
+    for operation in ("change_recording", "get_recording", "list_recordings"):
+        bench.sandbox.faults.add(Fault(kind="refuse", operation=operation, status=404))
+    stop = {"type": "stop_recording", "id": "stop-1", "meeting_id": bench.meeting}
+    assert await bench.send(stop) == Ack()
+
+
 async def test_a_stop_names_what_it_ended_although_its_answer_was_lost_and_the_upload_was_quick(
     bench: CommandBench,
 ) -> None:

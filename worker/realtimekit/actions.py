@@ -37,6 +37,10 @@ class Ended(Refused):
     """The API refused because the recording is gone, or ended before a pause or resume."""
 
 
+class Gone(Ended):
+    """The API answers 404 for the recording. It may do so for one that has just begun, too."""
+
+
 async def act_on_recording(
     api: RealtimeKitClient, recording_id: str, action: Action, *, retry: bool = True
 ) -> RecordingSnapshot:
@@ -45,7 +49,8 @@ async def act_on_recording(
     - The recording already has the status that the action leads to: the action succeeded.
     - Its status allows the action: the call came a moment too early. Try once more.
     - It is still INVOKED: raise NotYet.
-    - It has ended or is gone: raise Ended.
+    - It has ended: raise Ended.
+    - The API does not have it: raise Gone.
     - Otherwise the refusal is final: raise Refused.
     """
     try:
@@ -55,7 +60,7 @@ async def act_on_recording(
     try:
         snapshot = await api.get_recording(recording_id)
     except NotFound:
-        raise _ended(refused) from None
+        raise _ended(refused, Gone) from None
     if snapshot.status in ACHIEVED[action]:
         return snapshot
     if retry and snapshot.status in POSSIBLE[action]:
@@ -63,11 +68,9 @@ async def act_on_recording(
     if snapshot.status is Status.INVOKED:
         raise NotYet(TOO_EARLY_CODES[action], refused.message) from refused
     if snapshot.status in STOPPED:
-        raise _ended(refused)
+        raise _ended(refused, Ended)
     raise refused
 
 
-def _ended(refused: Refused) -> Ended:
-    return Ended(
-        refused.code, refused.message, http_status=refused.http_status, field=refused.field
-    )
+def _ended(refused: Refused, kind: type[Ended]) -> Ended:
+    return kind(refused.code, refused.message, http_status=refused.http_status, field=refused.field)

@@ -1,6 +1,7 @@
 """Stops, pauses and resumes recordings: finds the command's recordings and acts on each."""
 
 import asyncio
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -11,7 +12,14 @@ from worker.commands.operations.context import OperationContext, OperationResult
 from worker.domain.errors import NotFound, NotYet, Refused, StartUnknown, Unavailable
 from worker.domain.recording import LIVE, Recording
 from worker.domain.snapshot import RecordingSnapshot
-from worker.realtimekit.actions import STOPPED, Action, Ended, act_on_recording
+from worker.realtimekit.actions import (
+    STOPPED,
+    TOO_EARLY_CODES,
+    Action,
+    Ended,
+    Gone,
+    act_on_recording,
+)
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_all_recordings
 
@@ -25,16 +33,21 @@ Failure = NotYet | Refused | Unavailable
 
 BY_URGENCY: Final = (NotYet, Unavailable, Refused)
 
+API_LAG: Final = timedelta(seconds=30)
+"""The API may not find a recording that the worker first observed less than this ago."""
+
 
 class Target(msgspec.Struct, frozen=True):
     """A recording to act on, with its status if that is certain.
 
     `may_be_over`: the recording may have ended or be gone, and then there is nothing to do.
+    `is_new`: it has just begun, so it is not gone because the API does not find it.
     """
 
     recording_id: str
     status: Status | None = None
     may_be_over: bool = False
+    is_new: bool = False
 
 
 async def stop_recording(command: StopRecording, context: OperationContext) -> OperationResult:
@@ -94,7 +107,9 @@ async def _act_on(
     asked_at = context.now()
     try:
         snapshot = await act_on_recording(api, target.recording_id, action)
-    except Ended:
+    except Ended as ended:
+        if target.is_new and isinstance(ended, Gone):
+            raise NotYet(TOO_EARLY_CODES[action], ended.message) from ended
         if not target.may_be_over:
             raise
     except Unavailable:
@@ -120,9 +135,18 @@ async def _targets(
 
 def _known_targets(context: OperationContext) -> list[Target]:
     return [
-        Target(recording.recording_id, None if recording.timed_out else recording.status)
+        Target(
+            recording.recording_id,
+            None if recording.timed_out else recording.status,
+            is_new=_is_new(recording, context),
+        )
         for recording in context.known
     ]
+
+
+def _is_new(recording: Recording | None, context: OperationContext) -> bool:
+    first_seen_at = recording.first_seen_at if recording else None
+    return first_seen_at is not None and context.now() - first_seen_at < API_LAG
 
 
 def _started_targets(start_id: str, context: OperationContext, action: Action) -> list[Target]:
@@ -166,13 +190,22 @@ async def _targets_of_meeting(
             failures.append(error)
     # The list may lack the kind of a recording; the store has it.
     targets = {
-        snapshot.recording_id: Target(snapshot.recording_id, snapshot.status)
+        snapshot.recording_id: Target(
+            snapshot.recording_id,
+            snapshot.status,
+            is_new=_is_new(known.get(snapshot.recording_id), context),
+        )
         for snapshot in listed
         if kind is None or kind == _kind(known.get(snapshot.recording_id), snapshot)
     }
     for recording_id, recording in known.items():
         if recording.status in statuses and kind in {None, recording.kind}:
-            unlisted = Target(recording_id, recording.status, may_be_over=True)
+            unlisted = Target(
+                recording_id,
+                recording.status,
+                may_be_over=True,
+                is_new=_is_new(recording, context),
+            )
             targets.setdefault(recording_id, unlisted)
     return list(targets.values()), failures
 

@@ -129,6 +129,7 @@ async def test_the_request_log_is_read_by_kind_from_a_number_and_as_json_lines(
         ("POST", "/meetings", {"people": 3}, 400, '"people"'),
         ("POST", f"/meetings/{uuid.UUID(int=1)}/join", {}, 404, "meeting"),
         ("POST", "/faults", {"kind": "nonsense"}, 400, '"kind"'),
+        ("POST", "/faults", {"kind": "refuse", "operation": "stop_recording"}, 400, "operation"),
         ("DELETE", "/faults/none", None, 404, "fault"),
         ("PATCH", "/behaviour", {"invoked_seconds": -1}, 400, "invoked_seconds"),
         ("PATCH", "/behaviour", {"nonsense": 1}, 400, "nonsense"),

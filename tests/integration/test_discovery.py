@@ -237,7 +237,7 @@ async def test_a_pruned_recording_that_never_ends_is_not_adopted_again(
 ) -> None:
     await bench.sweep_and_read()
     zombie = await start_external(bench)
-    bench.sandbox.faults.add(Fault(kind="refuse", operation="stop_recording", status=400))
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="change_recording", status=400))
     await bench.sweep_and_read(10)
     for _ in range(8):
         start_external_now(bench)

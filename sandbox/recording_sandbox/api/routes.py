@@ -26,7 +26,7 @@ def api_routes(state: SandboxState) -> list[web.RouteDef]:
     handler = RequestHandler(state)
     routes = [
         web.route(method, BASE + path, _served(handler, name, operation))
-        for name, method, path, operation in _operations(state)
+        for name, method, path, operation in operations(state)
     ]
     routes.append(web.route("*", "/client/v4/{rest:.*}", _no_route))
     return routes
@@ -46,7 +46,8 @@ async def _no_route(request: web.Request) -> web.Response:
     return gateway_error(404, 7003, "No route for the URI")
 
 
-def _operations(state: SandboxState) -> list[Operation]:
+def operations(state: SandboxState) -> list[Operation]:
+    """All operations. `OPERATIONS` of the faults has their names."""
     return [*_of_recordings(state), *_of_sessions_and_meetings(state), *_of_webhooks(state)]
 
 

@@ -30,6 +30,34 @@ FaultKind = (
 )
 Envelope = Literal["realtimekit", "cloudflare", "message", "html", "empty"]
 
+OPERATIONS: frozenset[str] = frozenset(
+    {
+        "start_recording",
+        "start_track_recording",
+        "list_recordings",
+        "active_recording",
+        "get_recording",
+        "change_recording",
+        "list_sessions",
+        "get_session",
+        "list_participants",
+        "get_participant",
+        "active_session",
+        "create_meeting",
+        "get_meeting",
+        "add_participant",
+        "meeting_participants",
+        "list_webhooks",
+        "add_webhook",
+        "list_webhook_events",
+        "get_webhook",
+        "replace_webhook",
+        "edit_webhook",
+        "delete_webhook",
+    }
+)
+"""The operations of the API. `change_recording` is a stop, a pause or a resume."""
+
 REFUSALS: frozenset[str] = frozenset({"refuse", "reset"})
 LOST_RESPONSES: frozenset[str] = frozenset(get_args(LostResponseKind))
 
@@ -42,6 +70,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     limit), each time with `probability`. `seconds` is its duration: in real time for late, slow,
     lost_hang, webhook_delay and downloads, in sandbox time for vanish and the faults of files.
     `location` is where a redirect leads; without it, the redirects go on for ever.
+
+    Raises ValueError if no operation can trigger it.
     """
 
     kind: FaultKind
@@ -60,6 +90,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retry_after_date: bool = False
     fields: tuple[str, ...] = ()
     location: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind.startswith(("webhook_", "download_")):
+            return  # these have the name of an event or of a file
+        if not any(fnmatchcase(name, self.operation) for name in OPERATIONS):
+            known = ", ".join(sorted(OPERATIONS))
+            raise ValueError(f"operation {self.operation!r} is none of {known}")
 
 
 class ActiveFault(msgspec.Struct, kw_only=True):

@@ -1,6 +1,13 @@
 """When a fault is triggered."""
 
-from recording_sandbox.model.faults import Fault, Faults
+import msgspec
+import pytest
+
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.routes import operations
+from recording_sandbox.api.state import SandboxState
+from recording_sandbox.model.clock import Clock
+from recording_sandbox.model.faults import OPERATIONS, Fault, Faults
 
 
 def strikes(faults: Faults, times: int, **occasion: str) -> list[bool]:
@@ -34,6 +41,22 @@ def test_a_fault_is_triggered_only_by_its_operation_meeting_and_recording() -> N
     ]
 
     assert struck == [[True], [False], [False], [False]]
+
+
+@pytest.mark.parametrize("operation", ["stop_recording", "start_recoring", "other_*"])
+def test_a_fault_that_no_operation_can_trigger_is_refused(operation: str) -> None:
+    with pytest.raises(ValueError, match=r"operation '.*' is none of .*change_recording"):
+        Fault(kind="refuse", operation=operation)
+
+
+def test_a_fault_of_webhooks_or_downloads_names_an_event_or_a_file() -> None:
+    for kind, name in (("webhook_drop", "meeting.started"), ("download_refuse", "*_audio_*")):
+        assert msgspec.convert({"kind": kind, "operation": name}, Fault).operation == name
+
+
+def test_every_operation_of_the_api_can_have_a_fault() -> None:
+    served = operations(SandboxState(SandboxOptions(), Clock()))
+    assert {name for name, *_ in served} == OPERATIONS
 
 
 def test_the_same_seed_triggers_the_same_faults() -> None:

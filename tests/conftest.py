@@ -18,6 +18,7 @@ from recording_sandbox.services.install import ensure_program
 from recording_sandbox.services.pgbouncer import PgBouncer
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.services.postgresql_launch import ensure_postgresql, launch_postgresql
+from recording_sandbox.services.processes import LaunchError
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.services.rabbitmq_launch import ensure_rabbitmq, launch_rabbitmq
 from recording_sandbox.services.tinyproxy import TinyProxy
@@ -145,13 +146,16 @@ def _install(config: pytest.Config, wanted: set[str]) -> None:
         wanted -= DATABASE_FIXTURES - {"private_postgresql", "pgbouncer"}
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        if wanted & BROKER_FIXTURES:
-            ensure_rabbitmq()
-        if wanted & DATABASE_FIXTURES:
-            ensure_postgresql()
-        for name in wanted & PROGRAM_FIXTURES.keys():
-            program, package = PROGRAM_FIXTURES[name]
-            ensure_program(program, package=package)
+        try:
+            if wanted & BROKER_FIXTURES:
+                ensure_rabbitmq()
+            if wanted & DATABASE_FIXTURES:
+                ensure_postgresql()
+            for name in wanted & PROGRAM_FIXTURES.keys():
+                program, package = PROGRAM_FIXTURES[name]
+                ensure_program(program, package=package)
+        except LaunchError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from pamqp.common import FieldTable
 
+from recording_sandbox.services.pgbouncer import PgBouncer
 from recording_sandbox.services.ports import free_ports, listens
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.services.postgresql_launch import launch_postgresql
@@ -190,6 +191,15 @@ def test_a_killed_server_starts_again_while_an_old_client_still_exists(
 
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT id FROM mine").fetchone() == (1,)
+
+
+def test_a_user_without_programs_of_services_on_the_path_can_start_a_pooler(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+
+    with PgBouncer(postgresql_url) as pooler, psycopg.connect(pooler.url(postgresql_url)) as client:
+        assert client.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_an_external_server_can_be_used_and_not_stopped() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from recording_sandbox.services.processes import Guard, LaunchError, print_progress, run
 
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
+SERVICE_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Debian keeps programs of services here, which are not on the PATH of an ordinary user."""
 
 
 def can_apt() -> bool:
@@ -34,17 +36,23 @@ def apt_install(*packages: str) -> None:
         )
 
 
-def ensure_program(name: str, *, package: str) -> None:
-    """Make sure that a program is on PATH; install its Debian package if necessary.
+def ensure_program(name: str, *, package: str) -> str:
+    """Where a program is. Its Debian package is installed if necessary.
 
     Raises:
         LaunchError: if that is impossible. The text says what to do.
     """
-    if shutil.which(name) is None and can_apt():
+    if _find(name) is None and can_apt():
         print_progress(f"{name} is not installed; installing {package} with apt …")
         apt_install(package)
-    if shutil.which(name) is None:
+    found = _find(name)
+    if found is None:
         raise LaunchError(f"{name} is not installed. Install the package {package}.")
+    return found
+
+
+def _find(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=SERVICE_PROGRAMS)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class PgBouncer:
     def __init__(
         self, server_url: str, *, sessions: int = 3, pool_mode: str = "transaction"
     ) -> None:
-        ensure_program("pgbouncer", package="pgbouncer")
+        program = ensure_program("pgbouncer", package="pgbouncer")
         server = urlsplit(server_url)
         user = ordinary_user()
         self._owned = OwnedDirectory("pgbouncer-", owner=user)
@@ -57,7 +57,7 @@ class PgBouncer:
             )
         )
         self._process = OwnedProcess(
-            ["pgbouncer", str(file)],
+            [program, str(file)],
             environ=dict(os.environ),
             log=self._owned.path / "pgbouncer.log",
             user=user,

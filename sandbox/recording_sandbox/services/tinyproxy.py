@@ -29,7 +29,7 @@ class TinyProxy:
     """A running proxy. `url` has its name and password, `address` has neither."""
 
     def __init__(self) -> None:
-        ensure_program("tinyproxy", package="tinyproxy")
+        program = ensure_program("tinyproxy", package="tinyproxy")
         user = ordinary_user()
         self._owned = OwnedDirectory("tinyproxy-", owner=user)
         (port,) = free_ports(1)
@@ -39,7 +39,7 @@ class TinyProxy:
         file.write_text(CONFIGURATION.format(port=port, password=PASSWORD))
         self._log = self._owned.path / "tinyproxy.log"
         self._process = OwnedProcess(
-            ["tinyproxy", "-d", "-c", str(file)], environ=dict(os.environ), log=self._log, user=user
+            [program, "-d", "-c", str(file)], environ=dict(os.environ), log=self._log, user=user
         )
         wait_until(
             lambda: listens(port),

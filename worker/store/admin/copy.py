@@ -32,7 +32,7 @@ COPIED: Final = (
     schema.marks,
     schema.budgets,
 )
-"""The tables to copy. Leases are left out, because their owners no longer run."""
+"""The tables to copy. Leases and sessions are left out, because their owners no longer run."""
 
 IDLE_TIMEOUT: Final = "10min"
 """While one side reads or writes, the other one has nothing to do inside its transaction."""

@@ -25,7 +25,7 @@ from worker.store.database import archive_schema  # noqa: F401 - its tables are 
 from worker.store.database.schema import inbox, metadata
 
 HEAD: Final = "0017"
-"""The newest revision, `command_digests`. A test compares it with the files in migrations/."""
+"""The newest revision. A test compares it with the files in migrations/versions."""
 
 ADVISORY_LOCK: Final = 7_265_636_072
 

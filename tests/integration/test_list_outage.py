@@ -44,7 +44,33 @@ async def test_recordings_with_webhooks_are_read_one_by_one_when_lists_fail_for_
     for _ in range(180):
         await bench.run_due(1)
     assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"PAUSED"}
-    assert bench.take_operations().count("get_recording") == len(ids)
+    assert bench.take_operations().count("get_recording") >= len(ids)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
+async def test_changes_are_found_without_lists_and_without_webhooks(
+    bench: TrackingBench, status: int
+) -> None:
+    ids = await recording(bench, 45)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings", status=status))
+    for recording_id in ids:
+        await bench.api.control_recording(recording_id, "stop")
+    for _ in range(240):
+        await bench.run_due(1)
+    assert {(await bench.published(one))[-1] for one in ids} == {"completed 3"}
+
+
+async def test_reads_in_place_of_lists_stay_within_the_share_of_sweeps(
+    bench: TrackingBench,
+) -> None:
+    await recording(bench, 100)
+    bench.sandbox.faults.add(LIST_FAILS)
+    for _ in range(100):
+        await bench.run_due(1)
+    bench.take_operations()
+    for _ in range(300):
+        await bench.run_due(1)
+    assert 200 < bench.take_operations().count("get_recording") <= 2 * 300 + 20
 
 
 async def test_reads_wait_for_a_list_that_fails_for_a_moment(bench: TrackingBench) -> None:

@@ -79,7 +79,7 @@ async def test_every_recording_ends_in_time_whatever_happens_to_it(
     ("fault", "last"),
     [
         (Fault(kind="refuse", operation="get_recording", status=500), "ERRORED"),
-        (Fault(kind="refuse", operation="list_recordings", status=500), "ERRORED"),
+        (Fault(kind="refuse", operation="list_recordings", status=500), "UPLOADED"),
         (Fault(kind="refuse", operation="change_recording", status=500), "ERRORED"),
         (Fault(kind="refuse", status=500), "ERRORED"),
         (Fault(kind="refuse", status=401), "ERRORED"),

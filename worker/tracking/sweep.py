@@ -18,7 +18,7 @@ from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
 from worker.store.cursors import Cursor, missed_webhook_cursor, sweep_cursor, webhook_cursor
-from worker.store.read_schedule import OverdueQuery
+from worker.store.read_schedule import OverdueQuery, ScheduledRead
 from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
 from worker.tracking.ended_list import EndedList
@@ -94,6 +94,8 @@ class Sweep:
         self._began = 0.0  # by `monotonic`
         self._swept_at = 0.0
         self._pages = 1
+        self._last_single_read = ""
+        self._single_reads_at = 0.0  # by `monotonic`
 
     def state(self) -> SweepState:
         """The figures with which the refresher chooses between one sweep and many reads."""
@@ -130,6 +132,8 @@ class Sweep:
                 await self._time_out_hopeless()
             if self._health.may_begin() and await self._is_due():
                 await self._sweep_and_report(is_leader)
+            if is_leader():
+                await self._schedule_single_reads()
         except StoreUnavailable as error:
             self._log_failure(error)
 
@@ -165,6 +169,23 @@ class Sweep:
         if result is not None:
             self._health.record_success()
             self._log.completed(requests=result.requests, events=result.events, seconds=seconds)
+
+    async def _schedule_single_reads(self) -> None:
+        """While lists keep failing, have live recordings read by themselves, in turn.
+
+        These are as many as the requests that sweeps may make in the interval. Without them, a
+        change that no webhook reports would be found when the recording is overdue: after a day.
+        """
+        elapsed = self._monotonic() - self._single_reads_at
+        if self._health.is_usable or elapsed < self._interval.base_interval:
+            return
+        self._single_reads_at = self._monotonic()
+        live = sorted(await self._store.live(self._app))
+        count = max(int(self._interval.rate * self._interval.base_interval), 1)
+        ids = [one for one in live if one > self._last_single_read][:count] or live[:count]
+        self._last_single_read = ids[-1] if ids else ""
+        if ids:
+            await self._store.schedule_read(ScheduledRead(ids=ids, at=self._now().timestamp()))
 
     def _log_failure(self, error: ApiError | StoreUnavailable) -> None:
         structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))

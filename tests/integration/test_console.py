@@ -126,6 +126,7 @@ async def test_a_search_says_if_more_begin_so_and_if_the_beginning_is_too_short(
     [
         ("/api/recordings?status=GONE", "status: must be one of"),
         ("/api/recordings?limit=0", "limit: must be a whole number"),
+        ("/api/recordings?limit=00000000199999", "limit: must be a whole number"),
         ("/api/recordings?after=x", "after: must be the `next`"),
         (f"/api/search?q={'x' * 300}", "q: has more than 256 characters"),
         ("/api/search", "q: is missing"),

@@ -56,7 +56,7 @@ def whole(request: web.Request, name: str, *, default: int, low: int, high: int)
     value = text(request, name)
     if value is None:
         return default
-    if not (value.isascii() and value.isdigit() and low <= int(value[:9]) <= high):
+    if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
         raise wrong(f"{name}: must be a whole number from {low} to {high}")
     return int(value)
 

@@ -24,7 +24,7 @@ from recording_schemas import (
     StatusChanged,
     outcome_of,
 )
-from worker.cli.text import cells, cut_end, cut_middle
+from worker.cli.text import cells, counted, cut_end, cut_middle
 from worker.domain.escaping import escape_controls
 from worker.domain.short_ids import SHOWN_DIGITS, UUID
 
@@ -130,7 +130,7 @@ def _completed_text(data: Completed) -> str:
     ]
     more = len(people) - MAX_NAMED_PEOPLE
     names = ", ".join(people[:MAX_NAMED_PEOPLE]) + (f" and {more} more" if more > 0 else "")
-    files = _count(data.file_count, "file")
+    files = counted(data.file_count, "file")
     return f"{files}  none of {names}" if people else files
 
 
@@ -145,12 +145,12 @@ def _archive_text(data: ArchiveEvent) -> str:
         case FileArchived():
             return f"{data.file_name}  {data.size_bytes} bytes  {data.archive_url}"
         case Archived():
-            files = _count(data.file_count, "file")
+            files = counted(data.file_count, "file")
             return f"{files}  {data.total_bytes} bytes  {data.manifest_url}"
         case ArchiveFailed():
             name = data.file_name or "its manifest"
             error = f"{data.error.code}: {data.error.message}"
-            return f"{name}  {error}, {_count(data.attempts, 'attempt')}"
+            return f"{name}  {error}, {counted(data.attempts, 'attempt')}"
     assert_never(data)
 
 
@@ -161,12 +161,8 @@ def _outcome_text(data: Outcome) -> str:
         case CommandRejected():
             return f"{data.code}: {data.message}"
         case CommandExpired():
-            return f"its deadline passed after {_count(data.attempts, 'attempt')}"
+            return f"its deadline passed after {counted(data.attempts, 'attempt')}"
         case CommandFailed():
             error = data.last_error
-            return f"{error.code}: {error.message}, {_count(data.attempts, 'attempt')}"
+            return f"{error.code}: {error.message}, {counted(data.attempts, 'attempt')}"
     assert_never(data)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -40,7 +40,11 @@ NO_QUEUE_HINT: Final = (
 async def send(
     settings: CommonSettings, command: Command, *, wait_seconds: float | None
 ) -> ReceivedOutcome | None:
-    """Publish the command. With `wait_seconds`, return its outcome, or None after that time."""
+    """Publish the command. With `wait_seconds`, return its outcome, or None after that time.
+
+    Raises TopologyDiffers if no queue takes it, BrokerUnavailable if the broker does not confirm,
+    and click.UsageError for a command that is too large.
+    """
     # The events of a replay go to its reply address alone. The subscribers are to get them.
     replay = isinstance(command, ReplayRecording)
     watched = [topology_from(settings).exchange("results")] if replay else []
@@ -65,7 +69,7 @@ async def publish(
     *,
     reply_to: str | None,
 ) -> None:
-    """Publish the command. Raises TopologyDiffers if no queue takes it."""
+    """Publish the command. Raises as `send` does."""
     message = _message(settings, command, reply_to)
     if not await publish_once(connection, message, timeout=settings.publish_timeout_seconds):
         raise TopologyDiffers(f"no queue is bound to {message.exchange!r}")

@@ -16,6 +16,11 @@ def utf8(_context: click.Context, _parameter: click.Parameter, text: str | None)
     return text
 
 
+def counted(number: int, noun: str, nouns: str | None = None) -> str:
+    """The number with its noun. `nouns` is the plural, if it has no simple one."""
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
 def cells(text: str) -> int:
     """How many columns of a terminal the text takes. A Chinese letter takes two."""
     if text.isascii():

@@ -10,6 +10,7 @@ import structlog
 
 from recording_schemas import ArchiveRecording, Command, StopRecording
 from worker.cli.sending import send
+from worker.cli.text import counted
 from worker.console.dead_letters import DeadLetters
 from worker.console.state import ConsoleState
 from worker.domain.errors import BrokerUnavailable
@@ -188,7 +189,7 @@ def _audit_letter(name: str, actor: dict[str, Any], row: dict[str, Any]) -> None
 def _letters_done(word: str, rows: Sequence[dict[str, Any]]) -> Done:
     refused = [row for row in rows if row["result"] == "refused"]
     done = len(rows) - len(refused)
-    lines = [f"{done} {'letter' if done == 1 else 'letters'} {word}."]
+    lines = [f"{counted(done, 'letter')} {word}."]
     lines += [f"{row['letter']} stays: {row['detail']}." for row in refused[:10]]
     return Done(lines=tuple(lines), command_ids=tuple(_replayed_ids(rows)))
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from recording_schemas import ErrorInfo
-from worker.console.verdicts import Level, Verdict, counted
+from worker.cli.text import counted
+from worker.console.verdicts import Level, Verdict
 from worker.domain.archive import ArchiveFile
 from worker.store.admin.archive_pages import ManifestState
 

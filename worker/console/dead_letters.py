@@ -19,6 +19,7 @@ from worker.cli.dead.format import letter_details, letter_row
 from worker.cli.dead.letter import DecodedLetter, with_new_id
 from worker.cli.dead.selection import Selection
 from worker.cli.output import Row
+from worker.cli.text import counted
 from worker.settings.settings import CommonSettings
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class DeadLetters:
 
         rows = await self._walk(fingerprints, pretend)
         lines = [
-            f"{_count(len(rows), 'letter')} will be removed for good.",
+            f"{counted(len(rows), 'letter')} will be removed for good.",
             "Nobody can bring back a dropped letter.",
         ]
         return [*lines, *_gone(rows, len(fingerprints)), *_names(rows)]
@@ -115,11 +116,11 @@ def _replay_lines(rows: list[Row], wanted: int, *, new_id: bool) -> list[str]:
     lines = []
     if new_id and sent:
         lines.append(
-            f"{_count(len(sent), 'letter')} will go back to the queue of commands, each under a "
+            f"{counted(len(sent), 'letter')} will go back to the queue of commands, each under a "
             "new id. Workers execute them, which may repeat what the old commands did."
         )
     elif sent:
-        lines.append(f"{_count(len(sent), 'letter')} will go back to the queue of commands.")
+        lines.append(f"{counted(len(sent), 'letter')} will go back to the queue of commands.")
     if ended and not new_id:
         lines.append(
             f"{ended} of them already ended with an outcome: workers will not execute that id "
@@ -131,7 +132,7 @@ def _replay_lines(rows: list[Row], wanted: int, *, new_id: bool) -> list[str]:
 
 def _gone(rows: list[Row], wanted: int) -> list[str]:
     missing = wanted - len(rows)
-    return [f"No longer in the queue: {_count(missing, 'letter')}."] if missing > 0 else []
+    return [f"No longer in the queue: {counted(missing, 'letter')}."] if missing > 0 else []
 
 
 def _names(rows: list[Row]) -> list[str]:
@@ -140,7 +141,3 @@ def _names(rows: list[Row]) -> list[str]:
     ]
     more = len(rows) - MAX_NAMED
     return [*lines, *([f"and {more} more"] if more > 0 else [])]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

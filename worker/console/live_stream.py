@@ -123,7 +123,7 @@ async def _quiet_when_gone() -> AsyncIterator[None]:
     """A browser that closes its page is no error."""
     try:
         yield
-    except (ConnectionResetError, ConnectionError):
+    except ConnectionError:
         return
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from recording_schemas import Status
+from worker.cli.text import counted
 from worker.domain.recording import LIVE, Recording
 from worker.store.admin.command_pages import WaitingPlace
 from worker.store.admin.past_commands import PastCommand
@@ -165,8 +166,3 @@ def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict
 
 def _verdict(level: Level, text: str) -> Verdict:
     return Verdict(level=level, text=text)
-
-
-def counted(number: int, noun: str, nouns: str | None = None) -> str:
-    """The number with its noun. `nouns` is the plural, if it has no simple one."""
-    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"

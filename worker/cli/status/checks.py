@@ -13,6 +13,7 @@ from recording_schemas import Status
 from worker.broker.admin.queue_counts import QueueCounts
 from worker.cli.moments import span
 from worker.cli.status.sources import Facts
+from worker.cli.text import counted
 from worker.observability.probe_client import Readiness
 from worker.store.admin.overview import BudgetUsage, Overview, SweepInfo
 from worker.store.archive_reading import ArchiveDepth
@@ -135,7 +136,7 @@ def _leader(overview: Overview) -> Check:
         text = "no replica holds the lease: nothing is published or followed"
         return Check(name="leader", state="failed", text=text)
     text = f"holds the lease for {span(leader.until - overview.at)} more"
-    return Check(name="leader", state="ok", text=f"{text}, {_count(overview.replicas, 'replica')}")
+    return Check(name="leader", state="ok", text=f"{text}, {counted(overview.replicas, 'replica')}")
 
 
 def _recordings(overview: Overview) -> Iterator[Check]:
@@ -170,7 +171,7 @@ def _by_status(overview: Overview, app: str) -> str:
 def _outbox(overview: Overview) -> Check:
     outbox = overview.outbox
     age = 0.0 if outbox.oldest_at is None else overview.at - outbox.oldest_at
-    parts = [f"{_count(outbox.events, 'event')} to publish"]
+    parts = [f"{counted(outbox.events, 'event')} to publish"]
     parts += [f"the oldest for {span(age)}"] if outbox.events else []
     parts += [f"{outbox.deferred} refused by RabbitMQ"] if outbox.deferred else []
     parts += [f"{outbox.set_aside} set aside"] if outbox.set_aside else []
@@ -224,7 +225,7 @@ def _parked(overview: Overview) -> Check:
 
 
 def _waiting(waits_for: str, count: ParkedCount, now: float) -> str:
-    text = f"{_count(count.commands, 'command')} for a {waits_for}"
+    text = f"{counted(count.commands, 'command')} for a {waits_for}"
     since = count.oldest_at
     return text if since is None else f"{text}, the oldest for {span(now - since)}"
 
@@ -232,7 +233,7 @@ def _waiting(waits_for: str, count: ParkedCount, now: float) -> str:
 def _archive(archive: ArchiveDepth, now: float) -> Check:
     age = 0.0 if archive.oldest_at is None else now - archive.oldest_at
     left = inf if archive.first_expiry is None else archive.first_expiry - now
-    parts = [f"{_count(archive.queued, 'file')} to copy"]
+    parts = [f"{counted(archive.queued, 'file')} to copy"]
     parts += [f"the oldest for {span(age)}"] if archive.queued else []
     parts += [f"the first URL expires in {span(left)}"] if archive.queued and left < inf else []
     parts += [f"{archive.refused} refused by the storage"] if archive.refused else []
@@ -256,11 +257,11 @@ def _queue_checks(queues: QueueCounts) -> Iterator[Check]:
         yield Check(name="queue", state="failed", text=text, see="recording-worker topology check")
         return
     later = sum(queue.messages or 0 for queue in queues.retries)
-    consumers = _count(commands.consumers or 0, "consumer")
+    consumers = counted(commands.consumers or 0, "consumer")
     yield Check(
         name="queue",
         state="ok" if commands.consumers else "failed",
-        text=f"{_count(commands.messages, 'command')}, {later} to try again later, {consumers}",
+        text=f"{counted(commands.messages, 'command')}, {later} to try again later, {consumers}",
     )
     yield Check(
         name="dead letters",
@@ -268,7 +269,3 @@ def _queue_checks(queues: QueueCounts) -> Iterator[Check]:
         text=str(dead.messages),
         see="recording-worker dead list" if dead.messages else None,
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -9,13 +9,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.store.database.postgresql import NEVER_IDLE, REPLICA_LOCK_SEED
+from worker.store.database.postgresql import (
+    NEVER_IDLE,
+    REPLICA_LOCK_SEED,
+    longest_connect_seconds,
+)
 
 if TYPE_CHECKING:
     import psycopg
 
 CALL_TIMEOUT_SECONDS: Final = 3.0
-CONNECT_TIMEOUT_SECONDS: Final = 10.0
 
 
 class LockSession:
@@ -35,7 +38,7 @@ class LockSession:
         """Connect, and take the lock. `parameters` are those of the driver's `connect`."""
         import psycopg  # SQLite does without this driver
 
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+        async with asyncio.timeout(longest_connect_seconds(parameters)):
             connection = await psycopg.AsyncConnection.connect(autocommit=True, **parameters)
         session = cls(connection, owner)
         try:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import structlog
 
 from worker.store.database.direct import DirectStatement
-from worker.store.database.postgresql import NEVER_IDLE
+from worker.store.database.postgresql import NEVER_IDLE, longest_connect_seconds
 
 if TYPE_CHECKING:
     import psycopg
@@ -160,7 +160,7 @@ class _ListenSession:
     async def run(self, on_notification: OnNotification) -> NoReturn:
         import psycopg  # SQLite does without this driver
 
-        async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
+        async with asyncio.timeout(longest_connect_seconds(self._arguments)):
             connection = await psycopg.AsyncConnection.connect(autocommit=True, **self._arguments)
         try:
             schema = await self._begin(connection)

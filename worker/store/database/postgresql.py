@@ -23,6 +23,7 @@ URL_SYNTAX: Final = (
     "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
 )
 SCHEMES: Final = ("postgresql://", "postgres://")
+CONNECT_TIMEOUT_SECONDS: Final = 5
 LOST_PEER_TIMEOUT_SECONDS: Final = 15
 SILENCE_FACTOR: Final = 4 / 3
 """A server may be silent this many times longer than a lost peer, because the time-out of a
@@ -38,7 +39,7 @@ milliseconds. A replica waits 5 s for a lock, so it gets one at the second or th
 
 _CLIENT: Final[Mapping[str, Any]] = {
     "application_name": "recording-worker",
-    "connect_timeout": 5,
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
     # A peer that vanished silently must be noticed.
     "keepalives_idle": 5,
     "keepalives_interval": 5,
@@ -144,6 +145,16 @@ def _choose_server(parameters: dict[str, Any], *, may_write: bool) -> None:
     elif not may_write and parameters.get("target_session_attrs") == "read-write":
         # libpq would not count our session, which is read-only by choice, as one that can write.
         parameters["target_session_attrs"] = "primary"
+
+
+def longest_connect_seconds(parameters: Mapping[str, Any]) -> float:
+    """How long the driver may take to connect: it tries the hosts in turn, and each may be silent.
+
+    `parameters` are those of `connection_parameters`.
+    """
+    hosts = str(parameters.get("host") or parameters.get("hostaddr") or "").count(",") + 1
+    each = int(parameters.get("connect_timeout", 0)) or CONNECT_TIMEOUT_SECONDS
+    return hosts * each + CONNECT_TIMEOUT_SECONDS
 
 
 def open_postgresql(

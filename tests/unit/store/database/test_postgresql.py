@@ -1,0 +1,23 @@
+"""What is known of a connection before it is made."""
+
+import pytest
+
+from worker.store.database.postgresql import connection_parameters, longest_connect_seconds
+
+
+@pytest.mark.parametrize(
+    ("url", "seconds"),
+    [
+        ("postgresql://u@a/db", 10),
+        ("postgresql:///db", 10),
+        ("postgresql://u@a,b,c/db", 20),
+        ("postgresql://u@/db?host=a,b", 15),
+        ("postgresql://u@a,b/db?connect_timeout=30", 65),
+        ("postgresql://u@a/db?connect_timeout=0", 10),
+    ],
+)
+def test_each_silent_host_may_take_its_time_before_the_next_one_is_tried(
+    url: str, seconds: float
+) -> None:
+    """Else a session that needs the last of three hosts would never be made."""
+    assert longest_connect_seconds(connection_parameters(url)) == seconds

@@ -19,7 +19,6 @@ from tests.helm.grafana_models import faults
 DASHBOARD: Final[dict[str, Any]] = json.loads((CHART / "files" / "dashboard.json").read_text())
 PANELS: Final = all_panels(DASHBOARD)
 ALERTS: Final = {alert["alert"]: alert for alert in alerts()}
-ANCHORS: Final = {f"#{alert.lower()}" for alert in ALERTS}
 UNITS: Final = {"short", "s", "ops", "reqps", "bytes", "binBps", "percentunit"}
 VARIABLES: Final = 'namespace=~"$namespace", job=~"$job", instance=~"$instance"'
 CONSOLE_PAGES: Final = {"/", "/commands", "/dead", "/archive"}

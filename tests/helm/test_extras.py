@@ -25,10 +25,6 @@ FILES: Final[Values] = {
     "rabbitmq": {"existingSecret": "", "urlFile": "/mnt/amqp-url"},
     "database": {"existingSecret": "", "urlFile": "/mnt/database-url"},
 }
-PROXY: Final[Values] = {
-    "proxy": {"url": "http://proxy.example.com:3128"},
-    "networkPolicy": {"enabled": True},
-}
 
 
 def test_credentials_from_files_need_no_secret() -> None:

@@ -13,7 +13,6 @@ from worker.broker.messages import Ack, Retry
 from worker.domain.errors import Unavailable
 from worker.realtimekit.circuit_breaker import FAILURE_THRESHOLD, MAX_OPEN_SECONDS
 
-LIMIT_TEXT = "Maximum number of concurrent recordings reached"
 STATUSES = [400, 403, 409, 422, 429, 500, 503]
 
 

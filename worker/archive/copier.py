@@ -15,7 +15,7 @@ from worker.archive.storage import ArchiveStorage
 from worker.domain.archive import CopiedFile
 
 Confirm = Callable[[], Awaitable[None]]
-"""Raises LeaseLost if this replica may not write the object any more."""
+"""Raises FileLeaseLost if this replica may not write the object any more."""
 
 
 async def always() -> None:

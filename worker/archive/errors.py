@@ -10,7 +10,7 @@
     ├── StorageRefused      the storage said no: 401, 403, 404 …     → later, and counted
     │   └── ObjectMissing   there is no such object: 404
     ├── CopyDiffers         the object is not what was sent          → again
-    └── LeaseLost           another replica may have the file now    → nothing
+    └── FileLeaseLost       another replica may have the file now    → nothing
 
 No text contains the query of a URL, a user name or a password.
 """
@@ -69,5 +69,5 @@ class CopyDiffers(ArchiveError):
     """The object in the storage has another size or checksum than the bytes that were sent."""
 
 
-class LeaseLost(ArchiveError):
+class FileLeaseLost(ArchiveError):
     """This replica lost the file because it was frozen or cut off. Another one may copy it."""

@@ -8,7 +8,7 @@ SourceUnsafe         (`denials.py`)
 SourceDoubtful
 SourceUnavailable    later; when the URL has expired, as SourceDenied
 CopyDiffers          later
-LeaseLost            nothing: another replica may have the file, and its result counts
+FileLeaseLost        nothing: another replica may have the file, and its result counts
 StorageRefused       later; the fifth time in a row, an event says so
 StorageUnavailable   later; the archiver takes nothing else meanwhile
 """

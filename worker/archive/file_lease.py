@@ -6,7 +6,7 @@ Without it, a replica that was frozen might replace the copy that another one ha
 from collections.abc import Callable
 from typing import Final
 
-from worker.archive.errors import ArchiveError, LeaseLost
+from worker.archive.errors import ArchiveError, FileLeaseLost
 from worker.store.archive_leases import FileLease
 from worker.store.archive_queue import FileTask
 from worker.store.archive_replaced import LateCopy
@@ -28,7 +28,7 @@ class AttemptLease:
         self._may_be_written = False
 
     async def confirm(self) -> None:
-        """Keep the file for as long as the next step may take. Raises LeaseLost."""
+        """Keep the file for as long as the next step may take. Raises FileLeaseLost."""
         lease = FileLease(
             owner=self._owner,
             recording_id=self._task.recording_id,
@@ -36,7 +36,7 @@ class AttemptLease:
             until=self._now() + LEASE_SECONDS,
         )
         if not await self._store.keep_file(lease):
-            raise LeaseLost("lease_lost", "another replica may have the file")
+            raise FileLeaseLost("lease_lost", "another replica may have the file")
 
     async def confirm_write(self) -> None:
         """As `confirm`, right before the object is written."""
@@ -48,10 +48,10 @@ class AttemptLease:
 
         If the object may have been written nevertheless, the file is copied again.
         """
-        if not isinstance(error, LeaseLost):
+        if not isinstance(error, FileLeaseLost):
             try:
                 await self.confirm()
-            except LeaseLost:
+            except FileLeaseLost:
                 await self._note_late_copy()
             else:
                 return False

@@ -30,7 +30,7 @@
     └── WrongSettings          settings cannot work         → the process ends and names each one
 
 Callers match classes, never status codes or texts. The archive's own errors are in
-`archive/errors.py`.
+`worker/archive/errors.py`.
 """
 
 from collections.abc import Sequence

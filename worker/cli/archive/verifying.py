@@ -51,7 +51,10 @@ class Verifier:
         self._shown_at = 0.0
 
     async def verify(self, objects: Iterator[Stored], *, concurrency: int) -> None:
-        """Verify all objects. Raises StorageUnavailable if the storage seems to be away."""
+        """Verify all objects.
+
+        Raises StorageUnavailable in an ExceptionGroup if the storage seems to be away.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(concurrency):

@@ -54,8 +54,10 @@ class WrongTokens:
     def are_too_many(self, address: str) -> bool:
         """Whether the peer at this address has to wait."""
         times = self._times.get(_peer(address), ())
-        oldest_allowed = self._now() - FAILURE_WINDOW_SECONDS
-        return len(times) == MAX_FAILURES and min(times) > oldest_allowed
+        now = self._now()
+        # A time in the future is from before the clock was set back.
+        recent = [time for time in times if now - FAILURE_WINDOW_SECONDS < time <= now]
+        return len(recent) == MAX_FAILURES
 
     def add(self, address: str) -> None:
         """Count one."""

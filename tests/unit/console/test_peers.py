@@ -96,6 +96,18 @@ def test_a_peer_has_to_wait_until_its_tenth_last_wrong_token_is_a_minute_old() -
     assert not wrong.are_too_many("192.0.2.1")
 
 
+def test_no_peer_has_to_wait_until_a_clock_that_was_set_back_has_caught_up() -> None:
+    clock = Clock()
+    wrong = WrongTokens(clock)
+    for _ in range(MAX_FAILURES):
+        wrong.add("192.0.2.1")
+    clock.now -= 900
+    assert not wrong.are_too_many("192.0.2.1")
+    for _ in range(MAX_FAILURES):
+        wrong.add("192.0.2.1")
+    assert wrong.are_too_many("192.0.2.1")
+
+
 def test_a_bounded_number_of_peers_is_remembered_and_the_oldest_is_forgotten_first() -> None:
     wrong = WrongTokens(Clock())
     for _ in range(MAX_FAILURES):

@@ -109,7 +109,7 @@ class CommandLine:
     async def _begin(
         self, arguments: tuple[str, ...], environ: Mapping[str, str]
     ) -> asyncio.subprocess.Process | ForkedCommand:
-        is_for_interpreter = any(name.startswith("PYTHON") for name in environ)
+        is_for_interpreter = any(name == "TZ" or name.startswith("PYTHON") for name in environ)
         if self._forks is not None and not is_for_interpreter:
             return await ForkedCommand.begin(
                 self._forks, arguments, environ=environ, directory=self._directory

@@ -38,6 +38,25 @@ async def test_the_list_shows_the_reason_attempts_times_and_command_of_a_letter(
         assert datetime.fromisoformat(row[time]) == datetime.fromisoformat(FIRST_SEEN)
 
 
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+)
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+async def test_no_time_that_a_publisher_wrote_hides_the_letters(
+    cli: CommandLine, broker: BrokerQueues, time: str, zone: str
+) -> None:
+    await broker.bury(sync("odd"), headers={"x-replay-first-seen": time})
+    await broker.bury(sync("even"))
+
+    assert column((await cli("dead", "list")).lines, "letter") == ["odd", "even"]
+    listed = await cli("dead", "list", "--no-json", "--wide", TZ=zone)
+    assert listed.code == 0, listed.err
+    assert "odd" in listed.out
+    dropped = await cli("dead", "drop", "odd", "--yes")
+    assert dropped.code == 0, dropped.err
+    assert await broker.dead() == ["even"]
+
+
 @pytest.mark.parametrize("delivery_limit", [None, 1_000_000])
 async def test_repeated_listing_neither_reorders_nor_loses_letters(
     cli: CommandLine, broker: BrokerQueues, delivery_limit: int | None

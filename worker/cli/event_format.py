@@ -24,6 +24,7 @@ from recording_schemas import (
     StatusChanged,
     outcome_of,
 )
+from worker.cli.moments import here
 from worker.cli.text import cells, counted, cut_end, cut_middle
 from worker.domain.escaping import escape_controls
 from worker.domain.short_ids import SHOWN_DIGITS, UUID
@@ -76,7 +77,7 @@ def _fitted(text: str, width: int) -> str:
 
 def _parts(event: CloudEvent) -> tuple[str, str, str]:
     """The styled time and label, and the text."""
-    time = click.style(event.time.astimezone().strftime("%H:%M:%S"), dim=True)
+    time = click.style(f"{here(event.time):%H:%M:%S}", dim=True)
     match event.data:
         case StatusChanged() as data:
             label = _label(data.status.value, COLOURS[data.status])

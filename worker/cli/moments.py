@@ -85,7 +85,15 @@ def local_time(time: datetime | float | str | None) -> str | None:
         time = datetime.fromisoformat(time)
     elif isinstance(time, float | int):
         time = datetime.fromtimestamp(time, UTC)
-    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{here(time):%Y-%m-%d %H:%M:%S}"
+
+
+def here(time: datetime) -> datetime:
+    """The time in the machine's time zone, or unchanged if its calendar does not reach so far."""
+    try:
+        return time.astimezone()
+    except OverflowError:
+        return time
 
 
 def iso_time(seconds: float | None) -> str | None:

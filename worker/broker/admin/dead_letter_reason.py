@@ -88,11 +88,11 @@ def _count(value: object) -> int | None:
 
 
 def _time(value: object) -> datetime | None:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
+    """The time in UTC. None for any other value."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if not isinstance(time, datetime):
             return None
-    if not isinstance(value, datetime):
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # a day in the year 1 may be none in UTC
         return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -72,6 +73,14 @@ def test_a_time_without_its_offset_is_utc() -> None:
     naive = NOON.replace(tzinfo=None)
 
     assert reason_from_headers({"x-last-seen": naive}, dead_queue=QUEUE).last_seen == NOON
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_is_beyond_the_calendar_in_utc_is_unknown(time: str) -> None:
+    headers = {"x-replay-first-seen": time, "x-last-seen": datetime.fromisoformat(time)}
+    found = reason_from_headers(headers, dead_queue=QUEUE)
+
+    assert (found.first_seen, found.last_seen) == (None, None)
 
 
 ANYTHING = st.recursive(

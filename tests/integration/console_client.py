@@ -43,6 +43,12 @@ class ConsoleClient:
         assert answered == status, body
         return msgspec.json.decode(body)
 
+    async def post_bytes(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Post a body as it is, with the page's origin. The status and body of the answer."""
+        headers = {"Origin": self.origin}
+        async with self._http.post(self.origin + path, data=body, headers=headers) as response:
+            return response.status, await response.read()
+
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[aiohttp.StreamReader]:
         """The lines of the stream."""

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.server import Sandbox
@@ -95,3 +97,19 @@ async def test_a_wrong_url_of_a_worker_is_named(sqlite_url: str, tmp_path: Path,
 
     assert ended.code == 2
     assert "--worker-url" in ended.err
+
+
+@pytest.mark.parametrize("body", [b"hello", b'{"ok":true,"checks":{"\xff":1}}', b"[" * 100_000])
+async def test_what_is_no_worker_is_named_and_the_rest_is_shown(
+    amqp_url: str, sqlite_url: str, tmp_path: Path, body: bytes
+) -> None:
+    async def answer(_request: web.BaseRequest) -> web.Response:
+        return web.Response(body=body)
+
+    async with RawTestServer(answer) as server:
+        cli = cli_of(tmp_path, sqlite_url, amqp_url)
+        shown = await cli("status", "--worker-url", str(server.make_url("/")))
+
+    assert not shown.err
+    (worker,) = [check for check in shown.lines[0]["checks"] if check["name"] == "worker"]
+    assert "not that of a worker" in worker["text"]

@@ -205,3 +205,16 @@ async def test_an_impossible_action_is_refused_with_the_reason(
     for path in ("/api/actions/preview", "/api/actions"):
         assert says in (await console.post(path, action, status=status))["error"]
     assert await broker.waiting("commands") == 0
+
+
+@pytest.mark.parametrize("path", ["/api/actions", "/api/actions/preview", "/api/login"])
+async def test_a_body_that_is_not_utf8_is_refused_as_wrong(
+    console: ConsoleClient, path: str
+) -> None:
+    await log_in(console)
+
+    status, body = await console.post_bytes(
+        path, b'{"recording_id":"\xff","type":"stop","token":"\xff"}'
+    )
+
+    assert (status, b"error" in body) == (400, True)

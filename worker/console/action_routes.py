@@ -52,7 +52,7 @@ class ActionRoutes:
             raise web.HTTPForbidden(reason="actions need the token: log in first")
         try:
             action: Action = _ACTION.decode(await request.read())
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise queries.wrong(f"not an action: {error}") from None
         return action
 

@@ -205,7 +205,7 @@ class Console:
 def _field(body: bytes, name: str) -> str:
     try:
         return msgspec.json.decode(body, type=dict[str, str])[name]
-    except (msgspec.ValidationError, msgspec.DecodeError, KeyError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
         raise web.HTTPBadRequest(reason=f"{name}: is missing") from None
 
 

@@ -44,7 +44,7 @@ def fetch_readiness(base_url: str, *, timeout: float) -> Readiness:
         connection.request("GET", f"{parts.path.rstrip('/')}/readyz")
         body = connection.getresponse().read(MAX_ANSWER_BYTES)
         return _DECODER.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise ProbeFailed(_NOT_A_WORKER) from None
     except OSError as error:
         raise ProbeFailed(error.strerror or str(error) or type(error).__name__) from error

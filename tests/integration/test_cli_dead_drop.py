@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 
+from recording_sandbox.waiting import eventually as wait_for_fact
 from tests.integration.cli_process import CommandLine
 from tests.integration.dead_letter_queue import (
     BrokerQueues,
+    has,
     sync,
 )
 from tests.integration.pseudo_terminal import run_on_terminal
@@ -93,3 +95,20 @@ async def test_the_answer_no_on_a_terminal_drops_nothing(
 
     assert code == 1
     assert await broker.dead() == ["a"]
+
+
+async def test_a_drop_that_finds_nothing_says_that_another_program_may_hold_the_letters(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
+    await broker.bury_commands("held")
+    queue = await broker.channel.get_queue(f"{broker.prefix}.commands.dead")
+    held = await queue.get(timeout=10)
+
+    by_filter = await cli("dead", "drop", "--reason", "invalid_field", "--yes")
+    by_name = await cli("dead", "drop", "held", "--yes")
+    await held.nack()
+
+    assert (by_filter.code, by_name.code) == (0, 1)
+    assert "No dead letter matches. If another command or a console reads" in by_filter.err
+    assert "If another command or a console reads" in by_name.err
+    await wait_for_fact(lambda: has(broker, 1))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetterQueue
     from worker.settings.settings import CommonSettings
 
+MAY_BE_HELD = "If another command or a console reads the letters at this moment, repeat this one"
+"""The broker does not say that somebody else has taken the letters out of the queue."""
+
 Action = Callable[["DeadLetterQueue", DecodedLetter], Awaitable[Row]]
 """Acts on one letter and returns the fields of its result."""
 
@@ -40,7 +43,9 @@ class UnknownLetter(click.ClickException):
     def __init__(self, name: str, handles: Iterable[str]) -> None:
         begin = without_ellipsis(name)
         longer = sorted({handle for handle in handles if handle.startswith(begin)})
-        known = candidates(longer) or "; `recording-worker dead list` shows the names"
+        known = (
+            candidates(longer) or f"; `recording-worker dead list` shows the names. {MAY_BE_HELD}"
+        )
         super().__init__(f"no dead letter is named {name!r}{known}")
 
 

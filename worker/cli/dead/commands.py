@@ -10,6 +10,7 @@ import msgspec
 
 from worker.cli.context import common_settings
 from worker.cli.dead.actions import (
+    MAY_BE_HELD,
     Action,
     UnknownLetter,
     act_on_letters,
@@ -240,5 +241,5 @@ def _exit_code(settings: "CommonSettings", rows: Sequence[Row], selection: Selec
         for name in missing:
             UnknownLetter(name, (decoded.handle for decoded in letters)).show()
     if not rows and not missing:
-        click.echo("No dead letter matches", err=True)
+        click.echo(f"No dead letter matches. {MAY_BE_HELD}", err=True)
     return 1 if missing or any(row["result"] == "refused" for row in rows) else 0

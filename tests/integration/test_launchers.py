@@ -266,6 +266,27 @@ def test_the_end_of_a_process_log_can_be_read(tmp_path: Path) -> None:
     assert process.log_tail() == "to be said\n"
 
 
+LIMITED = """
+import resource, sys
+from recording_sandbox.services.processes import run, with_open_files
+soft, hard, limit = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+print(run(with_open_files(limit, ["sh", "-c", "ulimit -n"])).strip())
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "limit", "open_files"),
+    [(256, 512, 4096, "512"), (256, 512, 384, "384"), (384, 512, 256, "384")],
+)
+def test_a_service_may_open_as_many_files_as_its_user_is_allowed(
+    soft: int, hard: int, limit: int, open_files: str
+) -> None:
+    limits = map(str, (soft, hard, limit))
+
+    assert run([sys.executable, "-c", LIMITED, *limits]).strip() == open_files
+
+
 def test_a_failing_command_is_reported_with_its_output() -> None:
     with pytest.raises(LaunchError, match=r"exited with 3:\nno luck"):
         run(["/bin/sh", "-c", "echo no luck >&2; exit 3"])

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import resource
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,18 @@ def wait_until(fact: Callable[[], bool], *, seconds: float, otherwise: Callable[
         if time.monotonic() > deadline:
             raise LaunchError(otherwise())
         time.sleep(0.03)
+
+
+def with_open_files(limit: int, command: Sequence[str]) -> list[str]:
+    """The command, so that it may open as many files as its user is allowed, up to `limit`.
+
+    Many systems let an ordinary user's process open 1,024 files unless it asks for more.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return list(command)
+    return ["/bin/sh", "-c", f'ulimit -S -n {wanted}; exec "$@"', "sh", *command]
 
 
 class Guard:

@@ -21,6 +21,7 @@ from recording_sandbox.services.processes import (
     OwnedProcess,
     run,
     wait_until,
+    with_open_files,
 )
 from recording_sandbox.services.rabbitmq import RabbitMQNode, speaks_amqp
 from recording_sandbox.services.rabbitmq_program import without_plugins
@@ -34,6 +35,10 @@ ERLANG_ARGUMENTS: Final = (
     # When RabbitMQ publishes a dead letter again that its queue did not take. The default is 180 s.
     "-rabbit dead_letter_worker_publisher_confirm_timeout 5000"
 )
+
+MAX_OPEN_FILES: Final = 65_536
+"""RabbitMQ reserves files for each quorum queue. With 1,024 it takes no connection any more once it
+has some hundred queues, and says nothing."""
 
 LOG_LEVEL: Final = "log.file.level = warning\n"
 """Without it, a tenth of the work of a new queue is its log lines, which nobody reads."""
@@ -148,7 +153,7 @@ class LocalNode(RabbitMQNode):
         if self._own_mapper is not None:
             self._own_mapper.start()
         return OwnedProcess(
-            [str(self._scripts / "rabbitmq-server")],
+            with_open_files(MAX_OPEN_FILES, [str(self._scripts / "rabbitmq-server")]),
             environ=self._environ,
             log=self.directory / "boot.log",
         )

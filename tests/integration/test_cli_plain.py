@@ -319,14 +319,31 @@ async def test_a_command_whose_output_is_closed_succeeds() -> None:
     assert (process.returncode, said) == (0, b"")
 
 
-async def test_a_full_disk_is_one_line_with_exit_code_1() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+async def test_a_full_disk_is_one_line_with_exit_code_1(unbuffered: str) -> None:
     process = await asyncio.create_subprocess_shell(
-        f"'{EXECUTABLE}' config show-defaults > /dev/full", stderr=asyncio.subprocess.PIPE
+        f"'{EXECUTABLE}' config show-defaults > /dev/full",
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        stderr=asyncio.subprocess.PIPE,
     )
     _, said = await process.communicate()
 
     assert said == b"Error: the output cannot be written: No space left on device\n"
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("words", "code"), [("config show-defaults > /dev/full", 1), ("dead drop", 2)]
+)
+async def test_the_exit_code_says_what_a_full_disk_hides(
+    words: str, code: int, unbuffered: str
+) -> None:
+    process = await asyncio.create_subprocess_shell(
+        f"'{EXECUTABLE}' {words} 2> /dev/full", env=os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    )
+
+    assert await process.wait() == code
 
 
 # plugins

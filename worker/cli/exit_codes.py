@@ -2,7 +2,11 @@
 
 import errno
 import io
-from typing import Final
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
 
 import click
 
@@ -30,9 +34,24 @@ def report_error(error: BaseException) -> int | None:
         case BaseExceptionGroup():
             return _report_group(error)
         case OSError() if error.errno in _NO_SPACE:
-            click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            _discard(sys.stdout)
+            _say(f"Error: the output cannot be written: {error.strerror}")
             return FAILED
     return None
+
+
+def _say(line: str) -> None:
+    """Write a line to stderr. If that is impossible too, the exit code has to say all."""
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: IO[str]) -> None:
+    """Write to nowhere. Else the interpreter tries once more at its exit, and exits with 120."""
+    with Path(os.devnull).open("wb") as nothing, suppress(io.UnsupportedOperation):
+        os.dup2(nothing.fileno(), stream.fileno())
 
 
 def _show(error: click.ClickException) -> int:
@@ -40,7 +59,7 @@ def _show(error: click.ClickException) -> int:
     text = io.StringIO()
     error.show(text)
     for line in text.getvalue().splitlines():
-        click.echo(escape_controls(line), err=True)
+        _say(escape_controls(line))
     return error.exit_code
 
 
@@ -53,7 +72,7 @@ def _print(error: RecordingWorkerError) -> int:
         case _:
             lines, code = (str(error),), FAILED
     for line in lines:
-        click.echo(f"Error: {escape_controls(line)}", err=True)
+        _say(f"Error: {escape_controls(line)}")
     return code
 
 

@@ -11,7 +11,7 @@ import structlog
 from recording_schemas import ArchiveRecording, Command, StopRecording
 from worker.cli.sending import send
 from worker.cli.text import counted
-from worker.console.dead_letters import DeadLetters
+from worker.console.dead_letters import DeadLetters, gone_lines
 from worker.console.state import ConsoleState
 from worker.domain.errors import BrokerUnavailable
 from worker.domain.recording import STOPPABLE, Recording
@@ -111,12 +111,12 @@ class Actions:
                     new_id=action.new_id,
                     report=partial(_audit_letter, name, actor),
                 )
-                return _letters_done("replayed", rows)
+                return _letters_done("replayed", rows, len(set(action.letters)))
             case DropLetters():
                 rows = await self._letters.drop(
                     set(action.letters), report=partial(_audit_letter, "drop", actor)
                 )
-                return _letters_done("dropped", rows)
+                return _letters_done("dropped", rows, len(set(action.letters)))
             case StopOne():
                 recording = await self._recording(action.recording_id)
                 _stop_lines(recording)
@@ -186,11 +186,12 @@ def _audit_letter(name: str, actor: dict[str, Any], row: dict[str, Any]) -> None
     )
 
 
-def _letters_done(word: str, rows: Sequence[dict[str, Any]]) -> Done:
+def _letters_done(word: str, rows: Sequence[dict[str, Any]], wanted: int) -> Done:
     refused = [row for row in rows if row["result"] == "refused"]
     done = len(rows) - len(refused)
     lines = [f"{counted(done, 'letter')} {word}."]
     lines += [f"{row['letter']} stays: {row['detail']}." for row in refused[:10]]
+    lines += gone_lines(rows, wanted)
     return Done(lines=tuple(lines), command_ids=tuple(_replayed_ids(rows)))
 
 

@@ -4,7 +4,7 @@ Each walk takes all letters from the queue and returns them, so that only one ru
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.cli.dead.actions import (
@@ -76,7 +76,7 @@ class DeadLetters:
             f"{counted(len(rows), 'letter')} will be removed for good.",
             "Nobody can bring back a dropped letter.",
         ]
-        return [*lines, *_gone(rows, len(fingerprints)), *_names(rows)]
+        return [*lines, *gone_lines(rows, len(fingerprints)), *_names(rows)]
 
     async def replay(
         self, fingerprints: Collection[str], *, new_id: bool, report: Report
@@ -127,12 +127,18 @@ def _replay_lines(rows: list[Row], wanted: int, *, new_id: bool) -> list[str]:
             "again, they publish the same outcome once more. Use a new id to have it executed."
         )
     lines += [f"{row['letter']} will stay: {row['refused']}." for row in refused[:MAX_NAMED]]
-    return [*lines, *_gone(rows, wanted), *_names(sent)]
+    return [*lines, *gone_lines(rows, wanted), *_names(sent)]
 
 
-def _gone(rows: list[Row], wanted: int) -> list[str]:
-    missing = wanted - len(rows)
-    return [f"No longer in the queue: {counted(missing, 'letter')}."] if missing > 0 else []
+def gone_lines(rows: Sequence[Row], wanted: int) -> list[str]:
+    """How many of the wanted letters were not there. The broker does not say why."""
+    if (missing := wanted - len(rows)) <= 0:
+        return []
+    text = (
+        f"Not in the queue: {counted(missing, 'letter')}. Somebody replayed or dropped them, or "
+        "another console or `recording-worker dead` reads them at this moment."
+    )
+    return [text]
 
 
 def _names(rows: list[Row]) -> list[str]:

@@ -85,8 +85,14 @@ SECONDS_PER_FILE = {
     "integration/test_webhook_endpoint.py": 10.0,
 }
 """Files of tests that mostly wait, unless the figure of their folder says enough."""
-LONG_FILES = {"e2e/test_console_pages.py", "image/test_image.py"}
-"""Files that compute for long, so that their process begins with them."""
+LONG_FILES = {
+    "e2e/test_console_pages.py",
+    "image/test_image.py",
+    "packages/test_distributions.py",
+    "packages/test_pytest_plugin.py",
+}
+"""Files that compute for long, so that their process begins with them. At the end of the run, idle
+processes would share the tests of a file among them, and each would build the packages anew."""
 
 
 class _Kinds(NamedTuple):

@@ -35,10 +35,15 @@ def topology_from(settings: "CommonSettings") -> "Topology":
 
 @contextmanager
 def stopped_by_signals() -> Iterator[asyncio.Event]:
-    """An event that the first SIGTERM or SIGINT sets; the next one ends the process at once."""
+    """An event that the first SIGTERM, SIGINT or SIGHUP sets; the next ends the process at once.
+
+    A terminal that is closed sends SIGHUP. `nohup` has the process ignore it, so it stays ignored.
+    """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
+    signals = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
 
     def restore_defaults() -> None:
         # With the kernel's default, a second signal also ends a process whose loop is stuck.

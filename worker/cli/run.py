@@ -36,8 +36,8 @@ They cost a tenth of the worker's memory and of its start time."""
 def command() -> None:
     """Run the worker.
 
-    On SIGTERM or SIGINT the worker finishes the commands in progress and stops. A second signal
-    ends it at once. The broker then delivers the unfinished commands again.
+    On SIGTERM, SIGINT or SIGHUP the worker finishes the commands in progress and stops. A second
+    signal ends it at once. The broker then delivers the unfinished commands again.
     """
     for name in TERMINAL_LIBRARIES:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # makes an import of it fail

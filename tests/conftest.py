@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Generator, Iterator
@@ -72,6 +73,7 @@ MIN_MEMORY_BYTES = 4 * 2**30
 def pytest_configure(config: pytest.Config) -> None:
     """With several processes, the one that only hands out tests installs what they all need."""
     _keep_files_in_memory()
+    _heed_interrupts()
     os.environ.setdefault("GOGC", "400")  # Helm and promtool would collect a fifth of their time
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         _install(config, BROKER_FIXTURES | DATABASE_FIXTURES | PROGRAM_FIXTURES.keys())
@@ -89,6 +91,12 @@ def pytest_configure_node(node: Any) -> None:
     """Tell each process where the broker is to be asked for."""
     host = node.config.stash[BROKER_HOST]
     node.workerinput["broker_host"] = (host.address, host.key)
+
+
+def _heed_interrupts() -> None:
+    """Shells let background jobs ignore SIGINT, and programs under test would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _keep_files_in_memory() -> None:

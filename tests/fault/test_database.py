@@ -120,6 +120,8 @@ async def test_a_commit_whose_answer_was_lost_is_detected_and_not_repeated(
                 await world.deliver(letter, replica)
         cutting.cancel()
         await asyncio.wait([cutting])
+        with suppress(StoreUnavailable):  # the last cut may have hit a connection that was idle
+            await store.unsent(1)
         await world.drain([replica])
         outcomes = {one.message_id for one in world.told if one.exchange == "results"}
         assert len(outcomes) == 6

@@ -72,8 +72,7 @@ class Replicas:
         self._ticks = ticks
         self._owner: str | None = None
         self._call_seconds = 0.0
-        self._is_registered = False
-        self._is_unregistered = False
+        self._is_registered: bool | None = None  # None: a row of an earlier run may be there
         self._session: LockSession | None = None
         self._looked_at = float("-inf")
         self._looked = asyncio.Event()
@@ -148,7 +147,6 @@ class Replicas:
         try:
             self._session = await LockSession.open(parameters, owner)
             self._is_registered = True  # before others may see it
-            self._is_unregistered = False
             await self._session.register()
             self._change_generation()
             while True:
@@ -196,12 +194,11 @@ class Replicas:
 
         Once is enough: each change of the generation interrupts the leader for a moment.
         """
-        if self._is_unregistered:
+        if self._is_registered is False:
             return
         with contextlib.suppress(StoreUnavailable):  # then this replica does not lead
             await self._group.submit(unregister, owner)
             self._is_registered = False
-            self._is_unregistered = True
             self._change_generation()
 
     def _change_generation(self) -> None:

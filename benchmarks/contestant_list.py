@@ -185,7 +185,7 @@ CONTESTANTS: Final = (
     ),
     Contestant(
         name="sqlite",
-        label="this worker on SQLite, 500 in work",
+        label="this worker on SQLite, 500 in flight",
         command=_WORKER,
         is_ours=True,
         database="sqlite",
@@ -193,7 +193,7 @@ CONTESTANTS: Final = (
     ),
     Contestant(
         name="postgresql",
-        label="this worker on PostgreSQL, 500 in work",
+        label="this worker on PostgreSQL, 500 in flight",
         command=_WORKER,
         is_ours=True,
         database="postgresql",

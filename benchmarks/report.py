@@ -1,4 +1,4 @@
-"""A run in words: tables for the terminal and for docs/explanation/performance.md."""
+"""The results of a run as text: tables for the terminal and for docs/explanation/performance.md."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def text(measured: BenchResults) -> str:
 
 
 def throughput(measured: BenchResults) -> Table:
-    """A row for each contestant: what a heap of commands costs, and the process itself."""
+    """A row for each contestant: throughput and CPU of a burst, and the process itself."""
     head = (
         "", "commands/s", "CPU ms/command", "broker's CPU ms", "commands/s, API 100 ms",
         "CPU ms/command, API 100 ms", "start to ready s", "idle MB", "lost or doubled",
@@ -82,7 +82,7 @@ def judgement(goals: Iterable[Goal]) -> Table:
 
 
 def markdown(table: Table) -> str:
-    """The table with its columns aligned, so that it reads well as it is."""
+    """The table with its columns aligned, so that the source is readable too."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = [_row(row, widths) for row in table]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
@@ -95,13 +95,13 @@ def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
 
 
 def machine(measured: BenchResults) -> str:
-    """The sentence that says on what it was measured, and how much."""
+    """One sentence: the machine, the versions and the size of the run."""
     what = measured.machine
     rounds = max((one.number for one in measured.rounds), default=0)
     return (
         f"{what.processors} processors shared by everything, Python {what.python}, RabbitMQ "
-        f"{what.rabbitmq}; medians of {rounds} interleaved rounds, heaps of {measured.commands} "
-        "commands (fewer for slower ones), 100 in flight where nothing else is said."
+        f"{what.rabbitmq}; medians of {rounds} interleaved rounds, bursts of {measured.commands} "
+        "commands (fewer for slow contestants), 100 in flight unless the row says otherwise."
     )
 
 

@@ -1,4 +1,4 @@
-"""Scenarios in words, in a table and in a picture."""
+"""The results of scenarios as lines, tables and a plot."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ def line(outcome: ScenarioResult) -> str:
     status = outcome.status
     return (
         f"{outcome.scenario.label}, {outcome.scenario.live} live: {outcome.per_second:.2f} "
-        f"requests/s, {outcome.breaches} breaches, {status.changes} changes told after "
+        f"requests/s, {outcome.breaches} breaches, {status.changes} changes published after "
         f"{_seconds(status.p50)} (p50), {_seconds(status.p99)} (p99), {status.missed} missed"
     )
 
@@ -112,7 +112,7 @@ def _last_completed(mass: MassEnding) -> str:
 
 
 def goals(tracked: TrackingResults) -> list[Goal]:
-    """What is asked of ten thousand live recordings and more, and of storms."""
+    """The goals for 10,000 and more live recordings, and for storms."""
     found: list[Goal] = []
     for one in tracked.outcomes:
         is_large = one.scenario.live >= MANY or one.scenario.storm_seconds is not None
@@ -192,25 +192,26 @@ def _mass_section(tracked: TrackingResults, _page: Path) -> str:
 def _setting(profile: LoadProfile) -> str:
     return (
         f"The emulated API blocks every call for five minutes after more than {QUOTA:,} in "
-        f"{QUOTA_SECONDS} s. Recordings that others started are adopted from the list; "
-        f"{profile.ends:g} of them a second end at random for {profile.seconds:g} s; an upload "
-        f"takes {profile.upload_seconds:g} s and leaves three files. Delays are from the API's own "
-        "change to the event at a subscriber. A finished recording costs one request for its "
-        "files, and one more where the API does not say whose they are; what the sweeps leave of "
-        "the budget says how many can finish in an hour, and more when many wait, because sweeps "
-        f"give way. More than {MANY:,} are adopted before the API has limits; then all workers are "
-        "killed and start again, and what follows is measured."
+        f"{QUOTA_SECONDS} s. The workers adopt recordings that others started from the list. For "
+        f"{profile.seconds:g} s, {profile.ends:g} recordings a second end at random. An upload "
+        f"takes {profile.upload_seconds:g} s and leaves three files. A delay begins with the API's "
+        "own change and ends with the event at a subscriber. A finished recording costs one "
+        "request for its files, and a second one if the API does not say whose they are. The "
+        "column *can finish an hour* divides the budget that sweeps leave by these requests. If "
+        "many recordings wait, more can finish, because sweeps then become rarer. More than "
+        f"{MANY:,} recordings are adopted before the API has limits. Then all workers are killed "
+        "and start again, and the measurement begins."
     )
 
 
 def _mass_setting(profile: LoadProfile) -> str:
     return (
-        f"All of them end at random moments within {profile.mass_seconds:g} s, or in a storm "
-        f"within the seconds given, and events are awaited for {profile.mass_drain_seconds:g} s "
-        "more. Reads are the requests for single recordings. A track recording needs two for its "
-        "files, one of them for the people of its session; a composite needs none where the list "
-        "or a webhook shows its files. Overtaken by: the most seconds by which a recording that "
-        "was completed earlier had ended later."
+        f"All recordings end at random moments within {profile.mass_seconds:g} s, or in a storm "
+        f"within the seconds of the row. Events are awaited for {profile.mass_drain_seconds:g} s "
+        "more. *Reads* are requests for single recordings. A track recording needs two for its "
+        "files, one of them for the participants of its session. A composite needs none if the "
+        "list or a webhook shows its files. *Overtaken by*: a recording was completed before "
+        "another one that had ended at most so many seconds earlier."
     )
 
 

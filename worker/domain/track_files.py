@@ -15,7 +15,6 @@ from recording_schemas import Kind, Media
 from worker.domain.file_names import (
     TrackName,
     endings,
-    media_of,
     track_name,
     track_name_after,
     uuid_at_end,
@@ -90,7 +89,7 @@ def _owned(file: FoundFile, index: "_OwnerIndex") -> TrackFile:
     name = _read_behind_ids(file.name, owner) or name
     return TrackFile(
         file_name=file.name,
-        media_kind=name.media if name else media_of(file.name, otherwise=file.media),
+        media_kind=name.media if name else "audio",  # the API records no other tracks
         layer=file.layer,
         stream_kind=name.stream_kind if name else None,
         user_id=owner.user_id,

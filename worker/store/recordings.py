@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
+from worker.domain.composite_files import with_announced_names
 from worker.domain.listed_files import with_listed_files
 from worker.domain.max_duration import next_stop_at
 from worker.domain.read_policy import next_read_at
@@ -137,6 +138,8 @@ def _apply(
     before, read_at, webhook_at, positions, stop_at = rows.get(recording_id, NO_ROW)
     observation = _without_nul_in_file_names(with_listed_files(before, observation))
     names, urls = files.known(recording_id) if _needs_names(before, observation) else ((), {})
+    kind = before.with_kind(observation.snapshot).kind if before else None
+    observation = with_announced_names(kind, observation, names)
     transition = apply_observation(before, observation, names, urls)
     after = transition.after
     _log_unknown_status(before, after)

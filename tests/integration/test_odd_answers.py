@@ -112,7 +112,70 @@ async def test_a_file_that_is_listed_twice_is_published_once(tracking: TrackingB
     assert published.count("file") == 3
 
 
+async def test_a_composites_file_keeps_its_name_if_the_api_names_the_recording_later(
+    tracking: TrackingBench,
+) -> None:
+    reads = 0
+
+    def hide_name_at_first(request: httpx.Request, body: Any) -> None:
+        nonlocal reads
+        reads += request.method == "GET" and "meeting_id" not in request.url.params
+        for row in rows_of(body):
+            if row["status"] == "UPLOADED":
+                row["output_file_name"] = None if reads < 3 else "weekly sync.mp4"
+                row["audio_download_url"] = None if reads < 3 else "https://files.test/sound.mp3"
+
+    async with aclosing(altered_client(tracking.sandbox.base_url, hide_name_at_first)) as api:
+        tracking.api = api
+        tracking.restart()
+        recording_id = await tracking.record_and_upload("composite")
+        for _ in range(30):
+            await tracking.run_due(5)
+        files = await tracking.event_data(recording_id, "recording.file_ready.v1")
+    assert [file["media_kind"] for file in files] == ["video", "audio"]
+    assert (await tracking.published(recording_id))[-1] == "completed 2"
+
+
+async def test_a_track_with_a_plain_url_is_a_file_of_sound(tracking: TrackingBench) -> None:
+    alter = setting(download_url="https://files.test/tracks/one.webm?signature=1")
+    async with aclosing(altered_client(tracking.sandbox.base_url, alter)) as api:
+        tracking.api = api
+        tracking.restart()
+        recording_id = await tracking.record_and_upload()
+        for _ in range(30):
+            await tracking.run_due(5)
+        (file,) = await tracking.event_data(recording_id, "recording.file_ready.v1")
+    assert (file["file_name"], file["media_kind"]) == ("one.webm", "audio")
+
+
 # Answers about something else
+
+
+@pytest.mark.parametrize("of_start", ["start-1", None])
+async def test_a_start_that_is_answered_with_a_running_recording_succeeds_unless_it_is_of_another(
+    bench: CommandBench, of_start: str | None
+) -> None:
+    """The recording of another start is a conflict. One that no start began may be our own."""
+    if of_start:
+        await bench.send(bench.start(of_start))
+    else:
+        await bench.api.start_track_recording({"meeting_id": bench.meeting})
+    running = bench.started()[-1].recording_id
+    bench.pass_time(5)
+    row = {"id": running, "meeting_id": bench.meeting, "status": "RECORDING", "type": "TRACK"}
+
+    def answer_with_running(request: httpx.Request, body: Any) -> None:
+        if request.method == "POST":
+            body["data"] = {"recording": row}
+
+    async with aclosing(altered_client(bench.sandbox.base_url, answer_with_running)) as api:
+        bench.handler = bench.new_handler(api)
+        assert await bench.send(bench.start("start-2")) == Ack()
+    data = (await bench.outcome("start-2"))["data"]
+    if of_start:
+        assert (data["code"], data["http_status"]) == ("already_recording", None)
+    else:
+        assert data["recording_ids"] == [running]
 
 
 async def record_elsewhere(bench: CommandBench) -> str:

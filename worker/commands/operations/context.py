@@ -76,6 +76,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     has_cancelled   whether the command has cancelled starts that were never sent
     progress        where the operation adds each recording that it acted on
     find_replayable finds the recordings of which any event is still kept
+    find_start_id   finds the id of the start that began a recording; None if no start did
     archives        whether the worker has an archive
     """
 
@@ -94,6 +95,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     has_cancelled: bool = False
     progress: Progress = msgspec.field(default_factory=Progress)
     find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
+    find_start_id: Callable[[str], Awaitable[str | None]] | None = None
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
     archives: bool = False
 

@@ -1,4 +1,4 @@
-"""Finds, in the API's list, the recording that an earlier call of a start began."""
+"""Finds out which recording a start began: in the API's list, and in the answer to its call."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from recording_schemas import Kind
+from recording_schemas import Kind, Status
 from worker.commands.operations.context import OperationContext
 from worker.domain.errors import OutcomeUnknown, Refused
 from worker.domain.file_names import is_template
@@ -85,6 +85,21 @@ async def find_own_recording(
         return min(candidates, key=lambda candidate: candidate[0])[1]
     _check_times(fitting, context)
     return None
+
+
+async def is_of_other_start(
+    snapshot: RecordingSnapshot, asked_at: datetime, context: OperationContext
+) -> bool:
+    """Whether the answer to our call of `asked_at` names the recording of another start.
+
+    The store is read only if the recording does not look new.
+    """
+    began = _began(snapshot)
+    looks_new = snapshot.status is Status.INVOKED and (began is None or began >= asked_at)
+    if looks_new or context.find_start_id is None:
+        return False
+    start_id = await context.find_start_id(snapshot.recording_id)
+    return start_id not in {None, context.start_context.start_id}
 
 
 def _began(snapshot: RecordingSnapshot) -> datetime | None:

@@ -2,7 +2,8 @@
 
 1. If an earlier attempt may have called, search the API's list for its recording and adopt it.
 2. Otherwise ask whether the session has begun if the start waits for it, find out whom to record,
-   and call. On a conflict search again, because the conflicting recording may be our own.
+   and call. On a conflict search again, because the conflicting recording may be our own. An
+   answer with the recording of another start is a conflict, too: nothing began.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +14,11 @@ import msgspec
 from recording_schemas import StartRecording, StartTrackRecording
 from worker.commands.operations.awaited_session import require_session
 from worker.commands.operations.context import OperationContext, OperationResult
-from worker.commands.operations.own_recording import StartedRecording, find_own_recording
+from worker.commands.operations.own_recording import (
+    StartedRecording,
+    find_own_recording,
+    is_of_other_start,
+)
 from worker.domain.errors import Conflict, NothingFound, Refused
 from worker.domain.meeting_participants import People
 from worker.domain.recording import StartContext
@@ -106,7 +111,7 @@ async def _call_or_adopt(
     call: Callable[[], Awaitable[RecordingSnapshot]],
 ) -> RecordingSnapshot:
     try:
-        return await call()
+        return await _call(context, call)
     except Conflict:
         # The conflicting recording may be our own, started by a call whose answer was lost.
         snapshot = await find_own_recording(context, started)
@@ -117,3 +122,15 @@ async def _call_or_adopt(
         if context.session_wait is not None:  # the session may have ended before the call
             await require_session(context, context.session_wait, started.meeting_id)
         raise
+
+
+async def _call(
+    context: OperationContext, call: Callable[[], Awaitable[RecordingSnapshot]]
+) -> RecordingSnapshot:
+    """The recording that the call began. Raises Conflict if it is one that another start began."""
+    asked_at = context.now()
+    snapshot = await call()
+    if await is_of_other_start(snapshot, asked_at, context):
+        text = f"the API answered with recording {snapshot.recording_id} of another start"
+        raise Conflict("already_recording", text)
+    return snapshot

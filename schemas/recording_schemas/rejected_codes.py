@@ -114,7 +114,8 @@ REJECTED_CODES: Final = (
     ),
     _rejected(
         "already_recording",
-        "The API answered 409 to a start: another recording of the meeting runs.",
+        "The API answered 409 to a start: another recording of the meeting runs. Or it answered "
+        "with the recording of another start.",
         "Stop that recording, or set `allow_multiple_recordings`.",
     ),
     _rejected(
@@ -125,8 +126,10 @@ REJECTED_CODES: Final = (
     _rejected(
         "not_found",
         "The API does not have the meeting or the recording (404). For a replay: the worker does "
-        "not know the recording.",
+        "not know the recording. A recording that the worker started less than 30 seconds ago is "
+        "looked for again; `failed` if `WORKER_STOP_WAIT_SECONDS` is shorter.",
         "Check the id and the app.",
+        places=("rejected", "failed", "retry"),
     ),
     _rejected(
         "bad_request",

@@ -1,9 +1,11 @@
 """Stop, pause, resume and sync."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -120,23 +122,55 @@ async def test_a_stop_does_not_wait_for_an_old_recording_that_the_api_does_not_h
     assert await bench.send(stop) == Ack()
 
 
-async def test_a_stop_names_what_it_ended_although_its_answer_was_lost_and_the_upload_was_quick(
-    bench: CommandBench,
+LOST: Final = Fault(kind="lost_502", operation="change_recording", count=1)
+REFUSED: Final = Fault(kind="refuse", operation="change_recording", status=429, count=1)
+REFUSED_NEXT: Final = Fault(
+    kind="refuse", operation="change_recording", status=429, skip=1, count=1
+)
+
+
+@pytest.mark.parametrize(
+    ("calls", "is_named"),
+    [([LOST, LOST], True), ([LOST, REFUSED_NEXT], True), ([REFUSED], False)],
+    ids=["lost", "lost, then refused", "refused"],
+)
+async def test_a_stop_names_what_has_ended_by_its_next_attempt_if_it_may_have_ended_it(
+    bench: CommandBench, calls: list[Fault], is_named: bool
 ) -> None:
     await bench.send(bench.start())
     bench.pass_time(5)
-    bench.sandbox.faults.add(Fault(kind="lost_502", operation="change_recording", count=2))
+    for fault in calls:
+        bench.sandbox.faults.add(fault)
     stop = {"type": "stop_recording", "id": "stop-1", "meeting_id": bench.meeting}
     assert isinstance(await bench.send(stop), Retry)
-    bench.pass_time(60)
     (started,) = bench.started()
+    if not is_named:
+        await bench.api.control_recording(started.recording_id, "stop")  # by somebody else
+    bench.pass_time(60)
     uploaded = await bench.api.get_recording(started.recording_id)
     now = datetime.now(UTC)
     await bench.store.apply(
         [Observation(snapshot=uploaded, observed_by="sweep", asked_at=now, observed_at=now)]
     )
     assert await bench.send(stop) == Ack()
-    assert (await bench.outcome("stop-1"))["data"]["recording_ids"] == [started.recording_id]
+    named = (await bench.outcome("stop-1"))["data"]["recording_ids"]
+    assert named == ([started.recording_id] if is_named else [])
+
+
+async def test_a_stop_that_is_cancelled_after_it_was_sent_counts_as_one_whose_answer_is_lost(
+    bench: CommandBench,
+) -> None:
+    await bench.send(bench.start())
+    bench.pass_time(5)
+    (started,) = bench.started()
+    bench.sandbox.faults.add(Fault(kind="lost_hang", operation="change_recording", count=1))
+    lost: list[str] = []
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await bench.api.control_recording(
+                started.recording_id, "stop", on_answer_lost=lambda: lost.append("stop")
+            )
+    assert lost == ["stop"]
 
 
 async def test_a_repeated_stop_whose_answer_is_lost_succeeds(

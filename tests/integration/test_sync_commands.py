@@ -195,3 +195,22 @@ async def test_the_database_has_no_url_of_a_file_beside_its_events(
         assert rows
         assert "X-Signature" not in str(rows)
     connection.close()
+
+
+@pytest.mark.parametrize(("age", "is_rejected"), [(5, False), (60, True)])
+async def test_a_sync_waits_for_a_recording_that_has_just_begun_and_that_the_api_does_not_find(
+    bench: CommandBench, age: float, is_rejected: bool
+) -> None:
+    await bench.send(bench.start())
+    (started,) = bench.started()
+    bench.pass_time(age)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="get_recording", status=404, count=1))
+    command = {"type": "sync_recording", "id": "sync", "recording_id": started.recording_id}
+    settlement = await bench.send(command)
+    if is_rejected:
+        assert settlement == Ack()
+        assert (await bench.outcome("sync"))["data"]["code"] == "not_found"
+        return
+    assert isinstance(settlement, Retry)
+    assert await bench.send(command) == Ack()
+    assert (await bench.outcome("sync"))["data"]["recording_ids"] == [started.recording_id]

@@ -6,7 +6,8 @@
     │   │   ├── NotFound       404: it does not exist
     │   │   └── Conflict       409: something prevents it
     │   └── Unanswered         no usable answer
-    │       ├── Unavailable    surely not executed          → retry later
+    │       ├── Unavailable    not executed, or repeatable  → retry later
+    │       │   ├── AnswerLost     perhaps executed, repeatable
     │       │   ├── Throttled      429 or code 971
     │       │   ├── OverBudget     our own budget is spent
     │       │   ├── LeaseLost      another replica may have the command
@@ -99,7 +100,11 @@ class Unanswered(ApiError):
 
 
 class Unavailable(Unanswered):
-    """The request was surely not executed, and may succeed later."""
+    """The request may succeed later. It was surely not executed, unless this is `AnswerLost`."""
+
+
+class AnswerLost(Unavailable):
+    """The request may have been executed, and may be sent again: twice has the effect of once."""
 
 
 class Throttled(Unavailable):

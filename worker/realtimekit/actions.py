@@ -1,6 +1,6 @@
 """Stops, pauses or resumes one recording, and finds out what a refusal means."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 from recording_schemas import Status
@@ -42,9 +42,15 @@ class Gone(Ended):
 
 
 async def act_on_recording(
-    api: RealtimeKitClient, recording_id: str, action: Action, *, retry: bool = True
+    api: RealtimeKitClient,
+    recording_id: str,
+    action: Action,
+    *,
+    retry: bool = True,
+    on_answer_lost: Callable[[], None] | None = None,
 ) -> RecordingSnapshot:
     """Act on one recording. If the API refuses, read the recording, because its status says why.
+    `on_answer_lost` is called when a call may have been executed although its answer is lost.
 
     - The recording already has the status that the action leads to: the action succeeded.
     - Its status allows the action: the call came a moment too early. Try once more.
@@ -54,7 +60,7 @@ async def act_on_recording(
     - Otherwise the refusal is final: raise Refused.
     """
     try:
-        return await api.control_recording(recording_id, action)
+        return await api.control_recording(recording_id, action, on_answer_lost=on_answer_lost)
     except Refused as error:
         refused = error
     try:
@@ -64,7 +70,9 @@ async def act_on_recording(
     if snapshot.status in ACHIEVED[action]:
         return snapshot
     if retry and snapshot.status in POSSIBLE[action]:
-        return await act_on_recording(api, recording_id, action, retry=False)
+        return await act_on_recording(
+            api, recording_id, action, retry=False, on_answer_lost=on_answer_lost
+        )
     if snapshot.status is Status.INVOKED:
         raise NotYet(TOO_EARLY_CODES[action], refused.message) from refused
     if snapshot.status in STOPPED:

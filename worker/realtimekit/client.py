@@ -31,7 +31,7 @@ from worker.realtimekit.models import (
     Webhook,
 )
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.session import ApiSession, BeforeSend, Decoder
+from worker.realtimekit.session import ApiSession, BeforeSend, Decoder, RequestHooks
 from worker.realtimekit.urls import app_url, path_segment, query_params
 from worker.settings.proxies import NO_PROXIES, Proxies
 
@@ -153,16 +153,23 @@ class RealtimeKitClient:
         return await self._request("GET", path, decode)
 
     async def control_recording(
-        self, recording_id: str, action: Literal["stop", "pause", "resume"]
+        self,
+        recording_id: str,
+        action: Literal["stop", "pause", "resume"],
+        *,
+        on_answer_lost: Callable[[], None] | None = None,
     ) -> RecordingSnapshot:
         """Stop, pause or resume a recording.
 
-        If the response is lost, the request is sent again. `Refused` may therefore also mean that
-        the action already had its effect: read the recording to find out.
+        If the response is lost, `on_answer_lost` is called and the request is sent again. `Refused`
+        may therefore also mean that the action already had its effect: read the recording to find
+        out.
         """
         path = f"/recordings/{path_segment(recording_id, 'recording_id')}"
         decode = partial(decode_recording, recording_id=recording_id)
-        return await self._request("PUT", path, decode, body={"action": action})
+        return await self._request(
+            "PUT", path, decode, body={"action": action}, on_answer_lost=on_answer_lost
+        )
 
     async def list_recordings(
         self,
@@ -274,6 +281,7 @@ class RealtimeKitClient:
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
+        on_answer_lost: Callable[[], None] | None = None,
     ) -> T:
         return await self._session.request(
             method,
@@ -282,7 +290,7 @@ class RealtimeKitClient:
             query=query,
             body=body,
             priority=self._priority,
-            before_send=self._before_send,
+            hooks=RequestHooks(self._before_send, on_answer_lost),
         )
 
 

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from worker.domain.errors import (
+    AnswerLost,
     ApiError,
     Conflict,
     NotFound,
@@ -206,7 +207,7 @@ def _maybe_executed(
     status: int | None = None,
     retry_after: float | None = None,
 ) -> ApiError:
-    error = OutcomeUnknown if request.method == "POST" else Unavailable
+    error = OutcomeUnknown if request.method == "POST" else AnswerLost
     return error(code, message, http_status=status, retry_after=retry_after)
 
 

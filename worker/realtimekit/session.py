@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import count
-from typing import TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -19,8 +19,10 @@ import msgspec
 from worker.budget.budget import Budget
 from worker.budget.priorities import RequestPriority
 from worker.domain.errors import (
+    AnswerLost,
     ApiError,
     LeaseLost,
+    OutcomeUnknown,
     Refused,
     RefusedForNow,
     Throttled,
@@ -58,12 +60,22 @@ T = TypeVar("T")
 BeforeSend = Callable[[], Awaitable[None]]
 """Awaited right before a request is sent. The request raises the same errors."""
 
+
+class RequestHooks(NamedTuple):
+    """`before_send` is awaited before each attempt. `on_answer_lost` is called after each attempt
+    that may have been executed although it brought no usable answer."""
+
+    before_send: BeforeSend | None = None
+    on_answer_lost: Callable[[], None] | None = None
+
+
 Decoder = Callable[[bytes | bytearray], T]
 """Makes a value of a response's body. Raises `Unreadable` when that is not possible."""
 
 _PATH_WORDS = frozenset(
     {"", "recordings", "track", "sessions", "meetings", "participants", "webhooks"}
 )
+NO_HOOKS: Final = RequestHooks()
 
 
 class ApiSession:
@@ -114,7 +126,7 @@ class ApiSession:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
         priority: RequestPriority,
-        before_send: BeforeSend | None = None,
+        hooks: RequestHooks = NO_HOOKS,
     ) -> T:
         """The value that `decode` makes of a 2xx response's body.
 
@@ -128,7 +140,7 @@ class ApiSession:
         numbers = count(1)
 
         async def attempt() -> T:
-            return await self._attempt(request, decode, priority, next(numbers), before_send)
+            return await self._attempt(request, decode, priority, next(numbers), hooks)
 
         try:
             return await self._retry.call(attempt)
@@ -161,7 +173,7 @@ class ApiSession:
         decode: Decoder[T],
         priority: RequestPriority,
         number: int,
-        before_send: BeforeSend | None,
+        hooks: RequestHooks,
     ) -> T:
         """One attempt, with a token from the budget, reported to the hook and the budget."""
         budget = self._budget
@@ -170,9 +182,9 @@ class ApiSession:
         )
         started = time.perf_counter()
         try:
-            if before_send is not None:
-                await before_send()
-            value = await self._send(request, decode)
+            if hooks.before_send is not None:
+                await hooks.before_send()
+            value = await self._send(request, decode, hooks.on_answer_lost)
         except LeaseLost:  # nothing was sent, so there is nothing to report of the API
             raise
         except ApiError as error:
@@ -200,7 +212,17 @@ class ApiSession:
         template = _path_template(request.path)
         self._on_attempt(HttpAttempt(request.method, template, request.url, number, error, seconds))
 
-    async def _send(self, request: ApiRequest, decode: Decoder[T]) -> T:
+    async def _send(
+        self, request: ApiRequest, decode: Decoder[T], on_answer_lost: Callable[[], None] | None
+    ) -> T:
+        try:
+            return await self._exchange_values(request, decode)
+        except (AnswerLost, OutcomeUnknown, asyncio.CancelledError):
+            if on_answer_lost is not None:
+                on_answer_lost()
+            raise
+
+    async def _exchange_values(self, request: ApiRequest, decode: Decoder[T]) -> T:
         http_request = httpx.Request(
             request.method,
             request.url,

@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.api_client import answered_client
 from worker.domain.errors import (
+    AnswerLost,
     ApiError,
     Conflict,
     NotFound,
@@ -180,7 +181,7 @@ async def test_reads_and_actions_are_sent_again_when_the_api_is_unavailable(
 ) -> None:
     api = Api(error_response(status))
     failure = await api.failure(call)
-    assert (type(failure), api.requests) == (Unavailable, 3)
+    assert (type(failure), api.requests) == (Unavailable if status == 425 else AnswerLost, 3)
     api = Api(error_response(status), GOOD)
     await call(api.client)
     assert api.requests == 2
@@ -268,7 +269,7 @@ async def test_a_start_whose_response_has_an_id_has_started_whatever_its_status(
 async def test_a_read_whose_response_has_no_recording_is_unavailable_after_the_retries() -> None:
     api = Api(httpx.Response(200, json={"data": {"status_of_today": "MELTED"}}))
     failure = await api.failure(get)
-    assert (type(failure), failure.code, api.requests) == (Unavailable, "unreadable_response", 3)
+    assert (type(failure), failure.code, api.requests) == (AnswerLost, "unreadable_response", 3)
 
 
 @pytest.mark.parametrize("call", [get, stop, start_track, start_composite])
@@ -426,7 +427,7 @@ async def test_a_bucket_is_not_redacted() -> None:
     assert failure.message == "bucket calls of aws"
 
 
-@pytest.mark.parametrize(("call", "error"), [(get, Unavailable), (start_track, OutcomeUnknown)])
+@pytest.mark.parametrize(("call", "error"), [(get, AnswerLost), (start_track, OutcomeUnknown)])
 @pytest.mark.parametrize("packed", [True, False])
 async def test_a_response_beyond_the_maximum_size_is_not_read_to_its_end(
     call: Call, error: type[ApiError], packed: bool
@@ -482,7 +483,7 @@ async def test_a_response_that_is_compressed_twice_is_not_decompressed() -> None
         200, headers={"Content-Encoding": "gzip, gzip"}, stream=httpx.ByteStream(bomb)
     )
     failure = await Api(reply, attempts=1).failure(get)
-    assert (type(failure), failure.code) == (Unavailable, "connection_lost")
+    assert (type(failure), failure.code) == (AnswerLost, "connection_lost")
 
 
 async def test_errors_keep_no_response_body_alive() -> None:

@@ -1,13 +1,13 @@
 """Stops, pauses and resumes recordings: finds the command's recordings and acts on each."""
 
 import asyncio
-from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
 from worker.budget.priorities import Priority
+from worker.commands.operations.api_lag import is_new
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.domain.errors import NotFound, NotYet, Refused, StartUnknown, Unavailable
 from worker.domain.recording import LIVE, Recording
@@ -32,9 +32,6 @@ delay the others."""
 Failure = NotYet | Refused | Unavailable
 
 BY_URGENCY: Final = (NotYet, Unavailable, Refused)
-
-API_LAG: Final = timedelta(seconds=30)
-"""The API may not find a recording that the worker first observed less than this ago."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -104,18 +101,21 @@ async def _act_on(
     if action == "stop" and target.status in STOPPED:
         context.progress.add(target.recording_id)
         return
+
+    def on_answer_lost() -> None:
+        if action == "stop":  # perhaps executed, and the next attempt may find it ended
+            context.progress.add(target.recording_id)
+
     asked_at = context.now()
     try:
-        snapshot = await act_on_recording(api, target.recording_id, action)
+        snapshot = await act_on_recording(
+            api, target.recording_id, action, on_answer_lost=on_answer_lost
+        )
     except Ended as ended:
         if target.is_new and isinstance(ended, Gone):
             raise NotYet(TOO_EARLY_CODES[action], ended.message) from ended
         if not target.may_be_over:
             raise
-    except Unavailable:
-        if action == "stop":  # perhaps executed, and the next attempt may find it ended
-            context.progress.add(target.recording_id)
-        raise
     else:
         context.progress.add(target.recording_id, context.observation(snapshot, asked_at))
 
@@ -138,15 +138,10 @@ def _known_targets(context: OperationContext) -> list[Target]:
         Target(
             recording.recording_id,
             None if recording.timed_out else recording.status,
-            is_new=_is_new(recording, context),
+            is_new=is_new(recording, context),
         )
         for recording in context.known
     ]
-
-
-def _is_new(recording: Recording | None, context: OperationContext) -> bool:
-    first_seen_at = recording.first_seen_at if recording else None
-    return first_seen_at is not None and context.now() - first_seen_at < API_LAG
 
 
 def _started_targets(start_id: str, context: OperationContext, action: Action) -> list[Target]:
@@ -193,7 +188,7 @@ async def _targets_of_meeting(
         snapshot.recording_id: Target(
             snapshot.recording_id,
             snapshot.status,
-            is_new=_is_new(known.get(snapshot.recording_id), context),
+            is_new=is_new(known.get(snapshot.recording_id), context),
         )
         for snapshot in listed
         if kind is None or kind == _kind(known.get(snapshot.recording_id), snapshot)
@@ -204,7 +199,7 @@ async def _targets_of_meeting(
                 recording_id,
                 recording.status,
                 may_be_over=True,
-                is_new=_is_new(recording, context),
+                is_new=is_new(recording, context),
             )
             targets.setdefault(recording_id, unlisted)
     return list(targets.values()), failures

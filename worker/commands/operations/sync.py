@@ -3,8 +3,9 @@
 import msgspec
 
 from recording_schemas import ArchiveRecording, Status, SyncRecording
+from worker.commands.operations.api_lag import is_new
 from worker.commands.operations.context import OperationContext, OperationResult
-from worker.domain.errors import NotYet, Refused, Unavailable
+from worker.domain.errors import NotFound, NotYet, Refused, Unavailable
 from worker.domain.recording import Recording
 from worker.realtimekit.fetch import fetch_recording
 
@@ -32,17 +33,26 @@ async def archive_recording(
 async def read_again(
     recording_id: str, context: OperationContext, *, archives_again: bool = False
 ) -> OperationResult:
-    """Read the recording with its files, and with the owners of all of them."""
-    observation = await fetch_recording(
-        context.background_api(),
-        recording_id,
-        _unsearched(context.known[0]) if context.known else None,
-        app=context.app,
-        observed_by="command",
-        now=context.now,
-    )
+    """Read the recording with its files, and with the owners of all of them.
+
+    Raises NotYet if the recording has just begun and the API does not find it.
+    """
+    known = context.known[0] if context.known else None
+    try:
+        observation = await fetch_recording(
+            context.background_api(),
+            recording_id,
+            _unsearched(known) if known else None,
+            app=context.app,
+            observed_by="command",
+            now=context.now,
+        )
+    except NotFound as error:
+        if is_new(known, context):
+            raise NotYet(error.code, error.message) from error
+        raise
     snapshot = observation.snapshot
-    if snapshot.unknown_status is not None and not context.known:
+    if snapshot.unknown_status is not None and known is None:
         text = f"the API reports the status {snapshot.unknown_status}, which is not documented"
         raise NotYet("unknown_status", text)
     observation = msgspec.structs.replace(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.loopback_server import LoopbackServer
-from worker.domain.errors import ApiError, OutcomeUnknown, Unavailable
+from worker.domain.errors import AnswerLost, ApiError, OutcomeUnknown, Unavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 
@@ -181,7 +181,7 @@ async def test_a_read_that_was_lost_is_unavailable_and_no_error_references_the_t
         client_of(server.port, attempts=2) as client,
     ):
         failure: BaseException | None = await failure_of(get(client))
-        assert (type(failure), len(server.requests) >= 2) == (Unavailable, True)
+        assert (type(failure), len(server.requests) >= 2) == (AnswerLost, True)
     while failure is not None:
         assert BEARER not in f"{failure} {failure!r} {failure.args} {vars(failure)}"
         failure = failure.__cause__ or failure.__context__
@@ -197,13 +197,13 @@ async def test_a_start_without_a_response_in_time_has_an_unknown_outcome() -> No
 async def test_a_response_that_arrives_byte_by_byte_ends_at_the_total_deadline() -> None:
     async with serving(drip_for_ever) as server, client_of(server.port, timeout=1.0) as client:
         failure = await failure_of(get(client))
-        assert (type(failure), failure.code) == (Unavailable, "timeout")
+        assert (type(failure), failure.code) == (AnswerLost, "timeout")
 
 
 async def test_an_endless_response_is_read_up_to_the_maximum_size() -> None:
     async with serving(flood) as server, client_of(server.port) as client:
         failure = await failure_of(get(client))
-        assert (type(failure), failure.code) == (Unavailable, "response_too_large")
+        assert (type(failure), failure.code) == (AnswerLost, "response_too_large")
 
 
 async def test_a_refused_connection_is_surely_not_executed() -> None:
@@ -241,7 +241,7 @@ async def test_no_redirect_takes_the_token_elsewhere() -> None:
         head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n" + location
         async with serving(replying(head)) as server, client_of(server.port) as client:
             failure = await failure_of(get(client))
-        assert (type(failure), failure.http_status) == (Unavailable, 302)
+        assert (type(failure), failure.http_status) == (AnswerLost, 302)
         assert (len(server.requests), elsewhere.requests) == (1, [])
 
 

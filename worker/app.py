@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, suppress
 from importlib.metadata import version
 from typing import Any, Final
@@ -37,13 +37,12 @@ JOIN_TIMEOUT_SECONDS: Final = 2.0
 class Worker:
     """One worker process: `run` it once.
 
-    `now` is this machine's clock in seconds since the epoch. All parts use the store's clock, which
-    on PostgreSQL is that of the server. `http_port` is known once the worker listens.
+    All parts use the store's clock, which on PostgreSQL is that of the server. `http_port` is known
+    once the worker listens.
     """
 
-    def __init__(self, settings: Settings, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._machine_clock = now
         self._owner = str(uuid.uuid4())
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry, version=VERSION)
@@ -134,7 +133,6 @@ class Worker:
             source=self._settings.source,
             archives=self._settings.archive.archive_url is not None,
             pooler=self._settings.database_pooler,
-            now=self._machine_clock,
             ticks=time.monotonic,
         )
 

@@ -59,7 +59,6 @@ class Archiver:
         owner: str,
         concurrency: int,
         now: Callable[[], float],
-        ticks: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
@@ -71,7 +70,6 @@ class Archiver:
         self._owner = owner
         self._concurrency = concurrency
         self._now = now
-        self._ticks = ticks
         self._sleep = sleep
         self._wakeup = asyncio.Event()
         self._copying: set[tuple[str, int]] = set()
@@ -104,7 +102,7 @@ class Archiver:
 
     async def _start_due(self, tasks: asyncio.TaskGroup) -> float:
         """Start all work that is due and fits. Returns in how many seconds to look again."""
-        pause = self._storage_asked_again_at - self._ticks()
+        pause = self._storage_asked_again_at - time.monotonic()
         if pause > 0:
             return pause
         try:
@@ -150,12 +148,12 @@ class Archiver:
         room = limit - running
         if not self._storage_failures:
             return room
-        return min(room, 1) if self._ticks() >= self._storage_asked_again_at else 0
+        return min(room, 1) if time.monotonic() >= self._storage_asked_again_at else 0
 
     def _note_start(self) -> None:
         """Start nothing else for a while if the storage did not answer. It may hang."""
         if self._storage_failures:
-            self._storage_asked_again_at = self._ticks() + MAX_STORAGE_PAUSE_SECONDS
+            self._storage_asked_again_at = time.monotonic() + MAX_STORAGE_PAUSE_SECONDS
 
     def _request(self, limit: int, *, untried_first: bool = False) -> TakeRequest:
         now = self._now()
@@ -196,7 +194,7 @@ class Archiver:
         except StorageUnavailable:
             self._storage_failures += 1
             pause = pause_after(self._storage_failures, MAX_STORAGE_PAUSE_SECONDS)
-            self._storage_asked_again_at = self._ticks() + pause
+            self._storage_asked_again_at = time.monotonic() + pause
         except StoreUnavailable as error:
             structlog.get_logger().warning("archive_interrupted", reason=str(error))
         except Exception as error:  # noqa: BLE001 - see above

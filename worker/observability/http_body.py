@@ -29,16 +29,13 @@ class _ArrivingBody:
 class BodyReader:
     """Reads bodies of at most `max_bytes`, each within `timeout` seconds.
 
-    All bodies that arrive at a time have `max_arriving_bytes` together. Above that, the reader
+    All bodies that arrive at a time have MAX_ARRIVING_BYTES together. Above that, the reader
     gives up the largest of them, so that small ones always arrive.
     """
 
-    def __init__(
-        self, *, max_bytes: int, timeout: float, max_arriving_bytes: int = MAX_ARRIVING_BYTES
-    ) -> None:
+    def __init__(self, *, max_bytes: int, timeout: float) -> None:
         self._max_bytes = max_bytes
         self._timeout = timeout
-        self._max_arriving_bytes = max_arriving_bytes
         self._arriving: set[_ArrivingBody] = set()
 
     async def read(self, request: web.Request) -> bytes:
@@ -75,7 +72,7 @@ class BodyReader:
             raise IncompleteBody("too many bytes of bodies arrive at once")
 
     def _make_room(self) -> None:
-        if sum(len(body.data) for body in self._arriving) > self._max_arriving_bytes:
+        if sum(len(body.data) for body in self._arriving) > MAX_ARRIVING_BYTES:
             largest = max(self._arriving, key=lambda body: len(body.data))
             largest.gave_way = True
             largest.data = bytearray()

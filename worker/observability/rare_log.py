@@ -1,7 +1,6 @@
 """Limits log lines about events that outsiders can cause at any rate."""
 
 import time
-from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -12,15 +11,14 @@ INTERVAL_SECONDS: Final = 1.0
 class RareLog:
     """Logs one event at most once in a second. The next line counts those left out before it."""
 
-    def __init__(self, event: str, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, event: str) -> None:
         self._event = event
-        self._now = now
         self._next_at = 0.0
         self._left_out = 0
 
     def info(self, **fields: object) -> None:
         """Log the event with its fields, or count it."""
-        now = self._now()
+        now = time.monotonic()
         if now < self._next_at:
             self._left_out += 1
             return

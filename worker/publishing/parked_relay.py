@@ -30,19 +30,12 @@ class ParkedRelay:
     """
 
     def __init__(
-        self,
-        store: Store,
-        publisher: Publisher,
-        topology: Topology,
-        *,
-        now: Callable[[], float],
-        idle_interval_seconds: float = IDLE_INTERVAL_SECONDS,
+        self, store: Store, publisher: Publisher, topology: Topology, *, now: Callable[[], float]
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._queue = topology.command_queue
         self._now = now
-        self._idle_interval_seconds = idle_interval_seconds
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -54,7 +47,7 @@ class ParkedRelay:
         while True:
             self._woken.clear()
             if not (is_leader() and await self.publish_due()):
-                await wait_until_set(self._woken, self._idle_interval_seconds)
+                await wait_until_set(self._woken, IDLE_INTERVAL_SECONDS)
 
     async def publish_due(self) -> bool:
         """Publish one page of due commands. Returns whether another page may follow at once."""

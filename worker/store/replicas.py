@@ -63,13 +63,11 @@ class Replicas:
         parameters: Mapping[str, Any] | None,
         *,
         now: Callable[[], float],
-        ticks: Callable[[], float] = boottime,
     ) -> None:
         self._group = group
         self._notifier = notifier
         self._parameters = parameters
         self._now = now
-        self._ticks = ticks
         self._owner: str | None = None
         self._call_seconds = 0.0
         self._is_registered: bool | None = None  # None: a row of an earlier run may be there
@@ -86,7 +84,7 @@ class Replicas:
 
     def is_proved(self) -> bool:
         """Whether no other replica can have taken over this one's leases before their end."""
-        return not self._is_registered or self._ticks() < self._looked_at + PROOF_SECONDS
+        return not self._is_registered or boottime() < self._looked_at + PROOF_SECONDS
 
     async def has_ended(self, owner: str, *, waited: float) -> bool:
         """Whether another replica has ended, so that its claims are free. Waits for the answer.
@@ -95,9 +93,9 @@ class Replicas:
         True is a hint: a replica may only have been without its session for a moment. The next
         claim decides.
         """
-        began = self._ticks()
+        began = boottime()
         was_free = False
-        while self._session is not None and self._ticks() < began + MAX_WAIT_SECONDS:
+        while self._session is not None and boottime() < began + MAX_WAIT_SECONDS:
             is_free = owner in self._free_since
             was_free |= is_free
             if owner in self._ended:
@@ -162,7 +160,7 @@ class Replicas:
             self._close_session()
 
     async def _look(self, session: LockSession, owner: str) -> None:
-        began = self._ticks()
+        began = boottime()
         free = await session.find_unlocked()
         if owner in free:
             raise OSError("the lock of this replica is gone")

@@ -5,7 +5,6 @@ and keeps credentials of S3 for some minutes. A folder is opened when it is used
 """
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -27,18 +26,10 @@ class OpenStores:
     Both raise StorageUnavailable if the archive is a folder that does not exist.
     """
 
-    def __init__(
-        self,
-        url: StorageUrl,
-        max_retries: int,
-        timeout: timedelta,
-        *,
-        ticks: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, url: StorageUrl, max_retries: int, timeout: timedelta) -> None:
         self._url = url
         self._max_retries = max_retries
         self._timeout = timeout
-        self._ticks = ticks
         self._renewed_at = float("-inf")
         # A mount that hangs must not keep the worker from its start: see `FolderMark.check`.
         self._stores = None if url.scheme == "file" else self._open()
@@ -55,9 +46,9 @@ class OpenStores:
 
     def renew(self) -> None:
         """Read the credentials again. If they are wrong now, the stores stay as they are."""
-        if self._ticks() < self._renewed_at + RENEWAL_INTERVAL_SECONDS:
+        if time.monotonic() < self._renewed_at + RENEWAL_INTERVAL_SECONDS:
             return
-        self._renewed_at = self._ticks()
+        self._renewed_at = time.monotonic()
         with suppress(ValueError):
             self._stores = self._open()
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -62,11 +61,10 @@ def _check_endpoint(url: StorageUrl) -> None:
             raise ValueError(f"{name} must begin with http:// or https:// and name a host")
 
 
-def endpoint(url: StorageUrl, environ: Mapping[str, str] = os.environ) -> str | None:
+def endpoint(url: StorageUrl) -> str | None:
     """The endpoint that a variable names, None for the provider's own."""
-    return next(
-        (environ[name] for name in ENDPOINT_VARIABLES[url.scheme] if environ.get(name)), None
-    )
+    values = (os.environ.get(name) for name in ENDPOINT_VARIABLES[url.scheme])
+    return next((value for value in values if value), None)
 
 
 def _open_s3(url: StorageUrl, options: "ClientConfig", retries: "RetryConfig") -> S3Store:

@@ -7,7 +7,7 @@ by default, so the worker declares a very high limit.
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from aio_pika.abc import AbstractChannel, AbstractQueue
@@ -42,7 +42,6 @@ class DeadLetterQueue:
         command_exchange: str,
         *,
         timeout: float,
-        now: Callable[[], float],
         user: str | None,
     ) -> None:
         self._browser = browser
@@ -51,7 +50,6 @@ class DeadLetterQueue:
         self._publishing = publishing
         self._command_exchange = command_exchange
         self._timeout = timeout
-        self._now = now
         self._user = user
 
     @property
@@ -75,7 +73,7 @@ class DeadLetterQueue:
             BrokerUnavailable: no confirmation in time. The letter stays; a copy may exist.
             ValueError: its headers cannot be sent again. The letter stays.
         """
-        message = replay_of(letter, self._command_exchange, self._now(), self._user)
+        message = replay_of(letter, self._command_exchange, time.time(), self._user)
         if not await publish_on(self._publishing, message, timeout=self._timeout):
             raise TopologyDiffers(
                 f"not replayed: no queue is bound to {message.exchange!r} for "
@@ -91,11 +89,7 @@ class DeadLetterQueue:
 
 @asynccontextmanager
 async def open_dead_letter_queue(
-    connection: TolerantConnection,
-    topology: Topology,
-    *,
-    timeout: float,
-    now: Callable[[], float] = time.time,
+    connection: TolerantConnection, topology: Topology, *, timeout: float
 ) -> AsyncIterator[DeadLetterQueue]:
     """Take the letters, and return at the end those that were neither replayed nor dropped.
 
@@ -123,7 +117,6 @@ async def open_dead_letter_queue(
             publishing,
             exchange,
             timeout=timeout,
-            now=now,
             user=user_of(connection.url),
         )
     except BaseException:

@@ -87,8 +87,7 @@ class DatabaseClock:
     Call `now` only after the first transaction has begun.
     """
 
-    def __init__(self, ticks: Callable[[], float] = time.monotonic) -> None:
-        self._ticks = ticks
+    def __init__(self) -> None:
         # Time and tick belong together, so the store's thread replaces both at once.
         self._reading: tuple[float, float] | None = None
 
@@ -96,20 +95,20 @@ class DatabaseClock:
         """The present time of the database's clock, with an error of at most one round trip."""
         assert self._reading is not None  # noqa: S101 - opening a store begins a transaction
         database_time, tick = self._reading
-        return database_time + self._ticks() - tick
+        return database_time + time.monotonic() - tick
 
     def on_begin(self, connection: sa.Connection) -> Callable[[], None]:
         """Ask the database's clock: at once, if the last reading is some seconds old."""
         asked = LateResult(_TIME.later_rows(connection, {}), _time_in)
         reading = self._reading
-        if reading is None or self._ticks() - reading[1] >= CLOCK_READ_INTERVAL_SECONDS:
-            self._reading = (asked.get(), self._ticks())
+        if reading is None or time.monotonic() - reading[1] >= CLOCK_READ_INTERVAL_SECONDS:
+            self._reading = (asked.get(), time.monotonic())
         return partial(self._move_forward, asked)
 
     def _move_forward(self, asked: LateResult[float]) -> None:
         """Keep `now` from being behind what the database has said in the transaction."""
         if (time_then := asked.get()) > self.now():
-            self._reading = (time_then, self._ticks())
+            self._reading = (time_then, time.monotonic())
 
 
 def _time_in(rows: Rows) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import struct
-import time
 import zlib
 from email.utils import formatdate
 from typing import Final
@@ -43,10 +42,10 @@ def rate_limited(seconds: int, headers: dict[str, str]) -> web.Response:
     return gateway_error(429, 971, text, {**headers, "Retry-After": str(seconds)})
 
 
-def fault_response(fault: Fault, headers: dict[str, str]) -> web.Response:
-    """The refusal of a fault, in the fault's envelope."""
+def fault_response(fault: Fault, headers: dict[str, str], now: float) -> web.Response:
+    """The refusal of a fault, in the fault's envelope, at `now` by the sandbox's clock."""
     if fault.retry_after is not None:
-        headers = {**headers, "Retry-After": _retry_after(fault)}
+        headers = {**headers, "Retry-After": _retry_after(fault, now)}
     status, text = fault.status, fault.message or f"refused on purpose ({fault.status})"
     match fault.envelope:
         case "cloudflare":
@@ -63,11 +62,11 @@ def fault_response(fault: Fault, headers: dict[str, str]) -> web.Response:
             return json_response(status, {"success": False, "error": error}, headers)
 
 
-def _retry_after(fault: Fault) -> str:
-    """Whole seconds if at least 1, or an HTTP date by the machine's clock, which the client has."""
+def _retry_after(fault: Fault, now: float) -> str:
+    """Whole seconds if at least 1, or an HTTP date by the clock of the header `Date`."""
     seconds = fault.retry_after or 0.0
     if fault.retry_after_date:
-        return formatdate(time.time() + seconds, usegmt=True)
+        return formatdate(now + seconds, usegmt=True)
     return str(round(seconds)) if seconds >= 1 or seconds == 0 else str(seconds)
 
 

@@ -89,7 +89,8 @@ class RequestHandler:
         self._log(call, status, token=token, fault=fault.kind)
         if status is None:
             return reset_connection(request)
-        return fault_response(fault, self._state.rate_limiter.headers(token))
+        headers = self._state.rate_limiter.headers(token)
+        return fault_response(fault, headers, self._state.clock.now())
 
     def _acquire(self, call: Call, token: int) -> int | None:
         recordings = call.operation.endswith(("recording", "recordings"))

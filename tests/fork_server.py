@@ -176,7 +176,7 @@ def _render_tables() -> None:
     """Create the tables once, in memory: each fork then knows the statements already."""
     engine = open_engine("sqlite://")
     with engine.begin() as connection:
-        migrate(connection, [])
+        migrate(connection)
     engine.dispose()
 
 

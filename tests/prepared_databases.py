@@ -58,7 +58,7 @@ def create_tables(url: str) -> None:
     """Create the worker's tables, as the first worker does on an empty database."""
     engine = open_engine(url)
     with engine.begin() as connection:
-        migrate(connection, [None])
+        migrate(connection)
     engine.dispose()
 
 

@@ -427,7 +427,7 @@ def test_a_query_first_planned_on_small_tables_uses_indexes_when_they_have_grown
     engine = open_engine(postgresql.new_database())
     with engine.connect() as connection:
         with connection.begin():
-            migrate(connection, [None])
+            migrate(connection)
         for number in range(20):  # the driver prepares a statement after some executions
             with connection.begin():
                 starts_at_once(connection, [f"single-{number}"])

@@ -96,8 +96,8 @@ class ReadRoutes:
 
     async def _meeting(self, request: web.Request) -> Any:  # noqa: ANN401
         meeting_id = queries.path_id(request)
-        (recordings,) = await self._state.read(
-            find_recordings, [RecordingsFilter(meeting_id=meeting_id, limit=MAX_OF_MEETING)]
+        recordings = await self._state.read(
+            find_recordings, RecordingsFilter(meeting_id=meeting_id, limit=MAX_OF_MEETING)
         )
         starts = await self._state.read(find_starts_of_meeting, meeting_id)
         details = [

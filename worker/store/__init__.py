@@ -1,6 +1,6 @@
 """The state store: commands, recordings, and events that wait for the broker. All SQL is here.
 
-Read in this order. `store` is the facade; everything below it is an operation in a transaction.
+Read in this order. `store` is the facade; everything below it runs in a transaction.
 A command: `inbox` claims it (`claims`, `inbox_row`, `claimed_rows`, `cancelling`, `slots`),
 `id_conflicts` holds other bodies of its id back, `repeats` answers when it has ended before,
 `command_leases` has the end of its claim, `people_of_starts` keeps whom a start asks for,

@@ -4,7 +4,7 @@ Such files are those of the time before the archive was switched on, and those t
 without the setting announced. Such a replica may also complete a recording whose files are queued
 already: then the completion is noted.
 
-Three operations keep each transaction short: `find_unqueued` looks at a page of announced files by
+Three functions keep each transaction short: `find_unqueued` looks at a page of announced files by
 the expiry of their URLs, `find_unqueued_of` at a page of recordings with files whose URLs have no
 expiry, or that lie in the customer's own storage. `queue_announced` queues those of a few
 recordings.
@@ -77,12 +77,8 @@ class BackfillResult(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...]
 
 
-def find_unqueued(connection: sa.Connection, requests: Sequence[FileCursor]) -> list[UnqueuedPage]:
-    """Operation: look at the next announced files that have a URL."""
-    return [_find_unqueued(connection, cursor) for cursor in requests]
-
-
-def _find_unqueued(connection: sa.Connection, after: FileCursor) -> UnqueuedPage:
+def find_unqueued(connection: sa.Connection, after: FileCursor) -> UnqueuedPage:
+    """Look at the next announced files that have a URL."""
     limit = MAX_KEYS if after.found_after else MAX_FILES
     rows = connection.execute(_ANNOUNCED, {**after._asdict(), "limit": limit}).all()
     keys = [(row.recording_id, row.file_index) for row in rows if row.found_at >= after.found_after]
@@ -90,14 +86,8 @@ def _find_unqueued(connection: sa.Connection, after: FileCursor) -> UnqueuedPage
     return UnqueuedPage(_missing(connection, keys), last)
 
 
-def find_unqueued_of(
-    connection: sa.Connection, requests: Sequence[RecordingCursor]
-) -> list[UnqueuedPage]:
-    """Operation: look at the next recordings for announced files whose URLs have no expiry."""
-    return [_find_unqueued_of(connection, cursor) for cursor in requests]
-
-
-def _find_unqueued_of(connection: sa.Connection, after: RecordingCursor) -> UnqueuedPage:
+def find_unqueued_of(connection: sa.Connection, after: RecordingCursor) -> UnqueuedPage:
+    """Look at the next recordings for announced files whose URLs have no expiry."""
     page = [RecordingCursor(*row) for row in connection.execute(_CHANGED, after._asdict())]
     ids = [recording.recording_id for recording in page]
     keys = [tuple(row) for row in connection.execute(_WITHOUT_EXPIRY, {"ids": ids})]
@@ -159,15 +149,9 @@ def _is_complete(connection: sa.Connection, recording_id: str) -> bool:
     return connection.execute(_COMPLETE, {"ids": [recording_id]}).first() is not None
 
 
-def queue_announced(
-    connection: sa.Connection, requests: Sequence[BackfillRequest]
-) -> list[BackfillResult]:
-    """Operation: queue the announced files of recordings that the archive does not know, and note
-    which of the recordings are complete."""
-    return [_queue_announced(connection, request) for request in requests]
-
-
-def _queue_announced(connection: sa.Connection, request: BackfillRequest) -> BackfillResult:
+def queue_announced(connection: sa.Connection, request: BackfillRequest) -> BackfillResult:
+    """Queue the announced files of recordings that the archive does not know, and note which of
+    the recordings are complete."""
     queued, unknown = 0, list[str]()
     rows = load_rows(connection, request.recording_ids)
     announced = AnnouncedFiles(connection, rows.keys())

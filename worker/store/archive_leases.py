@@ -3,8 +3,6 @@
 To take a file or a manifest is to move its time to the end of a lease (`archive_queue.py`).
 """
 
-from collections.abc import Collection, Sequence
-
 import msgspec
 import sqlalchemy as sa
 
@@ -26,26 +24,24 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True):
     manifests: tuple[str, ...] = ()
 
 
-def extend(connection: sa.Connection, requests: Sequence[Extension]) -> list[None]:
-    """Operation: extend the leases of what the owners still have."""
-    for request in requests:
-        for key in request.files:
-            connection.execute(
-                sa.update(archive_files)
-                .where(is_file(*key), QUEUED, archive_files.c.owner == request.owner)
-                .values(due_at=request.until)
+def extend(connection: sa.Connection, request: Extension) -> None:
+    """Extend the leases of what the owner still has."""
+    for key in request.files:
+        connection.execute(
+            sa.update(archive_files)
+            .where(is_file(*key), QUEUED, archive_files.c.owner == request.owner)
+            .values(due_at=request.until)
+        )
+    if request.manifests:
+        connection.execute(
+            sa.update(archive_recordings)
+            .where(
+                archive_recordings.c.recording_id.in_(request.manifests),
+                archive_recordings.c.owner == request.owner,
+                MANIFEST_DUE,
             )
-        if request.manifests:
-            connection.execute(
-                sa.update(archive_recordings)
-                .where(
-                    archive_recordings.c.recording_id.in_(request.manifests),
-                    archive_recordings.c.owner == request.owner,
-                    MANIFEST_DUE,
-                )
-                .values(manifest_due_at=request.until)
-            )
-    return [None] * len(requests)
+            .values(manifest_due_at=request.until)
+        )
 
 
 class FileLease(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,46 +53,39 @@ class FileLease(msgspec.Struct, frozen=True, kw_only=True):
     until: float
 
 
-def keep_files(connection: sa.Connection, requests: Sequence[FileLease]) -> list[bool]:
-    """Operation: extend the leases of files. False if the owner has the file no longer."""
-    return [
-        connection.execute(
-            sa.update(archive_files)
-            .where(
-                is_file(request.recording_id, request.file_index),
-                QUEUED,
-                archive_files.c.owner == request.owner,
-            )
-            .values(due_at=request.until)
-        ).rowcount
-        == 1
-        for request in requests
-    ]
+def keep_file(connection: sa.Connection, request: FileLease) -> bool:
+    """Extend the lease of a file. False if the owner has the file no longer."""
+    kept = connection.execute(
+        sa.update(archive_files)
+        .where(
+            is_file(request.recording_id, request.file_index),
+            QUEUED,
+            archive_files.c.owner == request.owner,
+        )
+        .values(due_at=request.until)
+    )
+    return kept.rowcount == 1
 
 
-def free_owned(connection: sa.Connection, requests: Sequence[Collection[str] | None]) -> list[None]:
-    """Operation: make due at once what these owners have; with None, what anybody has.
+def free_owned(connection: sa.Connection, owner: str | None = None) -> None:
+    """Make due at once what an owner has; with None, what anybody has.
 
     Only for owners that surely do not work any more.
     """
-    for owners in requests:
-        for table, due, queued in (
-            (archive_files, archive_files.c.due_at, QUEUED),
-            (archive_recordings, archive_recordings.c.manifest_due_at, MANIFEST_DUE),
-        ):
-            is_owned = (
-                table.c.owner.is_not(None) if owners is None else table.c.owner.in_(sorted(owners))
-            )
-            connection.execute(
-                sa.update(table).where(queued, is_owned).values({due.name: 0.0, "owner": None})
-            )
-    return [None] * len(requests)
+    for table, due, queued in (
+        (archive_files, archive_files.c.due_at, QUEUED),
+        (archive_recordings, archive_recordings.c.manifest_due_at, MANIFEST_DUE),
+    ):
+        is_owned = table.c.owner.is_not(None) if owner is None else table.c.owner == owner
+        connection.execute(
+            sa.update(table).where(queued, is_owned).values({due.name: 0.0, "owner": None})
+        )
 
 
-def next_due(connection: sa.Connection, requests: Sequence[None]) -> list[float | None]:
-    """Operation: when the next file or manifest is due, in seconds since the epoch, or None."""
+def next_due(connection: sa.Connection) -> float | None:
+    """When the next file or manifest is due, in seconds since the epoch, or None."""
     files = sa.select(sa.func.min(archive_files.c.due_at)).where(QUEUED)
     manifests = sa.select(sa.func.min(archive_recordings.c.manifest_due_at)).where(MANIFEST_DUE)
     times = [connection.execute(statement).scalar() for statement in (files, manifests)]
     known = [time for time in times if time is not None]
-    return [min(known) if known else None] * len(requests)
+    return min(known, default=None)

@@ -1,6 +1,5 @@
 """The queue of manifests to write. They are taken as files are (`archive_queue.py`)."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -36,14 +35,8 @@ class ManifestPostponement(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
-def take_manifests(
-    connection: sa.Connection, requests: Sequence[TakeRequest]
-) -> list[tuple[ManifestTask, ...]]:
-    """Operation: take the manifests that are due longest."""
-    return [_take_manifests(connection, request) for request in requests]
-
-
-def _take_manifests(connection: sa.Connection, request: TakeRequest) -> tuple[ManifestTask, ...]:
+def take_manifests(connection: sa.Connection, request: TakeRequest) -> tuple[ManifestTask, ...]:
+    """Take the manifests that are due longest."""
     rows = connection.execute(_MANIFESTS, {"now": request.now, "limit": request.limit}).all()
     ids = [row.recording_id for row in rows]
     if ids:
@@ -83,18 +76,14 @@ _MANIFESTS: Final = (
 )
 
 
-def postpone_manifests(
-    connection: sa.Connection, requests: Sequence[ManifestPostponement]
-) -> list[None]:
-    """Operation: give manifests back for a later attempt."""
-    for request in requests:
-        connection.execute(
-            sa.update(archive_recordings)
-            .where(
-                archive_recordings.c.recording_id == request.recording_id,
-                archive_recordings.c.owner == request.owner,
-                MANIFEST_DUE,
-            )
-            .values(manifest_due_at=request.due_at, owner=None, last_error=request.error)
+def postpone_manifest(connection: sa.Connection, request: ManifestPostponement) -> None:
+    """Give a manifest back for a later attempt."""
+    connection.execute(
+        sa.update(archive_recordings)
+        .where(
+            archive_recordings.c.recording_id == request.recording_id,
+            archive_recordings.c.owner == request.owner,
+            MANIFEST_DUE,
         )
-    return [None] * len(requests)
+        .values(manifest_due_at=request.due_at, owner=None, last_error=request.error)
+    )

@@ -7,7 +7,6 @@ To take a file is to move its `due_at` to the end of a lease. The owner extends 
 works. If the owner dies, the file is due again by itself. A result counts only for the owner.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -92,18 +91,12 @@ def encoded(code: str, message: str) -> str:
 # Files
 
 
-def take_files(
-    connection: sa.Connection, requests: Sequence[TakeRequest]
-) -> list[tuple[FileTask, ...]]:
-    """Operation: take the files that are most urgent, then those that are due longest.
+def take_files(connection: sa.Connection, request: TakeRequest) -> tuple[FileTask, ...]:
+    """Take the files that are most urgent, then those that are due longest.
 
     Once a third of the time to its expiry has passed, a file is urgent: the nearest expiry is
     first.
     """
-    return [_take_files(connection, request) for request in requests]
-
-
-def _take_files(connection: sa.Connection, request: TakeRequest) -> tuple[FileTask, ...]:
     keys = dict.fromkeys(_untried(connection, request.now) if request.untried_first else ())
     for statement in (_LONGEST_DUE,) if request.untried_first else (_URGENT, _DUE):
         if len(keys) < request.limit:
@@ -216,13 +209,11 @@ def find_recording(connection: sa.Connection, recording_id: str) -> Recording | 
     return None if state is None else msgspec.json.decode(state, type=Recording)
 
 
-def postpone_files(connection: sa.Connection, requests: Sequence[Postponement]) -> list[bool]:
-    """Operation: give files back for a later attempt. False if the owner no longer has the file,
-    or if it was queued again meanwhile."""
-    return [_postpone_file(connection, request) for request in requests]
+def postpone_file(connection: sa.Connection, request: Postponement) -> bool:
+    """Give a file back for a later attempt.
 
-
-def _postpone_file(connection: sa.Connection, request: Postponement) -> bool:
+    False if the owner no longer has the file, or if it was queued again meanwhile.
+    """
     given_back = connection.execute(
         sa.update(archive_files)
         .where(

@@ -1,6 +1,5 @@
 """Reads the tables of the archive: all about one recording, and how much waits."""
 
-from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -42,15 +41,11 @@ class ArchiveDepth(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
 
 
-def read_archives(connection: sa.Connection, ids: Sequence[str]) -> list[RecordingArchive | None]:
-    """Operation: all about the archive of each recording; None if it was removed.
+def read_archive(connection: sa.Connection, recording_id: str) -> RecordingArchive | None:
+    """All about the archive of a recording; None if it was removed.
 
     Statuses that replicas without the archive saw are noted before.
     """
-    return [_read_archive(connection, recording_id) for recording_id in ids]
-
-
-def _read_archive(connection: sa.Connection, recording_id: str) -> RecordingArchive | None:
     recording = find_recording(connection, recording_id)
     if recording is None:
         return None
@@ -112,17 +107,16 @@ def _decode(text: str | None, kind: type[Decoded]) -> Decoded | None:
     return None if text is None else msgspec.json.decode(text, type=kind)
 
 
-def measure(connection: sa.Connection, requests: Sequence[None]) -> list[ArchiveDepth]:
-    """Operation: how much waits to be copied."""
+def measure(connection: sa.Connection) -> ArchiveDepth:
+    """How much waits to be copied."""
     queued, refused = connection.execute(_QUEUED).one()
-    depth = ArchiveDepth(
+    return ArchiveDepth(
         queued=queued,
         oldest_at=connection.execute(_first(archive_files.c.queued_at)).scalar(),
         first_expiry=connection.execute(_first(archive_files.c.expires_at)).scalar(),
         refused=(refused or 0) + connection.execute(_REFUSED_MANIFESTS).scalar_one(),
         failed=connection.execute(_FAILED).scalar_one(),
     )
-    return [depth] * len(requests)
 
 
 def _first(column: sa.Column[Any]) -> sa.Select[Any]:

@@ -4,8 +4,6 @@ A replica that was frozen right before it completed an upload completes it when 
 one may have announced a copy of other bytes meanwhile, because the source differed.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 import sqlalchemy as sa
 import structlog
@@ -31,19 +29,17 @@ class LateCopy(msgspec.Struct, frozen=True, kw_only=True):
     now: float
 
 
-def note_late_copies(connection: sa.Connection, requests: Sequence[LateCopy]) -> list[None]:
-    """Operation: make files due at once, unless a late copy has the bytes that were announced.
-
-    Whoever copies such a file at this moment begins anew: nobody knows whose object is there now.
-    """
-    for request in requests:
-        load_rows(connection, [request.recording_id])  # locks it, as every transaction does first
-        note_late_copy(connection, request)
-    return [None] * len(requests)
-
-
 def note_late_copy(connection: sa.Connection, late: LateCopy) -> None:
-    """As `note_late_copies`. The caller has locked the recording."""
+    """Make a file due at once, unless a late copy has the bytes that were announced.
+
+    Whoever copies the file at this moment begins anew: nobody knows whose object is there now.
+    """
+    load_rows(connection, [late.recording_id])  # locks it, as every transaction does first
+    note_late_copy_of_locked(connection, late)
+
+
+def note_late_copy_of_locked(connection: sa.Connection, late: LateCopy) -> None:
+    """As `note_late_copy`. The caller has locked the recording."""
     condition = is_file(late.recording_id, late.file_index)
     row = connection.execute(
         sa.select(archive_files.c.state, archive_files.c.copied).where(condition)

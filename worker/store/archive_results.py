@@ -3,7 +3,6 @@
 A result counts only if its owner still has the work. Another replica may have taken it over.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from worker.domain.recording import RecordingEvent
 from worker.domain.times import utc
 from worker.store.archive_intake import settle_manifest
 from worker.store.archive_queue import give_back_requeued, is_file
-from worker.store.archive_replaced import LateCopy, note_late_copy
+from worker.store.archive_replaced import LateCopy, note_late_copy_of_locked
 from worker.store.database.archive_schema import (
     MANIFEST_DUE,
     QUEUED,
@@ -79,25 +78,18 @@ class ManifestRefusal(msgspec.Struct, frozen=True, kw_only=True):
     due_at: float
 
 
-def copies_done(
-    connection: sa.Connection, requests: Sequence[CopyResult], *, source: str
-) -> list[bool]:
-    """Operation: mark files as archived, and add their events. False if the owner has the file no
-    longer.
+def copy_done(connection: sa.Connection, request: CopyResult, source: str) -> bool:
+    """Mark a file as archived, and add its event. False if the owner has the file no longer.
 
     A file that was queued again meanwhile is announced too, and stays queued. An owner that lost
     the file may have replaced the copy of another one: see `note_late_copy`.
     """
-    return [_copy_done(connection, request, source) for request in requests]
-
-
-def _copy_done(connection: sa.Connection, request: CopyResult, source: str) -> bool:
     recording = _lock(connection, request.recording_id)
     row = _owned_file(connection, request.recording_id, request.file_index, request.owner)
     if recording is None:
         return False
     if row is None:
-        note_late_copy(connection, _late(request))
+        note_late_copy_of_locked(connection, _late(request))
         return False
     file = msgspec.json.decode(row.file, type=FileReady)
     is_settled = row.round == request.round
@@ -134,15 +126,9 @@ def _late(request: CopyResult) -> LateCopy:
     )
 
 
-def copies_failed(
-    connection: sa.Connection, requests: Sequence[CopyFailure], *, source: str
-) -> list[bool]:
-    """Operation: give files up or back, and add their events. False if the owner has the file no
-    longer, or if it was queued again meanwhile: then it is due at once."""
-    return [_copy_failed(connection, request, source) for request in requests]
-
-
-def _copy_failed(connection: sa.Connection, request: CopyFailure, source: str) -> bool:
+def copy_failed(connection: sa.Connection, request: CopyFailure, source: str) -> bool:
+    """Give a file up or back, and add its event. False if the owner has the file no longer, or if
+    it was queued again meanwhile: then it is due at once."""
     recording = _lock(connection, request.recording_id)
     row = _owned_file(connection, request.recording_id, request.file_index, request.owner)
     if recording is None or row is None:
@@ -179,18 +165,12 @@ def _copy_failed(connection: sa.Connection, request: CopyFailure, source: str) -
     return True
 
 
-def manifests_done(
-    connection: sa.Connection, requests: Sequence[ManifestResult], *, source: str
-) -> list[bool]:
-    """Operation: note manifests as written, and add their events.
+def manifest_done(connection: sa.Connection, request: ManifestResult, source: str) -> bool:
+    """Note a manifest as written, and add its event.
 
     False if something was added meanwhile, or another replica has the manifest: then it is written
     again, and that one is announced.
     """
-    return [_manifest_done(connection, request, source) for request in requests]
-
-
-def _manifest_done(connection: sa.Connection, request: ManifestResult, source: str) -> bool:
     recording = _lock(connection, request.recording_id)
     if recording is None:
         return False
@@ -236,14 +216,8 @@ def _write_once_more(connection: sa.Connection, request: ManifestResult) -> bool
     return again.rowcount == 1
 
 
-def manifests_refused(
-    connection: sa.Connection, requests: Sequence[ManifestRefusal], *, source: str
-) -> list[bool]:
-    """Operation: give manifests back that the storage refuses, and add the events that say so."""
-    return [_manifest_refused(connection, request, source) for request in requests]
-
-
-def _manifest_refused(connection: sa.Connection, request: ManifestRefusal, source: str) -> bool:
+def manifest_refused(connection: sa.Connection, request: ManifestRefusal, source: str) -> bool:
+    """Give a manifest back that the storage refuses, and add the event that says so."""
     recording = _lock(connection, request.recording_id)
     if recording is None:
         return False

@@ -1,7 +1,5 @@
 """The facade of the archive's tables: the queue of files and manifests, and their results."""
 
-from functools import partial
-
 from worker.domain.archive import RecordingArchive
 from worker.store import (
     archive_backfill,
@@ -31,7 +29,7 @@ from worker.store.archive_reading import ArchiveDepth
 from worker.store.archive_replaced import LateCopy
 from worker.store.archive_results import CopyFailure, CopyResult, ManifestRefusal, ManifestResult
 from worker.store.archive_urls import SignedUrls
-from worker.store.cursors import Cursor, archive_folder_cursor, find_cursors, set_cursors
+from worker.store.cursors import Cursor, archive_folder_cursor, find_cursor, set_cursor
 from worker.store.database.group_commit import GroupCommit
 
 
@@ -43,106 +41,103 @@ class ArchiveStore:
 
     def __init__(self, group: GroupCommit, *, source: str) -> None:
         self._group = group
-        self._copies_done = partial(archive_results.copies_done, source=source)
-        self._copies_failed = partial(archive_results.copies_failed, source=source)
-        self._manifests_done = partial(archive_results.manifests_done, source=source)
-        self._manifests_refused = partial(archive_results.manifests_refused, source=source)
+        self._source = source
 
     # The queue
 
     async def take_files(self, request: TakeRequest) -> tuple[FileTask, ...]:
         """Take files to copy: those that are urgent, then those that are due longest."""
-        return await self._group.submit(archive_queue.take_files, request)
+        return await self._group.run(archive_queue.take_files, request)
 
     async def take_manifests(self, request: TakeRequest) -> tuple[ManifestTask, ...]:
         """Take manifests to write."""
-        return await self._group.submit(archive_manifests.take_manifests, request)
+        return await self._group.run(archive_manifests.take_manifests, request)
 
     async def extend(self, request: Extension) -> None:
         """Keep what was taken for longer."""
-        await self._group.submit(archive_leases.extend, request)
+        await self._group.run(archive_leases.extend, request)
 
     async def keep_file(self, lease: FileLease) -> bool:
         """Keep a file for longer. False if another replica has taken it, or may take it."""
-        return await self._group.submit(archive_leases.keep_files, lease)
+        return await self._group.run(archive_leases.keep_file, lease)
 
     async def find_url(self, recording_id: str, file_index: int) -> str | None:
         """The URL that a file has now; None if there is none."""
-        return await self._group.submit(archive_urls.find_urls, (recording_id, file_index))
+        return await self._group.run(archive_urls.find_url, recording_id, file_index)
 
     async def note_urls(self, urls: SignedUrls) -> None:
         """Give queued files of a recording the URLs that the API shows."""
-        await self._group.submit(archive_urls.note_urls, urls)
+        await self._group.run(archive_urls.note_urls, urls)
 
     async def postpone_file(self, request: Postponement) -> bool:
         """Give a file back for a later attempt.
 
         False if another replica has it, or if it was queued again meanwhile.
         """
-        return await self._group.submit(archive_queue.postpone_files, request)
+        return await self._group.run(archive_queue.postpone_file, request)
 
     async def postpone_manifest(self, request: ManifestPostponement) -> None:
         """Give a manifest back for a later attempt."""
-        await self._group.submit(archive_manifests.postpone_manifests, request)
+        await self._group.run(archive_manifests.postpone_manifest, request)
 
     async def next_due(self) -> float | None:
         """When the next piece of work is due, in seconds since the epoch; None if there is none."""
-        return await self._group.submit(archive_leases.next_due, None)
+        return await self._group.run(archive_leases.next_due)
 
     async def free_owned(self, owner: str) -> None:
         """Make due at once what an owner has that surely does not work any more."""
-        await self._group.submit(archive_leases.free_owned, (owner,))
+        await self._group.run(archive_leases.free_owned, owner)
 
     async def find_unqueued(self, after: FileCursor | RecordingCursor) -> UnqueuedPage:
         """Recordings whose files were announced while no archive was on, a page at a time."""
         if isinstance(after, RecordingCursor):
-            return await self._group.submit(archive_backfill.find_unqueued_of, after)
-        return await self._group.submit(archive_backfill.find_unqueued, after)
+            return await self._group.run(archive_backfill.find_unqueued_of, after)
+        return await self._group.run(archive_backfill.find_unqueued, after)
 
     async def queue_announced(self, request: BackfillRequest) -> BackfillResult:
         """Queue announced files of at most `MAX_RECORDINGS` recordings."""
-        return await self._group.submit(archive_backfill.queue_announced, request)
+        return await self._group.run(archive_backfill.queue_announced, request)
 
     # Folders
 
     async def is_folder_known(self, folder: str) -> bool:
         """Whether any replica has used this folder as the archive."""
         name = archive_folder_cursor(folder)
-        return await self._group.submit(find_cursors, name) is not None
+        return await self._group.run(find_cursor, name) is not None
 
     async def remember_folder(self, folder: str, now: float) -> None:
         """Note that this folder is used as the archive, at `now`, in seconds since the epoch."""
         cursor = Cursor(name=archive_folder_cursor(folder), at=now)
-        await self._group.submit(set_cursors, cursor)
+        await self._group.run(set_cursor, cursor)
 
     # Results
 
     async def copy_done(self, result: CopyResult) -> bool:
         """Commit a copy with its event. False if another replica has the file."""
-        return await self._group.submit(self._copies_done, result)
+        return await self._group.run(archive_results.copy_done, result, self._source)
 
     async def note_late_copy(self, late: LateCopy) -> None:
         """Have a file copied again if a replica that had lost it may have written its object."""
-        await self._group.submit(archive_replaced.note_late_copies, late)
+        await self._group.run(archive_replaced.note_late_copy, late)
 
     async def copy_failed(self, failure: CopyFailure) -> bool:
         """Commit that a file was given up or is refused, with the event that says so."""
-        return await self._group.submit(self._copies_failed, failure)
+        return await self._group.run(archive_results.copy_failed, failure, self._source)
 
     async def manifest_done(self, result: ManifestResult) -> bool:
         """Commit a manifest with its event. False if it must be written once more."""
-        return await self._group.submit(self._manifests_done, result)
+        return await self._group.run(archive_results.manifest_done, result, self._source)
 
     async def manifest_refused(self, refusal: ManifestRefusal) -> bool:
         """Commit that the storage refuses a manifest, with the event that says so."""
-        return await self._group.submit(self._manifests_refused, refusal)
+        return await self._group.run(archive_results.manifest_refused, refusal, self._source)
 
     # Reading
 
     async def read(self, recording_id: str) -> RecordingArchive | None:
         """Everything about the archive of a recording; None if the recording is not known."""
-        return await self._group.submit(archive_reading.read_archives, recording_id)
+        return await self._group.run(archive_reading.read_archive, recording_id)
 
     async def depth(self) -> ArchiveDepth:
         """How much waits to be copied."""
-        return await self._group.submit(archive_reading.measure, None)
+        return await self._group.run(archive_reading.measure)

@@ -4,8 +4,6 @@ Each observation of a recording brings them (`archive_intake.py`), but only with
 files. A URL serves the archive also when the owners cannot be read.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 import sqlalchemy as sa
 
@@ -28,35 +26,31 @@ class SignedUrls(msgspec.Struct, frozen=True, kw_only=True):
     now: float
 
 
-def note_urls(connection: sa.Connection, requests: Sequence[SignedUrls]) -> list[None]:
-    """Operation: give queued files these URLs. No event says so."""
-    for request in requests:
-        urgent_at = sa.literal(urgent_from(request.expires_at, request.now), sa.Double)
-        names = sa.select(files.c.file_index, files.c.file_name).where(
-            files.c.recording_id == request.recording_id
-        )
-        urls = {strip_nul(name): strip_nul(url) for name, url in request.urls.items()}
-        for index, name in connection.execute(names).all():
-            if url := urls.get(name):
-                connection.execute(
-                    sa.update(archive_files)
-                    .where(
-                        is_file(request.recording_id, index),
-                        QUEUED,
-                        sa.func.coalesce(archive_files.c.download_url, "") != url,
-                    )
-                    .values(
-                        download_url=url,
-                        expires_at=request.expires_at,
-                        urgent_at=earlier_of(archive_files.c.urgent_at, urgent_at),
-                    )
+def note_urls(connection: sa.Connection, signed: SignedUrls) -> None:
+    """Give queued files these URLs. No event says so."""
+    urgent_at = sa.literal(urgent_from(signed.expires_at, signed.now), sa.Double)
+    names = sa.select(files.c.file_index, files.c.file_name).where(
+        files.c.recording_id == signed.recording_id
+    )
+    urls = {strip_nul(name): strip_nul(url) for name, url in signed.urls.items()}
+    for index, name in connection.execute(names).all():
+        if url := urls.get(name):
+            connection.execute(
+                sa.update(archive_files)
+                .where(
+                    is_file(signed.recording_id, index),
+                    QUEUED,
+                    sa.func.coalesce(archive_files.c.download_url, "") != url,
                 )
-    return [None] * len(requests)
+                .values(
+                    download_url=url,
+                    expires_at=signed.expires_at,
+                    urgent_at=earlier_of(archive_files.c.urgent_at, urgent_at),
+                )
+            )
 
 
-def find_urls(connection: sa.Connection, keys: Sequence[tuple[str, int]]) -> list[str | None]:
-    """Operation: the URLs that files have now. None if a file has none."""
-    return [
-        connection.execute(sa.select(archive_files.c.download_url).where(is_file(*key))).scalar()
-        for key in keys
-    ]
+def find_url(connection: sa.Connection, recording_id: str, file_index: int) -> str | None:
+    """The URL that a file has now; None if it has none."""
+    urls = sa.select(archive_files.c.download_url).where(is_file(recording_id, file_index))
+    return connection.execute(urls).scalar()

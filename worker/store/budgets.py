@@ -1,6 +1,6 @@
 """The API request budgets that replicas share: one row each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -14,18 +14,9 @@ _LEDGER = msgspec.json.Decoder(Ledger)
 
 
 def grant_tokens(
-    connection: sa.Connection,
-    requests: Sequence[tuple[str, TokenRequest]],
-    *,
-    now: Callable[[], float],
-) -> list[TokenGrant]:
-    """Operation: grant tokens of the named budgets, in the order of the requests."""
-    return [_grant(connection, name, request, now) for name, request in requests]
-
-
-def _grant(
     connection: sa.Connection, name: str, request: TokenRequest, now: Callable[[], float]
 ) -> TokenGrant:
+    """Grant tokens of the named budget, at the time of `now`."""
     rows = _STATE.rows(connection, {"name": name})
     ledger = _LEDGER.decode(rows[0][0]) if rows else Ledger()
     # Read the clock after the select, because the select may have waited for the row's lock.

@@ -4,7 +4,6 @@ These are the times of pending work: events to publish again, recordings to read
 commands, files to archive, and cursors. Finished rows keep their times, so they are kept longer.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -61,12 +60,8 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
         return self.now if self.all_ahead else self.now + self.read_ahead
 
 
-def bring_back(connection: sa.Connection, repairs: Sequence[Repair]) -> list[bool]:
-    """Operation: correct times that are too far ahead. Returns whether there may be more."""
-    return [_bring_back(connection, repair) for repair in repairs]
-
-
-def _bring_back(connection: sa.Connection, repair: Repair) -> bool:
+def bring_back(connection: sa.Connection, repair: Repair) -> bool:
+    """Correct times that are too far ahead. Returns whether there may be more."""
     latest = repair.latest
     events = sa.update(outbox).where(HELD, outbox.c.retry_at > latest)
     if connection.execute(events.values(retry_at=repair.now)).rowcount:

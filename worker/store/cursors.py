@@ -1,6 +1,5 @@
 """Cursors: named times up to which the worker has followed something."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 
 import msgspec
@@ -50,24 +49,16 @@ def archive_folder_cursor(folder: str) -> str:
     return f"archive-folder/{sha256(folder.encode(errors='surrogatepass')).hexdigest()}"
 
 
-def find_cursors(connection: sa.Connection, names: Sequence[str]) -> list[float | None]:
-    """Operation: the time of each cursor; None for a cursor that does not exist."""
-    rows = connection.execute(
-        sa.select(marks.c.name, marks.c.at).where(marks.c.name.in_(sorted(set(names))))
-    )
-    times = {row.name: row.at for row in rows}
-    return [times.get(name) for name in names]
+def find_cursor(connection: sa.Connection, name: str) -> float | None:
+    """The time of a cursor; None if it does not exist."""
+    return connection.execute(sa.select(marks.c.at).where(marks.c.name == name)).scalar()
 
 
-def set_cursors(connection: sa.Connection, cursors: Sequence[Cursor]) -> list[None]:
-    """Operation: move or remove cursors."""
-    for cursor in cursors:
-        same_name = marks.c.name == cursor.name
-        if cursor.at is None:
-            connection.execute(sa.delete(marks).where(same_name))
-        elif not connection.execute(
-            sa.update(marks).where(same_name).values(at=cursor.at)
-        ).rowcount:
-            # Two replicas may insert at the same time. Then the second transaction is run again.
-            connection.execute(sa.insert(marks).values(name=cursor.name, at=cursor.at))
-    return [None] * len(cursors)
+def set_cursor(connection: sa.Connection, cursor: Cursor) -> None:
+    """Move or remove a cursor."""
+    same_name = marks.c.name == cursor.name
+    if cursor.at is None:
+        connection.execute(sa.delete(marks).where(same_name))
+    elif not connection.execute(sa.update(marks).where(same_name).values(at=cursor.at)).rowcount:
+        # Two replicas may insert at the same time. Then the second transaction is run again.
+        connection.execute(sa.insert(marks).values(name=cursor.name, at=cursor.at))

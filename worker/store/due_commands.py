@@ -1,6 +1,6 @@
 """Reads and removes the parked commands that are due: the relay publishes them to the queue."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -38,12 +38,8 @@ class ParkedCount(msgspec.Struct, frozen=True, kw_only=True):
     oldest_at: float | None
 
 
-def read_due(connection: sa.Connection, times: Sequence[float]) -> list[list[DueCommand]]:
-    """Operation: the parked commands that are due at each of the times, those due first first."""
-    return [_read_due(connection, now) for now in times]
-
-
-def _read_due(connection: sa.Connection, now: float) -> list[DueCommand]:
+def read_due(connection: sa.Connection, now: float) -> list[DueCommand]:
+    """The parked commands that are due at `now`, those due first first."""
     sizes = _DUE.rows(connection, {"now": now})
     positions: list[int] = []
     room = PAGE_BYTES
@@ -73,19 +69,17 @@ _ROWS: Final = sa.select(
 )
 
 
-def remove_published(connection: sa.Connection, requests: Sequence[Collection[int]]) -> list[None]:
-    """Operation: remove the parkings whose messages the broker confirmed, by position.
+def remove_published(connection: sa.Connection, positions: Collection[int]) -> None:
+    """Remove the parkings whose messages the broker confirmed, by position.
 
     A repeat that was parked at the last moment becomes due: its command is on its way.
     """
-    positions = sorted(set().union(*requests))
     ids = connection.execute(
         sa.delete(parked)
-        .where(parked.c.position.in_(positions))
+        .where(parked.c.position.in_(sorted(positions)))
         .returning(parked.c.command_id, parked.c.number)
     ).all()
     _repeats_due(connection, {command_id for command_id, number in ids if number == 0})
-    return [None] * len(requests)
 
 
 def remove_parking(connection: sa.Connection, position: int) -> None:
@@ -112,14 +106,8 @@ def _repeats_due(connection: sa.Connection, command_ids: Collection[str]) -> Non
         notify_on_commit(connection, "parked")
 
 
-def count_parked(
-    connection: sa.Connection, times: Sequence[float]
-) -> list[dict[WaitsFor, ParkedCount]]:
-    """Operation: how many commands wait for what at each of the times, without repeats."""
-    return [_count_parked(connection, now) for now in times]
-
-
-def _count_parked(connection: sa.Connection, now: float) -> dict[WaitsFor, ParkedCount]:
+def count_parked(connection: sa.Connection, now: float) -> dict[WaitsFor, ParkedCount]:
+    """How many commands wait for what at `now`, without repeats."""
     # A message that the retry queues keep may be lost: then its row stays.
     waits = sa.or_(parked.c.message.is_not(None), parked.c.due_at > now)
     found = connection.execute(

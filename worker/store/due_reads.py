@@ -1,6 +1,6 @@
 """Finds the recordings whose time to be read by themselves has come."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -43,12 +43,8 @@ class DueReads(msgspec.Struct, frozen=True, kw_only=True):
     needs_sweep: bool
 
 
-def find_due(connection: sa.Connection, queries: Sequence[DueQuery]) -> list[DueReads]:
-    """Operation: the recordings to read by themselves now."""
-    return [_find_due(connection, query) for query in queries]
-
-
-def _find_due(connection: sa.Connection, query: DueQuery) -> DueReads:
+def find_due(connection: sa.Connection, query: DueQuery) -> DueReads:
+    """The recordings to read by themselves now."""
     needs_sweep = _needs_sweep(connection, query)
     reads = _longest_due(connection, query, _Due(without_listable=needs_sweep), query.limit)
     if len(reads) == query.limit:

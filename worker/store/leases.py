@@ -1,6 +1,5 @@
 """Leases by name. The owner of a lease may do work that only one replica may do at a time."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -25,16 +24,12 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     until: float
 
 
-def acquire(connection: sa.Connection, requests: Sequence[LeaseRequest]) -> list[bool]:
-    """Operation: take or extend leases; False for a lease that another owner holds.
+def acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
+    """Take or extend a lease; False if another owner holds it.
 
     It always writes, so that its commit proves that this replica can write: without the lease it
     writes a lease of its own, which nobody else wants.
     """
-    return [_acquire(connection, request) for request in requests]
-
-
-def _acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
     extended = connection.execute(
         sa.update(leases)
         .where(
@@ -82,21 +77,17 @@ def _note_presence(connection: sa.Connection, request: LeaseRequest) -> None:
         )
 
 
-def prune(connection: sa.Connection, requests: Sequence[float]) -> list[None]:
-    """Operation: remove the leases that ended before a time. Their owners died."""
-    connection.execute(sa.delete(leases).where(leases.c.until < min(requests)))
-    return [None] * len(requests)
+def prune(connection: sa.Connection, before: float) -> None:
+    """Remove the leases that ended before a time. Their owners died."""
+    connection.execute(sa.delete(leases).where(leases.c.until < before))
 
 
-def release(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
-    """Operation: release every lease of these owners."""
-    released = connection.execute(sa.delete(leases).where(leases.c.owner.in_(sorted(owners))))
-    if released.rowcount:
+def release(connection: sa.Connection, owner: str) -> None:
+    """Release every lease of this owner."""
+    if connection.execute(sa.delete(leases).where(leases.c.owner == owner)).rowcount:
         notify_on_commit(connection, "lease")
-    return [None] * len(owners)
 
 
-def release_all(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
-    """Operation: delete every row of `leases`. Only for a store that no other process uses."""
+def release_all(connection: sa.Connection) -> None:
+    """Delete every row of `leases`. Only for a store that no other process uses."""
     connection.execute(sa.delete(leases))
-    return [None] * len(requests)

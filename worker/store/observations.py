@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.domain.recording import Observation
-from worker.store.cursors import Cursor, external_recordings_cursor, set_cursors
+from worker.store.cursors import Cursor, external_recordings_cursor, set_cursor
 from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import recordings
 from worker.store.finishing import FinishRequest, finish
@@ -159,7 +159,5 @@ def _note_unknown(connection: sa.Connection, unknown: Iterable[WebhookObservatio
         for request in unknown
         if request.follow_all
     }
-    cursors = [
-        Cursor(name=external_recordings_cursor(app), at=at) for app, at in sorted(latest.items())
-    ]
-    set_cursors(connection, cursors)
+    for app, at in sorted(latest.items()):
+        set_cursor(connection, Cursor(name=external_recordings_cursor(app), at=at))

@@ -5,7 +5,7 @@ commit that ends its command, after the broker confirmed its message, or by the 
 message. So a command is never only in memory.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any, Final, Literal
 
 import msgspec
@@ -62,16 +62,12 @@ class RepeatRequest(msgspec.Struct, frozen=True, kw_only=True):
     message: KeptMessage
 
 
-def park(connection: sa.Connection, requests: Sequence[ParkRequest]) -> list[bool]:
-    """Operation: give claimed commands back and park them.
+def park(connection: sa.Connection, request: ParkRequest) -> bool:
+    """Give a claimed command back and park it.
 
-    False for a command that this replica no longer has, or that a stop has cancelled meanwhile.
-    Such a command is not parked.
+    False, and not parked, if this replica no longer has the command, or if a stop has cancelled it
+    meanwhile.
     """
-    return [_park(connection, request) for request in requests]
-
-
-def _park(connection: sa.Connection, request: ParkRequest) -> bool:
     is_of_other = request.waits_for == "start" and request.subject != request.command_id
     started = is_of_other and _has_come(connection, request.subject)
     parked_row = connection.execute(
@@ -143,12 +139,8 @@ _insert: Final = bulk_insert(
 )
 
 
-def park_repeat(connection: sa.Connection, requests: Sequence[RepeatRequest]) -> list[bool]:
-    """Operation: park repeats beside their command. False if it is not parked, or has too many."""
-    return [_park_repeat(connection, request) for request in requests]
-
-
-def _park_repeat(connection: sa.Connection, request: RepeatRequest) -> bool:
+def park_repeat(connection: sa.Connection, request: RepeatRequest) -> bool:
+    """Park a repeat beside its command. False if that is not parked, or has too many."""
     of_command = parked.c.command_id == request.command_id
     columns = [parked.c[name] for name in ("waits_for", "app", "subject", "parked_at", "due_at")]
     command = connection.execute(
@@ -183,12 +175,8 @@ class SessionsSeen(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: float | None = None
 
 
-def sessions_seen(connection: sa.Connection, requests: Sequence[SessionsSeen]) -> list[int]:
-    """Operation: make the starts due that wait for these sessions; returns how many rows."""
-    return [_session_seen(connection, request) for request in requests]
-
-
-def _session_seen(connection: sa.Connection, request: SessionsSeen) -> int:
+def sessions_seen(connection: sa.Connection, request: SessionsSeen) -> int:
+    """Make the starts due that wait for these sessions; returns how many rows."""
     latest = float("inf") if request.asked_at is None else request.asked_at
     waiting = sa.and_(
         parked.c.waits_for == "session",
@@ -215,9 +203,9 @@ def _make_due(
     return count
 
 
-def find_awaited(connection: sa.Connection, requests: Sequence[tuple[str, float]]) -> list[bool]:
-    """Operation: for each app and time, whether a start of the app waits for a session."""
-    return [bool(_AWAITED.rows(connection, {"app": app, "now": now})) for app, now in requests]
+def awaits_session(connection: sa.Connection, app: str, now: float) -> bool:
+    """Whether a start of the app waits for a session."""
+    return bool(_AWAITED.rows(connection, {"app": app, "now": now}))
 
 
 _AWAITED: Final = DirectStatement(

@@ -4,8 +4,6 @@ Custom ids mean other people when participants are added. A start whose answer w
 the same participants again, and its recording must be known by the participants that were sent.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 import sqlalchemy as sa
 
@@ -21,12 +19,8 @@ class PeopleOfStart(msgspec.Struct, frozen=True, kw_only=True):
     people: People
 
 
-def keep_people(connection: sa.Connection, requests: Sequence[PeopleOfStart]) -> list[bool]:
-    """Operation: keep them with the command. False if the owner does not have the command."""
-    return [_keep(connection, request) for request in requests]
-
-
-def _keep(connection: sa.Connection, request: PeopleOfStart) -> bool:
+def keep_people(connection: sa.Connection, request: PeopleOfStart) -> bool:
+    """Keep them with the command. False if the owner does not have the command."""
     changed = connection.execute(
         sa.update(inbox)
         .where(

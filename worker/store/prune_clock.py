@@ -8,7 +8,7 @@ ignored for as long as rows are kept.
 The first pruning ever counts all time before it as a jump.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -96,12 +96,8 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True):
     longest: float
 
 
-def advance(connection: sa.Connection, prunings: Sequence[Pruning]) -> list[PruneClock]:
-    """Operation: note a pruning. Returns the clock for it."""
-    return [_advance(connection, pruning) for pruning in prunings]
-
-
-def _advance(connection: sa.Connection, pruning: Pruning) -> PruneClock:
+def advance(connection: sa.Connection, pruning: Pruning) -> PruneClock:
+    """Note a pruning. Returns the clock for it."""
     names = marks.c.name.startswith("prune/")
     rows = connection.execute(sa.select(marks.c.name, marks.c.at).where(names))
     times = {row.name: row.at for row in rows}

@@ -57,8 +57,8 @@ class PruneStep(msgspec.Struct, frozen=True, kw_only=True):
     next: RowPlace | None
 
 
-def prune_sent(connection: sa.Connection, requests: Sequence[PruneSentRequest]) -> list[int | None]:
-    """Operation: make one step through the outbox, from its oldest event on.
+def prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | None:
+    """Make one step through the outbox, from its oldest event on.
 
     Returns where the next step begins, or None if the step met an event that is too young.
 
@@ -66,10 +66,6 @@ def prune_sent(connection: sa.Connection, requests: Sequence[PruneSentRequest]) 
     Events are sent about in the order of their positions. The events behind an event that was sent
     late are kept as long as that event.
     """
-    return [_prune_sent(connection, request) for request in requests]
-
-
-def _prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | None:
     behind = outbox.c.position > request.after
     step = connection.execute(
         sa.select(outbox.c.position, outbox.c.sent_at)
@@ -91,13 +87,9 @@ def _prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | N
     return old[-1] if len(old) == MAX_ROWS else None
 
 
-def prune_commands(connection: sa.Connection, requests: Sequence[PruneRequest]) -> list[PruneStep]:
-    """Operation: look at up to 500 commands that ended before a time, and remove those whose
+def prune_commands(connection: sa.Connection, request: PruneRequest) -> PruneStep:
+    """Look at up to 500 commands that ended before a time, and remove those whose
     recordings are removed; also up to 500 placeholders of starts that never came since then."""
-    return [_prune_commands(connection, request) for request in requests]
-
-
-def _prune_commands(connection: sa.Connection, request: PruneRequest) -> PruneStep:
     key = (inbox.c.finished_at, inbox.c.command_id)
     rows = connection.execute(
         sa.select(*key)
@@ -151,20 +143,14 @@ def _prune_placeholders(connection: sa.Connection, before: float) -> int:
 
 
 def prune_recordings(
-    connection: sa.Connection, requests: Sequence[PruneRequest], *, archives: bool
-) -> list[PruneStep]:
-    """Operation: look at up to 100 recordings that were closed before a time, and remove those that
+    connection: sa.Connection, request: PruneRequest, *, archives: bool
+) -> PruneStep:
+    """Look at up to 100 recordings that were closed before a time, and remove those that
     nothing waits for, with their files.
 
     `archives`: the archive is on. Then a recording waits until it is archived. Else it waits only
     for what another replica tried since that time, or can still copy: nobody else archives it.
     """
-    return [_prune_recordings(connection, request, archives=archives) for request in requests]
-
-
-def _prune_recordings(
-    connection: sa.Connection, request: PruneRequest, *, archives: bool
-) -> PruneStep:
     key = (recordings.c.changed_at, recordings.c.recording_id)
     rows = connection.execute(
         sa.select(*key, recordings.c.read_at)

@@ -56,8 +56,8 @@ class Staleness(msgspec.Struct, frozen=True, kw_only=True):
 # Counts
 
 
-def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list[dict[Status, int]]:
-    """Operation: open recordings of each status."""
+def count_by_status(connection: sa.Connection) -> dict[Status, int]:
+    """Open recordings of each status."""
     rows = connection.execute(
         sa.select(recordings.c.status, sa.func.count())
         .where(recordings.c.open)
@@ -66,30 +66,28 @@ def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list
     counts: Counter[Status] = Counter()
     for status, count in rows:
         counts[Status(status)] += count
-    return [counts] * len(requests)
+    return counts
 
 
-def count_by_app(connection: sa.Connection, requests: Sequence[None]) -> list[dict[str, int]]:
-    """Operation: open recordings of each app that has any."""
+def count_by_app(connection: sa.Connection) -> dict[str, int]:
+    """Open recordings of each app that has any."""
     rows = connection.execute(
         sa.select(recordings.c.app, sa.func.count())
         .where(recordings.c.open)
         .group_by(recordings.c.app)
     )
-    counts = {row[0]: row[1] for row in rows}
-    return [counts] * len(requests)
+    return {row[0]: row[1] for row in rows}
 
 
-def measure_staleness(connection: sa.Connection, requests: Sequence[None]) -> list[Staleness]:
-    """Operation: how long recordings have been unchanged or due."""
+def measure_staleness(connection: sa.Connection) -> Staleness:
+    """How long recordings have been unchanged or due."""
     unchanged = {}
     for status in sorted(LIVE):
         since = sa.select(sa.func.min(recordings.c.changed_at)).where(recordings.c.status == status)
         if (found := connection.execute(since).scalar()) is not None:
             unchanged[status] = found
     due = sa.select(sa.func.min(recordings.c.read_at)).where(recordings.c.read_at.is_not(None))
-    staleness = Staleness(unchanged_since=unchanged, due_since=connection.execute(due).scalar())
-    return [staleness] * len(requests)
+    return Staleness(unchanged_since=unchanged, due_since=connection.execute(due).scalar())
 
 
 # The recordings that a command may be about
@@ -139,14 +137,8 @@ def _is_meeting(meeting_id: str, app: str | None) -> sa.ColumnElement[bool]:
 # Recordings by filter
 
 
-def find_recordings(
-    connection: sa.Connection, filters: Sequence[RecordingsFilter]
-) -> list[list[Recording]]:
-    """Operation: recordings by filter, in the order of its `sort`."""
-    return [_find(connection, query_filter) for query_filter in filters]
-
-
-def _find(connection: sa.Connection, query_filter: RecordingsFilter) -> list[Recording]:
+def find_recordings(connection: sa.Connection, query_filter: RecordingsFilter) -> list[Recording]:
+    """Recordings by filter, in the order of its `sort`."""
     # As one statement, because between two a recording may move from one part into another.
     parts = [part.limit(query_filter.limit).subquery() for part in _parts(query_filter)]
     union = sa.union_all(*(sa.select(part) for part in parts)).subquery()

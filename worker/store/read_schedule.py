@@ -4,7 +4,7 @@
 decides about that time, and `due_reads` finds those whose time has come.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -83,16 +83,12 @@ class ScheduledRead(msgspec.Struct, frozen=True, kw_only=True):
 # Live and tracked recordings
 
 
-def find_live(connection: sa.Connection, queries: Sequence[LiveQuery]) -> list[dict[str, float]]:
-    """Operation: a page of each app's live recordings, by id.
+def find_live(connection: sa.Connection, query: LiveQuery) -> dict[str, float]:
+    """A page of an app's live recordings, by id.
 
     The value is when the recording was first observed, in seconds. It is 0 if the recording's state
     has changed since then.
     """
-    return [_find_live(connection, query) for query in queries]
-
-
-def _find_live(connection: sa.Connection, query: LiveQuery) -> dict[str, float]:
     # SQLite has an index of the ids of open recordings. That of PostgreSQL has closed ones too.
     is_sqlite = connection.dialect.name == "sqlite"
     recording_id = recordings.c.recording_id if is_sqlite else unindexed(recordings.c.recording_id)
@@ -111,14 +107,8 @@ def _find_live(connection: sa.Connection, query: LiveQuery) -> dict[str, float]:
     return {row.recording_id: row.first_observed_at for row in connection.execute(page)}
 
 
-def find_tracked(
-    connection: sa.Connection, requests: Sequence[Collection[str]]
-) -> list[dict[str, TrackedRecording]]:
-    """Operation: the recordings of each request that the store has, by id."""
-    return [_find_tracked(connection, ids) for ids in requests]
-
-
-def _find_tracked(connection: sa.Connection, ids: Collection[str]) -> dict[str, TrackedRecording]:
+def find_tracked(connection: sa.Connection, ids: Collection[str]) -> dict[str, TrackedRecording]:
+    """The recordings among these that the store has, by id."""
     tracked = (
         TrackedRecording(recording=_decoded(state), read_at=read_at, last_webhook_at=told_at)
         for state, read_at, told_at in connection.execute(_TRACKED, {"ids": ids})
@@ -134,17 +124,11 @@ _TRACKED: Final = sa.select(recordings.c.state, recordings.c.read_at, recordings
 # Unlisted recordings
 
 
-def find_unlisted(
-    connection: sa.Connection, queries: Sequence[UnlistedQuery]
-) -> list[tuple[Recording, ...]]:
-    """Operation: live recordings that became due because a list lacked them.
+def find_unlisted(connection: sa.Connection, query: UnlistedQuery) -> tuple[Recording, ...]:
+    """Live recordings that became due because a list lacked them.
 
     Those are left out that a webhook made due, that the API answered with 404, or that are overdue.
     """
-    return [_find_unlisted(connection, query) for query in queries]
-
-
-def _find_unlisted(connection: sa.Connection, query: UnlistedQuery) -> tuple[Recording, ...]:
     states = (
         sa.select(recordings.c.state)
         .where(
@@ -164,29 +148,21 @@ def _find_unlisted(connection: sa.Connection, query: UnlistedQuery) -> tuple[Rec
 # Overdue recordings
 
 
-def find_overdue(
-    connection: sa.Connection, queries: Sequence[OverdueQuery]
-) -> list[tuple[Recording, ...]]:
-    """Operation: recordings that have not moved on for too long, at most 500."""
-    return [_find_overdue(connection, query) for query in queries]
-
-
-def _find_overdue(connection: sa.Connection, query: OverdueQuery) -> tuple[Recording, ...]:
+def find_overdue(connection: sa.Connection, query: OverdueQuery) -> tuple[Recording, ...]:
+    """Recordings that have not moved on for too long, at most 500."""
     states = sa.select(recordings.c.state).where(_is_overdue(query)).limit(MAX_ROWS)
     return tuple(_decoded(state) for state in connection.execute(states).scalars())
 
 
-def schedule_overdue(connection: sa.Connection, queries: Sequence[OverdueQuery]) -> list[None]:
-    """Operation: schedule overdue recordings before all others.
+def schedule_overdue(connection: sa.Connection, query: OverdueQuery) -> None:
+    """Schedule overdue recordings before all others.
 
     A recording whose read has been postponed keeps its time.
     """
-    for query in queries:
-        overdue = sa.update(recordings).where(_is_overdue(query), _may_be_moved(query.now))
-        # Not at `now`, because a sweep might replace that read and cannot end the recording.
-        if connection.execute(overdue.values(read_at=AT_ONCE)).rowcount:
-            notify_on_commit(connection, "due")
-    return [None] * len(queries)
+    overdue = sa.update(recordings).where(_is_overdue(query), _may_be_moved(query.now))
+    # Not at `now`, because a sweep might replace that read and cannot end the recording.
+    if connection.execute(overdue.values(read_at=AT_ONCE)).rowcount:
+        notify_on_commit(connection, "due")
 
 
 def _is_overdue(query: OverdueQuery) -> sa.ColumnElement[bool]:
@@ -214,16 +190,14 @@ def _may_be_moved(now: float) -> sa.ColumnElement[bool]:
     return sa.or_(read_at.is_(None), sa.and_(read_at > AT_ONCE, read_at <= now))
 
 
-def schedule_reads(connection: sa.Connection, requests: Sequence[ScheduledRead]) -> list[None]:
-    """Operation: schedule or postpone reads of recordings by themselves."""
-    for request in requests:
-        change = sa.update(recordings).values(read_at=request.at)
-        if not request.postpone:
-            notify_on_commit(connection, "due")
-            change = change.where(recordings.c.read_at.is_(None), recordings.c.open)
-        chosen = open_or_closed(among(recordings.c.recording_id, "ids"))
-        connection.execute(change.where(chosen), {"ids": request.ids})
-    return [None] * len(requests)
+def schedule_reads(connection: sa.Connection, request: ScheduledRead) -> None:
+    """Schedule or postpone reads of recordings by themselves."""
+    change = sa.update(recordings).values(read_at=request.at)
+    if not request.postpone:
+        notify_on_commit(connection, "due")
+        change = change.where(recordings.c.read_at.is_(None), recordings.c.open)
+    chosen = open_or_closed(among(recordings.c.recording_id, "ids"))
+    connection.execute(change.where(chosen), {"ids": request.ids})
 
 
 def _decoded(state: str) -> Recording:

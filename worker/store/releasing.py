@@ -1,6 +1,5 @@
 """Gives a claimed command back when an attempt is over and the command is not."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -32,16 +31,14 @@ class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     reply: Reply | None = None
 
 
-def release(connection: sa.Connection, requests: Sequence[ReleaseRequest]) -> list[None]:
-    """Operation: give commands back for a later attempt."""
-    for request in requests:
-        own = [inbox.c.command_id == request.command_id, inbox.c.state == "running"]
-        if request.owner is not None:
-            own.append(inbox.c.lease_owner == request.owner)
-        released = sa.update(inbox).where(*own).values(_columns_after_release(request))
-        if connection.execute(released).rowcount and request.acted_on:
-            add_acted_on(connection, request.command_id, request.acted_on)
-    return [None] * len(requests)
+def release(connection: sa.Connection, request: ReleaseRequest) -> None:
+    """Give a command back for a later attempt."""
+    own = [inbox.c.command_id == request.command_id, inbox.c.state == "running"]
+    if request.owner is not None:
+        own.append(inbox.c.lease_owner == request.owner)
+    released = sa.update(inbox).where(*own).values(_columns_after_release(request))
+    if connection.execute(released).rowcount and request.acted_on:
+        add_acted_on(connection, request.command_id, request.acted_on)
 
 
 def _columns_after_release(request: ReleaseRequest) -> dict[str, Any]:
@@ -61,12 +58,11 @@ def _columns_after_release(request: ReleaseRequest) -> dict[str, Any]:
     return columns
 
 
-def free_leases(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
-    """Operation: end the lease of every claimed command.
+def free_leases(connection: sa.Connection) -> None:
+    """End the lease of every claimed command.
 
     Only for a store that no other process can be using.
     """
     connection.execute(
         sa.update(inbox).where(UNFINISHED, inbox.c.lease_owner.is_not(None)).values(lease_until=0.0)
     )
-    return [None] * len(requests)

@@ -34,14 +34,8 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     now: float
 
 
-def find_replayable(
-    connection: sa.Connection, requests: Sequence[Collection[str]]
-) -> list[frozenset[str]]:
-    """Operation: the recordings among these of which the outbox still has any event."""
-    return [_find_replayable(connection, ids) for ids in requests]
-
-
-def _find_replayable(connection: sa.Connection, ids: Collection[str]) -> frozenset[str]:
+def find_replayable(connection: sa.Connection, ids: Collection[str]) -> frozenset[str]:
+    """The recordings among these of which the outbox still has any event."""
     found = _positions(connection, ids)
     return frozenset(
         recording_id

@@ -135,7 +135,7 @@ class Replicas:
         """Give up what this replica holds: it does nothing any more. `run` has been cancelled."""
         if self._owner is not None:
             with contextlib.suppress(StoreUnavailable):  # then another replica takes over
-                await self._group.submit(take_over, self._ended_replica(self._owner, is_own=True))
+                await self._group.run(take_over, self._ended_replica(self._owner, is_own=True))
 
     async def _hold_session(self, owner: str, parameters: Mapping[str, Any]) -> bool:
         """Hold one session until it is lost. Returns whether it served for at least one look."""
@@ -176,7 +176,7 @@ class Replicas:
 
     async def _take_over(self, owner: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # then at the next look
-            commands = await self._group.submit(take_over, self._ended_replica(owner))
+            commands = await self._group.run(take_over, self._ended_replica(owner))
             del self._free_since[owner]
             self._ended.add(owner)
             if commands is not None:
@@ -195,7 +195,7 @@ class Replicas:
         if self._is_registered is False:
             return
         with contextlib.suppress(StoreUnavailable):  # then this replica does not lead
-            await self._group.submit(unregister, owner)
+            await self._group.run(unregister, owner)
             self._is_registered = False
             self._change_generation()
 

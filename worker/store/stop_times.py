@@ -4,7 +4,7 @@
 attempt moves it ahead before it calls the API, so no other replica makes one at the same time.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -43,14 +43,8 @@ class MovedStop(msgspec.Struct, frozen=True, kw_only=True):
     stop_at: float | None
 
 
-def find_due(
-    connection: sa.Connection, queries: Sequence[DueStopsQuery]
-) -> list[tuple[DueStop, ...]]:
-    """Operation: the recordings to stop now, those that are due longest first."""
-    return [_find_due(connection, query) for query in queries]
-
-
-def _find_due(connection: sa.Connection, query: DueStopsQuery) -> tuple[DueStop, ...]:
+def find_due(connection: sa.Connection, query: DueStopsQuery) -> tuple[DueStop, ...]:
+    """The recordings to stop now, those that are due longest first."""
     values = {
         "app": query.app,
         "now": query.now,
@@ -75,13 +69,8 @@ _DUE: Final = DirectStatement(
 )
 
 
-def move(connection: sa.Connection, requests: Sequence[MovedStop]) -> list[bool]:
-    """Operation: schedule the next attempts. False if another replica did, or nothing is left to
-    stop."""
-    return [_move(connection, request) for request in requests]
-
-
-def _move(connection: sa.Connection, request: MovedStop) -> bool:
+def move(connection: sa.Connection, request: MovedStop) -> bool:
+    """Schedule the next attempt. False if another replica did, or nothing is left to stop."""
     moved = connection.execute(
         sa.update(recordings)
         .where(

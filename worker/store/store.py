@@ -38,7 +38,7 @@ from worker.store.archive_store import ArchiveStore
 from worker.store.budgets import grant_tokens
 from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.clock_repair import Repair
-from worker.store.cursors import Cursor, find_cursors, set_cursors
+from worker.store.cursors import Cursor, find_cursor, set_cursor
 from worker.store.database.clock import DatabaseClock, MachineClock
 from worker.store.database.engine import make_private, open_engine, sqlite_lock
 from worker.store.database.group_commit import GroupCommit
@@ -103,7 +103,6 @@ class Store:
         """Which replicas have ended."""
         self._apply_batch = partial(apply_batch, source=source, archives=archives)
         self._prune_recordings = partial(pruning.prune_recordings, archives=archives)
-        self._grant_tokens = partial(grant_tokens, now=now)
 
     @classmethod
     async def open(
@@ -148,13 +147,13 @@ class Store:
             if not is_sqlite:  # whose file takes one writer at a time
                 background = GroupCommit(open_engine(url, pooler=pooler), notifier, clock=clock)
                 resources.push_async_callback(background.close)
-            await group.submit(migrate, None)
+            await group.run(migrate)
             if files is not None:
                 files.remember()
             if is_sqlite:  # no other process uses the file: every owner of a lease is dead
-                await group.submit(releasing.free_leases, None)
-                await group.submit(leases.release_all, None)
-                await group.submit(archive_leases.free_owned, None)
+                await group.run(releasing.free_leases)
+                await group.run(leases.release_all)
+                await group.run(archive_leases.free_owned)
             now = clock.now if clock else now
             return cls(
                 group,
@@ -224,11 +223,11 @@ class Store:
 
     async def keep_people(self, request: PeopleOfStart) -> bool:
         """Keep whom a claimed start is about to ask for. False if the claim is lost."""
-        return await self._group.submit(people_of_starts.keep_people, request, urgent=True)
+        return await self._group.run(people_of_starts.keep_people, request, urgent=True)
 
     async def release(self, request: ReleaseRequest) -> None:
         """Give a claimed command back, to be claimed again later."""
-        await self._group.submit(releasing.release, request, urgent=True)
+        await self._group.run(releasing.release, request, urgent=True)
 
     async def finish(self, request: FinishRequest) -> ApplyResult:
         """Commit the end of a command: its observations, its outcome, and the events of both."""
@@ -236,7 +235,7 @@ class Store:
 
     async def find_replayable(self, recording_ids: Collection[str]) -> frozenset[str]:
         """The recordings among these of which any event is still kept."""
-        return await self._group.submit(replaying.find_replayable, recording_ids, urgent=True)
+        return await self._group.run(replaying.find_replayable, recording_ids, urgent=True)
 
     async def starting(self, slots: Collection[str]) -> frozenset[str]:
         """The slots among these in which an unfinished start may have begun a recording."""
@@ -250,34 +249,34 @@ class Store:
 
     async def park(self, request: ParkRequest) -> bool:
         """Give a claimed command back and park it. False if it is no longer ours or cancelled."""
-        return await self._group.submit(parking.park, request, urgent=True)
+        return await self._group.run(parking.park, request, urgent=True)
 
     async def park_repeat(self, request: RepeatRequest) -> bool:
         """Park a repeat of a parked command.
 
         False if the command is not parked any more, or has very many repeats.
         """
-        return await self._group.submit(parking.park_repeat, request, urgent=True)
+        return await self._group.run(parking.park_repeat, request, urgent=True)
 
     async def sessions_seen(self, sessions: SessionsSeen) -> int:
         """Make the starts due that wait for these sessions; returns how many."""
-        return await self._background.submit(parking.sessions_seen, sessions)
+        return await self._background.run(parking.sessions_seen, sessions)
 
     async def awaits_session(self, app: str) -> bool:
         """Whether a start of this app waits for a session."""
-        return await self._background.submit(parking.find_awaited, (app, self.now()))
+        return await self._background.run(parking.awaits_session, app, self.now())
 
     async def due_commands(self, now: float) -> list[DueCommand]:
         """Parked commands that are due at `now`, in seconds since the epoch; at most 500."""
-        return await self._background.submit(due_commands.read_due, now)
+        return await self._background.run(due_commands.read_due, now)
 
     async def remove_published(self, positions: Collection[int]) -> None:
         """Remove parkings whose messages the broker confirmed."""
-        await self._background.submit(due_commands.remove_published, positions)
+        await self._background.run(due_commands.remove_published, positions)
 
     async def count_parked(self) -> dict[WaitsFor, ParkedCount]:
         """How many commands wait, and since when, by what they wait for."""
-        return await self._background.submit(due_commands.count_parked, self.now())
+        return await self._background.run(due_commands.count_parked, self.now())
 
     # Observations
 
@@ -341,7 +340,7 @@ class Store:
 
     async def outbox_depth(self) -> OutboxDepth:
         """How many events are unsent, and since when the oldest one is."""
-        return await self._background.submit(unsent_events.measure_depth, None)
+        return await self._background.run(unsent_events.measure_depth)
 
     # What to read next
 
@@ -355,7 +354,7 @@ class Store:
         after = ""
         while True:
             query = LiveQuery(app=app, after=after)
-            page = await self._background.submit(read_schedule.find_live, query)
+            page = await self._background.run(read_schedule.find_live, query)
             found |= page
             if len(page) < query.limit:
                 return found
@@ -363,23 +362,23 @@ class Store:
 
     async def tracked(self, ids: Collection[str]) -> dict[str, TrackedRecording]:
         """The recordings among these that the store has, by id."""
-        return await self._background.submit(read_schedule.find_tracked, ids)
+        return await self._background.run(read_schedule.find_tracked, ids)
 
     async def due(self, query: DueQuery) -> DueReads:
         """Recordings to read by themselves now."""
-        return await self._background.submit(due_reads.find_due, query)
+        return await self._background.run(due_reads.find_due, query)
 
     async def unlisted(self, query: UnlistedQuery) -> tuple[Recording, ...]:
         """Live recordings that a list lacked and nobody has read yet."""
-        return await self._background.submit(read_schedule.find_unlisted, query)
+        return await self._background.run(read_schedule.find_unlisted, query)
 
     async def overdue(self, query: OverdueQuery) -> tuple[Recording, ...]:
         """Open recordings that have not moved on for too long, at most 500."""
-        return await self._background.submit(read_schedule.find_overdue, query)
+        return await self._background.run(read_schedule.find_overdue, query)
 
     async def schedule_overdue(self, query: OverdueQuery) -> None:
         """Schedule overdue recordings to be read before all others."""
-        await self._background.submit(read_schedule.schedule_overdue, query)
+        await self._background.run(read_schedule.schedule_overdue, query)
 
     async def schedule_read(self, request: ScheduledRead) -> None:
         """Schedule or postpone reads of recordings by themselves, a few hundred at a time."""
@@ -387,78 +386,78 @@ class Store:
         for first in range(0, len(ids), read_schedule.MAX_ROWS):
             some = ids[first : first + read_schedule.MAX_ROWS]
             part = ScheduledRead(ids=some, at=request.at, postpone=request.postpone)
-            await self._background.submit(read_schedule.schedule_reads, part, size=len(some))
+            await self._background.run(read_schedule.schedule_reads, part, size=len(some))
 
     async def due_stops(self, query: DueStopsQuery) -> tuple[DueStop, ...]:
         """Recordings whose longest duration has passed."""
-        return await self._background.submit(stop_times.find_due, query)
+        return await self._background.run(stop_times.find_due, query)
 
     async def move_stop(self, request: MovedStop) -> bool:
         """Schedule the next attempt to stop a recording. False if it was changed meanwhile."""
-        return await self._background.submit(stop_times.move, request)
+        return await self._background.run(stop_times.move, request)
 
     async def cursor(self, name: str) -> float | None:
         """The time of a cursor in seconds since the epoch. None if the cursor does not exist."""
-        return await self._background.submit(find_cursors, name)
+        return await self._background.run(find_cursor, name)
 
     async def set_cursor(self, cursor: Cursor) -> None:
         """Move or remove a cursor."""
-        await self._background.submit(set_cursors, cursor)
+        await self._background.run(set_cursor, cursor)
 
     # Queries
 
     async def recordings(self, query_filter: RecordingsFilter) -> list[Recording]:
         """Recordings by filter, in the order of its `sort`."""
-        return await self._background.submit(queries.find_recordings, query_filter)
+        return await self._background.run(queries.find_recordings, query_filter)
 
     async def count_by_status(self) -> dict[Status, int]:
         """How many open recordings there are, by status."""
-        return await self._background.submit(queries.count_by_status, None)
+        return await self._background.run(queries.count_by_status)
 
     async def count_by_app(self) -> dict[str, int]:
         """How many open recordings there are, by app. An app without any is left out."""
-        return await self._background.submit(queries.count_by_app, None)
+        return await self._background.run(queries.count_by_app)
 
     async def staleness(self) -> Staleness:
         """How long recordings have been unchanged, and how long scheduled reads have been due."""
-        return await self._background.submit(queries.measure_staleness, None)
+        return await self._background.run(queries.measure_staleness)
 
     # Leases, budgets, pruning
 
     async def acquire_lease(self, request: LeaseRequest) -> bool:
         """Take or extend a lease; False if another owner holds it."""
-        return await self._group.submit(leases.acquire, request, urgent=True)
+        return await self._group.run(leases.acquire, request, urgent=True)
 
     async def release_leases(self, owner: str) -> None:
         """Release every lease of this owner."""
-        await self._group.submit(leases.release, owner)
+        await self._group.run(leases.release, owner)
 
     async def advance_prune_clock(self, pruning: Pruning) -> PruneClock:
         """Record a pruning. Returns the clock by which rows are old."""
-        return await self._background.submit(prune_clock.advance, pruning)
+        return await self._background.run(prune_clock.advance, pruning)
 
     async def bring_back_times(self, repair: Repair) -> bool:
         """Correct times that are too far ahead. Returns whether there may be more."""
-        return await self._background.submit(clock_repair.bring_back, repair)
+        return await self._background.run(clock_repair.bring_back, repair)
 
     async def prune_leases(self, before: float) -> None:
         """Remove leases that ended before a time (seconds). Their owners died."""
-        await self._background.submit(leases.prune, before)
+        await self._background.run(leases.prune, before)
 
     async def acquire_tokens(self, name: str, request: TokenRequest) -> TokenGrant:
         """Take tokens for API requests from the budget `name`, at the time of `now`."""
-        return await self._group.submit(self._grant_tokens, (name, request), last=True, urgent=True)
+        return await self._group.run(grant_tokens, name, request, self.now, last=True, urgent=True)
 
     async def prune_sent(self, request: PruneSentRequest) -> int | None:
         """Remove up to 500 old events. Returns where the next step begins, or None at the end."""
-        return await self._background.submit(pruning.prune_sent, request)
+        return await self._background.run(pruning.prune_sent, request)
 
     async def prune_recordings(self, request: PruneRequest) -> PruneStep:
         """Look at up to 100 recordings that were closed before a time (seconds), and remove those
         that nothing waits for, with their files."""
-        return await self._background.submit(self._prune_recordings, request)
+        return await self._background.run(self._prune_recordings, request)
 
     async def prune_commands(self, request: PruneRequest) -> PruneStep:
         """Look at up to 500 commands that ended before a time (seconds), and remove those whose
         recordings are removed."""
-        return await self._background.submit(pruning.prune_commands, request)
+        return await self._background.run(pruning.prune_commands, request)

@@ -1,7 +1,6 @@
 """Frees what a replica held that has ended: commands, leases, and files to archive."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -25,23 +24,19 @@ class EndedReplica(msgspec.Struct, frozen=True, kw_only=True):
     is_own: bool = False
 
 
-def take_over(connection: sa.Connection, requests: Sequence[EndedReplica]) -> list[int | None]:
-    """Operation: free what the replicas held. Returns how many commands each one had.
+def take_over(connection: sa.Connection, request: EndedReplica) -> int | None:
+    """Free what the replica held. Returns how many commands it had.
 
     None for a replica that has a session again, or that another replica has taken over.
     """
-    return [_take_over(connection, request) for request in requests]
-
-
-def _take_over(connection: sa.Connection, request: EndedReplica) -> int | None:
     # Until the commit, this lock keeps a living replica from a new session.
     if not (request.is_own or _lock(connection, request.owner)):
         return None
     session = sa.delete(replica_sessions).where(replica_sessions.c.owner == request.owner)
     if not connection.execute(session).rowcount:
         return None
-    release(connection, [request.owner])
-    free_owned(connection, [(request.owner,)])
+    release(connection, request.owner)
+    free_owned(connection, request.owner)
     times = {"now": request.now, "call_seconds": request.call_seconds}
     return connection.execute(_FREE, {"owner": request.owner, **times}).rowcount
 
@@ -79,8 +74,6 @@ _FREE: Final[sa.Update] = (
 )
 
 
-def unregister(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
-    """Operation: judge these replicas by their leases alone, whether they have a session or not."""
-    gone: Any = replica_sessions.c.owner.in_(sorted(owners))
-    connection.execute(sa.delete(replica_sessions).where(gone))
-    return [None] * len(owners)
+def unregister(connection: sa.Connection, owner: str) -> None:
+    """Judge this replica by its leases alone, whether it has a session or not."""
+    connection.execute(sa.delete(replica_sessions).where(replica_sessions.c.owner == owner))

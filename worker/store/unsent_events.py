@@ -129,8 +129,8 @@ class OutboxDepth(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: int = 0
 
 
-def measure_depth(connection: sa.Connection, requests: Sequence[None]) -> list[OutboxDepth]:
-    """Operation: how many events are unsent, and since when."""
+def measure_depth(connection: sa.Connection) -> OutboxDepth:
+    """How many events are unsent, and since when."""
     unsent = connection.execute(sa.select(sa.func.count()).where(_UNSENT)).scalar_one()
     # The barrier of a replay is held, but the broker never saw it.
     is_refused = sa.or_(outbox.c.retry_at < 0, outbox.c.tries > 0)
@@ -145,10 +145,9 @@ def measure_depth(connection: sa.Connection, requests: Sequence[None]) -> list[O
     set_aside = held.get(True, 0)
     waiting = sa.select(outbox.c.created_at).where(_UNSENT, outbox.c.retry_at >= 0)
     oldest_at = connection.execute(waiting.order_by(outbox.c.position).limit(1)).scalar()
-    depth = OutboxDepth(
+    return OutboxDepth(
         events=unsent - set_aside,
         oldest_at=oldest_at,
         deferred=held.get(False, 0),
         set_aside=set_aside,
     )
-    return [depth] * len(requests)

@@ -66,7 +66,7 @@ def read_archive(connection: sa.Connection) -> ArchiveState:
     due = sa.select(archive_recordings.c.manifest_due_at).where(MANIFEST_DUE).limit(MAX_COUNTED)
     count = sa.select(sa.func.count()).select_from(due.subquery())
     return ArchiveState(
-        depth=measure(connection, [None])[0],
+        depth=measure(connection),
         queued=tuple(_decoded(connection, soonest)),
         failed=tuple(_decoded(connection, failed)),
         copied=tuple(archive_file(row) for row in latest_copies(connection, MAX_COPIES)),

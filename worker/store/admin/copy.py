@@ -119,7 +119,7 @@ def _target(url: str, pooler: Pooler) -> Iterator[_Side]:
         resources.callback(engine.dispose)
         _lock_file(url, resources)
         connection = resources.enter_context(engine.begin())
-        migrate(connection, [None])
+        migrate(connection)
         _keep_workers_out(connection, "EXCLUSIVE")
         yield _Side("target", connection)
 

@@ -75,7 +75,7 @@ def read_now(connection: sa.Connection) -> LiveNow:
         timers=_timers(connection, sorted({count.app for count in seen.recordings})),
         next_due_at=connection.execute(sa.select(sa.func.min(parked.c.due_at))).scalar(),
         replicas=_replicas(connection, seen.at),
-        archive=measure(connection, [None])[0],
+        archive=measure(connection),
         next_expiry=next_expiry(connection, seen.at),
     )
 

@@ -118,12 +118,12 @@ def overview(connection: sa.Connection) -> Overview:
         leader=leader,
         replicas=replicas,
         recordings=tuple(_open_counts(connection)),
-        staleness=measure_staleness(connection, [None])[0],
-        outbox=measure_depth(connection, [None])[0],
-        parked=count_parked(connection, [now])[0],
+        staleness=measure_staleness(connection),
+        outbox=measure_depth(connection),
+        parked=count_parked(connection, now),
         budgets=tuple(_budgets(connection, now)),
         sweeps=tuple(_sweeps(connection)),
-        archive=measure_archive(connection, [None])[0],
+        archive=measure_archive(connection),
     )
 
 

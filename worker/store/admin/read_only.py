@@ -36,7 +36,7 @@ def read_recordings(
     a worker of an older version has, and WrongSettings for a URL of no known database.
     """
     with open_read_only(url, pooler=pooler) as connection:
-        return find_recordings(connection, [condition])[0]
+        return find_recordings(connection, condition)
 
 
 @contextmanager

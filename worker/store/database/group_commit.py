@@ -6,10 +6,10 @@ request waits for others: an idle store commits a single request at once.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -23,6 +23,7 @@ from worker.store.database.sqlite_files import FilesLost, SqliteFiles
 from worker.store.database.store_thread import StoreThread
 from worker.store.database.submission_queue import SubmissionQueue
 from worker.store.database.submissions import (
+    OneByOne,
     Operation,
     RequestT,
     ResultT,
@@ -36,6 +37,9 @@ from worker.store.database.submissions import (
 MAX_TRIES: Final = 3
 CONFLICT_SQLSTATES: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock between replicas: worth another try at once."""
+
+
+ArgumentsT = TypeVarTuple("ArgumentsT")
 
 
 class _RideFailed(Exception):
@@ -78,6 +82,20 @@ class GroupCommit:
         """Set when only another process can use the database."""
 
     # On the loop
+
+    async def run(
+        self,
+        function: Callable[[sa.Connection, *ArgumentsT], ResultT],
+        *arguments: *ArgumentsT,
+        last: bool = False,
+        urgent: bool = False,
+        size: int = 1,
+    ) -> ResultT:
+        """Return the function's result for these arguments once it is committed.
+
+        As `submit`, for a function that executes one request. It must be safe to run again.
+        """
+        return await self.submit(OneByOne(function), arguments, last=last, urgent=urgent, size=size)
 
     async def submit(
         self,

@@ -12,7 +12,6 @@ migration therefore reads and writes none of them, and builds no index over them
 """
 
 import time
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -35,8 +34,8 @@ MIGRATION_LOCK_TIMEOUT_SECONDS: Final = 60.0
 MIGRATION_LOCK_INTERVAL_SECONDS: Final = 0.2
 
 
-def migrate(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
-    """Operation: apply the missing migrations. Several replicas may start at the same time.
+def migrate(connection: sa.Connection) -> None:
+    """Apply the missing migrations. Several replicas may start at the same time.
 
     Raises StoreUnavailable if another replica migrates for more than a minute, or if the database
     has tables of another program.
@@ -51,7 +50,6 @@ def migrate(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
         _create(connection)
     elif revision < HEAD:
         upgrade(connection)
-    return [None] * len(requests)
 
 
 def _check_that_tables_are_ours(connection: sa.Connection, revision: str | None) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
 from worker.store.database.direct import LaterRows, Rows
@@ -31,6 +32,18 @@ Operation = Callable[
 """Executes all requests of one kind in the given transaction, and returns a result for each, in
 order. It must be safe to run again: a transaction that failed is rolled back and tried again, one
 request at a time."""
+
+
+class OneByOne(msgspec.Struct, Generic[ResultT], frozen=True):
+    """The operation of a function that executes one request: it gets one after the other.
+
+    A request is the tuple of the function's arguments behind the connection.
+    """
+
+    function: Callable[..., ResultT]
+
+    def __call__(self, connection: sa.Connection, requests: Sequence[Any]) -> list[ResultT]:
+        return [self.function(connection, *arguments) for arguments in requests]
 
 
 class Submission(NamedTuple):

@@ -44,7 +44,7 @@ _DOUBTS: Final = {
     "source_empty": _Doubt("empty", MAX_EMPTY_ANSWERS, 3_600.0),
     "url_expired": _Doubt("expired"),
 }
-"""By the codes of SourceRefused, SourceUnsafe and SourceDoubtful, and of an expired URL."""
+"""By the codes of SourceDoubtful."""
 
 
 def count_denials(task: FileTask) -> int:

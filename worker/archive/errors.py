@@ -3,8 +3,6 @@
     ArchiveError
     ├── SourceDenied        the download URL is not valid any more   → read a new URL, then again
     ├── SourceUnavailable   the file cannot be had now               → later
-    ├── SourceRefused       the URL itself may not be read from      → later; give up if it stays so
-    ├── SourceUnsafe        it leads to where nothing is read from   → later; give up if it stays so
     ├── SourceDoubtful      one answer says that the file is lost    → later; give up if it stays so
     ├── StorageUnavailable  the storage does not answer              → later
     ├── StorageRefused      the storage said no: 401, 403, 404 …     → later, and counted
@@ -35,21 +33,12 @@ class SourceUnavailable(ArchiveError):
     """The source did not answer, broke off, or sent something else than a whole file."""
 
 
-class SourceRefused(ArchiveError):
-    """The URL or its address is not allowed."""
-
-
-class SourceUnsafe(ArchiveError):
-    """A name server or a redirect leads to where nothing is read from, such as a private address.
-
-    A wrong answer of a resolver, a portal or a proxy may be right a minute later.
-    """
-
-
 class SourceDoubtful(ArchiveError):
-    """The source says that the file is empty or too large, or nobody has a valid URL of it.
+    """The file is empty or too large, nobody has a valid URL of it, or its URL is not allowed or
+    leads to where nothing is read from, such as a private address.
 
-    One wrong answer can say so. It is believed when it stays the same.
+    One wrong answer of the API, a name server, a proxy or the source can say so. It is believed
+    when it stays the same.
     """
 
 

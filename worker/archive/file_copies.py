@@ -3,9 +3,8 @@
 error                what follows
 SourceDenied         read the recording again for a new URL. If there is one: `denials.py` decides.
                      If there is none: give up when it stays so after the expiry, else later
-SourceRefused        read the recording again for a new URL; later; give up when the answer stays so
-SourceUnsafe         (`denials.py`)
-SourceDoubtful
+SourceDoubtful       read the recording again for a new URL; later; give up when the answer stays so
+                     (`denials.py`)
 SourceUnavailable    later; when the URL has expired, as SourceDenied
 CopyDiffers          later
 FileLeaseLost        nothing: another replica may have the file, and its result counts
@@ -34,9 +33,7 @@ from worker.archive.errors import (
     CopyDiffers,
     SourceDenied,
     SourceDoubtful,
-    SourceRefused,
     SourceUnavailable,
-    SourceUnsafe,
     StorageRefused,
     StorageUnavailable,
 )
@@ -51,8 +48,6 @@ from worker.observability.tracing import Span, Tracing
 from worker.store.archive_queue import FileTask, Postponement, encoded
 from worker.store.archive_results import CopyFailure, CopyResult
 from worker.store.archive_store import ArchiveStore
-
-_Doubtful = SourceRefused | SourceUnsafe | SourceDoubtful
 
 ReadAgain = Callable[[str, str], Awaitable[None]]
 """Reads a recording of an app again, and applies what it shows. Raises ApiError."""
@@ -166,7 +161,7 @@ class FileCopies:
                 await self._after_denial(task, error)
             case SourceUnavailable() if task.expires_at <= self._now():
                 await self._after_denial(task, error)
-            case SourceRefused() | SourceUnsafe() | SourceDoubtful():
+            case SourceDoubtful():
                 await self._after_doubt(task, error)
             case StorageRefused():
                 await self._after_refusal(task, error)
@@ -198,7 +193,7 @@ class FileCopies:
         text = f"the API gives new URLs, but each is denied ({error.message})"
         await self._give_up(task, "url_denied", text)
 
-    async def _after_doubt(self, task: FileTask, error: _Doubtful) -> None:
+    async def _after_doubt(self, task: FileTask, error: SourceDoubtful) -> None:
         try:
             await self._read_again(task.app, task.recording_id)
         except Refused:
@@ -209,7 +204,7 @@ class FileCopies:
             return
         await self._in_doubt(task, error)
 
-    async def _in_doubt(self, task: FileTask, error: _Doubtful, *, proves: int = 1) -> None:
+    async def _in_doubt(self, task: FileTask, error: SourceDoubtful, *, proves: int = 1) -> None:
         doubts = known_doubts(task, error.code, error.message) + proves
         if is_believed(error.code, doubts):
             await self._give_up(task, error.code, error.message)

@@ -14,14 +14,7 @@ from tests.integration.archive.file_source import FileSource, Turn
 from worker.archive.bandwidth import Bandwidth
 from worker.archive.download import Download
 from worker.archive.download.source_file import BLOCK_BYTES
-from worker.archive.errors import (
-    ArchiveError,
-    SourceDenied,
-    SourceDoubtful,
-    SourceRefused,
-    SourceUnavailable,
-    SourceUnsafe,
-)
+from worker.archive.errors import ArchiveError, SourceDenied, SourceDoubtful, SourceUnavailable
 from worker.settings.proxies import Proxies, proxy_url
 
 MIB = 1024 * 1024
@@ -266,26 +259,16 @@ async def test_five_redirects_are_followed_and_six_are_not() -> None:
 )
 async def test_a_redirect_to_where_nothing_is_read_from_is_refused(location: str) -> None:
     async with FileSource(BODY, Turn(status=307, location=location)) as source:
-        error = await failure(SourceUnsafe, source.url)
+        error = await failure(SourceDoubtful, source.url)
     assert "redirects to a URL that is not read from" in error.message
 
 
-@pytest.mark.parametrize(
-    ("host", "kind"),
-    [
-        ("127.0.0.1", SourceRefused),
-        ("[::ffff:127.0.0.1]", SourceRefused),
-        ("localhost", SourceUnsafe),
-        ("2130706433", SourceUnsafe),
-    ],
-)
-async def test_a_private_address_is_not_even_connected_to(
-    host: str, kind: type[ArchiveError]
-) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::ffff:127.0.0.1]", "localhost", "2130706433"])
+async def test_a_private_address_is_not_even_connected_to(host: str) -> None:
     public_only = Download(timeout_seconds=5)
     async with FileSource(BODY) as source:
         url = f"https://{host}:{source.port}/?signature=sesame"
-        error = await failure(kind, url, public_only)
+        error = await failure(SourceDoubtful, url, public_only)
     assert error.code == "private_address"
     assert source.requests == []
 
@@ -350,5 +333,5 @@ async def test_a_proxy_is_used_and_its_password_is_in_no_error(tinyproxy: TinyPr
 
 async def test_through_a_proxy_an_address_in_the_url_is_still_checked(tinyproxy: TinyProxy) -> None:
     through = Download(timeout_seconds=5, proxies=Proxies(all=proxy_url(tinyproxy.url)))
-    await failure(SourceRefused, "https://10.0.0.1/?signature=sesame", through)
+    await failure(SourceDoubtful, "https://10.0.0.1/?signature=sesame", through)
     assert not any("10.0.0.1" in request for request in tinyproxy.requests)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from worker.archive.download.addresses import is_public, resolve
-from worker.archive.errors import SourceRefused, SourceUnavailable, SourceUnsafe
+from worker.archive.errors import SourceDoubtful, SourceUnavailable
 
 PUBLIC = ["1.1.1.1", "172.32.0.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1"]
 PRIVATE = [
@@ -60,7 +60,7 @@ def test_an_address_that_is_not_public_may_not(address: str) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "::1"])
 async def test_every_spelling_of_loopback_is_refused(host: str) -> None:
-    with pytest.raises((SourceUnsafe, SourceRefused, SourceUnavailable)):
+    with pytest.raises((SourceDoubtful, SourceUnavailable)):
         await resolve(host, 443, allow_private=False)
 
 
@@ -68,13 +68,13 @@ async def test_one_private_address_among_public_ones_makes_a_host_private(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer_lookups(monkeypatch, ["1.1.1.1", "10.0.0.1"])
-    with pytest.raises(SourceUnsafe, match=r"private_address: .* 10\.0\.0\.1"):
+    with pytest.raises(SourceDoubtful, match=r"private_address: .* 10\.0\.0\.1"):
         await resolve("files.example.com", 443, allow_private=False)
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "::1", "169.254.169.254"])
 async def test_a_private_address_that_is_the_host_itself_is_refused(host: str) -> None:
-    with pytest.raises(SourceRefused, match="private_address"):
+    with pytest.raises(SourceDoubtful, match="private_address"):
         await resolve(host, 443, allow_private=False)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from worker.archive.download.source_url import parse_source_url, shown
-from worker.archive.errors import SourceRefused
+from worker.archive.errors import SourceDoubtful
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from worker.archive.errors import SourceRefused
     ],
 )
 def test_a_url_from_which_nothing_is_read_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(SourceRefused) as refused:
+    with pytest.raises(SourceDoubtful) as refused:
         parse_source_url(f"{url}?signature=sesame", allow_private=False)
     assert "sesame" not in str(refused.value)
     assert "word" not in str(refused.value).replace("password", "")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from obstore.exceptions import NotFoundError
 
-from worker.archive.errors import SourceDenied, SourceRefused, SourceUnavailable
+from worker.archive.errors import SourceDenied, SourceDoubtful, SourceUnavailable
 from worker.archive.storage.chunk_pipe import ChunkPipe
 from worker.archive.storage.storage import upload_result
 
@@ -23,9 +23,9 @@ def failed_upload() -> "asyncio.Future[object]":
     return put
 
 
-@pytest.mark.parametrize("kind", [SourceDenied, SourceRefused, SourceUnavailable])
+@pytest.mark.parametrize("kind", [SourceDenied, SourceDoubtful, SourceUnavailable])
 async def test_an_upload_whose_source_failed_ends_with_the_error_of_the_source(
-    kind: type[SourceDenied | SourceRefused | SourceUnavailable],
+    kind: type[SourceDenied | SourceDoubtful | SourceUnavailable],
 ) -> None:
     pipe = ChunkPipe()
     await pipe.fill(broken_source(kind("code", "why")))

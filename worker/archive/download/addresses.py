@@ -8,7 +8,7 @@ import ipaddress
 from typing import Final
 
 from worker.archive.download.name_lookup import AddressInfo, look_up
-from worker.archive.errors import SourceRefused, SourceUnavailable, SourceUnsafe
+from worker.archive.errors import SourceDoubtful, SourceUnavailable
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -32,8 +32,7 @@ _NOT_PUBLIC_V6: Final = tuple(
 async def resolve(host: str, port: int, *, allow_private: bool) -> list[AddressInfo]:
     """The addresses of a host. The caller connects to these and does not look the name up again.
 
-    Raises SourceUnsafe if one of them is not public, SourceRefused if the host itself is such an
-    address, and SourceUnavailable if there is none.
+    Raises SourceDoubtful if one of them is not public, and SourceUnavailable if there is none.
     """
     try:
         found = await look_up(host, port)
@@ -41,29 +40,19 @@ async def resolve(host: str, port: int, *, allow_private: bool) -> list[AddressI
         message = f"the address of {host} cannot be found: {error}"
         raise SourceUnavailable("source_unreachable", message) from error
     if not allow_private:
-        _check_all_public(host, [str(info[4][0]) for info in found])
+        for info in found:
+            check_public(host, str(info[4][0]))
     return found
 
 
-def _check_all_public(host: str, addresses: list[str]) -> None:
-    if literal_address(host):
-        check_public(host, host.strip("[]"))
-    for address in addresses:
-        if not is_public(ipaddress.ip_address(address)):
-            raise SourceUnsafe("private_address", _not_public(host, address))
-
-
 def check_public(host: str, address: str) -> None:
-    """Raise SourceRefused unless the address is public."""
+    """Raise SourceDoubtful unless the address is public."""
     if not is_public(ipaddress.ip_address(address)):
-        raise SourceRefused("private_address", _not_public(host, address))
-
-
-def _not_public(host: str, address: str) -> str:
-    return (
-        f"{host} has the address {address}, which is not public. "
-        "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES=on permits it"
-    )
+        raise SourceDoubtful(
+            "private_address",
+            f"{host} has the address {address}, which is not public. "
+            "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES=on permits it",
+        )
 
 
 def literal_address(host: str) -> str | None:

@@ -14,7 +14,7 @@ from worker.archive.download.source_file import SourceFile
 from worker.archive.download.source_rate import SourceRate
 from worker.archive.download.source_url import parse_source_url, shown
 from worker.archive.download.transport import open_transport
-from worker.archive.errors import SourceRefused, SourceUnavailable, SourceUnsafe
+from worker.archive.errors import SourceDoubtful, SourceUnavailable
 from worker.settings.proxies import NO_PROXIES, Proxies
 
 MAX_REDIRECTS: Final = 5
@@ -52,8 +52,7 @@ class Download:
     async def open(self, url: str, *, max_bytes: int) -> AsyncIterator[SourceFile]:
         """Ask for a file. Its body is read from `SourceFile.blocks`.
 
-        Raises: SourceDenied, SourceUnavailable, SourceRefused, SourceUnsafe, SourceDoubtful. Their
-            texts have no query of a URL.
+        Raises: SourceDenied, SourceUnavailable, SourceDoubtful. Their texts have no query of a URL.
         """
         async with AsyncExitStack() as connection:
 
@@ -92,14 +91,11 @@ class Download:
             joined = str(target.join(location))
             return parse_source_url(joined, allow_private=self._allow_private)
         except (httpx.InvalidURL, ValueError):
-            raise self._unsafe(target, "source_url_refused", "it cannot be parsed") from None
-        except SourceRefused as refused:
-            raise self._unsafe(target, refused.code, refused.message) from None
-
-    def _unsafe(self, target: httpx.URL, code: str, why: str) -> SourceUnsafe:
-        return SourceUnsafe(
-            code, f"{shown(target)} redirects to a URL that is not read from: {why}"
-        )
+            code, why = "source_url_refused", "it cannot be parsed"
+        except SourceDoubtful as refused:
+            code, why = refused.code, refused.message
+        message = f"{shown(target)} redirects to a URL that is not read from: {why}"
+        raise SourceDoubtful(code, message)
 
     async def _send(
         self, connection: AsyncExitStack, url: httpx.URL, headers: dict[str, str]

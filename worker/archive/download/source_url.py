@@ -3,12 +3,12 @@
 import httpx
 
 from worker.archive.download.addresses import check_public, literal_address
-from worker.archive.errors import SourceRefused
+from worker.archive.errors import SourceDoubtful
 from worker.domain.hosts import is_possible_host
 
 
 def parse_source_url(text: str, *, allow_private: bool) -> httpx.URL:
-    """The URL of a file. Raises SourceRefused, whose text does not repeat the URL.
+    """The URL of a file. Raises SourceDoubtful, whose text does not repeat the URL.
 
     Only https is allowed, with `allow_private` also http.
     """
@@ -37,5 +37,5 @@ def shown(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
 
 
-def _refused(why: str) -> SourceRefused:
-    return SourceRefused("source_url_refused", f"the download URL is refused: {why}")
+def _refused(why: str) -> SourceDoubtful:
+    return SourceDoubtful("source_url_refused", f"the download URL is refused: {why}")

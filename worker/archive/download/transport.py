@@ -44,7 +44,7 @@ def open_transport(
 class CheckedTransport(httpx.AsyncBaseTransport):
     """Opens one connection for each request, to an address that was checked.
 
-    Raises SourceRefused, SourceUnsafe or SourceUnavailable by the address, else errors of httpx.
+    Raises SourceDoubtful or SourceUnavailable by the address, else errors of httpx.
     """
 
     def __init__(self, *, allow_private: bool) -> None:

@@ -12,8 +12,8 @@ SHARE_OF_LEASE: Final = 0.8
 """An attempt is cancelled well before another replica may take the command over."""
 
 FRESH_SECONDS: Final = 0.05
-"""So soon after its claim, an attempt calls without reading the claim again. A takeover that comes
-in between allows for a call that begins so much later."""
+"""During this time after its claim, an attempt calls without reading the claim again. A takeover
+allows for a call that begins this much later."""
 
 MACHINE_CLOCKS: Final = (time.monotonic, time.time, boottime)
 

@@ -67,7 +67,7 @@ class AttemptRunner:
     async def run(self, attempt: Attempt, mode: AttemptMode, progress: Progress) -> OperationResult:
         """Execute the command at the API. Raises Refused, NotYet, Unavailable, OutcomeUnknown.
 
-        What the operation has done is in `progress`, also if it fails.
+        `progress` has the recordings acted on, even if the operation fails.
         """
         app = attempt.app
         if app is None:

@@ -32,7 +32,7 @@ class HandledCommand(NamedTuple):
 
 
 class CommandCompleter:
-    """Commits what was decided about attempts.
+    """Commits the decisions about attempts.
 
     `owner` names this replica, `source` is the CloudEvents source of outcomes.
     """
@@ -61,7 +61,7 @@ class CommandCompleter:
         app: str | None,
         decision: Complete | RetryAfter | Park,
     ) -> HandledCommand:
-        """Complete, release or park the command, as was decided. Raises StoreUnavailable."""
+        """Complete, release or park the command, as decided. Raises StoreUnavailable."""
         if isinstance(decision, Park):
             return await self._park(delivery, command, app or "", decision)
         if isinstance(decision, RetryAfter):
@@ -104,7 +104,7 @@ class CommandCompleter:
             )
 
     async def complete_lost(self, lost: LostCommand) -> None:
-        """Complete a command whose message is lost, as its age would."""
+        """Complete a command whose message is lost, as if it had reached its maximum age."""
         await self._complete_in_store(outcome_of_lost(lost), lost.reply)
 
     async def _complete_cancelled(self, command: Command, decision: Complete) -> None:

@@ -9,11 +9,11 @@ from worker.broker.messages import Delivery
 from worker.domain.command_keys import CommandKeys
 
 CRASH_SUSPECT_RETURNS: Final = 2
-"""A delivery is a crash suspect if its consumer was lost this often."""
+"""A delivery is a crash suspect after its consumer was lost this often."""
 
 
 def is_crash_suspect(delivery: Delivery) -> bool:
-    """Whether the delivery may be the cause when its worker's process ends."""
+    """Whether executing the delivery may have ended a worker's process."""
     return delivery.redelivery_count >= CRASH_SUSPECT_RETURNS
 
 

@@ -7,7 +7,7 @@ from worker.broker.deaths import REJECTED
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
 
 MAX_CONCURRENT: Final = 10
-"""The worker answers this many dead letters at a time, beside the commands."""
+"""The worker answers at most this many dead letters at a time, in addition to commands."""
 
 
 class DeadLetterHandler:
@@ -31,15 +31,15 @@ class DeadLetterHandler:
     async def handle(self, delivery: Delivery) -> Settlement:
         """End the command if the broker dead-lettered it, so that it has an outcome. Never raises.
 
-        A message that a worker dead-lettered was answered before. A command that cannot end yet,
-        such as a start that may have been executed, goes to a retry queue. Its copy keeps the mark
-        of `delivery`, so that it is not executed any more.
+        A message that a worker dead-lettered already has its outcome. A command that cannot end
+        yet, such as a start that may have been executed, goes to a retry queue. Its copy keeps the
+        mark of `delivery`, so that it is not executed.
         """
         if delivery.dead_reason is None or self._was_refused_unread(delivery):
             return Ack()
         settlement = await self._handle(delivery)
         if isinstance(settlement, Dead):
-            return Ack()  # the message is among the dead letters already
+            return Ack()  # the message is already among the dead letters
         self._on_dead_letter(delivery.dead_reason)
         return settlement
 

@@ -52,12 +52,12 @@ def final_outcome(
 
 
 def _dead_letter_cause(dead_reason: str | None) -> str | None:
-    """Why the broker dead-lettered the command, in words. None if its time passed."""
+    """The text of the broker's reason to dead-letter the command. None if its time passed."""
     return None if dead_reason in {None, EXPIRED} else explanation(str(dead_reason))
 
 
 def reason_of(failure: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
-    """The failure as events name it."""
+    """The failure in the form that events have."""
     return ErrorInfo(code=failure.code, message=failure.message)
 
 
@@ -67,7 +67,8 @@ def last_error_of(stored: str | None, default: ErrorInfo) -> ErrorInfo:
 
 
 def outcome_of_lost(lost: LostCommand) -> Outcome:
-    """The outcome of a command whose message is lost: that of its age, or of its stop."""
+    """The outcome of a command whose message is lost: that of its age, or of a stop that
+    cancelled it."""
     command_id, metadata = lost.command_id, lost.reply.metadata
     if lost.cancelled_by:
         return outcomes.cancelled(command_id, lost.command_type, lost.cancelled_by, metadata)

@@ -1,4 +1,4 @@
-"""The way of one command, from a delivery's bytes to its settlement, read down the page.
+"""Executes one command, from a delivery's bytes to its settlement. Read it from top to bottom.
 
 1. decode   bytes → command (`decoding`), or a dead letter
 2. claim    one replica executes a command id, and a meeting has one start at a time
@@ -49,7 +49,7 @@ from worker.store.store import Store
 
 OPEN_CIRCUIT_WAIT_SECONDS: Final = 30.0
 TO_EXECUTE: Final = frozenset({"new", "again"})
-"""The verdicts about a claim that give the command to this delivery."""
+"""The verdicts of a claim with which this delivery executes the command."""
 
 
 class CommandHandler:
@@ -106,7 +106,7 @@ class CommandHandler:
         self._locks = KeyedLocks()
 
     async def handle(self, delivery: Delivery) -> Settlement:
-        """Execute the command of a delivery once, whatever fails meanwhile. Never raises."""
+        """Execute the command of a delivery once, even if errors occur. Never raises."""
         with self._instrumentation.attempt(delivery) as attempt:
             try:
                 command = decode_delivery(delivery, max_bytes=self._max_command_bytes)
@@ -157,7 +157,7 @@ class CommandHandler:
             if app and needs_api and not await self._may_call(app, urgent=keys.cancels_starts):
                 return await self._postpone(delivery, command, app, keys)
             lease = self._new_lease()
-            # The wait may have passed the deadline, so ask again.
+            # The deadline may have passed during the wait, so check again.
             is_over = self._is_over(delivery, command)
             claim = await self._claim(delivery, keys, finish_only=is_over)
             if await self._is_free_now(claim, arrived_at):
@@ -206,9 +206,9 @@ class CommandHandler:
     async def _postpone(
         self, delivery: Delivery, command: Command, app: App, keys: CommandKeys
     ) -> HandledCommand:
-        """Deliver again without an attempt, after about as long as the API has been away by now.
+        """Deliver again without an attempt, after about as long as the API has been away.
 
-        The first time, the store learns whose the command id is.
+        The first time, this reserves the command id for its body in the store.
         """
         if delivery.first_seen is None:
             claim = await self._claim(delivery, keys, reserve_only=True)
@@ -278,7 +278,7 @@ class CommandHandler:
             try:
                 attempt_end = await self._runner.run(attempt, mode, progress)
             except (Refused, NotYet, Unavailable, OutcomeUnknown) as error:
-                # The traceback would refer to this frame, and the frame to the error.
+                # Without this, the traceback would refer to this frame, and the frame to the error.
                 attempt_end = error.with_traceback(None)
         decision = decide(
             attempt.command,

@@ -16,7 +16,7 @@ from worker.observability.metrics import Metrics
 from worker.observability.tracing import Span, Tracing, trace_id_of
 
 SPAN_FIELDS: Final = ("command_id", "command_type", "outcome", "code")
-"""The fields of the log line that become attributes of the span, too."""
+"""The fields of the log line that are also attributes of the span."""
 
 
 class CommandInstrumentation:
@@ -98,7 +98,7 @@ class ObservedAttempt:
             self._metrics.record_id_conflict(self.command_type)
             log = logger.warning
         elif not self._is_news(settlement):
-            # A command that waits comes back again and again.
+            # A waiting command is delivered again and again.
             log = logger.debug
         log(
             "command",

@@ -8,7 +8,8 @@ from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.store.claims import ClaimResult
 
 MAX_CRASHES: Final = 5
-"""After this many attempts in a row that ended with the process, the command is at fault."""
+"""After this many attempts in a row during which the process died, the command counts as the
+cause."""
 
 
 class Limit(Enum):

@@ -11,15 +11,15 @@ from worker.store.claims import ClaimResult
 from worker.store.parking import WaitsFor
 
 DOUBT_SECONDS: Final = 60.0
-"""After a list showed a session and the meeting had none, lists do not count for so long. So a list
-that is wrong for hours costs little. A webhook counts at once."""
+"""After a list showed a session that the meeting did not have, lists are ignored for this long.
+So a list that is wrong for hours costs little. A webhook counts at once."""
 
 
 class Park(msgspec.Struct, frozen=True, kw_only=True):
-    """The command waits in the store for `subject`, and is attempted again when that is there.
+    """The command waits in the store for `subject`, and is attempted again when that exists.
 
-    At `due_at` (epoch seconds) it is attempted in any case. Looks at the live sessions count that
-    begin after `look_after`.
+    It is attempted at `due_at` (epoch seconds) in any case. Only lists of live sessions that begin
+    after `look_after` count.
     """
 
     waits_for: WaitsFor

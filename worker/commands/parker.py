@@ -1,7 +1,8 @@
-"""Parks commands: they wait in the store, and not in the queue, for something outside it.
+"""Parks commands: they wait in the store instead of the queue.
 
-The store may not have secrets. So the message of a start with secrets stays in the retry queues.
-Each time it comes back, the store says whether it is due. That costs no request to the API.
+The store must not contain secrets. So the message of a start with secrets stays in the retry
+queues. Each time it is delivered, the store says whether it is due. That costs no request to the
+API.
 """
 
 from collections.abc import Callable
@@ -63,7 +64,7 @@ class CommandParker:
         return self.postpone(decision.reason, decision.due_at - now) if has_secrets else Ack()
 
     async def park_repeat(self, delivery: Delivery, command: Command) -> Settlement:
-        """Keep a repeat of a parked command until the outcome, if it wants a reply."""
+        """Store a repeat of a parked command until the outcome, if it has a `reply_to`."""
         if not delivery.reply_to:
             return Ack()
         request = RepeatRequest(command_id=command.id, message=self._kept(delivery, REPEAT))
@@ -72,7 +73,7 @@ class CommandParker:
         return Ack()
 
     def postpone(self, reason: ErrorInfo = NOT_DUE, remaining: float = float("inf")) -> Retry:
-        """Leave the delivery of a parked command to the retry queues. Its age does not grow."""
+        """Send the delivery of a parked command through the retry queues. Its age does not grow."""
         return Retry(
             delay_seconds=self._policy.recheck_parked(remaining),
             code=reason.code,
@@ -95,5 +96,5 @@ def reply_of(delivery: Delivery) -> Reply:
 
 
 def reply_of_start(delivery: Delivery, command: Command) -> Reply:
-    """The reply to keep with a start whose outcome a stop may publish."""
+    """The reply to store with a start whose outcome a stop may publish."""
     return msgspec.structs.replace(reply_of(delivery), metadata=metadata_of(command))

@@ -1,4 +1,4 @@
-"""Makes the finder of each attempt that must know the participants of its meeting."""
+"""Makes the people finder of each attempt that names participants."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,8 +17,8 @@ from worker.store.store import Store
 class PeopleFinders:
     """The finders of one replica. They share one directory of participants for each app.
 
-    `owner` names this replica. With `check_user_ids`, a start by a participant id of nobody is
-    refused. A custom id of nobody always is.
+    `owner` names this replica. With `check_user_ids`, a start is refused if nobody has one of its
+    participant ids. A custom id that nobody has is always refused.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class PeopleFinders:
     def finder(
         self, command: Command, claim: ClaimResult, app: App, arrived_at: float
     ) -> PeopleFinder | None:
-        """The finder of one attempt. None if the command names nobody who must be looked up.
+        """The finder of one attempt. None if the command names no people to look up.
 
-        `arrived_at` is when the delivery came, by the monotonic clock.
+        `arrived_at` is when the delivery arrived, by the monotonic clock.
         """
         if not names_people(command, check_user_ids=self._check_user_ids):
             return None
@@ -56,7 +56,7 @@ class PeopleFinders:
         )
 
     async def _keep(self, command_id: str, people: People) -> None:
-        """Keep whom the command is about to ask for. Raises LeaseLost and StoreUnavailable."""
+        """Store the people before the call. Raises LeaseLost and StoreUnavailable."""
         request = PeopleOfStart(command_id=command_id, owner=self._owner, people=people)
         if not await self._store.keep_people(request):
             raise LeaseLost("lease_lost", "another replica has taken the command over")

@@ -15,7 +15,7 @@ ID_IN_USE: Final = "id_in_use"
 
 
 class RefusedClaims:
-    """Settles deliveries whose claim has another verdict than `new` and `again`.
+    """Settles deliveries whose claim has another verdict than `new` or `again`.
 
     `now` is in seconds since the epoch.
     """
@@ -51,8 +51,8 @@ class RefusedClaims:
     async def settle_malformed(
         self, delivery: Delivery, claim: ClaimResult, dead: Dead
     ) -> HandledCommand:
-        """Settle a message that is no command. Raises StoreUnavailable."""
-        # No retry queue takes a body that was not read. Waiting here would occupy the prefetch.
+        """Settle a message that is not a command. Raises StoreUnavailable."""
+        # Retry queues do not take a body that was not read. Waiting here would occupy the prefetch.
         if claim.verdict == "done" or (claim.id_conflict and delivery.unread_bytes):
             handled = HandledCommand(dead, {"outcome": "repeated", "code": dead.code})
         elif claim.verdict in {"parked", "waiting"}:
@@ -62,7 +62,7 @@ class RefusedClaims:
         return _with_conflict(claim, handled)
 
     async def _wait(self, delivery: Delivery, claim: ClaimResult) -> HandledCommand:
-        """Deliver again later. If the first body of the id is lost, end its command before."""
+        """Deliver again later. If the first body of the id is lost, first end its command."""
         if claim.verdict == "busy":
             delay = self._policy.shortest_delay
             reason = "this command, or another start of its meeting, is being executed"
@@ -79,7 +79,7 @@ def _parked(retry: Retry) -> HandledCommand:
 
 
 def _with_conflict(claim: ClaimResult, handled: HandledCommand) -> HandledCommand:
-    """The same, marked in the log if the message has the id of another body."""
+    """The same. The log line says if the message has the id of another body."""
     if not claim.id_conflict:
         return handled
     return handled._replace(log_fields={**handled.log_fields, "id_conflict": True})

@@ -43,8 +43,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return first_seen is not None and now - first_seen >= self.max_age
 
     def is_stop_wait_over(self, command: Command, first_seen: float, now: float) -> bool:
-        """Whether a command that came too early may not wait any longer. A deadline counts by
-        itself."""
+        """Whether a command that came too early may not wait any longer. Its deadline is checked
+        elsewhere."""
         return command.deadline is None and now - first_seen >= self.stop_wait
 
     def is_wait_over(self, since: float | None, now: float) -> bool:
@@ -57,13 +57,14 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return end if command.deadline is None else min(end, command.deadline.timestamp())
 
     def recheck_parked(self, remaining: float) -> float:
-        """Seconds until a parked command comes back whose message the retry queues keep."""
+        """Seconds until the next delivery of a parked command whose message is in the retry
+        queues."""
         return self._longest_step(min(MAX_RECHECK_SECONDS, remaining))
 
     def recheck_conflict(self, first_seen: float | None, now: float) -> float:
-        """Seconds until a message asks again whether another body with its id has its outcome.
+        """Seconds until the next check whether another body with the same id has its outcome.
 
-        The step is at most as long as it has waited, so that short waits end soon.
+        The step is at most as long as the time waited so far, so that short waits end soon.
         """
         waited = 0.0 if first_seen is None else now - first_seen
         return self._longest_step(min(MAX_RECHECK_SECONDS, waited))
@@ -79,9 +80,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     ) -> float:
         """Seconds until the next attempt, always one of the steps.
 
-        The step grows with the attempts. If the API asked for a longer pause, the first step that
-        is as long is taken. No step is longer than the time that the command has left, so that its
-        outcome is published in time.
+        The step grows with the attempts. If the API asked for a longer pause, this is the first
+        step of at least that length. No step is longer than the command's remaining time, so that
+        its outcome is published in time.
         """
         steps = self.retry_delays
         step = steps[min(attempts, len(steps)) - 1]
@@ -94,8 +95,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     ) -> float:
         """Seconds until the next attempt of a command whose start nobody has sent.
 
-        The step grows from the third attempt on: thousands of such commands, again and again, would
-        keep others waiting. No step is longer than the time that the command may wait.
+        The step grows from the third attempt on. Otherwise thousands of such commands would delay
+        others again and again. No step is longer than the time that the command may wait.
         """
         step = self.retry_delays[max(min(attempts - 1, len(self.retry_delays)) - 1, 0)]
         deadline = command.deadline
@@ -107,8 +108,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     ) -> float:
         """Seconds until a command that was not attempted is delivered again.
 
-        This is the longest step within `requested_pause`, `MAX_POSTPONE_SECONDS`, and the time that
-        the command has left.
+        This is the longest step within `requested_pause`, `MAX_POSTPONE_SECONDS`, and the command's
+        remaining time.
         """
         remaining = self._remaining(command, first_seen, now)
         return self._longest_step(min(requested_pause, MAX_POSTPONE_SECONDS, remaining))

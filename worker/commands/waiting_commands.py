@@ -1,20 +1,21 @@
-"""Remembers why commands wait, so that the log says it once and not at each attempt."""
+"""Remembers why commands wait, so that the log says it once and not at every attempt."""
 
 from typing import Final
 
 MAX_REMEMBERED: Final = 10_000
-"""Of more commands, those that began to wait first are said once more."""
+"""The maximum number of commands to remember. Above it, the oldest ones may be logged again."""
 
 
 class WaitingCommands:
-    """The reason of each command that this replica has sent back to be tried again."""
+    """The reasons of the commands that this replica sent back for another attempt."""
 
     def __init__(self, limit: int = MAX_REMEMBERED) -> None:
         self._limit = limit
         self._reasons: dict[str, str] = {}
 
     def is_news(self, command_id: str | None, reason: str) -> bool:
-        """Whether the command did not wait before, or for another reason. Remembers it."""
+        """Whether the command is new, or waits for another reason than before. Remembers the
+        reason."""
         if command_id is None:
             return True
         if self._reasons.get(command_id) == reason:
@@ -25,6 +26,6 @@ class WaitingCommands:
         return True
 
     def ended(self, command_id: str | None) -> None:
-        """Forget a command that waits no more."""
+        """Forget a command that no longer waits."""
         if self._reasons and command_id is not None:
             self._reasons.pop(command_id, None)

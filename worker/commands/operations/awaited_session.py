@@ -1,15 +1,16 @@
-"""Asks whether the session has begun that a start waits for."""
+"""Checks whether the session that a start waits for has begun."""
 
 from worker.commands.operations.context import OperationContext, SessionWait
 from worker.domain.errors import NoSession, OverBudget, Unavailable
 
 
 async def require_session(context: OperationContext, wait: SessionWait, meeting_id: str) -> None:
-    """Return if the meeting has a live session. Raises NoSession if the start is to wait for it.
+    """Return if the meeting has a live session. Raises NoSession if the start must wait.
 
-    If the budget has no quota for this request, the start waits as well: the next list of live
-    sessions is one request for all that wait. It does so once, because later the list has said that
-    there is a session. When the wait is over and the API cannot say, it counts as no session.
+    If the budget has no quota for this request, the start waits too, because the next list of live
+    sessions is one request for all waiting starts. This happens only the first time. Later the list
+    has already shown a session. If the wait is over and the API does not answer, this counts as no
+    session.
 
     Raises Unavailable and Refused as well.
     """

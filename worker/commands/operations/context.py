@@ -38,13 +38,13 @@ class Progress:
         self._observations: list[Observation] = []
 
     def add(self, recording_id: str, observation: Observation | None = None) -> None:
-        """The operation acted on this recording."""
+        """Note that the operation acted on this recording."""
         self._recording_ids.append(recording_id)
         if observation is not None:
             self._observations.append(observation)
 
     def result(self) -> OperationResult:
-        """Everything that was added."""
+        """Everything that was noted."""
         return OperationResult(
             recording_ids=tuple(self._recording_ids), observations=tuple(self._observations)
         )

@@ -26,8 +26,8 @@ from worker.realtimekit.fetch import fetch_all_recordings
 ControlCommand = StopRecording | PauseRecording | ResumeRecording
 
 MAX_CONCURRENT: Final = 10
-"""The worker acts on this many recordings of a meeting at a time, so that a slow call does not
-delay the others."""
+"""The worker acts on at most this many recordings of a meeting at a time, so that a slow call
+does not delay the others."""
 
 Failure = NotYet | Refused | Unavailable
 
@@ -37,8 +37,8 @@ BY_URGENCY: Final = (NotYet, Unavailable, Refused)
 class Target(msgspec.Struct, frozen=True):
     """A recording to act on, with its status if that is certain.
 
-    `may_be_over`: the recording may have ended or be gone, and then there is nothing to do.
-    `is_new`: it has just begun, so it is not gone because the API does not find it.
+    `may_be_over`: the recording may have ended or be gone. Then nothing has to be done.
+    `is_new`: it has just begun. So a 404 does not mean that it is gone.
     """
 
     recording_id: str
@@ -65,7 +65,7 @@ async def resume_recording(command: ResumeRecording, context: OperationContext) 
 async def _control(
     command: ControlCommand, context: OperationContext, action: Action
 ) -> OperationResult:
-    """Act on all targets, whatever happens to one of them, then raise the most urgent failure."""
+    """Act on all targets, even if some of them fail. Then raise the most urgent failure."""
     api = context.api.with_priority(Priority.STOP if action == "stop" else Priority.COMMAND)
     targets, failures = await _targets(command, context, action, api)
     slots = asyncio.Semaphore(MAX_CONCURRENT)
@@ -77,7 +77,7 @@ async def _control(
             except (NotYet, Refused, Unavailable) as error:
                 failures.append(error)
 
-    if len(targets) == 1:  # without a task of its own
+    if len(targets) == 1:  # runs without a separate task
         await act_on(targets[0])
     else:
         attempts = (act_on(target) for target in targets)
@@ -180,7 +180,8 @@ async def _targets_of_meeting(
     try:
         listed = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
     except (Refused, Unavailable) as error:
-        # A meeting that the API does not know is no failure if the command acts on something of it.
+        # If the API does not know the meeting, this is no failure if the command acts on a
+        # recording.
         if not (isinstance(error, NotFound) and (known or context.has_cancelled)):
             failures.append(error)
     # The list may lack the kind of a recording; the store has it.

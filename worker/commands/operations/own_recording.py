@@ -21,10 +21,10 @@ READING_TOLERANCE: Final = timedelta(seconds=0.25)
 """How far two replicas' readings of the database's clock may be apart."""
 
 MAX_AHEAD: Final = timedelta(minutes=10)
-"""A call that lies further in the future was noted while our clock was ahead."""
+"""A stored call this far in the future was written while our clock was ahead."""
 
 UNKNOWN_CALL_AGE: Final = timedelta(hours=1)
-"""How long ago such a call may have been."""
+"""Such a call may have been made this long ago."""
 
 NOT_OUR_CALLER: Final = "USER"
 """A start by a participant has this caller type. API calls have another type."""
@@ -108,7 +108,7 @@ def _began(snapshot: RecordingSnapshot) -> datetime | None:
 
 
 def _check_times(fitting: Iterable[RecordingSnapshot], context: OperationContext) -> None:
-    """Raise OutcomeUnknown if nobody can say whether a live recording began after our call."""
+    """Raise OutcomeUnknown if a live recording shows no time, and may have begun after our call."""
     known = {recording.recording_id for recording in context.known}
     for snapshot in fitting:
         is_new = snapshot.status in LIVE and snapshot.recording_id not in known

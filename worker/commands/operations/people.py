@@ -1,8 +1,8 @@
-"""Finds out whom a track start records, before its call.
+"""Finds the people whom a track start records, before its call.
 
-The API records nobody, and reports no error, for an id of nobody. So the ids of a start are looked
-up among the meeting's participants. A burst of starts shares one read of them. Before an id is
-refused, they are read again: somebody may have been added since, and the list may lag behind.
+If no participant has an id, the API records nobody and reports no error. So the ids of a start are
+looked up among the meeting's participants. A burst of starts shares one read of them. Before an id
+is refused, they are read again: somebody may have been added since, and the list may lag.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,20 +22,20 @@ from worker.domain.meeting_participants import (
 from worker.realtimekit.participant_directory import ParticipantDirectory
 
 BURST_SECONDS: Final = 2.0
-"""A command may use a read of the participants that began this long before the command came."""
+"""A command may use a read of the participants that began at most this long before its arrival."""
 
 LIST_LAG_SECONDS: Final = 2.0
-"""The API's list may lack a participant who was added less than this before it was read."""
+"""The API's list may lack a participant who was added less than this before the read."""
 
 
 class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
-    """Finds whom one attempt at a track start records.
+    """Finds the people of one attempt at a track start.
 
-    arrived_at       when the delivery came, by the clock of the `directory`
-    came_at          when the command first came, or was woken, by `now`, in seconds since the epoch
-    check_user_ids   whether a participant id of nobody is refused
-    asked_before     whom an earlier attempt may have asked the API to record
-    keep             keeps the people with the command; raises LeaseLost if the claim is lost
+    arrived_at       when the delivery arrived, by the clock of the `directory`
+    came_at          when the command first arrived, or was unparked, by `now`, in epoch seconds
+    check_user_ids   whether to refuse a participant id that nobody has
+    asked_before     the people whom an earlier attempt may have asked the API to record
+    keep             stores the people with the command; raises LeaseLost if the claim is lost
     """
 
     directory: ParticipantDirectory
@@ -47,10 +47,10 @@ class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
     keep: Callable[[People], Awaitable[None]]
 
     async def find(self, command: StartTrackRecording) -> People:
-        """Everybody whom the command means. Raises Refused and Unavailable.
+        """All people whom the command names. Raises Refused and Unavailable.
 
-        If an earlier attempt may have called, its people are asked for again, whoever was added or
-        removed since.
+        If an earlier attempt may have called, its people are used again, even if people were added
+        or removed since.
         """
         if self.asked_before is not None:
             return self.asked_before
@@ -63,7 +63,7 @@ class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return await self._people(command, since=self.arrived_at - BURST_SECONDS)
         except PeopleRefused:
-            pass  # perhaps somebody was added since that read
+            pass  # somebody may have been added since that read
         certain_since = self._certain_since()
         is_certain = certain_since <= self.directory.now()
         since = max(self.arrived_at, certain_since) if is_certain else self.arrived_at
@@ -85,7 +85,8 @@ class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _certain_since(self) -> float:
-        """From when on a read has everybody who was added before the command was sent."""
+        """A read that began at or after this time has everybody who was added before the command
+        was sent."""
         age = self.now() - self.came_at
         return self.directory.now() - age + LIST_LAG_SECONDS
 

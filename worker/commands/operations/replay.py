@@ -6,9 +6,9 @@ from worker.domain.errors import Refused
 
 
 async def replay_recording(command: ReplayRecording, context: OperationContext) -> OperationResult:
-    """Have all events of the recordings published again that are still kept.
+    """Publish all kept events of the recordings again.
 
-    A start that led to several recordings has all of them replayed. Raises Refused if no recording
+    If a start led to several recordings, all of them are replayed. Raises Refused if no recording
     is known, or if none of its events is kept.
     """
     known = tuple(recording.recording_id for recording in context.known)

@@ -1,9 +1,9 @@
 """Starts a recording exactly once, even if the answer to an earlier call was lost.
 
 1. If an earlier attempt may have called, search the API's list for its recording and adopt it.
-2. Otherwise ask whether the session has begun if the start waits for it, find out whom to record,
-   and call. On a conflict search again, because the conflicting recording may be our own. An
-   answer with the recording of another start is a conflict, too: nothing began.
+2. Otherwise check the session if the start waits for one, find the people to record, and call.
+3. After a conflict search again, because the conflicting recording may be our own. An answer with
+   the recording of another start is a conflict too: nothing began.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -83,7 +83,7 @@ async def _start(
     call: StartCall,
     find_people: Callable[[], Awaitable[People]] | None = None,
 ) -> OperationResult:
-    """Find the recording of an earlier call, or else wait, find the people, and call."""
+    """Find the recording of an earlier call. Otherwise wait, find the people, and call."""
     start = context.start_context
     asked_at = context.now()
     snapshot = await find_own_recording(context, started)

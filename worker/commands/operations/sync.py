@@ -1,4 +1,4 @@
-"""Reads a recording again, whoever started it: for news, or for the archive."""
+"""Reads a recording again, even one of another service: for changes, or for the archive."""
 
 import msgspec
 
@@ -21,7 +21,7 @@ async def sync_recording(command: SyncRecording, context: OperationContext) -> O
 async def archive_recording(
     command: ArchiveRecording, context: OperationContext
 ) -> OperationResult:
-    """Read the recording as `sync_recording` does, and have all its files copied to the archive.
+    """Read the recording as `sync_recording` does, and queue all its files for the archive.
 
     The command succeeds when the files are queued. Raises Refused if the worker has no archive.
     """
@@ -65,5 +65,5 @@ async def read_again(
 
 
 def _unsearched(recording: Recording) -> Recording:
-    """The recording without its last list of files, so that the owners are read for any list."""
+    """The recording without its last list of files, so that the owners are always read."""
     return msgspec.structs.replace(recording, file_search=None)

@@ -52,7 +52,8 @@ class Acknowledger:
     async def _nack(self, tag: int, *, requeue: bool) -> None:
         async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
             await broker_call(self._channel.basic_nack(tag, requeue=requeue, wait=False))
-        self._mark_settled([tag])  # not earlier: an acknowledgement for several must not cover it
+        # Not before the nack: an acknowledgement for several tags must not cover this one.
+        self._mark_settled([tag])
 
     async def _write(self, tags: Sequence[int]) -> None:
         self._mark_settled(tags)

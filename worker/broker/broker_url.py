@@ -31,6 +31,6 @@ def host_of(url: URL) -> str:
 
 
 def user_of(url: URL) -> str | None:
-    """The user that the URL names. None if the broker takes the user from a certificate."""
+    """The user that the URL names. None if the broker finds the user in a certificate."""
     is_external = url.query.get("auth", "plain").upper() == "EXTERNAL"
     return None if is_external else url.user or "guest"

@@ -30,7 +30,7 @@ PublishResult = bool | BrokerUnavailable
 async def wait_for_confirmations(confirmations: Sequence[Confirmation], timeout: float) -> bool:
     """Wait until all have arrived. False if none arrived for `timeout` seconds.
 
-    Then the others are cancelled. Each confirmation that arrives starts the time anew, because a
+    Then the others are cancelled. Each confirmation that arrives restarts the time, because a
     broker that is slow with many messages is not silent.
     """
     waiting = arrived = set(confirmations)

@@ -39,18 +39,18 @@ BROKER_ERRORS: Final = (
     TimeoutError,
     BrokerUnavailable,
 )
-"""The errors that mean a lost connection, when calls go through `broker_call`.
+"""The errors of calls through `broker_call` that mean a lost connection.
 
-ChannelInvalidStateError is the library's error for a closed channel, and no AMQPError.
+ChannelInvalidStateError is the library's error for a closed channel. It is not an AMQPError.
 """
 
 
 class BrokerConnection:
     """Connects, runs a session for as long as the connection lasts, and connects again.
 
-    `url` may name several hosts, which are tried in turn: after a loss the next one. Pauses grow
+    If `url` names several hosts, they are tried in order; after a loss the next one. Pauses grow
     with each round and have full jitter, so that not all clients of a restarted broker return at
-    once. `url` is read at each attempt, so that a changed password is picked up.
+    once. `url` is read at each attempt, so that a changed password is used.
     """
 
     def __init__(self, url: Callable[[], str], name: str) -> None:
@@ -97,7 +97,7 @@ class BrokerConnection:
         self.unavailable_reason = None
 
     def stop(self) -> None:
-        """Do not connect again after the current session has ended by itself."""
+        """Do not connect again after the current session has ended."""
         self._stopping.set()
         self.unavailable_reason = "stopped"
 
@@ -126,10 +126,10 @@ class BrokerConnection:
 
 
 async def open_connection(url: str, name: str) -> TolerantConnection:
-    """Connect once, to the first host of the URL that takes the connection.
+    """Connect once, to the first host of the URL that accepts the connection.
 
     `name` is shown in the broker's list of connections. Raises one of `BROKER_ERRORS`: that of the
-    last host, or with several hosts BrokerUnavailable, which says what became of each.
+    last host, or with several hosts BrokerUnavailable with the error of each.
     """
     urls = urls_of(url)
     failures: list[str] = []
@@ -165,11 +165,11 @@ def _described(error: BaseException) -> str:
 async def broker_call(call: Awaitable[T]) -> T:
     """Await a call of the library. Raises BrokerUnavailable if a closed channel ended it.
 
-    The library mixes up two reasons for which a call can be cut short. When a channel closes, calls
-    end with a CancelledError or a bare Exception: a TaskGroup would silently forget the waiting
-    task. And when that task is cancelled, the call may raise the channel's error instead, or even
-    return: the task would never end. A connection that closes while it is opened ends the call with
-    a StopAsyncIteration.
+    The library does not distinguish two reasons for ending a call. If a channel closes, calls end
+    with a CancelledError or a bare Exception, and a TaskGroup would silently drop the waiting task.
+    If that task is cancelled, the call may raise the channel's error instead, or even return, and
+    the task would never end. If a connection closes while it is opened, the call ends with a
+    StopAsyncIteration.
     """
     task = asyncio.current_task()
     try:
@@ -195,12 +195,12 @@ async def open_channel(
             return await broker_call(
                 connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
             )
-        except RuntimeError as error:  # the connection was lost a moment ago
+        except RuntimeError as error:  # the connection was just lost
             raise BrokerUnavailable(str(error)) from error
 
 
 async def close_quietly(connection: AbstractConnection) -> None:
-    """Close a connection that may be broken already."""
+    """Close a connection that may already be broken."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
             await broker_call(connection.close())

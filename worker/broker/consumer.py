@@ -30,23 +30,24 @@ MAX_MISSES: Final = 2
 connects again."""
 
 TOPOLOGY_CHECK_INTERVAL_SECONDS: Final = 30.0
-"""How often the consumer of commands looks for exchanges, queues and bindings that were removed."""
+"""How often the consumer of commands checks for missing exchanges, queues and bindings."""
 
 TOPOLOGY_CHECK_TIMEOUT_SECONDS: Final = 5.0
 
 MAX_LARGE_BYTES: Final = 8_388_608
-"""Bodies above the limit are held up to this sum, so that they are dead-lettered with a reason."""
+"""Bodies above the limit are held up to this total, so that they are dead-lettered with a
+reason."""
 
 REQUEUE_DELAY_SECONDS: Final = 1.0
 
 
 class Consumer:
-    """Takes messages with a prefetch and passes each to the handler in a task of its own.
+    """Receives messages with a prefetch and runs the handler of each in a separate task.
 
     `queue` is by default the queue of commands. `read` gets each delivery and the name of the queue
     of commands, and returns the delivery with the headers that are trusted.
 
-    A body above `max_body_bytes` is dropped if there are too many of them. Then the broker moves
+    A body above `max_body_bytes` is discarded if there are too many of them. Then the broker moves
     the message to the dead-letter queue, without the worker's reason.
 
     Handlers belong to `run`, not to the channel, so a lost connection does not cancel them. An
@@ -101,7 +102,7 @@ class Consumer:
             await self._connection.run(self._session)
 
     async def drain(self) -> None:
-        """Take no more deliveries, and return when the running handlers have settled."""
+        """Receive no more deliveries, and return when the running handlers have settled."""
         self._draining.set()
         self._connection.stop()
         while self._running:
@@ -114,7 +115,8 @@ class Consumer:
 
     async def _session(self, connection: TolerantConnection) -> None:
         """Consume until the connection, the channel or the consumer is lost, or until `drain`."""
-        # Settling needs the publisher. The queue may have vanished while this consumer was away.
+        # Settling needs the publisher. The queue may have been deleted while this consumer was
+        # away.
         await _first_of(self._publisher.wait_ready(), self._draining.wait())
         if self._draining.is_set():
             return
@@ -165,9 +167,9 @@ class Consumer:
     ) -> None:
         """Return when one of `ends` does. Until then, ask the broker whether it has our consumer.
 
-        A channel can look healthy here while the broker has lost its consumer, or while its queue
-        has no leader and does not answer. A queue that is too busy to count in time reports no
-        messages and no consumer. So this answer counts only when it comes twice in a row. Raises
+        A channel can look healthy here although the broker has lost its consumer, or although its
+        queue has no leader and does not answer. A queue that is too busy to count in time reports
+        no messages and no consumer. So this answer counts only twice in a row. Raises
         BrokerUnavailable, and TopologyDiffers.
         """
         misses = 0
@@ -179,21 +181,21 @@ class Consumer:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue.name!r}")
 
     async def _check_topology_if_due(self, connection: TolerantConnection) -> None:
-        """Declare what somebody has removed. Raises TopologyDiffers.
+        """Declare removed exchanges, queues and bindings. Raises TopologyDiffers.
 
-        Nothing else would notice that a retry queue or the dead-letter queue is gone: the broker
-        returns what is published to it, or confirms it for another queue. Only this connection can
-        ask, because an alarm blocks those that publish.
+        Nothing else would notice a missing retry queue or dead-letter queue: the broker returns
+        messages that are published to it, or confirms them for another queue. Only this connection
+        can check, because an alarm blocks connections that publish.
         """
         is_due = time.monotonic() >= self._topology_checked_at + self._topology_check_interval
-        # One consumer of each worker is enough.
+        # One consumer of each worker checks.
         if not is_due or self._queue != self._topology.command_queue:
             return
         try:
             async with asyncio.timeout(TOPOLOGY_CHECK_TIMEOUT_SECONDS):
                 await self._publisher.prepare_topology(connection)
         except BROKER_ERRORS as error:
-            if isinstance(error, NotAllowed):  # the user may have no other channel
+            if isinstance(error, NotAllowed):  # the user may have no further channel
                 self._topology_check_interval = math.inf
             # The right to declare may have been withdrawn. Consuming works without it.
             structlog.get_logger().warning("topology_not_checked", reason=str(error)[:300])
@@ -241,7 +243,7 @@ class Consumer:
     async def _settle_unread(
         self, acknowledger: Acknowledger, tag: int, settlement: Settlement
     ) -> None:
-        """Settle a delivery whose body was dropped. It cannot be copied without a body, so the
+        """Settle a delivery whose body was discarded. It cannot be copied without a body, so the
         broker moves the message, or delivers it again."""
         if isinstance(settlement, Retry):
             await self._pause_before_requeue(settlement.delay_seconds)
@@ -260,8 +262,8 @@ class Consumer:
             await self._round_trip(channel)
             while self._running:
                 await asyncio.wait(self._running)
-            # Quorum queues ignore acknowledgements sent just before the channel closes. A round
-            # trip makes sure that the queue has seen them.
+            # Quorum queues ignore acknowledgements that are sent just before the channel closes.
+            # After a round trip the queue has seen them.
             await self._round_trip(channel)
         except BROKER_ERRORS as error:
             structlog.get_logger().warning("drain_failed", reason=str(error))
@@ -275,7 +277,7 @@ async def _never_called(_message: AbstractIncomingMessage) -> None:
 
 
 async def _ignore_closed(settling: Awaitable[None]) -> None:
-    """A closed channel has returned its messages to the queue, so they are delivered again."""
+    """A closed channel has requeued its messages, so they are delivered again."""
     try:
         await settling
     except BROKER_ERRORS as error:

@@ -10,7 +10,7 @@ EXPIRED: Final = "expired"
 """The reason for a message that stayed longer than its publisher or a policy allows."""
 
 REJECTED: Final = "rejected"
-"""The reason for a message that a consumer rejected, such as a worker a body above the limit."""
+"""The reason for a message that a consumer rejected, for example a worker because of its size."""
 
 REASONS: Final[Mapping[str, str]] = {
     EXPIRED: "it stayed in the queue longer than the broker may keep it",
@@ -18,13 +18,14 @@ REASONS: Final[Mapping[str, str]] = {
     "maxlen": "the queue of commands was full",
     REJECTED: "a consumer rejected it: a worker does so with a body above WORKER_MAX_COMMAND_BYTES",
 }
-"""What the broker's reasons mean."""
+"""The meanings of the broker's reasons."""
 
 
 def latest_death(headers: Mapping[str, object], queue: str) -> Mapping[str, object] | None:
     """The broker's latest record (`x-death`) for this queue. The broker lists the latest first.
 
-    The record is empty if the records are too large to be read. A publisher may have begun them.
+    The record is empty if the records are too large to read. A publisher may have written the first
+    ones.
     """
     deaths = headers.get("x-death")
     if isinstance(deaths, bytes):
@@ -52,5 +53,5 @@ def reason_of(death: Mapping[str, object]) -> str:
 
 
 def explanation(reason: str) -> str:
-    """What a reason means, for people."""
+    """The meaning of a reason, as text for users."""
     return REASONS.get(reason, f"the broker dead-lettered it ({reason})")

@@ -1,13 +1,13 @@
 """The headers that workers and the broker add to a message, and which headers the worker trusts.
 
-A publisher can write any header, also the worker's own. The worker trusts its own headers only on a
-message that the broker moved from a retry queue to the command queue, or that a worker took out of
-its store. There are two proofs of that. The delivery names the default exchange, which excludes
-every message that was published to the exchange of commands. And `x-death`, which the broker
-writes, names a retry queue, or there is `x-unparked`.
+A publisher can write any header, even the worker's own. The worker trusts its own headers only on a
+message that the broker moved from a retry queue to the command queue, or that a worker published
+from its store. Two facts prove this. The delivery names the default exchange, which excludes every
+message that was published to the exchange of commands. And `x-death`, which the broker writes,
+names a retry queue, or there is `x-unparked`.
 
-A client that may publish to the default exchange can forge both. That harms its own command only:
-the command expires early, or runs beside no other crash suspect, or is executed although it is
+A client that may publish to the default exchange can forge both. That harms only its own command:
+the command expires early, or runs while no other crash suspect runs, or is executed although it is
 parked.
 """
 
@@ -115,14 +115,14 @@ def was_in_retry_queue(headers: Mapping[str, object], command_queue: str) -> boo
 
 
 def original_routing_key(headers: Mapping[str, object], routing_key: str) -> str:
-    """The key of the first publish, also after the message came back from a retry queue."""
+    """The key of the first publish, even if the message was in a retry queue since."""
     original = headers.get(ROUTING_KEY)
     fits = isinstance(original, str) and len(original.encode()) <= MAX_ROUTING_KEY_BYTES
     return cast("str", original) if fits else routing_key
 
 
 def is_sent_on(name: str) -> bool:
-    """Whether a copy carries this header of the original message on."""
+    """Whether a copy keeps this header of the original message."""
     return name not in _NOT_SENT_ON
 
 

@@ -45,9 +45,12 @@ def unparked_message(
     now: float,
     max_frame_bytes: int = DEFAULT_FRAME_BYTES,
 ) -> Outgoing:
-    """The kept message for the command queue. The age of its command counts from `now`, because
-    the time in the store does not count. A publisher's header without room in a frame is dropped.
-    Raises msgspec.DecodeError for text of another form."""
+    """The kept message for the command queue.
+
+    The age of its command counts from `now`, because the time in the store does not count.
+    A publisher's header that does not fit into a frame is dropped. Raises msgspec.DecodeError for
+    text of another form.
+    """
     kept = _DECODER.decode(envelope)
     headers: Headers = {
         **kept.headers,

@@ -41,7 +41,7 @@ DEFAULT_FRAME_BYTES: Final = 131_064
 """The payload of a frame of RabbitMQ's default size."""
 
 HEADER_FRAME_BYTES: Final = 64
-"""The bytes of a content header beside its properties, and of the count of dropped headers."""
+"""The size of a content header without its properties, and of the count of dropped headers."""
 
 _CARRIED: Final = frozenset(
     {headers.USER_ID, headers.EXPIRATION, headers.ADDED_MESSAGE_ID, DEAD_REASON_HEADER}
@@ -70,7 +70,8 @@ def copy_of(
 
     `now` is in seconds since the epoch, `own_user` the user that publishes the copy, if known.
     `own_headers` take precedence over the worker's other headers. A publisher's header is dropped
-    if a frame has no room for it, or if its end cannot be found. `x-dropped-headers` counts these.
+    if it does not fit into a frame, or if its end cannot be found. `x-dropped-headers` counts
+    these.
     """
     properties, as_headers = properties_of_copy(delivery.properties, own_user)
     own = {
@@ -88,7 +89,7 @@ def copy_of(
 
 
 def in_frame(copy: MessageCopy, max_frame_bytes: int) -> MessageCopy:
-    """The copy with those of the publisher's headers that may be sent on and that have room."""
+    """The copy with those of the publisher's headers that may be copied and that fit."""
     properties, own = dict(copy.properties), dict(copy.headers)
     table = properties.pop(HEADERS, b"")
     before = count_in(own.pop(headers.DROPPED_HEADERS, 0))
@@ -136,7 +137,7 @@ def _headers_of_copy(delivery: Delivery, code: str, reason: str, now: float) -> 
 
 
 def _entries_sent_on(table: bytes, room: int) -> tuple[list[TableEntry], int]:
-    """The publisher's headers that have room, and the number of those that have none."""
+    """The publisher's headers that fit, and the number of the others."""
     entries, is_whole = split_table(table)
     sent_on: list[TableEntry] = []
     dropped = 0 if is_whole else 1
@@ -153,5 +154,5 @@ def _entries_sent_on(table: bytes, room: int) -> tuple[list[TableEntry], int]:
 
 
 def rfc3339(seconds: float) -> str:
-    """The time as the worker's headers have it."""
+    """The time in the form of the worker's headers."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -14,10 +14,10 @@ FIRST_SEEN_HEADER: Final = "x-first-seen"
 DELIVERY_COUNT_HEADER: Final = "x-delivery-count"
 """The broker writes this header at each redelivery from a quorum queue."""
 REDELIVERY_COUNT_HEADER: Final = "x-returned"
-"""The header of a copy that counts how often earlier deliveries came back without an attempt."""
+"""The header of a copy that counts how often earlier deliveries returned without an attempt."""
 DEAD_REASON_HEADER: Final = "x-dead-lettered"
-"""The header of a copy that says why the broker dead-lettered the command, while its outcome is not
-published yet."""
+"""The header of a copy with the broker's reason for dead-lettering the command, until its
+outcome is published."""
 UNPARKED_HEADER: Final = "x-unparked"
 """The header of a command that was parked in the store: the position of its parking."""
 MAX_COUNT: Final = 2**31
@@ -28,8 +28,8 @@ MAX_TRACE_HEADER_LENGTH: Final = 8192
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One message as the broker delivered it, with an undecoded body.
 
-    `unread_bytes` is the size of a body above the limit, else 0. Its bytes were dropped as they
-    came, so `body` is empty, and only the broker can move the message elsewhere.
+    `unread_bytes` is the size of a body above the limit, else 0. Its bytes were discarded as they
+    arrived, so `body` is empty, and only the broker can move the message elsewhere.
 
     `exchange` is the one that the message was published to. A property that cannot be decoded is
     None here, and among the encoded `properties`. A header that cannot be decoded has its bytes as
@@ -75,7 +75,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def redelivery_count(self) -> int:
-        """How often the message came back to the queue because its consumer was lost.
+        """How often the message returned to the queue because its consumer was lost.
 
         This includes the counts of earlier copies that were retried without an attempt.
         """
@@ -100,7 +100,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def trace(self) -> dict[str, str]:
-        """The W3C trace context that travels with the message."""
+        """The W3C trace context of the message."""
         if not self.headers:
             return {}
         values = {name: _text(self.headers.get(name)) for name in TRACE_HEADERS}

@@ -1,7 +1,7 @@
-"""The properties of a message as AMQP has them, taken apart and put together byte for byte.
+"""The properties of a message in AMQP's encoding, split and joined byte for byte.
 
-A message can be copied without decoding its properties. So properties that this worker cannot read
-survive, and so do all others. Pure, and no library is involved.
+A message can be copied without decoding its properties. So even properties that this worker cannot
+read survive. Pure, without the library.
 """
 
 import hashlib

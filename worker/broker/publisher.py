@@ -1,4 +1,4 @@
-"""Publishes with confirmations, on a connection of its own."""
+"""Publishes with confirmations, on a separate connection."""
 
 import asyncio
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ class Publisher:
     """Publishes on one channel, and opens another one when that channel is lost.
 
     Its session also declares or verifies the topology, if there is one. `timeout`, in seconds, is
-    the deadline of each stage of a publish: a message of the same id, a channel that takes the
-    messages, confirmations.
+    the deadline of each stage of a publish: the wait for a message of the same id, for a usable
+    channel, and for confirmations.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Publisher:
     async def session(self, connection: AbstractConnection) -> None:
         """Keep a channel open for as long as the connection lasts. Raises TopologyDiffers."""
         while not connection.is_closed:
-            # Every time, because the broker closes the channel if somebody has deleted an exchange.
+            # Every time, because the broker closes the channel if an exchange was deleted.
             await self.prepare_topology(connection)
             channel = await open_channel(connection, confirms=True)
             raw = await raw_channel(channel)
@@ -159,7 +159,7 @@ class Publisher:
         return results
 
     async def _wait_for_ids(self, ids: Sequence[str], message: Outgoing) -> None:
-        """Wait while a message of the same id is in flight, because one of the two would hang.
+        """Wait while a message of the same id is in flight, because the library would hang.
 
         The library waits for ever for the second of two messages of one id on a channel.
         """
@@ -181,13 +181,13 @@ class Publisher:
         finished.set_result(None)
 
     async def _send(self, messages: Sequence[Outgoing]) -> tuple[RawChannel, list[Confirmation]]:
-        """Hand the messages to the writer of a channel that no alarm blocks.
+        """Pass the messages to the writer of a channel that no alarm blocks.
 
         Raises BrokerUnavailable.
         """
         channel: RawChannel | None = None
         try:
-            async with asyncio.timeout(self._timeout):  # one for both, because each timer costs
+            async with asyncio.timeout(self._timeout):  # one timer for both steps
                 channel = await self._get_channel()
                 return channel, await broker_call(send_batch(channel, messages))
         except TimeoutError as error:
@@ -246,9 +246,9 @@ class Publisher:
     async def _replace_old(self, channel: RawChannel) -> None:
         """Replace a channel whose messages a queue refused, unless the channel is still new.
 
-        A full queue refuses on every channel. But if a channel first published to a queue while the
-        queue had no leader, RabbitMQ refuses on this channel for as long as the last leader's node
-        is away. A new channel reaches the new leader.
+        A full queue refuses on every channel. But a channel may have first published to a queue
+        while the queue had no leader. RabbitMQ then refuses on this channel until the last leader's
+        node returns. A new channel reaches the new leader.
         """
         age = asyncio.get_running_loop().time() - self._opened_at
         if self._channel is channel and age >= MIN_CHANNEL_AGE_SECONDS:
@@ -256,7 +256,8 @@ class Publisher:
             await _close_quietly(channel)
 
     def _abandon(self, channel: RawChannel) -> None:
-        """Do not use this channel again. `session` opens another one. Leaves a newer one alone."""
+        """Do not use this channel again. `session` opens another one. A newer channel is not
+        affected."""
         if self._channel is channel:
             self._channel = None
             self._ready.clear()

@@ -27,7 +27,7 @@ class Settler:
     """Publishes the copies of deliveries that are retried or dead-lettered.
 
     `now` returns seconds since the epoch. `on_dead_letter_refused` is called each time that the
-    dead-letter queue has no room.
+    dead-letter queue is full.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Settler:
         """Return once the broker has confirmed the copy, so that the delivery can be acknowledged.
 
         While the dead-letter queue is full, a dead letter waits in a retry queue, each time longer.
-        Otherwise it would come back at once, and occupy the prefetch.
+        Otherwise it would be delivered again at once, and occupy the prefetch.
 
-        Raises BrokerUnavailable when the broker did not confirm, MessageRefused when no queue took
-        the copy.
+        Raises BrokerUnavailable if the broker did not confirm, MessageRefused if no queue took the
+        copy.
         """
         try:
             await self._settle(delivery, settlement)
@@ -123,7 +123,7 @@ class Settler:
 
 
 def headers_of_retry(delivery: Delivery, retry: Retry) -> Headers:
-    """The headers that a retried copy has and a dead letter has not."""
+    """The headers that a retried copy has and a dead letter does not have."""
     headers: Headers = {}
     if delivery.unparked is not None:
         headers[UNPARKED_HEADER] = delivery.unparked

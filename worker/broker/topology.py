@@ -76,7 +76,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unanswered_queue(self) -> str:
-        """Copies of dead letters that no worker has looked at yet."""
+        """The queue of dead letters' copies that no worker has handled yet."""
         return f"{self.prefix}.commands.unanswered"
 
     @property
@@ -134,7 +134,7 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
     """Create missing exchanges and queues.
 
     Raises TopologyDiffers for one with other properties. Raises BrokerUnavailable without the right
-    to declare, because somebody may grant it.
+    to declare, because it may be granted later.
     """
     try:
         for name, kind in topology.exchanges.items():
@@ -163,11 +163,11 @@ def _why_refused(text: str) -> str:
             f"an exchange or queue of this name exists with other properties: {text}. Remove it, "
             "or choose other names with WORKER_NAME_PREFIX"
         )
-    return f"the broker refuses to create an exchange or queue: {text}"  # a limit of queues is used
+    return f"the broker refuses to create an exchange or queue: {text}"  # too many queues
 
 
 async def verify(channel: AbstractChannel, topology: Topology) -> None:
-    """Check that everything exists, and create nothing. Raises TopologyDiffers for what is missing.
+    """Check that everything exists, and create nothing. Raises TopologyDiffers for missing ones.
 
     AMQP shows neither the arguments of a queue nor its bindings. Only a declaration compares
     arguments.

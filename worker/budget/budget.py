@@ -30,7 +30,7 @@ MIN_REQUEST_INTERVAL_SECONDS: Final = 0.02
 """The shortest time between two requests to the ledger while they bring no token."""
 
 MAX_REQUEST_INTERVAL_SECONDS: Final = 5.0
-"""The ledger is asked again after this time, because another replica may have returned tokens."""
+"""The ledger is read again after this time, because another replica may have returned tokens."""
 
 PREFETCH_PAUSE_SECONDS: Final = 0.5
 """The pause of prefetching after the ledger had too few tokens."""
@@ -39,7 +39,7 @@ STORE_PAUSE_SECONDS: Final = 0.5
 """How long to wait after the store failed."""
 
 CLOCK_STEP_SECONDS: Final = 1.0
-"""The clock was set back if the last grant lies further than this in the future."""
+"""If the last grant is further than this in the future, the clock was set back."""
 
 
 class BudgetStore(Protocol):
@@ -57,14 +57,14 @@ class Budget:
 
     Replicas that name the same budget in the same store share it.
 
-    `name` stands for one API token, because the API counts requests by token. `rates` are the
-    limits that all requests together keep to; there is at least one. `max_wait` is how many seconds
-    a request that is not patient may wait for its token. `on_grant` is called for each token with
-    the seconds that the request waited, `on_rejection` for each request that raised OverBudget.
+    `name` identifies one API token, because the API counts requests by token. `rates` are the
+    limits of all requests together; there is at least one. `max_wait` is how many seconds a request
+    that is not patient may wait for its token. `on_grant` is called for each token with the seconds
+    that the request waited, `on_rejection` for each request that raised OverBudget.
 
-    Tokens come in small blocks, one commit for each block, so that a busy replica rarely waits for
-    a commit. Tokens that are not used within two seconds go back. Requests are served only while
-    `run` is running.
+    Tokens are fetched in small blocks, with one commit for each block, so that a busy replica
+    rarely waits for a commit. Tokens that are not used within two seconds are returned. Requests
+    get tokens only while `run` is running.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Budget:
         return token
 
     def release(self, token: Token) -> None:
-        """Report that the request sent with `token` has ended, however it ended."""
+        """Report that the request sent with `token` has ended, with or without success."""
         if token.outlived_margin(self._store.now()):
             self._late.append(usage_of(token.at, token.tier))
             self._wakeup.set()
@@ -148,8 +148,8 @@ class Budget:
         self._wakeup.set()
 
     def _unasked_pause(self) -> float:
-        """The pause if the API asked for none. Requests that were on their way when it began do not
-        prolong it."""
+        """The pause if the API asked for none. Requests that were already sent when it began do
+        not prolong it."""
         now = self._store.now()
         if not now < self._paused_until <= now + MAX_UNASKED_PAUSE_SECONDS:
             self._paused_until = now + self._next_pause
@@ -252,7 +252,7 @@ class Budget:
         if any(request.ahead) and sum(grant.tokens) < sum(request.needed) + sum(request.ahead):
             self._prefetch_at = now + PREFETCH_PAUSE_SECONDS
         self._tokens.add(grant)
-        if self._has_unreported_pause():  # the API reported that while the request was on its way
+        if self._has_unreported_pause():  # reported by the API since the request
             self._tokens.drop_all()
         self._queue.dispatch(self._tokens.spend, now)
         self._queue.reject_unservable(now, [self._available_at(tier) for tier in Tier])
@@ -272,7 +272,7 @@ class Budget:
     # Derived from grants and reports
 
     def _forget_grant(self) -> None:
-        """Forget the last grant, because the clock was set back and the grant's times lie in the
+        """Forget the last grant, because the clock was set back and the grant's times are in the
         future."""
         self._last, self._prefetch_at = None, 0.0
         self._tokens.drop_all()

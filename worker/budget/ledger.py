@@ -10,10 +10,10 @@ from worker.budget.sliding_window import ReportedLimit, SlidingWindow
 from worker.domain.rate import Rate
 
 MAX_PAUSE_SECONDS: Final = 600.0
-"""The API may ask for a longer pause. After this time, one request is tried nevertheless."""
+"""The API may ask for a longer pause. After this time, one request is tried anyway."""
 
 REPORTED_LIMIT_LIFETIME_SECONDS: Final = 600.0
-"""How long a limit counts after the API last reported it."""
+"""A limit applies for this long after the API last reported it."""
 
 MAX_REPORTED_LIMITS: Final = 4
 """How many different limits from API responses are kept."""

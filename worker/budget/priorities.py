@@ -34,7 +34,8 @@ class RequestPriority(NamedTuple):
 
 
 COMMAND_SHARE: Final = 0.9
-"""Commands leave the quota above this share to stops, unless the background has used the rest."""
+"""Commands leave the quota above this share to stops, unless the background has used the
+remainder."""
 
 COMMAND_FLOOR: Final = 0.05
 """Commands keep this share however many reads there are, so that a start seldom waits for a read.
@@ -44,22 +45,22 @@ BACKGROUND_SHARE: Final = 0.9
 """Reads and sweeps may use the quota up to its last tenth, less what commands use."""
 
 COMMAND_RESERVE: Final = 0.15
-"""The most that reads leave unused besides, for more commands. It grows with the commands that
-came: each one above `COMMAND_FLOOR` keeps a place for the next."""
+"""The most that reads leave unused in addition, for more commands. Each command above
+`COMMAND_FLOOR` reserves a place for the next."""
 
 BACKGROUND_FLOOR: Final = 0.1
 """The background keeps this share however many commands there are, because the recordings that
 commands start must be followed."""
 
 BURST_SHARE: Final = 0.02
-"""The part of its share that the background may use at once. The rest is spread evenly."""
+"""The part of its share that the background may use at once. It is paced evenly beyond that."""
 
 SWEEP_SHARE_OF_RATE: Final = 0.5
 """Sweeps may use this share of an app's sustained request rate. Commands and reads of single
 recordings need the rest."""
 
 LOOK_SHARE_OF_RATE: Final = 0.1
-"""Looks for live sessions may use this share, while starts wait for one."""
+"""Lists of live sessions may use this share, while starts wait for a session."""
 
 
 def quota_left(quota: int, spent: int, background: int, tier: Tier) -> int:

@@ -15,18 +15,18 @@ TOKEN_LIFETIME_SECONDS: Final = 2.0
 """How long a token may be used after the ledger granted it."""
 
 ARRIVAL_MARGIN_SECONDS: Final = 1.0
-"""How far two clocks may differ, and how long a request may be on its way. A request that takes
-longer is reported afterwards (`TokenRequest.late`)."""
+"""How far two clocks may differ, and how long a request may travel. A request that takes longer
+is reported afterwards (`TokenRequest.late`)."""
 
 SLOTS_PER_WINDOW: Final = 50
 """Spent requests are counted in this many slots for each window."""
 
 OPEN_SHARE: Final = 0.1
-"""When the API says that others have used up the quota, and later that they have not, this share is
-no longer reserved for them."""
+"""If the API reports that others have used up the quota, and later that they have not, this
+share is no longer reserved for them."""
 
 PROBE_INTERVAL_SECONDS: Final = 10.0
-"""While all is reserved, one request is sent at least so long after another."""
+"""While everything is reserved, requests are sent at least this far apart."""
 
 PHASES_PER_WINDOW: Final = 4
 """The usage of other programs is remembered in this many phases for each window."""
@@ -44,7 +44,7 @@ A plain tuple, because ledgers are decoded for every block of tokens.
 OtherUsage = tuple[int, int]
 """A phase's number since the epoch, and the most requests that other programs had spent in it.
 
-A maximum, because while we spend much, our requests on the way hide a part of their usage.
+A maximum, because while we spend much, our requests in flight hide a part of their usage.
 """
 
 
@@ -80,7 +80,7 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
 
     @property
     def background_rate(self) -> float:
-        """Requests per second that the background may make in the long run."""
+        """Requests per second that the background may make on average."""
         return background_quota(self.rate.requests) / self.span
 
     def spent(self) -> tuple[int, int]:
@@ -116,7 +116,7 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
     def advance(self, now: float) -> Self:
         """The window at `now`: without usage that no longer counts.
 
-        If the clock went back, usage that lies in the future is moved to `now`.
+        If the clock went back, usage in the future is moved to `now`.
         """
         phase, first, last = self._phase(now), self._slot(now - self.span), self._slot(now)
         others = tuple(
@@ -184,7 +184,8 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
     def _without_probe(self, by_others: int) -> Self:
         """The window after an answer to a probe: with a smaller reserve, if others spent less.
 
-        While all was reserved, hardly a request of ours was on its way, so none hides their usage.
+        While everything was reserved, we had almost no requests in flight that could hide their
+        usage.
         """
         if self.probe_at is None:
             return self

@@ -59,7 +59,7 @@ class WaitQueue:
                 self._sweep_is_next = priority is Priority.READ
 
     def reject_unservable(self, now: float, available_at: Sequence[float]) -> None:
-        """End with OverBudget every request whose deadline comes before its tier has a token.
+        """End with OverBudget every request whose deadline is before its tier has a token.
 
         `available_at` is, for each tier, the time when there may be a token.
         """
@@ -82,7 +82,8 @@ class WaitQueue:
             queue.clear()
 
     def wakeup_times(self) -> Iterator[float]:
-        """The times at which the queue changes by itself: deadlines, and promotions of reads."""
+        """The times at which the queue changes without a call: deadlines, and promotions of
+        reads."""
         for queue in self._queues.values():
             yield from (waiter.deadline for waiter in queue if waiter.deadline is not None)
         reads = self._queues[Priority.READ]

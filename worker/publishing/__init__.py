@@ -1,10 +1,9 @@
-"""Publishes what the store has committed for the broker: events, in order per subject, and parked
-commands.
+"""Publishes committed work to the broker: events, in order per subject, and parked commands.
 
 relay.py            the loop over the outbox: read a page, publish it, note what was confirmed
 event_publisher.py  one page: messages, rounds, confirmations, traces
-failure_policy.py   when an event that the broker did not take is published again
-reply_policy.py     which queues replies may go to
+failure_policy.py   when to publish an event again that the broker did not accept
+reply_policy.py     to which queues replies may go
 subject_order.py    which events of a page may be in flight at the same time
-parked_relay.py     puts parked commands that are due back on the command queue
+parked_relay.py     publishes due parked commands to the command queue
 """

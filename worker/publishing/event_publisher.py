@@ -29,15 +29,15 @@ from worker.store.unsent_events import UnsentEvent
 
 DIRECT_REPLY_PREFIX: Final = "amq.rabbitmq.reply-to."
 MAX_LOSSES_PER_ROUND: Final = 4
-"""After this many lost channels, the rest of a round waits a second, so that new events are
-published. Each lost connection takes about a quarter of a second."""
+"""After this many lost channels, the remaining events of a round wait a second, so that new
+events are published. Each lost connection takes about a quarter of a second."""
 
 MAX_SILENT_LOSSES: Final = 2
 """After this many connections in a row that ended without a reason, events are sent singly."""
 
 
 class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of a page of events. `is_unavailable`: the broker is, so the other pages must
+    """The results of a page of events. `is_unavailable`: the broker is away, so other pages must
     wait."""
 
     marks: PageMarks
@@ -45,7 +45,7 @@ class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventPublisher:
-    """Publishes events, or replies, and records how each one went. `now` is in epoch seconds."""
+    """Publishes events, or replies, and records the result of each. `now` is in epoch seconds."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class EventPublisher:
 
         A reply that may not go to its queue counts as done without being sent. Stops before a round
         if `may_continue` is false, or if the broker is unavailable. An event that the broker does
-        not take holds up only its own subject.
+        not accept delays only its own subject.
         """
         refused = [event for event in events if self._is_refused(event)]
         positions = {event.position for event in refused}
@@ -114,9 +114,12 @@ class EventPublisher:
     async def _send_round(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
     ) -> dict[int, PublishResult]:
-        """Send all events at once. Those that cost a channel before are sent singly, and after a
-        loss of this channel all that may have cost it. After several connections that ended without
-        a reason, all events are sent singly. So are events whose id is in the batch already."""
+        """Send all events at once, except those that must be sent one by one.
+
+        These are events that cost a channel before, and after a loss of this channel all that may
+        have cost it. After several connections that ended without a reason, all events are sent one
+        by one. So are events whose id is in the batch already.
+        """
         is_suspected = self._silent_losses >= MAX_SILENT_LOSSES
         batch = _first_of_each_id(event for event in events if not (event.losses or is_suspected))
         in_batch = {event.position for event in batch}
@@ -165,8 +168,8 @@ class EventPublisher:
             self._lost_alone.discard(event.position)
 
     def _suspicion(self, event: UnsentEvent) -> tuple[bool, bool]:
-        """Whether the event cost a channel or a connection before, and whether it goes to a channel
-        of RabbitMQ. A wrong address of this kind costs the connection."""
+        """Whether the event cost a channel or a connection before, or goes to a channel of
+        RabbitMQ. A wrong address of this kind costs the connection."""
         cost_before = event.losses > 0 or event.position in self._lost_alone
         return cost_before, event.routing_key.startswith(DIRECT_REPLY_PREFIX)
 
@@ -246,8 +249,8 @@ def _by_position(
 def _with_blame(
     batch: Mapping[int, PublishResult], singly: Mapping[int, PublishResult]
 ) -> dict[int, PublishResult]:
-    """The results of a round. An event that was alone in flight when the connection ended is to
-    blame if the broker confirmed others in this round."""
+    """The results of a round. If an event was alone in flight when the connection ended, it
+    counts as the cause if the broker confirmed others in this round."""
     results = {**batch, **singly}
     if not any(map(_is_confirmed, results.values())):
         return results
@@ -273,7 +276,7 @@ def _is_about_destination(event: UnsentEvent, error: ChannelLost) -> bool:
 
 
 def _is_unavailable(result: PublishResult) -> bool:
-    """Whether the broker took nothing, so that nothing is known of the event."""
+    """Whether the broker accepted nothing, so that the event is not known to be the cause."""
     return type(result) in {BrokerUnavailable, LostInFlight}
 
 

@@ -1,17 +1,17 @@
-"""Decides when an event that the broker did not take is published again.
+"""Decides when to publish an event again that the broker did not accept.
 
-    a queue did not take it,    later: one event tries whether the destination takes events again,
+    a queue did not accept it,  later: one event tries whether the destination accepts events again,
       or may not publish there  the others of the destination wait for that one
     the channel was lost        after 1 and 5 seconds, then it is set aside
     others lost the channel     after 1 second: too many events cost it before this one was sent
-    AMQP cannot hold it         it is set aside
+    AMQP cannot encode it       it is set aside
     the broker is unavailable   nothing is decided: the event is as it was
 
 A destination is an exchange and a routing key: all its events go to the same queues. Queues that
-took a refused event get it once more with each try. That is why only one event tries.
+accepted a refused event get it once more with each try. That is why only one event tries.
 
-The event that tries is known in memory only, and another replica may have led since. If it is
-overdue, the next event that is refused takes its place.
+The event that tries is known in memory only, and another replica may have been the leader since. If
+it is overdue, the next event that is refused takes its place.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -20,7 +20,7 @@ from worker.store.due_commands import DueCommand
 from worker.store.store import Store
 
 IDLE_INTERVAL_SECONDS: Final = 1.0
-"""How often the relay asks for commands whose time has come."""
+"""How often the relay checks for commands that have become due."""
 
 
 class ParkedRelay:
@@ -43,7 +43,7 @@ class ParkedRelay:
         self._woken.set()
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Publish again and again while this replica is the leader."""
+        """Publish due commands in a loop while this replica is the leader."""
         while True:
             self._woken.clear()
             if not (is_leader() and await self.publish_due()):

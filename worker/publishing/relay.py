@@ -38,7 +38,7 @@ class OutboxRelay:
     """Publishes the outbox. Call `wake` after a commit that may have added events.
 
     With `replies` it publishes the replies, else all other events. The publisher of a command
-    chooses the address of the reply, so replies have a relay and a connection of their own.
+    chooses the address of the reply, so replies have a separate relay and connection.
 
     `now` is in epoch seconds. While `run` waits, the next page is read by the transaction that adds
     its events. Without a wake-up the relay reads the outbox every `idle_interval_seconds`. It reads
@@ -75,7 +75,7 @@ class OutboxRelay:
         self._woken.set()
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Publish again and again while this replica is the leader."""
+        """Publish in a loop while this replica is the leader."""
         self._is_leader, self._is_running = is_leader, True
         while True:
             self._woken.clear()
@@ -86,7 +86,7 @@ class OutboxRelay:
             await self._wait()
 
     async def flush(self) -> None:
-        """Publish everything that is committed by now, as far as the broker confirms it."""
+        """Publish everything that is committed by now, if the broker confirms it."""
         self._is_running = False
         now = self._now()
         while await self.publish_pending(until=now):
@@ -97,7 +97,7 @@ class OutboxRelay:
 
         Stops at the first page whose oldest event was committed after `until` (epoch seconds).
         """
-        # `flush` runs beside `run`. Without the lock both would read the same events as unsent.
+        # `flush` may run during `run`. Without the lock both would read the same events as unsent.
         async with self._lock:
             try:
                 return await self._publish_pages(until)
@@ -116,11 +116,11 @@ class OutboxRelay:
         await wait_until_set(self._woken, min(self._idle_interval_seconds, longest))
 
     def _on_next_page(self, page: asyncio.Future[list[UnsentEvent]]) -> None:
-        if not page.cancelled():  # a page that was withdrawn is no reason to read the outbox
+        if not page.cancelled():  # a withdrawn page is no reason to read the outbox
             self._woken.set()
 
     async def _end_leading(self) -> None:
-        """Mark what is published, and forget the page that a commit has read: another replica may
+        """Mark published events, and drop the page that a commit has read: another replica may
         have published it since."""
         async with self._lock:
             self._take_next_page()
@@ -155,8 +155,8 @@ class OutboxRelay:
         return result.is_unavailable
 
     def _may_mark_later(self, page: Sequence[UnsentEvent]) -> bool:
-        """Whether the page was the last one, and its marks can wait for the next one. The marks of
-        an event that the broker did not take cannot: it would be read again."""
+        """Whether the page was the last one, and its marks can wait for the next one. If the
+        broker did not accept an event, they cannot, because it would be read again."""
         is_last = len(page) < self._page_size
         return is_last and self._is_running and len(self._marks.sent) == len(page)
 
@@ -189,7 +189,8 @@ class OutboxRelay:
 
 
 class _RelayLog:
-    """Logs how many events went out or were put off: at the end of the work, or once a second."""
+    """Logs how many events were published or deferred: when the outbox is empty, or once a
+    second."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -207,7 +208,7 @@ class _RelayLog:
             self.write()
 
     def write(self) -> None:
-        """Write a line, if events went out or were put off since the last one."""
+        """Write a line if events were published or deferred since the last one."""
         if self._published or self._deferred:
             structlog.get_logger().info(
                 "outbox_relayed", published=self._published, deferred=self._deferred

@@ -1,4 +1,4 @@
-"""Decides which queues replies may go to. Pure."""
+"""Decides to which queues replies may go. Pure."""
 
 import re
 from typing import Literal

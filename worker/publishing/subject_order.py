@@ -2,7 +2,7 @@
 
 Events of one subject keep their order; subjects do not wait for each other. The subject of an event
 is its recording, or its command for outcomes and replies. Each subject has a queue. The head of a
-queue is what may be in flight at the same time:
+queue may be in flight at the same time:
 
     a file event at the front     that event and all file events directly behind it
     any other event               that event alone

@@ -25,13 +25,13 @@ SYNTAX: Final = (
 )
 MAX_HEARTBEAT_SECONDS: Final = 300
 MAX_VHOST_BYTES: Final = 255
-"""AMQP has no longer names of virtual hosts."""
+"""The maximum length of a virtual host's name in AMQP."""
 
 _CERTIFICATES: Final = ("cafile", "certfile", "keyfile")
 _PARAMETERS: Final = ("heartbeat", "auth", *_CERTIFICATES, "capath", "cadata", "no_verify_ssl")
 _CHOICES: Final = {"auth": ("plain", "external"), "no_verify_ssl": ("0", "1")}
-"""The library ends the worker over another `auth`. It takes any other `no_verify_ssl`, also
-`false`, for 1."""
+"""With another `auth` the library ends the worker. It reads any other `no_verify_ssl`, even
+`false`, as 1."""
 
 
 def amqp_url(text: str) -> str:
@@ -63,7 +63,7 @@ def _check_credentials(parts: HostsUrl) -> None:
 
 
 def _can_be_reached(parts: HostsUrl, server: Host) -> bool:
-    """Whether there is a host, and the URL with it alone is one for the library."""
+    """Whether there is a host, and the library accepts the URL with this host alone."""
     url = parts.with_host(str(server))
     if not server.name or url_parts(url) is None:
         return False
@@ -101,7 +101,7 @@ def _check_once(names: Sequence[str]) -> None:
 
 
 def _check_heartbeat(text: str) -> None:
-    """Raise ValueError unless the broker can be noticed to be silent within minutes."""
+    """Raise ValueError if a silent broker would not be noticed within minutes."""
     if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_HEARTBEAT_SECONDS:
         raise ValueError(
             f"must have a heartbeat of 1 to {MAX_HEARTBEAT_SECONDS} whole seconds, not {text!r}"

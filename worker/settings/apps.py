@@ -19,7 +19,7 @@ from worker.settings.secret import Secret, read_text
 
 MAX_APPS: Final = 100
 _MAX_SHOWN: Final = 80
-"""Characters of a name in the file that an error repeats."""
+"""How many characters of a name in the file an error may repeat."""
 
 _APP_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 _TEXT_FIELDS: Final[Mapping[str, Parser]] = {
@@ -114,7 +114,7 @@ class AppsFile(Sequence[AppEntry]):
 
 
 def conflicts_between(apps: Sequence[AppSettings]) -> list[str]:
-    """The faults of these apps together: one name for two apps, or two names for one app."""
+    """The faults of these apps together: the same name for two apps, or two names for one app."""
     names: set[str] = set()
     names_by_identity: dict[tuple[str, str, str], str] = {}
     faults = []

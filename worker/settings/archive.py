@@ -1,4 +1,4 @@
-"""The settings of the archive: where finished files are copied to, under which names, how fast."""
+"""The settings of the archive: where and under which names files are copied, and how fast."""
 
 from typing import Annotated, Final
 
@@ -144,7 +144,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
     def faults(self) -> list[str]:
-        """What is wrong with the values together. Each begins with the name of a variable."""
+        """The faults of the values together. Each begins with the name of a variable."""
         if self.archive_max_file_bytes <= MAX_PARTS * self.archive_part_bytes:
             return []
         return [

@@ -1,4 +1,4 @@
-"""The settings of subcommands that read the archive beside the workers."""
+"""The settings of subcommands that read the archive without a worker."""
 
 from worker.settings.archive import ArchiveSettings
 from worker.settings.settings import CommonSettings

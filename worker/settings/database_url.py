@@ -1,4 +1,4 @@
-"""Checks DATABASE_URL before anything connects: an SQLite file, or what libpq takes."""
+"""Checks DATABASE_URL before anything connects: an SQLite file, or a URL for libpq."""
 
 import re
 from typing import Final
@@ -19,7 +19,7 @@ _WHOLE_NUMBERS: Final = (
     "keepalives_count",
     "tcp_user_timeout",
 )
-"""libpq checks these when a connection is being made, not before."""
+"""libpq checks these only during a connection attempt."""
 _UNKNOWN_OPTION: Final = re.compile(r'invalid URI query parameter: "(\w+)"')
 
 
@@ -50,8 +50,8 @@ def _is_sqlite_file(text: str) -> bool:
 
 
 def _check_postgresql(text: str, *, netloc: str) -> None:
-    """Raise ValueError unless libpq takes the URL and the values of its options."""
-    from psycopg import ProgrammingError  # SQLite does without this driver
+    """Raise ValueError unless libpq accepts the URL and the values of its options."""
+    from psycopg import ProgrammingError  # SQLite does not need this driver
     from psycopg.conninfo import conninfo_to_dict
 
     try:
@@ -94,7 +94,7 @@ def _check_values(parameters: dict[str, str]) -> None:
     connection = pq.PGconn.connect_start(make_conninfo(**nowhere).encode())
     lines = connection.error_message.decode(errors="replace").splitlines()
     connection.finish()
-    # Each host that was tried has a line of its own, and a hint in an indented line.
+    # Each tried host has a separate line, and a hint is an indented line.
     refusals = [line for line in lines if not line.startswith(("connection to server", "\t"))]
     if not refusals:
         return

@@ -1,8 +1,8 @@
-"""OTEL_ variables that cannot be used: named in a warning, and left out.
+"""OTEL_ variables that cannot be used: each causes a warning and is left out.
 
 Clusters set these variables for all their programs, in every language. Therefore none of them stops
-the start. What this worker or OpenTelemetry's SDK cannot use is left out of the environment before
-either reads it.
+the start. A variable that this worker or OpenTelemetry's SDK cannot use is left out of the
+environment before either reads it.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ def _check_values(environ: dict[str, str]) -> list[OtelWarning]:
             check(text)
         except ValueError as error:
             del environ[variable]
-            # A variable for traces alone counts before the one for all signals.
+            # A variable for traces alone has priority over the one for all signals.
             own = variable.replace("_OTLP_", "_OTLP_TRACES_")
             warnings.append(
                 OtelWarning(variable, f"{error}: {IGNORED if environ.get(own) else instead}")

@@ -1,7 +1,7 @@
 """Parses the text of a variable into its value.
 
-Every parser raises ValueError with what the value must be. A message never repeats a text that may
-be secret. The caller puts the name of the variable in front.
+Every parser raises ValueError with a description of valid values. A message never repeats a text
+that may be secret. The caller puts the name of the variable in front.
 """
 
 import re
@@ -154,7 +154,7 @@ MIN_CONSOLE_TOKEN_LENGTH: Final = 16
 
 
 def console_token(text: str) -> str:
-    """Parse the token of the console, which nobody shall guess."""
+    """Parse the token of the console, which must be hard to guess."""
     if len(token(text)) < MIN_CONSOLE_TOKEN_LENGTH:
         raise ValueError(f"must have at least {MIN_CONSOLE_TOKEN_LENGTH} characters")
     return text

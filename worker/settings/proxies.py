@@ -77,7 +77,7 @@ NO_PROXIES: Final = Proxies()
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
-    """Whether an entry of NO_PROXY is about this host and port."""
+    """Whether an entry of NO_PROXY matches this host and port."""
     if not entry or entry == "*":
         return entry == "*"
     if (network := _network(entry)) is not None:

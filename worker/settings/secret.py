@@ -1,4 +1,4 @@
-"""Holds texts that must not be shown: tokens, URLs with passwords, files with either."""
+"""Holds texts that must not be shown: tokens, URLs with passwords, and files that contain them."""
 
 import os
 import re
@@ -85,7 +85,7 @@ class Secret:
             return False
         signature = _signature(self._path)
         try:
-            # Called on the event loop, which must not wait for whoever writes to a pipe.
+            # Called on the event loop, which must not wait for the writer of a pipe.
             text = _read_accepted(self._path, self._pick, self._accept, pipe_timeout=0.0)
         except ValueError:
             return False
@@ -125,8 +125,8 @@ def read_text(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -> str:
     """The text of a small file, without surrounding white space.
 
     Raises:
-        ValueError: the file is unreadable, empty, above 64 KiB or not UTF-8, or a pipe that nobody
-            has written to for `pipe_timeout` seconds.
+        ValueError: the file is unreadable, empty, above 64 KiB or not UTF-8, or a pipe to which
+            nothing was written for `pipe_timeout` seconds.
     """
     try:
         content = read_small_file(path, pipe_timeout=pipe_timeout)
@@ -148,10 +148,10 @@ def read_text(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -> str:
 
 
 def shown_path(path: Path) -> str:
-    """The path, or `[secure]` if it may be no path but the secret itself.
+    """The path, or `[secure]` if it may be the secret itself.
 
-    A secret that somebody wrote where its file belongs is no absolute path, does not exist, and
-    does not look like `folder/name.txt` in a folder that exists.
+    A secret that somebody wrote instead of its file is no absolute path, does not exist, and does
+    not look like `folder/name.txt` in a folder that exists.
     """
     looks_like_one = _FILE_NAME.fullmatch(path.name) and os.path.isdir(path.parent)  # noqa: PTH112
     is_path = path.is_absolute() or looks_like_one or os.path.exists(path)  # noqa: PTH110

@@ -193,7 +193,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         return build(cls, read_fields(variables_of(cls), environ, known_names=known_names))
 
     def sensitive_texts(self) -> Callable[[], Iterator[str]]:
-        """A function that yields every text that no log may show, as of each call.
+        """A function that yields every text that must not appear in a log, as of each call.
 
         A call does no I/O, except when the file of storage profiles is due for a check.
         """
@@ -689,10 +689,10 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
 
     @property
     def apps(self) -> tuple[AppSettings, ...]:
-        """The apps to serve, at least one, each with a name of its own.
+        """The apps to serve, at least one, each with a unique name.
 
-        The plain variables make the app `default`. They also fill in what the apps file leaves
-        out.
+        The plain variables make the app `default`. They also supply fields that the apps file
+        leaves out.
         """
         plain = () if self.api_token is None else (self._app(name="default"),)
         entries = map(msgspec.structs.asdict, self.apps_file or ())

@@ -1,4 +1,4 @@
-"""Reads small files that an operator names. A named pipe does not keep the worker waiting."""
+"""Reads small files that an operator names. A named pipe does not block the worker."""
 
 import os
 import select
@@ -8,20 +8,20 @@ from typing import Final
 
 MAX_FILE_BYTES: Final = 65_536
 PIPE_TIMEOUT_SECONDS: Final = 10.0
-"""How long whoever writes to a pipe may be silent."""
+"""How long the writer of a pipe may be silent."""
 
 
 class SilentPipe(Exception):
-    """Nobody has written to the pipe in time."""
+    """Nothing was written to the pipe in time."""
 
 
 def read_small_file(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -> bytes:
     """The content of a file, of at most `MAX_FILE_BYTES` + 1 bytes.
 
-    `pipe_timeout` is in seconds. Raises OSError, and SilentPipe for a pipe that nobody has written
-    to for so long.
+    `pipe_timeout` is in seconds. Raises OSError, and SilentPipe for a pipe to which nothing was
+    written in that time.
     """
-    # Without O_NONBLOCK, to open a named pipe waits for whoever opens it to write.
+    # Without O_NONBLOCK, opening a named pipe waits until somebody opens it for writing.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
@@ -31,14 +31,14 @@ def read_small_file(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -
 
 
 def _read_pipe(descriptor: int, timeout: float) -> bytes:
-    """Read to the end, which comes when nobody has the pipe open to write any more."""
+    """Read to the end, which is reached when no writer has the pipe open any more."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     content = b""
     while len(content) <= MAX_FILE_BYTES:
         try:
             part = os.read(descriptor, MAX_FILE_BYTES + 1 - len(content))
-        except BlockingIOError:  # somebody has it open, and has written nothing more yet
+        except BlockingIOError:  # a writer has it open, and has written nothing more yet
             part = None
         if part:
             content += part

@@ -12,17 +12,17 @@ from worker.domain.errors import WrongSettings
 from worker.settings.parsing import Parser
 from worker.settings.secret import Secret
 
-# Kubernetes puts these into every pod beside a service named `worker` or `worker-…`.
+# Kubernetes puts these into every pod if there is a service named `worker` or `worker-…`.
 _SERVICE_LINK_NAME = re.compile(
     r"WORKER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 Built = TypeVar("Built", bound=msgspec.Struct)
 
 OWN_FAMILIES: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "REALTIMEKIT_")
-"""Settings that begin like this are this worker's own, beside those that begin with `WORKER_`."""
+"""Settings with these prefixes also belong to this worker, as those with `WORKER_` do."""
 
 MISSPELT_FROM: Final = 0.86
-"""From this similarity on, a name is a misspelling. HTTP_PROXY and HTTP_PORT are below it."""
+"""Names with at least this similarity count as misspelt. HTTP_PROXY and HTTP_PORT are below it."""
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
@@ -94,7 +94,7 @@ class Variable(msgspec.Struct, frozen=True):
 def variables_of(settings: type[msgspec.Struct]) -> dict[str, Variable]:
     """Maps field names to variables, in the order of the fields; a base's fields come first.
 
-    A field that is itself a struct of settings is a group: its fields take its place.
+    A field that is itself a struct of settings is a group and is replaced by its own fields.
     """
     found: dict[str, Variable] = {}
     for field, hint in get_type_hints(settings, include_extras=True).items():
@@ -106,7 +106,7 @@ def variables_of(settings: type[msgspec.Struct]) -> dict[str, Variable]:
 
 
 def build(settings: type[Built], values: Mapping[str, object]) -> Built:
-    """The settings struct with these values, which are by field name, also those of its groups."""
+    """The settings struct with these values by field name, including those of its groups."""
     fields = {
         field: build(hint, values) if _is_group(hint) else values[field]
         for field, hint in get_type_hints(settings, include_extras=True).items()
@@ -167,7 +167,7 @@ def _unknown_variables(environ: Mapping[str, str], known_names: frozenset[str]) 
 def _misspelt_variables(
     environ: Mapping[str, str], unset: Iterable[str], known_names: frozenset[str]
 ) -> Iterator[str]:
-    """Only a setting without a value can be meant. Other programs read the other variables."""
+    """Only a setting without a value may be meant. Other variables belong to other programs."""
     names = [name for name in unset if name.startswith(OWN_FAMILIES)]
     for name in sorted(environ.keys() - known_names):
         for closest in difflib.get_close_matches(name, names, n=1, cutoff=MISSPELT_FROM):

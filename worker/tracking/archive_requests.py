@@ -18,7 +18,7 @@ from worker.store.store import Store
 
 
 class ArchiveRequests:
-    """Reads recordings and sessions for the archive, within what is left of the budget."""
+    """Reads recordings and sessions for the archive, with the quota that other requests leave."""
 
     def __init__(
         self,
@@ -32,9 +32,9 @@ class ArchiveRequests:
         self._now = now
 
     async def read_again(self, app: str, recording_id: str) -> None:
-        """Read a recording for URLs that were signed anew, and publish them.
+        """Read a recording to get new URLs, and publish them.
 
-        If the API does not show whose files they are, the archive alone gets the URLs.
+        If the API does not show the owners of the files, only the archive gets the URLs.
 
         Raises ApiError: Refused if the app or the recording does not exist any more.
         """

@@ -1,4 +1,4 @@
-"""Adopts recordings that this worker did not start, so that they get their events as well.
+"""Adopts recordings of other services, so that they get their events as well.
 
 A sweep finds those that are live. Those that began and ended between two sweeps are found in the
 list of ended recordings, which is read from the newest back to the cursor of the last sweep.
@@ -31,13 +31,14 @@ MAX_LIVE_AGE_SECONDS: Final = 86_400.0
 them again."""
 
 MAX_CHEAP_PAGES: Final = 5
-"""A list of ended recordings with at most so many pages is read by every sweep."""
+"""Every sweep reads a list of ended recordings with at most this many pages."""
 
 COSTLY_SHARE: Final = 3
-"""Before a longer one is read again, sweeps make so many times its requests for other lists."""
+"""A longer list is read again when sweeps have made this many times its requests for other
+lists."""
 
 MAX_POSTPONED_SECONDS: Final = 120.0
-"""It is postponed for so long at most."""
+"""It is postponed for at most this long."""
 
 CLOCK_PRECISION: Final = timedelta(seconds=1)
 """How precisely the API's clock is known."""
@@ -49,9 +50,9 @@ ApplyPage = Callable[[RecordingPage, datetime], Awaitable[None]]
 class DiscoveryProgress(msgspec.Struct, frozen=True):
     """The state of discovery during one sweep.
 
-    `horizon`: all recordings invoked before it are known; seconds by the API's clock. None: this
-    is the first sweep ever. `deferred`: recordings that an unfinished start may own are not adopted
-    yet; these are the seconds when they were invoked.
+    `horizon`: all recordings invoked before it are known; seconds by the API's clock. None: this is
+    the first sweep ever. `deferred`: when the recordings were invoked (in seconds) that are not
+    adopted yet, because an unfinished start may own them.
     """
 
     horizon: float | None
@@ -59,7 +60,7 @@ class DiscoveryProgress(msgspec.Struct, frozen=True):
 
 
 class ExternalRecordingDiscovery:
-    """Adopts one app's recordings of others.
+    """Adopts one app's recordings of other services.
 
     For each sweep: `begin`, `adopt_live` with each page, then `catch_up` if it `is_due`.
     """
@@ -105,15 +106,16 @@ class ExternalRecordingDiscovery:
         """
         horizon = progress.horizon
         not_before = None if horizon is None else horizon - MAX_LIVE_AGE_SECONDS
-        # An API that ignores the requested statuses would have the whole history adopted.
+        # Needed in case the API ignores the requested statuses and lists the whole history.
         live = [snapshot for snapshot in listed if snapshot.status in LIVE]
         return await self._adopt(live, progress, asked_at, not_before=not_before)
 
     async def is_due(self, progress: DiscoveryProgress, requests: int) -> bool:
         """Whether to read the list of ended recordings after a sweep made `requests` for others.
 
-        While thousands end together, that list has all of them. It is then read more rarely: sweeps
-        have found them already. The cursor waits for it, so that nothing is lost.
+        While thousands end together, that list has all of them, and sweeps have found them already.
+        So it is then read more rarely. The cursor does not move until then, so that nothing is
+        lost.
         """
         self._requests_since += requests
         if progress.horizon is None or self._last_pages <= MAX_CHEAP_PAGES:
@@ -162,7 +164,7 @@ class ExternalRecordingDiscovery:
         return pages.requests
 
     def _record_catch_up(self, started_at: datetime) -> None:
-        """Only now: a list that failed half-way is due again with the next sweep."""
+        """Called only at the end: a list that failed half-way is due again with the next sweep."""
         self._caught_up_at, self._requests_since = started_at.timestamp(), 0
 
     async def _set_cursor(self, at: float) -> None:

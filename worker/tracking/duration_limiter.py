@@ -1,8 +1,9 @@
-"""Stops recordings whose longest duration (`max_seconds`) has passed.
+"""Stops recordings whose maximum duration (`max_seconds`) has passed.
 
 The store holds when each is due, so a restarted worker or another leader continues where this one
-stopped. An attempt is claimed in the store before it calls the API: its next time is moved behind
-the end of the attempt. So two replicas that both seem to lead never stop one recording at a time.
+stopped. An attempt is claimed in the store before it calls the API: the next attempt is scheduled
+after the end of this one. So two replicas that both seem to lead never stop one recording at the
+same time.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ from worker.tracking.retry_delays import RetryDelays
 MAX_CONCURRENT_STOPS: Final = 10
 
 POLL_INTERVAL_SECONDS: Final = 1.0
-"""The limiter looks for due stops this often, because nothing wakes it when a time has come."""
+"""How often the limiter checks for due stops: no notification arrives when a time is reached."""
 
 CLAIM_MARGIN_SECONDS: Final = 2.0
 """The claim of an attempt lasts this much longer than the attempt."""
@@ -88,7 +89,7 @@ class DurationLimiter:
     async def stop_due(self, is_leader: Callable[[], bool] = lambda: True) -> None:
         """Stop all recordings that are due now or become due meanwhile, a few concurrently.
 
-        A stop that takes long delays no other. Raises StoreUnavailable in an ExceptionGroup.
+        A slow stop does not delay the others. Raises StoreUnavailable in an ExceptionGroup.
         """
         try:
             async with asyncio.TaskGroup() as stops:

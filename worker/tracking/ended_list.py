@@ -1,10 +1,10 @@
-"""Finds out from lists of ended recordings what became of many that the list of live ones lacks.
+"""Finds in lists of ended recordings the ends of recordings that the list of live ones lacks.
 
-Each recording that ended needs a GET to show its end. While hundreds end together, that takes
-minutes, and one list request shows a hundred ends. So when more live recordings are due than a few,
-the ended ones among those that were invoked at about the same time are listed.
+A GET shows the end of one recording. If hundreds end together, GETs take minutes, and one list
+request shows a hundred ends. So if more than a few live recordings are due, this module lists the
+ended recordings that were invoked at about the same times.
 
-A list proves nothing about a recording that it lacks. Such a recording stays due to be read.
+If a list lacks a recording, this proves nothing. The recording stays due to be read.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,17 +29,17 @@ MIN_FOUND: Final = 3
 """A page that shows fewer ends than this is poor: reads cost no more."""
 
 MAX_POOR_PAGES: Final = 2
-"""After this many poor pages in a row the rest is left to reads."""
+"""After this many poor pages in a row the other recordings are read."""
 
 DISTRUSTED_SWEEPS: Final = 20
-"""So many sweeps later, selection by time is tried again."""
+"""After this many sweeps, selection by time is tried again."""
 
 PRECISION: Final = timedelta(seconds=1)
 """How exactly the API may compare times."""
 
 
 class EndedResult(msgspec.Struct, frozen=True):
-    """The requests that the lists took, the ends that they showed, and the events these caused."""
+    """The requests for these lists, the ends that they showed, and the events of these ends."""
 
     requests: int = 0
     found: int = 0
@@ -52,10 +52,10 @@ class EndedResult(msgspec.Struct, frozen=True):
 
 
 class EndedList:
-    """Lists one app's ended recordings, where that replaces many reads.
+    """Lists one app's ended recordings where that replaces many reads.
 
-    For each sweep: `begin`, then `read` as often as reads have become due. `shown_files`
-    gets the tracks whose files a list shows.
+    For each sweep: `begin`, then `read` whenever reads have become due. `shown_files` gets the
+    tracks whose files a list shows.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class EndedList:
         self._looked_for: set[str] = set()
 
     def begin(self) -> None:
-        """A sweep begins: recordings that the lists of the last one lacked may be listed now."""
+        """Begin a sweep: recordings that the previous lists lacked may be listed now."""
         self._has_failed = False
         self._looked_for.clear()
         self._distrusted_sweeps = max(self._distrusted_sweeps - 1, 0)
@@ -87,9 +87,9 @@ class EndedList:
     ) -> EndedResult:
         """List ended recordings while more than `more_than` live ones are due that a list may show.
 
-        If the API proved not to select recordings by time, the newest are listed, and only when the
-        sweep is over. If such a list fails, the rest is left to reads, and the sweep goes on.
-        Raises StoreUnavailable.
+        If the API does not select recordings by time, only the newest are listed, when the sweep is
+        over. If such a list fails, the recordings stay due, and the sweep continues. Raises
+        StoreUnavailable.
         """
         result = EndedResult()
         try:
@@ -136,7 +136,8 @@ class EndedList:
         return EndedResult(0, len(ended), events)
 
     async def _wanted(self) -> list[Recording]:
-        """Live recordings that are due, the first invoked first, without those looked for."""
+        """Live recordings that are due, the first invoked first, without those already searched
+        for."""
         query = UnlistedQuery(app=self._app, now=self._now().timestamp())
         return sorted(
             (
@@ -150,10 +151,10 @@ class EndedList:
     async def _read_by_time(
         self, wanted: Sequence[Recording], is_leader: Callable[[], bool]
     ) -> EndedResult:
-        """Read pages of recordings that were invoked when the wanted ones were, oldest first.
+        """Read pages of recordings that were invoked at the same times as `wanted`, oldest first.
 
-        Times at which no wanted one was invoked are skipped. A recording that ends meanwhile moves
-        others to pages that are still to be read.
+        Times without any of `wanted` are skipped. A recording that ends meanwhile moves others to
+        pages that are still to be read.
         """
         result, poor, number = EndedResult(), 0, 1
         since, until = _invoked_at(wanted[0]), _invoked_at(wanted[-1])
@@ -186,7 +187,7 @@ class EndedList:
     async def _read_newest(
         self, wanted: Sequence[Recording], is_leader: Callable[[], bool]
     ) -> EndedResult:
-        """Read pages of ended recordings, the newest first, back to the oldest wanted one."""
+        """Read pages of ended recordings, the newest first, back to the oldest of `wanted`."""
         result, poor = EndedResult(), 0
         pages = PageIterator(self._api, statuses=sorted(ENDED))
         asked_at = self._now()
@@ -225,7 +226,7 @@ def _stopped_at(snapshot: RecordingSnapshot) -> float:
 
 
 def _says_enough(snapshot: RecordingSnapshot) -> bool:
-    """Whether a row shows what a GET would. A GET may say why a recording is ERRORED."""
+    """Whether a row shows as much as a GET. Only a GET may say why a recording is ERRORED."""
     if snapshot.unknown_status is not None:
         return False
     if snapshot.status is Status.ERRORED:

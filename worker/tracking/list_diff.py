@@ -1,15 +1,15 @@
 """Notices recordings that are missing from a list while the list is still being read.
 
-A list has almost the same order each time. So if a recording was between two others in the last
-reading and is not between them now, it has ended or moved. The caller finds out which, and a wrong
-guess costs one request.
+A list has almost the same order each time. So if a recording was between two others in the previous
+list and is not between them now, it has ended or moved. The caller finds out which. A wrong guess
+costs one request.
 """
 
 from collections.abc import Sequence
 
 
 class AbsenceDetector:
-    """Compares each reading of a list, from its end to its beginning, with the reading before.
+    """Compares each reading of a list, from its end to its beginning, with the previous reading.
 
     For each reading: `begin`, `add_page` with each page, and `end` if every page was read.
     """
@@ -30,11 +30,11 @@ class AbsenceDetector:
         self._is_in_order = True
 
     def add_page(self, page: Sequence[str]) -> list[str]:
-        """Returns the recordings that are absent: they should be on the pages so far, and are not.
+        """Returns absent recordings: they should be on the pages so far, and are not.
 
         Pages may have moved by a few recordings since the last reading. So a recording counts as
-        absent only after one more page without it. While pages still bring recordings that seemed
-        absent, no recording counts as absent.
+        absent only after one more page without it. While later pages still contain recordings that
+        seemed absent, no recording counts as absent.
         """
         if not page:
             return []

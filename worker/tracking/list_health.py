@@ -9,8 +9,8 @@ GIVE_UP_AFTER_SECONDS: Final = 60.0
 """After lists have failed for this long, recordings are read one by one instead."""
 
 YIELD_TO_READS_SECONDS: Final = 2.0
-"""While the breaker is open, reads go first for this long. The refresher looks for due reads every
-second."""
+"""While the breaker is open, reads go first for this long. The refresher checks for due reads
+every second."""
 
 
 class ListHealth:
@@ -40,8 +40,8 @@ class ListHealth:
     def may_begin(self) -> bool:
         """Whether a sweep may begin now.
 
-        While the breaker is open, reads go first: if only lists fail, each failed list would
-        prolong the outage and no read would ever get its turn.
+        While the breaker is open, reads go first. If only lists fail, each failed list would
+        prolong the outage, and no read would ever be sent.
         """
         if not self._breaker.is_open or not self._breaker.allow_request():
             self._request_allowed_since = None

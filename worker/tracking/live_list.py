@@ -1,8 +1,8 @@
 """Reads the list of live recordings once and applies it to the store.
 
-One request covers a page of recordings. A tracked recording that is missing from the list has
-ended, or moved between two pages, or is not listed yet. It becomes due to be read by itself. If
-many are missing, `ended_list` looks for them first.
+One request returns a page of recordings. If a tracked recording is missing from the list, it has
+ended, or moved between two pages, or is not listed yet. It becomes due to be read. If many are
+missing, `ended_list` searches for them first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,10 +29,10 @@ LIST_LAG: Final = timedelta(seconds=5)
 
 
 MAX_READS_DURING: Final = 32
-"""While the list is read, more due reads than this are looked for in lists of ended recordings."""
+"""While the list is read, lists of ended recordings are used for more due reads than this."""
 
 MAX_READS_AFTER: Final = 8
-"""The same when the list was read. Reads take a few seconds for so many."""
+"""The same after the list was read. So many reads take a few seconds."""
 
 
 class ListResult(msgspec.Struct, frozen=True):
@@ -210,9 +210,9 @@ class LiveList:
 
 
 def _was_due(tracked: TrackedRecording, asked_at: datetime) -> bool:
-    """Whether a read of a live recording was due. The list has made it unnecessary.
+    """Whether a read of a live recording was due. The list makes it unnecessary.
 
-    An ended recording is read for its files, which the list does not replace.
+    An ended recording is read for its files, which the list does not show.
     """
     is_live = tracked.recording.status in LIVE
     return is_live and tracked.read_at is not None and tracked.read_at <= asked_at.timestamp()

@@ -1,10 +1,10 @@
 """Reads long lists that change while they are read.
 
 Live recordings are listed oldest first and read from the last page to the first. A recording that
-ends moves those behind it towards pages that are still to be read. A recording that begins is added
-at the end, where a list that was requested earlier need not have it. So no recording that stays
-live is skipped, as long as the API sorts as requested. The API does not promise that it does. A
-recording missing from the list must therefore be read by itself before it counts as ended.
+ends moves later ones towards pages that are still to be read. A recording that begins is added at
+the end, and a list that was requested earlier need not have it. So no recording that stays live is
+skipped, if the API sorts as requested. The API does not guarantee that. Therefore a recording that
+is missing from the list must be read before it counts as ended.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ MAX_PAGES: Final = 10_000
 """The iterator reads at most this many pages, however many the API claims to have."""
 
 MAX_PAGES_WITHOUT_NEWS: Final = 20
-"""The iterator gives up the page numbers after this many pages without a new recording. Fewer may
+"""The iterator ignores the page numbers after this many pages without a new recording. Fewer may
 result from recordings that ended meanwhile."""
 
 LONG_LIST_PAGES: Final = 10
-"""After more requests than this, one that fails is repeated: a long list takes minutes to read, and
-nothing is known to be missing before its end."""
+"""After more requests than this, a failed one is repeated. A long list takes minutes to read,
+and missing recordings are known only at its end."""
 
 REPEAT_DELAYS_SECONDS: Final = (1.0, 5.0)
 MAX_REPEAT_DELAY_SECONDS: Final = max(REPEAT_DELAYS_SECONDS)
@@ -141,7 +141,8 @@ class PageIterator:
     async def _request_persistently(self, number: int, order: Order) -> RecordingPage:
         """Request a page. In a long list, repeat a request that the API has not answered.
 
-        A pause that the API asks for is kept. If it is long, the next sweep reads the list.
+        If the API asks for a pause, it is observed. If the pause is long, the next sweep reads the
+        list.
         """
         for delay in REPEAT_DELAYS_SECONDS:
             try:
@@ -168,8 +169,8 @@ class PageIterator:
 
 
 def _may_repeat(error: Unanswered) -> bool:
-    """Whether the same request may succeed in a few seconds. What the API refuses for now, it
-    refuses then too, unless it says when to try again."""
+    """Whether the same request may succeed in a few seconds. After a temporary
+    refusal it would fail again, unless the API says when to try again."""
     if isinstance(error, RefusedForNow):
         return error.retry_after is not None
     return not isinstance(error, Throttled | Unauthorized)

@@ -1,4 +1,4 @@
-"""Reads one recording from the API and interprets the answer, or the lack of one."""
+"""Reads one recording from the API and interprets the answer, or a failure."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -50,7 +50,7 @@ class RecordingReader:
     async def read(self, recording: Recording, asked_at: datetime) -> Observation:
         """GET the recording with its files. An overdue recording without progress is ended.
 
-        Raises ApiError if the API's answer settles nothing.
+        Raises ApiError if the answer proves nothing.
         """
         try:
             observation = await fetch_recording(
@@ -120,9 +120,9 @@ class RecordingReader:
     async def _end(
         self, recording: Recording, api_status: Status, asked_at: datetime
     ) -> Observation:
-        """End an overdue recording: stop it, so that it does not go on, else time it out.
+        """End an overdue recording: stop it, so that it does not continue, else time it out.
 
-        A recording that others started is never stopped. Every answer of the API brings the
+        The worker never stops a recording of another service. Every answer of the API brings the
         recording closer to its end.
         """
         if recording.start is not None and api_status is not Status.UPLOADING:
@@ -159,7 +159,7 @@ class RecordingReader:
 
 
 def _lacks_files(recording: Recording, observation: Observation) -> bool:
-    """Whether a look for late files ended without them, and no other look is planned."""
+    """Whether a read for late files ended without them, and no other read is planned."""
     is_late_look = recording.status is Status.UPLOADED and not recording.is_open
     return (
         is_late_look

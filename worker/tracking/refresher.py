@@ -1,4 +1,4 @@
-"""Reads the recordings that are due, each by itself, because a list does not say enough.
+"""Reads the recordings that are due one by one, because a list does not show enough.
 
 These recordings are due: uploaded ones, because of their files; those that a sweep did not find on
 the list; and those whose webhook only a request to the API can confirm. The store holds when each
@@ -34,19 +34,20 @@ from worker.tracking.sweep import SweepState
 
 MAX_CONCURRENT_READS: Final = 8
 UPLOAD_READS: Final = 4
-"""Uploads get up to this many of the concurrent reads, because hundreds of others may be overdue.
-"""
+"""Uploads get at most this many of the concurrent reads, because hundreds of others may be
+overdue."""
 
 READ_SPACING_SECONDS: Final = 0.02
-"""Reads begin so far apart. After a sweep hundreds may be due at once, and each occupies the event
-loop for a moment. So commands wait for one read and not for several in a row. The API permits far
-fewer requests than 50 a second."""
+"""The minimum interval between the beginnings of two reads. After a sweep hundreds may be due at
+once, and each occupies the event loop for a moment. So a command waits for one read and not for
+several in a row. The API permits far fewer requests than 50 a second."""
 
 MIN_READ_SECONDS: Final = MAX_CONCURRENT_READS * READ_SPACING_SECONDS
-"""A read takes its place among the concurrent reads for at least so long."""
+"""A read keeps its place among the concurrent reads for at least this long."""
 
 POLL_INTERVAL_SECONDS: Final = 1.0
-"""The refresher looks for due reads at least this often: a postponed read wakes nobody."""
+"""The refresher checks for due reads at least this often, because a postponed read causes no
+notification."""
 
 MAX_RETRY_DELAY_SECONDS: Final = 300.0
 """The longest pause between two reads of a recording that fail although the API is up."""
@@ -88,14 +89,14 @@ class Refresher:
         self._retry_delays = RetryDelays()
 
     def wake(self) -> None:
-        """Look for due recordings now, because one became due or a read ended."""
+        """Check for due recordings now, because one became due or a read ended."""
         self._wakeup.set()
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
         """Read again and again. While the store is down, try every second."""
         while True:
             self._wakeup.clear()
-            if not is_leader():  # another replica reads what is shown here
+            if not is_leader():  # another replica reads the recordings that are shown here
                 self._shown_files.clear()
             try:
                 await self.read_due(is_leader)
@@ -108,7 +109,7 @@ class Refresher:
     async def read_due(self, is_leader: Callable[[], bool] = lambda: True) -> None:
         """Read all recordings that are due now or become due meanwhile, a few concurrently.
 
-        A read that takes long delays no other. Raises StoreUnavailable in an ExceptionGroup.
+        A slow read does not delay the others. Raises StoreUnavailable in an ExceptionGroup.
         """
         try:
             async with asyncio.TaskGroup() as reads:

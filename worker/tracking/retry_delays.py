@@ -5,14 +5,15 @@ from typing import Final
 FIRST_DELAY_SECONDS: Final = 1.0
 
 MAX_REMEMBERED: Final = 10_000
-"""Of more recordings, those that failed longest ago begin with the shortest delay again."""
+"""The maximum number of recordings. Above it, those that failed longest ago start with the
+shortest delay again."""
 
 
 class RetryDelays:
     """The delays of recordings whose last request failed. Each failure doubles the next delay.
 
-    A webhook or a list may settle a recording, and then nobody asks for it again. So the number of
-    recordings is limited. After a restart all of them begin with the shortest delay.
+    If a webhook or a list settles a recording, no request follows. So the number of recordings is
+    limited. After a restart all of them start with the shortest delay.
     """
 
     def __init__(self, limit: int = MAX_REMEMBERED) -> None:
@@ -33,5 +34,5 @@ class RetryDelays:
         return self._next.get(recording_id, 0.0) >= longest
 
     def forget(self, recording_id: str) -> None:
-        """A request succeeded, so the next failure counts as the first one."""
+        """Note that a request succeeded, so the next failure counts as the first one."""
         self._next.pop(recording_id, None)

@@ -1,4 +1,4 @@
-"""Looks for the sessions that parked starts wait for: one list of an app's live sessions for all.
+"""Finds the sessions that parked starts wait for. One list of live sessions serves all of an app.
 
 Webhooks report the beginning of most sessions earlier. The list finds those that no webhook
 reported, and those that began while a start was about to be parked.
@@ -18,7 +18,7 @@ from worker.store.parking import SessionsSeen
 from worker.store.store import Store
 
 MAX_PAGES: Final = 100
-"""One look reads at most this many pages of 100 sessions, the newest first."""
+"""One list has at most this many pages of 100 sessions, the newest first."""
 
 MAX_POLL_INTERVAL_SECONDS: Final = 1.0
 
@@ -26,9 +26,9 @@ MAX_POLL_INTERVAL_SECONDS: Final = 1.0
 class SessionWatch:
     """Watches the live sessions of one app while a start of it waits.
 
-    A look costs one request for each page of the list. `interval` is the shortest time in seconds
-    from one look to the next, `rate` the requests per second that looks may use. `now` is in
-    seconds since the epoch, `monotonic` never goes back.
+    A list costs one request for each page. `interval` is the shortest time in seconds from one list
+    to the next, `rate` the requests per second that lists may use. `now` is in seconds since the
+    epoch, `monotonic` never goes back.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class SessionWatch:
         self._looked_at = float("-inf")
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Look again and again while this replica is the leader."""
+        """List again and again while this replica is the leader."""
         while True:
             if is_leader():
                 await self.look_if_due()
             await asyncio.sleep(min(self._interval, MAX_POLL_INTERVAL_SECONDS))
 
     async def look_if_due(self) -> None:
-        """Look if the last look is long enough ago, and a start waits."""
+        """List if the last list is long enough ago, and a start waits."""
         pause = max(self._interval, self._pages / self._rate)
         if self._breaker.is_open or self._monotonic() - self._looked_at < pause:
             return
@@ -74,7 +74,7 @@ class SessionWatch:
             structlog.get_logger().warning("session_look_failed", app=self._app, reason=str(error))
 
     async def look(self) -> int:
-        """Read the list once, and make the starts due whose sessions it has; returns how many.
+        """Read the list once, and make the starts of the listed sessions due; returns how many.
 
         Raises ApiError and StoreUnavailable.
         """
@@ -92,7 +92,7 @@ class SessionWatch:
             if new := live - found:
                 seen = SessionsSeen(app=self._app, meeting_ids=new, asked_at=asked_at)
                 due += await self._store.sessions_seen(seen)
-            # A page without a live session that is new is the last one, or the numbers are ignored.
+            # The last page has no new live session, or the API ignores page numbers.
             if page.is_last or not new:
                 break
             found |= new

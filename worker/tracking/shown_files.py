@@ -1,4 +1,4 @@
-"""Keeps what lists and webhooks show of the files of track recordings, until these are read."""
+"""Keeps the files of track recordings that lists and webhooks show, until these are read."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from worker.domain.recording import Recording
 from worker.domain.snapshot import RecordingSnapshot
 
 MAX_BYTES: Final = 16_777_216
-"""Room for some thousand recordings, whose files have presigned URLs."""
+"""Enough for some thousand recordings, whose files have presigned URLs."""
 
 
 class ShownFiles:
@@ -24,7 +24,7 @@ class ShownFiles:
         self._encoded: dict[str, bytes] = {}
 
     def put(self, snapshot: RecordingSnapshot, known: Recording | None = None) -> None:
-        """Keep the snapshot if it shows files of a track recording, as `known` says or itself."""
+        """Keep the snapshot if it shows files of a track recording. `known` may give the kind."""
         kind = known.with_kind(snapshot).kind if known else snapshot.kind
         if not snapshot.files or kind != "track":
             return
@@ -35,17 +35,17 @@ class ShownFiles:
             self._bytes += len(encoded)
 
     def take(self, recording_id: str) -> RecordingSnapshot | None:
-        """The recording's snapshot, once; None if there is none."""
+        """Remove the recording's snapshot and return it; None if there is none."""
         encoded = self.drop(recording_id)
         return msgspec.msgpack.decode(encoded, type=RecordingSnapshot) if encoded else None
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Remove all of them."""
         self._encoded.clear()
         self._bytes = 0
 
     def drop(self, recording_id: str) -> bytes | None:
-        """Forget the recording's snapshot."""
+        """Remove the recording's snapshot."""
         encoded = self._encoded.pop(recording_id, None)
         self._bytes -= len(encoded or b"")
         return encoded

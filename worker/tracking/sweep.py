@@ -91,14 +91,14 @@ class Sweep:
         self._wakeup = asyncio.Event()
         self._is_requested = True
         self._is_running = False
-        self._began = 0.0  # by `monotonic`
+        self._began = 0.0  # seconds by `monotonic`
         self._swept_at = 0.0
         self._pages = 1
         self._last_single_read = ""
-        self._single_reads_at = 0.0  # by `monotonic`
+        self._single_reads_at = 0.0  # seconds by `monotonic`
 
     def state(self) -> SweepState:
-        """The figures with which the refresher chooses between one sweep and many reads."""
+        """The figures by which the refresher chooses between one sweep and many reads."""
         return SweepState(
             started_at=self._swept_at, pages=self._pages, is_usable=self._health.is_usable
         )
@@ -106,8 +106,8 @@ class Sweep:
     def request(self) -> None:
         """Sweep as soon as the budget allows, because one list can replace many due reads.
 
-        While a sweep runs this does nothing, because its next pages may have those recordings. If
-        they do not, the caller requests again.
+        During a sweep this does nothing, because its next pages may have those recordings. If they
+        do not, the caller requests again.
         """
         if not (self._is_requested or self._is_running):
             self._is_requested = True
@@ -171,10 +171,11 @@ class Sweep:
             self._log.completed(requests=result.requests, events=result.events, seconds=seconds)
 
     async def _schedule_single_reads(self) -> None:
-        """While lists keep failing, have live recordings read by themselves, in turn.
+        """While lists keep failing, make live recordings due to be read one after the other.
 
-        These are as many as the requests that sweeps may make in the interval. Without them, a
-        change that no webhook reports would be found when the recording is overdue: after a day.
+        Their number is that of the requests that sweeps may make in the interval. Otherwise a
+        change that no webhook reports would be found only when the recording is overdue, after a
+        day.
         """
         elapsed = self._monotonic() - self._single_reads_at
         if self._health.is_usable or elapsed < self._interval.base_interval:
@@ -199,14 +200,14 @@ class Sweep:
         try:
             result = await self._list.read(started_at, is_leader, since=self._swept_at)
         finally:
-            # Also when the list fails: overdue recordings must come to an end.
+            # Also if the list fails: overdue recordings must end.
             await self._schedule_overdue()
         if is_leader():
             await self._record(result, started_at)
         return result
 
     async def _record(self, result: ListResult, started_at: datetime) -> None:
-        """Record the sweep here, and in the store for tools that run beside the worker."""
+        """Record the sweep here, and in the store for tools outside the worker."""
         any_webhook = self._coverage.take_any_webhook()
         self._swept_at, self._pages = started_at.timestamp(), max(result.requests, 1)
         self._interval.record_sweep(result.requests, any_webhook=any_webhook)

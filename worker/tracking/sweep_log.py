@@ -24,7 +24,7 @@ class SweepLog:
         self._requests = 0
 
     def completed(self, *, requests: int, events: int, seconds: float) -> None:
-        """Log a sweep that made so many requests and published so many events."""
+        """Log a sweep with its number of requests and of published events."""
         logger = structlog.get_logger()
         log = logger.info if events else logger.debug
         log(

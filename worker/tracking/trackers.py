@@ -23,7 +23,7 @@ from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
 
 STOP_QUEUE_SECONDS: Final = 5.0
-"""A stop may wait for its token of the budget for this long, besides its time at the API."""
+"""A stop may wait for its budget token for this long, in addition to the time-out of the API."""
 
 
 class Trackers(msgspec.Struct, frozen=True, kw_only=True):

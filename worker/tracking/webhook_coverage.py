@@ -48,7 +48,7 @@ class WebhookCoverage:
         self._unreported |= dict.fromkeys(recording_ids, asked_at.timestamp())
 
     async def has_missed(self) -> bool:
-        """Whether no webhook has reported a remembered change by now. Forgets the changes."""
+        """Whether no webhook has reported a remembered change by now. Removes the changes."""
         unreported, self._unreported = self._unreported, {}
         known = await self._store.tracked(list(unreported)[:MAX_UNREPORTED_CHECKED])
         return any(

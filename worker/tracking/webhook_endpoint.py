@@ -1,8 +1,8 @@
 """Receives one webhook: read the body, check the signature, decode, commit, answer.
 
 The API repeats a webhook after 5xx and drops it after 4xx. If the worker may be at fault, it
-answers 503. An authentic webhook is answered with 204, even if it is of no use. A webhook can
-arrive before the start that made its recording is committed. The endpoint waits for that commit.
+answers 503. An authentic webhook is answered with 204, even if it changes nothing. A webhook can
+arrive before the start of its recording is committed. The endpoint waits for that commit.
 """
 
 import asyncio
@@ -39,7 +39,8 @@ from worker.tracking.shown_files import ShownFiles
 from worker.tracking.webhook_registration import PATH
 
 MAX_BODY_BYTES: Final = 8_388_608
-"""Room for the files of 500 tracks with presigned URLs, which have some megabytes."""
+"""The limit of a body: large enough for the files of 500 tracks with presigned URLs (some
+megabytes)."""
 
 MAX_CONCURRENT: Final = 200
 MAX_EVENT_NAME_LENGTH: Final = 64
@@ -143,7 +144,7 @@ class WebhookEndpoint:
 
     async def _handle(self, request: web.Request) -> WebhookAnswer:
         app = self._apps.find(request.query.get("app"))
-        if app is None:  # another replica may have it already, or this one may lack it by mistake
+        if app is None:  # other replicas may have it, or this one lacks it by mistake
             return _unavailable("its app is not configured")
         signature = _signature(request)
         if signature is None:
@@ -187,7 +188,7 @@ class WebhookEndpoint:
         return WebhookAnswer("taken" if due else "not_ours", log_fields)
 
     async def _apply_snapshot(self, app: App, snapshot: RecordingSnapshot) -> WebhookAnswer:
-        # Before the commit, which wakes the refresher.
+        # Before the commit, because the commit notifies the refresher.
         shown = self._shown_files[app.name]
         if snapshot.status is Status.UPLOADED:
             shown.put(snapshot)
@@ -208,7 +209,8 @@ class WebhookEndpoint:
         return WebhookAnswer("taken" if result.events or result.due else "repeated", log_fields)
 
     async def _commit(self, app: App, snapshot: RecordingSnapshot) -> WebhookResult | None:
-        """Commit the snapshot. None if a start that may own the recording does not finish."""
+        """Commit the snapshot. None if a start that may own the recording does not finish in
+        time."""
         meeting = snapshot.meeting_id
         slots = [start_slot(app.name, meeting, kind) for kind in get_args(Kind)] if meeting else []
         for delay in START_CHECK_DELAYS_SECONDS:

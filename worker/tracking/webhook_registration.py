@@ -1,6 +1,6 @@
 """Subscribes to the API's webhooks: exactly one subscription per app, however often it is repeated.
 
-Subscriptions of others have other URLs. They are left alone.
+Subscriptions of other programs have other URLs. They are not changed.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ def callback_url(public_url: str, app: str) -> str:
 async def register(api: RealtimeKitClient, url: str) -> Registration:
     """Leave exactly one subscription to `url`, enabled and with the events the worker needs.
 
-    Raises ApiError and StoreUnavailable. It may then be called again, in any case.
+    Raises ApiError and StoreUnavailable. In any case it may be called again.
     """
     found = await find_subscriptions(api, url)
     webhook, action = await _ensure(api, url, found[0] if found else None)
@@ -82,10 +82,10 @@ async def keep_registered(
     is_leader: Callable[[], bool],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Register once this replica is the leader. Tries again until the API accepts it, also while
-    the store fails, which has the API's budget.
+    """Register once this replica is the leader, and try again until the API accepts it.
 
-    Only the leader registers, because the API accepts the same URL twice.
+    Errors of the store also lead to another try. Only the leader registers, because the API accepts
+    the same URL twice.
     """
     logger, delay = structlog.get_logger(), LEADER_CHECK_SECONDS
     while True:

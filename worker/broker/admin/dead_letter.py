@@ -69,7 +69,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def dead_since(self) -> datetime:
-        """When it was dead-lettered, or first seen if that is unknown. Else the year 1."""
+        """The time of its dead-lettering, else of its first delivery to a worker. Else the year
+        1."""
         return self.reason.last_seen or self.reason.first_seen or _UNKNOWN_TIME
 
     @property

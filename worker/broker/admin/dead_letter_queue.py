@@ -1,6 +1,6 @@
 """Shows, replays and drops the letters of the dead-letter queue.
 
-All letters are taken when the queue is opened, and what is left is returned at the end. Quorum
+All letters are received when the queue is opened, and the rest is requeued at the end. Quorum
 queues count that as a delivery. From RabbitMQ 4.0 on, a queue drops a message after 20 deliveries
 by default, so the worker declares a very high limit.
 """
@@ -28,9 +28,9 @@ from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 class DeadLetterQueue:
     """The letters that waited when the queue was opened, by `open_dead_letter_queue`.
 
-    Nobody else gets these letters until the end. Letters that are dead-lettered again meanwhile are
-    not included. Every method that waits raises BrokerUnavailable when the broker does not answer.
-    The broker then returns the letters by itself.
+    No other consumer gets these letters until the end. Letters that are dead-lettered later are not
+    included. Every method that waits raises BrokerUnavailable if the broker does not answer. The
+    broker then requeues the letters.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class DeadLetterQueue:
         await self.drop(letter)
 
     async def drop(self, letter: DeadLetter) -> None:
-        """Remove the letter from the dead-letter queue for good."""
+        """Remove the letter from the dead-letter queue permanently."""
         with _translated_errors():
             await self._browser.acknowledge(letter.tag)
 
@@ -91,9 +91,9 @@ class DeadLetterQueue:
 async def open_dead_letter_queue(
     connection: TolerantConnection, topology: Topology, *, timeout: float
 ) -> AsyncIterator[DeadLetterQueue]:
-    """Take the letters, and return at the end those that were neither replayed nor dropped.
+    """Receive the letters. At the end, requeue those that were neither replayed nor dropped.
 
-    `timeout` bounds the wait for each confirmation, in seconds. Raises TopologyDiffers if the queue
+    `timeout` limits the wait for each confirmation, in seconds. Raises TopologyDiffers if the queue
     or the exchange for commands does not exist, and BrokerUnavailable if the broker does not
     answer.
     """
@@ -103,7 +103,7 @@ async def open_dead_letter_queue(
         queue = await channel.declare_queue(
             topology.dead_queue, passive=True, timeout=RPC_TIMEOUT_SECONDS
         )
-        # A channel of its own, because an error closes a channel, and that returns all letters.
+        # On a separate channel, because an error closes a channel, and that requeues all letters.
         publishing = await open_channel(connection, confirms=True)
         await publishing.declare_exchange(exchange, passive=True, timeout=RPC_TIMEOUT_SECONDS)
         browser = QueueBrowser(connection, queue, await raw_channel(channel))
@@ -120,7 +120,7 @@ async def open_dead_letter_queue(
             user=user_of(connection.url),
         )
     except BaseException:
-        with suppress(*BROKER_ERRORS):  # the first error counts; a lost connection returns letters
+        with suppress(*BROKER_ERRORS):  # the first error counts, and the letters return anyway
             await browser.close()
         raise
     with _translated_errors():

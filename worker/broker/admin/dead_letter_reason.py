@@ -36,10 +36,10 @@ class DeadLetterReason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> DeadLetterReason:
-    """Read the reason. Never raises, because anybody may have written the headers.
+    """Read the reason. Never raises, because publishers may have written any headers.
 
     A worker that dead-letters a message removes the broker's own record (`x-death`). So a record
-    for the command queue means that the broker dead-lettered the message later than any worker.
+    for the command queue means that the broker dead-lettered the message after any worker did.
     """
     command_queue = dead_queue.removesuffix(".dead")
     death = latest_death(headers, command_queue)

@@ -89,9 +89,9 @@ async def publish_on(channel: AbstractChannel, message: Outgoing, *, timeout: fl
 
 
 async def declare_once(connection: Connection, topology: Topology) -> None:
-    """Create what is missing of the topology.
+    """Create the missing exchanges and queues of the topology.
 
-    Raises TopologyDiffers, naming what exists with other properties, and BrokerUnavailable.
+    Raises TopologyDiffers, naming existing ones with other properties, and BrokerUnavailable.
     """
     try:
         await broker_call(declare(await open_channel(connection), topology))

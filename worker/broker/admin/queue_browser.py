@@ -1,7 +1,7 @@
-"""Takes the messages that wait in a queue, and returns them.
+"""Receives the messages that wait in a queue, and requeues them.
 
-AMQP has no call that reads a queue without taking from it. The broker returns messages in an order
-of its own, so callers sort them: see docs/adr/0023.
+AMQP has no call that reads a queue without receiving from it. The broker requeues messages in
+another order, so callers sort them: see docs/adr/0023.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from worker.broker.messages import Delivery
 from worker.broker.topology import RPC_TIMEOUT_SECONDS
 
 CHUNK: Final = 500
-"""How many messages each consumer takes."""
+"""How many messages each consumer receives."""
 
 MAX_HELD_MESSAGES: Final = 100_000
 MAX_HELD_BYTES: Final = 256 * 2**20
-"""The browser takes no further chunk above these limits, which bound the memory of the tool."""
+"""The browser receives no further chunk above these limits, which limit the memory of the tool."""
 
 MAX_PENDING_ACKS: Final = 15
-"""A channel has at most 32 requests to a quorum queue under way. Acknowledgements above that wait,
-and are lost when the channel closes."""
+"""A channel may have at most 32 pending requests to a quorum queue. Acknowledgements above that
+wait, and are lost when the channel closes."""
 
 ARRIVAL_TIMEOUT_SECONDS: Final = 2.0
 RETURN_TIMEOUT_SECONDS: Final = 2.0
@@ -35,10 +35,9 @@ HeldMessage = tuple[int, Delivery]
 
 
 class QueueBrowser:
-    """Holds the messages of a queue, so that nobody else gets them until `close`.
+    """Holds the messages of a queue, so that no other consumer gets them until `close`.
 
-    If the connection is lost, the broker returns them by itself. Methods raise one of
-    `BROKER_ERRORS`.
+    If the connection is lost, the broker requeues them. Methods raise one of `BROKER_ERRORS`.
     """
 
     def __init__(
@@ -54,13 +53,13 @@ class QueueBrowser:
         self._pending_acks = 0
 
     async def take_all(self) -> list[HeldMessage]:
-        """Take the messages that wait now, in the queue's order, up to the limits above."""
+        """Receive the waiting messages, in the queue's order, up to the limits above."""
         messages: list[HeldMessage] = []
         held_bytes = 0
         waiting = min(await self._count(), MAX_HELD_MESSAGES)
         while len(messages) < waiting and held_bytes < MAX_HELD_BYTES:
             chunk = await self._take(min(CHUNK, waiting - len(messages)))
-            if not chunk:  # another consumer has taken the rest
+            if not chunk:  # another consumer has received the others
                 break
             messages += chunk
             held_bytes += sum(len(delivery.body) for _, delivery in chunk)
@@ -68,7 +67,7 @@ class QueueBrowser:
         return messages
 
     async def acknowledge(self, tag: int) -> None:
-        """Remove a held message from the queue for good."""
+        """Remove a held message from the queue permanently."""
         await broker_call(self._channel.basic_ack(tag))
         self._held.remove(tag)
         self._pending_acks += 1
@@ -76,7 +75,7 @@ class QueueBrowser:
             await self._sync()
 
     async def close(self) -> None:
-        """Return the held messages. Wait until the queue has them and every acknowledgement."""
+        """Requeue the held messages. Wait until the queue has them and every acknowledgement."""
         await self._sync()
         if self._held:
             expected = await self._count() + len(self._held)
@@ -91,9 +90,9 @@ class QueueBrowser:
             self._pending_acks = 0
 
     async def _take(self, number: int) -> list[HeldMessage]:
-        """Take this many messages. Returns fewer if no further one arrives in time."""
+        """Receive this many messages. Returns fewer if no further one arrives in time."""
         self._arrived = asyncio.Queue()
-        # A prefetch counts the messages of one consumer, so messages that are held do not matter.
+        # A prefetch counts the messages of one consumer, so messages that are held do not count.
         qos = self._channel.basic_qos(prefetch_count=max(1, number), timeout=RPC_TIMEOUT_SECONDS)
         await broker_call(qos)
         consuming = self._channel.basic_consume(

@@ -30,7 +30,7 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def count_queues(connection: Connection, topology: Topology) -> QueueCounts:
-    """Count what waits in each queue. Raises BrokerUnavailable."""
+    """Count the waiting messages of each queue. Raises BrokerUnavailable."""
     try:
         counts = {queue.name: await _count(connection, queue.name) for queue in topology.queues}
     except BROKER_ERRORS as error:
@@ -44,7 +44,7 @@ async def count_queues(connection: Connection, topology: Topology) -> QueueCount
 
 
 async def _count(connection: Connection, name: str) -> QueueCount:
-    # On a channel of its own, because the broker closes a channel over a missing queue.
+    # On a separate channel, because the broker closes the channel if a queue is missing.
     channel = await open_channel(connection)
     declaring = channel.declare_queue(name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
     try:

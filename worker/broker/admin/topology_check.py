@@ -39,8 +39,8 @@ async def check_topology(connection: AbstractConnection, topology: Topology) -> 
     """Check each exchange and queue of the topology. Raises BrokerUnavailable.
 
     AMQP shows neither bindings nor policies, nor other exchanges and queues. Kinds and arguments
-    are compared by declaring an existing object again, which changes nothing. If somebody removes
-    an object between the two calls, the second one creates it.
+    are compared by declaring an existing object again, which changes nothing. If an object is
+    removed between the two calls, the second call creates it.
     """
     try:
         return [
@@ -94,7 +94,7 @@ async def _compare(
     declare_passively: Callable[[AbstractChannel], Awaitable[None]],
     declare: Callable[[AbstractChannel], Awaitable[None]],
 ) -> tuple[State, str | None]:
-    """Each call has a channel of its own, because the broker closes a channel with a refusal."""
+    """Each call has a separate channel, because the broker closes a channel with a refusal."""
     try:
         await _on_new_channel(connection, declare_passively)
         await _on_new_channel(connection, declare)

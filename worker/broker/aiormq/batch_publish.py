@@ -19,7 +19,7 @@ Confirmation = asyncio.Future[object]
 
 
 async def send_batch(channel: RawChannel, messages: Sequence[Outgoing]) -> list[Confirmation]:
-    """Hand all messages to the connection's writer at once; return a confirmation for each.
+    """Pass all messages to the connection's writer at once; return a confirmation for each.
 
     Every message has a `message_id`. A message that does not fit AMQP's frames is not sent, and its
     confirmation has failed already. If the channel is closed, nothing is sent and the library's

@@ -1,7 +1,7 @@
-"""Assembles deliveries from their frames, in place of the library.
+"""Assembles deliveries from their frames, instead of the library.
 
-For each delivery the library decodes three frames one by one, passes them through two queues and
-two tasks, and drops deliveries for a consumer that was cancelled a moment ago.
+For each delivery the library decodes three frames one by one, and passes them through two queues
+and two tasks. It also drops deliveries for a consumer that has just been cancelled.
 """
 
 import struct
@@ -49,8 +49,8 @@ _NESTED_TYPES: Final = (b"A", b"F")
 class DeliveryAssembler:
     """Assembles the deliveries of one channel. `on_delivery` must neither wait nor raise.
 
-    If `may_hold` refuses the size of a body, its bytes are dropped as they come. A prefetch counts
-    messages, not bytes: a hundred of the largest that the broker takes would not fit into memory.
+    If `may_hold` refuses the size of a body, its bytes are discarded as they arrive. A prefetch
+    counts messages, not bytes: a hundred of the largest possible ones would not fit into memory.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Reads the broker's frames, diverts deliveries, and repairs text that is not UTF-8.
+"""Reads the broker's frames, takes deliveries out, and repairs text that is not UTF-8.
 
 The broker forwards any bytes that a publisher put into a correlation id, a header or a routing key.
 The library closes the connection over bytes that it cannot decode. The broker would then deliver
-the message again on the next connection, and nothing behind it would ever be consumed.
+the message again on the next connection, and no later message would ever be consumed.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ Assemblers = Mapping[int, DeliveryAssembler]
 
 
 class TolerantConnection(aio_pika.Connection):
-    """A connection on which every message arrives, whatever its properties are."""
+    """A connection on which every message arrives, even with undecodable properties."""
 
     def __init__(self, url: URL, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(url, *args, **kwargs)
@@ -62,7 +62,7 @@ class TolerantConnection(aio_pika.Connection):
     ) -> None:
         """From now on pass deliveries on the channel with this number to `on_delivery`.
 
-        Those with a body whose size `may_hold` refuses come without it.
+        If `may_hold` refuses the size of a body, the delivery has no body.
         """
         self._assemblers[channel] = DeliveryAssembler(on_delivery, may_hold)
 
@@ -82,7 +82,7 @@ class _FrameReaderFactory(TransportFactory):
 
 
 class FrameReader(asyncio.StreamReader):
-    """The reader that the library reads its frames from. Deliveries are missing from it."""
+    """The reader from which the library reads its frames. It has no frames of deliveries."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class FrameReader(asyncio.StreamReader):
                 or not assembler.accept(kind, frame[_HEAD.size : -1])
             ):
                 return _readable_frame(kind, channel, frame)
-            # A broker sends no heartbeats while it delivers, and the library would miss them.
+            # A broker sends no heartbeats while it delivers, and the library would expect them.
             if self._ticks() - self._library_read_at >= HEARTBEAT_INTERVAL_SECONDS:
                 return _HEARTBEAT_FRAME
 
@@ -156,9 +156,9 @@ def _readable_frame(kind: int, channel: int, frame: bytes) -> bytes:
 
 
 def _readable_header(payload: bytes) -> bytes:
-    """A content header without what the library cannot decode.
+    """A content header without the parts that the library cannot decode.
 
-    A message that comes back without its `message_id` would count as one that a queue has taken.
+    A returned message without its `message_id` would count as one that a queue has accepted.
     """
     try:
         ContentHeader().unmarshal(payload)
@@ -176,7 +176,7 @@ def _readable_header(payload: bytes) -> bytes:
 
 
 def _readable_deliver(payload: bytes) -> bytes:
-    """The announcement of a delivery. Bytes of its routing key that are no UTF-8 are left out."""
+    """The announcement of a delivery. Bytes of its routing key that are not UTF-8 are left out."""
     offset = routing_key_offset(payload)
     key = payload[offset + 1 :]
     try:

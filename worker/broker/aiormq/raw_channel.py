@@ -1,8 +1,8 @@
 """The channel of aiormq below a channel of aio-pika, and the messages that it delivers.
 
-aio-pika has no call for three things: an acknowledgement that does not wait for the socket, many
-messages in one write, and a callback when the broker cancels a consumer. And its messages raise for
-properties that only foreign clients send, such as an unknown delivery mode.
+aio-pika lacks three calls: an acknowledgement that does not wait for the socket, many messages in
+one write, and a callback when the broker cancels a consumer. Its messages also raise errors for
+properties that only other clients send, such as an unknown delivery mode.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ RawMessage: TypeAlias = DeliveredMessage
 
 AccessRefused: TypeAlias = ChannelAccessRefused
 NotAllowed: TypeAlias = ConnectionNotAllowed
-"""The broker closed the connection, for example over a channel more than its limit."""
+"""The broker closed the connection, for example because it has too many channels."""
 
 PERMISSION_ERRORS: Final = (ChannelAccessRefused, ChannelNotFoundEntity)
 """The broker closed a channel because a permission or an exchange is missing."""

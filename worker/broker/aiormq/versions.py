@@ -1,4 +1,4 @@
-"""The versions of the AMQP libraries whose insides the worker was tested with."""
+"""The versions of the AMQP libraries whose internals the worker was tested with."""
 
 from collections.abc import Callable
 from importlib.metadata import version

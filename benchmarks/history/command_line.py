@@ -12,33 +12,32 @@ from benchmarks.history.places import (
 from recording_schemas import Status
 from worker.store.admin.archived_files import (
     EntriesFilter,
-    read_entries,
-    read_failed_recordings,
+    find_entries,
+    find_failed_recordings,
 )
 from worker.store.admin.overview import read_overview
 from worker.store.admin.past_commands import (
     PastCommandsFilter,
-    read_past_commands,
+    find_past_commands,
     summarize_past_commands,
 )
-from worker.store.admin.read_only import read_recordings
-from worker.store.admin.recording_details import read_details
-from worker.store.admin.set_aside import read_set_aside
+from worker.store.admin.recording_details import find_details
 from worker.store.admin.short_ids import IdKind, find_whole_ids
 from worker.store.admin.stored_copies import CopiesFilter, each_stored
-from worker.store.queries import RecordingsFilter
+from worker.store.outbox_marks import set_aside_events
+from worker.store.queries import RecordingsFilter, find_recordings
 
 
 def _list(**filters: object) -> Run:
     condition = RecordingsFilter(**filters)  # type: ignore[arg-type]
-    return by_hand(lambda place, repetition: read_recordings(place.url, condition))
+    return by_hand(lambda place, repetition: place.read(find_recordings, condition))
 
 
 def _list_of(what: str) -> Run:
     def read(place: Place, repetition: int) -> object:
         named: dict[str, Any] = {f"{what}_id": place.past(what, repetition)}
         condition = RecordingsFilter(**named)
-        found = read_recordings(place.url, condition)
+        found = place.read(find_recordings, condition)
         expect(len(found) == 1)
         return found
 
@@ -47,7 +46,9 @@ def _list_of(what: str) -> Run:
 
 def _list_between(place: Place, repetition: int) -> object:
     middle = place.history.ended_at(place.number(repetition))
-    return read_recordings(place.url, RecordingsFilter(after=middle - 3600, before=middle, app=APP))
+    return place.read(
+        find_recordings, RecordingsFilter(after=middle - 3600, before=middle, app=APP)
+    )
 
 
 def _whole_ids(what: IdKind) -> Run:
@@ -55,7 +56,7 @@ def _whole_ids(what: IdKind) -> Run:
 
     def read(place: Place, repetition: int) -> object:
         text = place.past(names[what], repetition)
-        found = find_whole_ids(place.url, f"{text[:8]}…", [what])
+        found = place.read(find_whole_ids, f"{text[:8]}…", [what])
         expect(text in found)
         return found
 
@@ -64,20 +65,20 @@ def _whole_ids(what: IdKind) -> Run:
 
 def _outcomes(**filters: object) -> Run:
     condition = PastCommandsFilter(**filters)  # type: ignore[arg-type]
-    return by_hand(lambda place, repetition: read_past_commands(place.url, condition))
+    return by_hand(lambda place, repetition: place.read(find_past_commands, condition))
 
 
 def _summary_of(hours: float) -> Run:
     def read(place: Place, repetition: int) -> object:
         since = place.history.until - hours * 3600
-        return summarize_past_commands(place.url, PastCommandsFilter(since=since))
+        return place.read(summarize_past_commands, PastCommandsFilter(since=since))
 
     return by_hand(read)
 
 
 def _entries(**filters: object) -> Run:
     condition = EntriesFilter(**filters)  # type: ignore[arg-type]
-    return by_hand(lambda place, repetition: read_entries(place.url, condition))
+    return by_hand(lambda place, repetition: place.read(find_entries, condition))
 
 
 def _copies(place: Place, repetition: int) -> object:
@@ -90,7 +91,7 @@ def _recent_copies(place: Place, repetition: int) -> object:
 
 
 COMMAND_LINE: Final[dict[str, Run]] = {
-    "status": by_hand(lambda place, _: read_overview(place.url)),
+    "status": by_hand(lambda place, _: place.read(read_overview)),
     "recordings": _list(),
     "recordings --status ERRORED": _list(status=Status.ERRORED),
     "recordings --status PAUSED": _list(status=Status.PAUSED),
@@ -106,7 +107,7 @@ COMMAND_LINE: Final[dict[str, Run]] = {
     "a short id of a command": _whole_ids("command"),
     "a short id of a meeting": _whole_ids("meeting"),
     "recordings show": by_hand(
-        lambda place, n: read_details(place.url, place.past("recording", n), max_events=200)
+        lambda place, n: place.read(find_details, place.past("recording", n), max_events=200)
     ),
     "outcomes": _outcomes(),
     "outcomes --code, of which there is none": _outcomes(codes=("no_such_code",)),
@@ -117,12 +118,12 @@ COMMAND_LINE: Final[dict[str, Run]] = {
     "archive list --state external": _entries(state="external"),
     "archive list --app, of none": _entries(app="nobody"),
     "archive list --recording-id": by_hand(
-        lambda place, n: read_entries(
-            place.url, EntriesFilter(recording_id=place.past("recording", n, life=2))
+        lambda place, n: place.read(
+            find_entries, EntriesFilter(recording_id=place.past("recording", n, life=2))
         )
     ),
-    "archive retry --failed": by_hand(lambda place, _: read_failed_recordings(place.url)),
+    "archive retry --failed": by_hand(lambda place, _: place.read(find_failed_recordings)),
     "archive verify, its first page": by_hand(_copies),
     "archive verify --since, of ten minutes": by_hand(_recent_copies),
-    "store set-aside": by_hand(lambda place, _: read_set_aside(place.url, 100)),
+    "store set-aside": by_hand(lambda place, _: place.read(set_aside_events, 100)),
 }

@@ -16,6 +16,7 @@ from recording_schemas import Status
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.times import utc
+from worker.store.admin.read_only import P, Query, ResultT, open_read_only
 from worker.store.admin.state_reader import StateReader
 from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
@@ -38,6 +39,16 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     history: History
     store: Store
     reader: StateReader
+
+    def read(
+        self,
+        query: Query[P, ResultT],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> ResultT:
+        """The result of a query, as the command line asks it."""
+        with open_read_only(self.url) as connection:
+            return query(connection, *args, **kwargs)
 
     def number(self, repetition: int, life: int | None = None) -> int:
         """The number of a recording somewhere in the newer half of history, of this life."""

@@ -22,13 +22,14 @@ from tests.contract.test_store_archive import (
 )
 from tests.contract.test_store_history import DAY, NOW, OLD
 from tests.contract.test_store_plans import OVER, Noted, assert_bounded, captured
+from tests.state_queries import read_state
 from tests.unit.archive.test_manifest import file_ready
 from worker.domain.archive import CopiedFile
 from worker.store.admin.archive_pages import next_expiry, read_archive, read_recording_archive
 from worker.store.admin.archived_files import (
     EntriesFilter,
-    read_entries,
-    read_failed_recordings,
+    find_entries,
+    find_failed_recordings,
 )
 from worker.store.admin.stored_copies import CopiesFilter, each_stored
 from worker.store.archive_backfill import BackfillRequest, FileCursor, RecordingCursor
@@ -168,9 +169,9 @@ def filters() -> Iterator[EntriesFilter]:
 def read_by_hand(url: str) -> None:
     """What the command line and the console ask beside the workers."""
     for condition in filters():
-        read_entries(url, condition)
-    read_failed_recordings(url)
-    read_failed_recordings(url, app="nobody")
+        read_state(url, find_entries, condition)
+    read_state(url, find_failed_recordings)
+    read_state(url, find_failed_recordings, app="nobody")
     list(each_stored(url, CopiesFilter(since=OLD + HISTORY - 20)))
     list(each_stored(url, CopiesFilter(since=OLD + HISTORY - 20, app="default")))
     list(each_stored(url, CopiesFilter(recording_ids=("old1", "a"))))

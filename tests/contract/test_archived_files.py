@@ -22,12 +22,13 @@ from tests.contract.test_store_archive import (
     written,
 )
 from tests.contract.test_store_history import NOW, seen
+from tests.state_queries import read_state
 from worker.domain.snapshot import Storage
 from worker.store.admin.archived_files import (
     ArchiveEntry,
     EntriesFilter,
-    read_entries,
-    read_failed_recordings,
+    find_entries,
+    find_failed_recordings,
 )
 from worker.store.admin.copy_rows import StoredCopy, StoredManifest
 from worker.store.admin.stored_copies import CopiesFilter, each_stored
@@ -48,7 +49,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 def listed(url: str, **condition: Any) -> list[tuple[str, str | None, str]]:
     """The recording, the file and the state of each entry."""
-    entries = read_entries(url, EntriesFilter(**condition))
+    entries = read_state(url, find_entries, EntriesFilter(**condition))
     return [
         (one.recording_id, one.file.file_name if one.file else None, one.state) for one in entries
     ]
@@ -103,7 +104,7 @@ async def test_entries_can_be_selected(store: Store, database_url: str) -> None:
 
 
 async def entry_of(url: str, recording_id: str) -> ArchiveEntry:
-    (entry,) = read_entries(url, EntriesFilter(recording_id=recording_id))
+    (entry,) = read_state(url, find_entries, EntriesFilter(recording_id=recording_id))
     return entry
 
 
@@ -143,7 +144,9 @@ async def test_a_row_that_cannot_be_read_hides_no_other(
     with engine.begin() as connection:
         broken = sa.update(archive_files).where(archive_files.c.recording_id == "a")
         connection.execute(broken.values({column: '{"from": "a newer version"'}))
-    found = {one.recording_id: one for one in read_entries(database_url, EntriesFilter())}
+    found = {
+        one.recording_id: one for one in read_state(database_url, find_entries, EntriesFilter())
+    }
     assert found["a"].last_error is not None
     assert "the row cannot be read" in found["a"].last_error.message
     assert found["a"].file_index == 1
@@ -155,7 +158,7 @@ async def test_a_copy_is_listed_with_its_place(store: Store, database_url: str) 
     (task,) = await take(store)
     await done(store, task)
 
-    archived = read_entries(database_url, EntriesFilter(state="archived"))[0]
+    archived = read_state(database_url, find_entries, EntriesFilter(state="archived"))[0]
 
     assert archived.copied == copied(task)
     assert (archived.archived_at, archived.due_at, archived.url_expires_at) == (START, None, None)
@@ -177,7 +180,7 @@ async def test_a_manifest_that_the_storage_refuses_is_listed_with_the_reason(
         )
     )
 
-    (manifest,) = read_entries(database_url, EntriesFilter(state="queued"))
+    (manifest,) = read_state(database_url, find_entries, EntriesFilter(state="queued"))
 
     assert (manifest.file, manifest.is_taken, manifest.due_at) == (None, False, START + 30)
     assert manifest.last_error is not None
@@ -206,8 +209,8 @@ async def test_recordings_with_a_failed_file_are_found_once(
     for task in await take(store, at=START + 2):
         await (done if task.recording_id == "r3" else failed)(store, task)
 
-    assert read_failed_recordings(database_url) == [("r2", "eu"), ("r1", "default")]
-    assert read_failed_recordings(database_url, app="default") == [("r1", "default")]
+    assert read_state(database_url, find_failed_recordings) == [("r2", "eu"), ("r1", "default")]
+    assert read_state(database_url, find_failed_recordings, app="default") == [("r1", "default")]
 
 
 async def test_each_copy_is_read_once_over_all_pages(store: Store, database_url: str) -> None:

@@ -13,14 +13,15 @@ from psycopg.pq import TransactionStatus
 from recording_sandbox.services.pgbouncer import PgBouncer
 from recording_sandbox.services.ports import free_ports
 from recording_sandbox.services.postgresql import PostgreSQLServer
+from tests.state_queries import read_state
 from worker.domain.errors import StoreUnavailable
 from worker.store.admin.copy import copy_store
-from worker.store.admin.read_only import read_only_engine, read_recordings
+from worker.store.admin.read_only import open_read_only, read_only_engine
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.postgresql import Pooler
 from worker.store.leader import LeaderElector
-from worker.store.queries import RecordingsFilter
+from worker.store.queries import RecordingsFilter, find_recordings
 from worker.store.store import Store
 from worker.store.unsent_events import OutboxDepth
 
@@ -148,7 +149,8 @@ async def test_the_state_is_read_and_copied_through_a_pooler(
     pooled_stores: tuple[Store, Store], pooled_url: str, sqlite_url: str
 ) -> None:
     await pooled_stores[0].set_cursor(Cursor(name="c", at=1.0))
-    assert read_recordings(pooled_url, RecordingsFilter(), pooler="transaction") == []
+    with open_read_only(pooled_url, pooler="transaction") as connection:
+        assert find_recordings(connection, RecordingsFilter()) == []
 
     result = copy_store(pooled_url, sqlite_url, lambda *_: None, pooler="transaction")
 
@@ -334,7 +336,7 @@ async def test_a_reader_connects_with_the_urls_of_workers(postgresql_url: str, w
     (nobody,) = free_ports(1)
     url = with_hosts(postgresql_url, f"127.0.0.1:{nobody}", "{}", options=wish)
     await (await Store.open(url, source="test")).close()
-    assert read_recordings(url, RecordingsFilter()) == []
+    assert read_state(url, find_recordings, RecordingsFilter()) == []
 
 
 async def test_a_reader_uses_the_schema_that_the_url_names(postgresql_url: str) -> None:
@@ -342,7 +344,7 @@ async def test_a_reader_uses_the_schema_that_the_url_names(postgresql_url: str) 
         connection.execute("CREATE SCHEMA blue")
     url = f"{postgresql_url}?options=-csearch_path%3Dblue"
     await (await Store.open(url, source="test")).close()
-    assert read_recordings(url, RecordingsFilter()) == []
+    assert read_state(url, find_recordings, RecordingsFilter()) == []
 
 
 async def test_a_time_out_of_zero_is_that_of_the_system(postgresql_url: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from recording_schemas import Status
 from tests.contract.test_store_history import seen
+from tests.state_queries import read_state
 from worker.budget.ledger import TokenRequest
 from worker.domain.errors import StoreUnavailable
 from worker.domain.rate import Rate
@@ -20,7 +21,7 @@ from worker.store.store import Store
 async def test_an_empty_state_has_no_leader_and_nothing_that_waits(
     store: Store, database_url: str
 ) -> None:
-    overview = read_overview(database_url)
+    overview = read_state(database_url, read_overview)
 
     assert (overview.leader, overview.replicas) == (None, 0)
     assert [*overview.recordings, *overview.budgets, *overview.sweeps] == []
@@ -36,7 +37,7 @@ async def test_the_leader_is_the_one_whose_lease_lasts_and_replicas_are_counted(
     await store.acquire_lease(lease("me", now))
     await store.acquire_lease(lease("other", now))
 
-    overview = read_overview(database_url)
+    overview = read_state(database_url, read_overview)
 
     assert overview.leader is not None
     assert (overview.leader.owner, overview.replicas) == ("me", 2)
@@ -50,7 +51,7 @@ async def test_open_recordings_are_counted_by_app_and_status(
     await store.apply([seen("d", Status.UPLOADED)])
     await store.apply([seen("e", Status.ERRORED)])
 
-    overview = read_overview(database_url)
+    overview = read_state(database_url, read_overview)
 
     assert overview.recordings == (
         OpenCount(app="default", status=Status.PAUSED, live=True, count=1),
@@ -70,7 +71,7 @@ async def test_the_outbox_tells_what_is_refused_and_set_aside(
     ]
     await store.mark_page(PageMarks(deferred=refused), store.now())
 
-    outbox = read_overview(database_url).outbox
+    outbox = read_state(database_url, read_overview).outbox
 
     assert (outbox.events, outbox.deferred, outbox.set_aside) == (2, 1, 1)
 
@@ -80,7 +81,7 @@ async def test_a_budget_shows_what_is_left_in_each_window(store: Store, database
     request = TokenRequest(rates=rates, needed=(3, 0, 1), paused_for=40.0)
     await store.acquire_tokens("account", request)
 
-    (usage,) = read_overview(database_url).budgets
+    (usage,) = read_state(database_url, read_overview).budgets
 
     assert usage.account == "account"
     assert usage.paused_until > store.now() + 30
@@ -108,7 +109,7 @@ async def test_sweeps_and_webhooks_are_told_by_app_without_apps_of_the_past(
     ):
         await store.set_cursor(Cursor(name=name, at=at))
 
-    eu, us = read_overview(database_url).sweeps
+    eu, us = read_state(database_url, read_overview).sweeps
 
     assert (eu.app, eu.swept_at, eu.webhook_at, eu.missed_webhook_at) == (
         *("eu", now - 4),
@@ -119,7 +120,7 @@ async def test_sweeps_and_webhooks_are_told_by_app_without_apps_of_the_past(
 
 def test_a_database_that_nobody_used_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="no worker has used it yet"):
-        read_overview(f"sqlite:///{tmp_path / 'state.db'}")
+        read_state(f"sqlite:///{tmp_path / 'state.db'}", read_overview)
 
 
 def lease(owner: str, now: float) -> LeaseRequest:

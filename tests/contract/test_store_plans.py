@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import Status
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
+from tests.state_queries import read_state
 from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording
 from worker.domain.track_files import TrackFile
@@ -22,10 +23,10 @@ from worker.store import inbox as store_inbox
 from worker.store.admin.overview import read_overview
 from worker.store.admin.past_commands import (
     PastCommandsFilter,
-    read_past_commands,
+    find_past_commands,
     summarize_past_commands,
 )
-from worker.store.admin.recording_details import read_details
+from worker.store.admin.recording_details import find_details
 from worker.store.admin.short_ids import find_whole_ids
 from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor
@@ -200,19 +201,19 @@ async def everything(store: Any) -> None:
 
 def read_by_hand(url: str) -> None:
     """What the command line asks beside the workers."""
-    read_overview(url)
+    read_state(url, read_overview)
     for text in ("old1…", "s1…", "m1…", "1a2b", "s1"):
-        find_whole_ids(url, text, ("recording", "command", "meeting"))
-    summarize_past_commands(url, PastCommandsFilter(since=OLD + HISTORY - 100))
+        read_state(url, find_whole_ids, text, ("recording", "command", "meeting"))
+    read_state(url, summarize_past_commands, PastCommandsFilter(since=OLD + HISTORY - 100))
     for wanted_id in ("a", "old1", "s1", "start-a", "nobody"):
-        read_details(url, wanted_id, max_events=100)
+        read_state(url, find_details, wanted_id, max_events=100)
     for condition in (
         PastCommandsFilter(limit=5),
         PastCommandsFilter(limit=5, since=OLD + 100, until=OLD + 200),
         PastCommandsFilter(limit=5, since=OLD + 100, until=OLD + 1200, app="nobody"),
         PastCommandsFilter(command_id="s1"),
     ):
-        read_past_commands(url, condition)
+        read_state(url, find_past_commands, condition)
 
 
 async def replay(store: Any) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from recording_schemas import Status
 from tests.contract.test_store_history import claim, finish, seen
+from tests.state_queries import read_state
 from worker.domain.short_ids import shorten
 from worker.store.admin.short_ids import MAX_FOUND, IdKind, find_ids_that_begin, find_whole_ids
 from worker.store.store import Store
@@ -43,21 +44,21 @@ async def test_a_short_id_is_completed_to_every_id_that_it_may_mean(
 ) -> None:
     await fill(store)
 
-    assert find_whole_ids(database_url, text, ALL) == found
+    assert read_state(database_url, find_whole_ids, text, ALL) == found
 
 
 async def test_only_ids_of_the_kind_count(store: Store, database_url: str) -> None:
     await fill(store)
 
-    assert find_whole_ids(database_url, "1a2b3c4d-0", ["command"]) == []
-    assert find_whole_ids(database_url, "order-2026…", ["recording"]) == []
+    assert read_state(database_url, find_whole_ids, "1a2b3c4d-0", ["command"]) == []
+    assert read_state(database_url, find_whole_ids, "order-2026…", ["recording"]) == []
 
 
 async def test_many_candidates_are_cut_off(store: Store, database_url: str) -> None:
     ids = [f"abcd0000-0000-4000-8000-{number:012}" for number in range(3 * MAX_FOUND)]
     await store.apply([seen(recording_id) for recording_id in ids])
 
-    assert find_whole_ids(database_url, "abcd", ALL) == ids[: MAX_FOUND + 1]
+    assert read_state(database_url, find_whole_ids, "abcd", ALL) == ids[: MAX_FOUND + 1]
 
 
 async def test_every_short_id_that_a_table_shows_finds_its_recording(
@@ -68,7 +69,7 @@ async def test_every_short_id_that_a_table_shows_finds_its_recording(
     await store.apply([seen(recording_id, Status.ERRORED) for recording_id in ids[::2]])
 
     for recording_id, short in list(shorten(ids).items())[::10]:
-        assert find_whole_ids(database_url, short, ["recording"]) == [recording_id]
+        assert read_state(database_url, find_whole_ids, short, ["recording"]) == [recording_id]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ async def test_the_ids_that_begin_with_an_unknown_id_are_found(
 ) -> None:
     await fill(store)
 
-    assert find_ids_that_begin(database_url, text, ALL) == found
+    assert read_state(database_url, find_ids_that_begin, text, ALL) == found
 
 
 async def test_many_ids_that_begin_with_an_unknown_id_are_cut_off(
@@ -99,4 +100,7 @@ async def test_many_ids_that_begin_with_an_unknown_id_are_cut_off(
     ids = [f"order-{number:03}" for number in range(3 * MAX_FOUND)]
     await store.apply([seen(recording_id) for recording_id in ids])
 
-    assert find_ids_that_begin(database_url, "order", ["recording"]) == ids[: MAX_FOUND + 1]
+    assert (
+        read_state(database_url, find_ids_that_begin, "order", ["recording"])
+        == ids[: MAX_FOUND + 1]
+    )

@@ -19,6 +19,7 @@ from recording_schemas import (
     Status,
 )
 from tests.integration.cli_process import CommandLine
+from tests.state_queries import read_state
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
@@ -26,7 +27,7 @@ from worker.domain.track_files import TrackFile
 from worker.store.admin.past_commands import (
     PAGE_ROWS,
     PastCommandsFilter,
-    read_past_commands,
+    find_past_commands,
 )
 from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
@@ -477,7 +478,7 @@ async def test_outcomes_of_one_moment_are_all_found(database_url: str) -> None:
     await asyncio.gather(*(run(store, rejected(f"stop-{n:04}")) for n in range(count)))
     await store.close()
 
-    found = read_past_commands(database_url, PastCommandsFilter(limit=10_000))
+    found = read_state(database_url, find_past_commands, PastCommandsFilter(limit=10_000))
 
     assert len({one.command_id for one in found.commands}) == len(found.commands) == count
     assert found.looked_back_to is None

@@ -12,11 +12,12 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from tests.integration.cli_process import CommandLine
+from tests.state_queries import read_state
 from worker.domain.errors import StoreUnavailable, WrongSettings
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.admin.read_only import read_only_engine, read_recordings
-from worker.store.queries import RecordingsFilter
+from worker.store.admin.read_only import read_only_engine
+from worker.store.queries import RecordingsFilter, find_recordings
 from worker.store.store import Store
 
 ALL = RecordingsFilter()
@@ -42,9 +43,9 @@ async def test_committed_recordings_are_read_while_a_worker_has_the_database_ope
     store = await Store.open(database_url, source="test")
     await store.apply([observation("r-1"), observation("r-2", "m-2", Status.PAUSED)])
 
-    found = {recording.recording_id for recording in read_recordings(database_url, ALL)}
-    paused = read_recordings(database_url, RecordingsFilter(status=Status.PAUSED))
-    of_meeting = read_recordings(database_url, RecordingsFilter(meeting_id="m-1"))
+    found = {recording.recording_id for recording in read_state(database_url, find_recordings, ALL)}
+    paused = read_state(database_url, find_recordings, RecordingsFilter(status=Status.PAUSED))
+    of_meeting = read_state(database_url, find_recordings, RecordingsFilter(meeting_id="m-1"))
 
     assert found == {"r-1", "r-2"}
     assert [recording.recording_id for recording in paused] == ["r-2"]
@@ -78,7 +79,10 @@ async def test_the_most_recently_changed_recordings_come_first(
 
     def found(**conditions: Any) -> list[str]:
         of_app = RecordingsFilter(app="eu", **conditions)
-        return [recording.recording_id for recording in read_recordings(database_url, of_app)]
+        return [
+            recording.recording_id
+            for recording in read_state(database_url, find_recordings, of_app)
+        ]
 
     assert found() == ["eu-4", "eu-3", "eu-2", "eu-1", "eu-0"]
     assert found(limit=3) == ["eu-4", "eu-3", "eu-2"]
@@ -93,7 +97,9 @@ async def test_the_state_is_read_when_no_worker_runs(database_url: str) -> None:
     await store.apply([observation("r-1")])
     await store.close()
 
-    assert [recording.recording_id for recording in read_recordings(database_url, ALL)] == ["r-1"]
+    assert [
+        recording.recording_id for recording in read_state(database_url, find_recordings, ALL)
+    ] == ["r-1"]
 
 
 async def test_reading_does_not_release_the_lease_of_a_worker(sqlite_url: str) -> None:
@@ -104,7 +110,7 @@ async def test_reading_does_not_release_the_lease_of_a_worker(sqlite_url: str) -
         connection.execute("INSERT INTO leases VALUES ('leader', 'somebody', 1e12)")
     connection.close()
 
-    read_recordings(sqlite_url, ALL)
+    read_state(sqlite_url, find_recordings, ALL)
 
     with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute("SELECT owner FROM leases").fetchall() == [("somebody",)]
@@ -122,7 +128,7 @@ async def test_the_database_refuses_every_write(database_url: str) -> None:
 
 def test_a_database_that_no_worker_used_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="no worker has used it yet"):
-        read_recordings(f"sqlite:///{tmp_path / 'state.db'}", ALL)
+        read_state(f"sqlite:///{tmp_path / 'state.db'}", find_recordings, ALL)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -132,7 +138,7 @@ def test_an_empty_database_is_not_migrated(empty_database_url: str, tmp_path: Pa
 
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="no tables"):
-            read_recordings(empty_database_url, ALL)
+            read_state(empty_database_url, find_recordings, ALL)
 
 
 async def at_revision(revision: str, sqlite_url: str) -> None:
@@ -145,24 +151,24 @@ async def at_revision(revision: str, sqlite_url: str) -> None:
 async def test_tables_of_an_older_revision_are_not_read(sqlite_url: str) -> None:
     await at_revision("0001", sqlite_url)
     with pytest.raises(StoreUnavailable, match="revision 0001"):
-        read_recordings(sqlite_url, ALL)
+        read_state(sqlite_url, find_recordings, ALL)
 
 
 async def test_tables_of_a_newer_revision_are_read(sqlite_url: str) -> None:
     await at_revision("9999", sqlite_url)
-    assert read_recordings(sqlite_url, ALL) == []
+    assert read_state(sqlite_url, find_recordings, ALL) == []
 
 
 def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "state.db").write_bytes(b"no database " * 100)
 
     with pytest.raises(StoreUnavailable, match="not a database"):
-        read_recordings(f"sqlite:///{tmp_path / 'state.db'}", ALL)
+        read_state(f"sqlite:///{tmp_path / 'state.db'}", find_recordings, ALL)
 
 
 def test_the_error_about_an_unreachable_server_has_no_password() -> None:
     with pytest.raises(StoreUnavailable) as caught:
-        read_recordings("postgresql://me:hunter2@127.0.0.1:1/state", ALL)
+        read_state("postgresql://me:hunter2@127.0.0.1:1/state", find_recordings, ALL)
 
     assert "hunter2" not in str(caught.value)
 
@@ -170,7 +176,7 @@ def test_the_error_about_an_unreachable_server_has_no_password() -> None:
 @pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://", "no url"])
 def test_a_url_of_another_kind_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(WrongSettings, match="DATABASE_URL"):
-        read_recordings(url, ALL)
+        read_state(url, find_recordings, ALL)
 
 
 async def test_a_missing_database_is_one_line_on_the_command_line(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from worker.cli.database import read_state
 from worker.domain.escaping import escape_controls
 from worker.domain.short_ids import ELLIPSIS, MIN_DIGITS, beginning, stands_for
 
@@ -28,8 +29,7 @@ def complete(
 
     if text is None or beginning(text) is None:
         return text
-    url = settings.database_url.reveal()
-    return pick(flag, text, find_whole_ids(url, text, kinds, pooler=settings.database_pooler))
+    return pick(flag, text, read_state(settings, find_whole_ids, text, kinds))
 
 
 def only_id_that_begins(settings: "CommonSettings", text: str, *kinds: "IdKind") -> str:
@@ -40,11 +40,10 @@ def only_id_that_begins(settings: "CommonSettings", text: str, *kinds: "IdKind")
     """
     from worker.store.admin.short_ids import find_whole_ids
 
-    url, pooler = settings.database_url.reveal(), settings.database_pooler
-    if len(text) < MIN_DIGITS or find_whole_ids(url, text, kinds, pooler=pooler):
+    if len(text) < MIN_DIGITS or read_state(settings, find_whole_ids, text, kinds):
         return text
     for kind in kinds:
-        if found := find_whole_ids(url, text + ELLIPSIS, (kind,), pooler=pooler):
+        if found := read_state(settings, find_whole_ids, text + ELLIPSIS, (kind,)):
             return _only(found, text)
     return text
 
@@ -94,8 +93,7 @@ def ids_that_begin(settings: "CommonSettings", text: str | None, *kinds: "IdKind
 
     if text is None:
         return ""
-    url, pooler = settings.database_url.reveal(), settings.database_pooler
-    return candidates(find_ids_that_begin(url, text, kinds, pooler=pooler))
+    return candidates(read_state(settings, find_ids_that_begin, text, kinds))
 
 
 def candidates(found: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from worker.cli.context import common_settings
+from worker.cli.database import read_state
 from worker.cli.ids import complete, ids_that_begin, only_id_that_begins
 from worker.cli.moments import iso_time, moment
 from worker.cli.output import Column, Row, print_rows, table_options
@@ -133,11 +134,9 @@ def _require_known_types(types: Sequence[str]) -> None:
 def _show_commands(
     settings: "CommonSettings", condition: "PastCommandsFilter", *, as_json: bool
 ) -> None:
-    from worker.store.admin.past_commands import read_past_commands
+    from worker.store.admin.past_commands import find_past_commands
 
-    found = read_past_commands(
-        settings.database_url.reveal(), condition, pooler=settings.database_pooler
-    )
+    found = read_state(settings, find_past_commands, condition)
     if not found.commands and condition.command_id is not None:
         click.echo(
             "No command with this id has ended. `recordings show ID` also shows a waiting start"
@@ -155,9 +154,7 @@ def _show_summary(
 ) -> None:
     from worker.store.admin.past_commands import summarize_past_commands
 
-    summary = summarize_past_commands(
-        settings.database_url.reveal(), condition, pooler=settings.database_pooler
-    )
+    summary = read_state(settings, summarize_past_commands, condition)
     rows = [msgspec.structs.asdict(count) for count in summary.counts]
     if as_json:
         rows = [{**row, "latest_at": iso_time(row["latest_at"])} for row in rows]

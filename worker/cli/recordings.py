@@ -6,6 +6,7 @@ import click
 from click.core import ParameterSource
 
 from worker.cli.context import common_settings
+from worker.cli.database import read_state
 from worker.cli.groups import SuggestingGroup
 from worker.cli.ids import complete, ids_that_begin, only_id_that_begins
 from worker.cli.moments import duration
@@ -149,15 +150,15 @@ def command(
     import time
 
     from recording_schemas import Status
-    from worker.store.admin.read_only import read_recordings
-    from worker.store.queries import RecordingsFilter
+    from worker.store.queries import RecordingsFilter, find_recordings
 
     settings = common_settings()
     for flag, kind in _ID_FLAGS.items():
         name = f"{kind}_id"
         filters[name] = complete(settings, flag, filters[name], kind)
-    recordings = read_recordings(
-        settings.database_url.reveal(),
+    recordings = read_state(
+        settings,
+        find_recordings,
         RecordingsFilter(
             limit=limit,
             status=Status(status) if status else None,
@@ -165,7 +166,6 @@ def command(
             after=None if newer_than is None else time.time() - newer_than,
             **filters,
         ),
-        pooler=settings.database_pooler,
     )
     if as_json:
         print_rows((), [_json_row(recording) for recording in recordings], as_json=True)
@@ -208,15 +208,11 @@ def show(wanted_id: str, max_events: int, as_json: bool) -> None:
     """Show everything that is known of a recording: its start, timeline, files and events."""
     from worker.cli.outcomes import command_json
     from worker.cli.recording_details import details_json, print_command, print_details
-    from worker.store.admin.recording_details import read_details
+    from worker.store.admin.recording_details import find_details
 
     settings = common_settings()
-    found = read_details(
-        settings.database_url.reveal(),
-        _whole_id(settings, wanted_id, as_json=as_json),
-        max_events=max_events,
-        pooler=settings.database_pooler,
-    )
+    whole_id = _whole_id(settings, wanted_id, as_json=as_json)
+    found = read_state(settings, find_details, whole_id, max_events=max_events)
     for details in found.recordings:
         if as_json:
             print_json(details_json(details))

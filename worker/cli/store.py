@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from worker.cli.database import read_state
 from worker.cli.groups import SuggestingGroup
 from worker.cli.ids import complete_among
 from worker.cli.output import Column, print_rows, table_options
@@ -154,10 +155,9 @@ def set_aside(limit: int, as_json: bool) -> None:
     import msgspec
 
     from worker.cli.context import common_settings
-    from worker.store.admin.set_aside import read_set_aside
+    from worker.store.outbox_marks import set_aside_events
 
-    settings = common_settings()
-    events = read_set_aside(settings.database_url.reveal(), limit, pooler=settings.database_pooler)
+    events = read_state(common_settings(), set_aside_events, limit)
     rows = [msgspec.structs.asdict(event) for event in events]
     print_rows(SET_ASIDE_COLUMNS, rows, as_json=as_json, nothing="No event is set aside.")
 
@@ -184,12 +184,11 @@ def publish_again(event_ids: tuple[str, ...], take_all: bool) -> None:
 
 
 def _whole_event_ids(settings: "CommonSettings", event_ids: Sequence[str]) -> list[str]:
-    from worker.store.admin.set_aside import read_set_aside
+    from worker.store.outbox_marks import set_aside_events
 
     if all(beginning(event_id) is None for event_id in event_ids):
         return list(event_ids)
-    url, pooler = settings.database_url.reveal(), settings.database_pooler
-    known = {event.event_id for event in read_set_aside(url, MAX_SET_ASIDE, pooler=pooler)}
+    known = {event.event_id for event in read_state(settings, set_aside_events, MAX_SET_ASIDE)}
     return [complete_among("EVENT_ID", event_id, known) for event_id in event_ids]
 
 

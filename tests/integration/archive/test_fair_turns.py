@@ -13,10 +13,11 @@ from tests.contract.test_store_history import seen
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.wired_archiver import running, wired_archiver
+from tests.state_queries import read_state
 from worker.archive.storage import ArchiveStorage
 from worker.domain.times import utc
 from worker.domain.track_files import TrackFile
-from worker.store.admin.archived_files import EntriesFilter, read_entries
+from worker.store.admin.archived_files import EntriesFilter, find_entries
 from worker.store.store import Store
 
 HANGING = 20
@@ -48,7 +49,7 @@ async def test_urgent_files_of_a_source_that_hangs_keep_no_new_file_waiting(
         await end(store, "urgent", url, age=timedelta(hours=2), files=HANGING)
 
         def tried() -> bool:
-            entries = read_entries(sqlite_url, EntriesFilter(limit=HANGING))
+            entries = read_state(sqlite_url, find_entries, EntriesFilter(limit=HANGING))
             return all(entry.attempts > 0 for entry in entries)
 
         async with running(archiver, store):

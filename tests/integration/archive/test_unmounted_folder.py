@@ -18,11 +18,12 @@ from tests.contract.test_store_history import seen
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource, Request, Turn
 from tests.integration.archive.wired_archiver import running, wired_archiver
+from tests.state_queries import read_state
 from worker.archive.folder_mark import MARK
 from worker.archive.storage import ArchiveStorage
 from worker.domain.times import utc
 from worker.domain.track_files import TrackFile
-from worker.store.admin.archived_files import EntriesFilter, read_entries
+from worker.store.admin.archived_files import EntriesFilter, find_entries
 from worker.store.store import Store
 
 BODY = b"bytes of a recording"
@@ -87,7 +88,9 @@ async def waits(database_url: str, recording_id: str) -> str:
     """The error with which the file of a recording waits."""
 
     def error() -> str | None:
-        entries = read_entries(database_url, EntriesFilter(recording_id=recording_id, limit=1))
+        entries = read_state(
+            database_url, find_entries, EntriesFilter(recording_id=recording_id, limit=1)
+        )
         found = entries[0].last_error if entries else None
         return f"{found.code}: {found.message}" if found else None
 

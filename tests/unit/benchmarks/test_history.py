@@ -12,8 +12,9 @@ from benchmarks.history.report import operations_table, upgrades_table
 from benchmarks.history.results import EngineResults, Measured, UpgradeStep
 from benchmarks.history.row_statements import positions_are_free
 from recording_sandbox.services.postgresql import PostgreSQLServer
-from worker.store.admin.archived_files import EntriesFilter, read_entries
-from worker.store.admin.recording_details import read_details
+from tests.state_queries import read_state
+from worker.store.admin.archived_files import EntriesFilter, find_entries
+from worker.store.admin.recording_details import find_details
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import inbox, outbox
 from worker.store.store import Store
@@ -75,7 +76,9 @@ async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs
     assert_each_event_has_its_own_id(url)
     for number in range(RECORDINGS):
         life = LIVES[SHARES[number % len(SHARES)]]
-        (found,) = read_details(url, history.id_of("recording", number), max_events=99).recordings
+        (found,) = read_state(
+            url, find_details, history.id_of("recording", number), max_events=99
+        ).recordings
         assert found.start is not None
         assert found.start.command_id == history.id_of("start", number)
         assert (len(found.files), found.recording.status) == (life.people, life.status)
@@ -83,7 +86,7 @@ async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs
         assert found.recording.changed_at is not None
         ended_at = found.recording.changed_at.timestamp()
         assert ended_at == pytest.approx(history.ended_at(number), abs=60.0)
-    archived = read_entries(url, EntriesFilter(state="archived"))
+    archived = read_state(url, find_entries, EntriesFilter(state="archived"))
     assert len(archived) == 2 * RECORDINGS // len(SHARES)
     assert all(positions_are_free(of_life) for of_life in rows["outbox"])
     assert history.ended_at(0) < history.until - 30 * DAY

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from worker.cli.context import common_settings, silence_libraries
+from worker.cli.database import read_state
 from worker.cli.ids import complete, complete_if_readable, ids_that_begin
 from worker.cli.moments import moment
 from worker.cli.output import Column, json_option, print_json, print_rows, table_options
@@ -115,15 +116,12 @@ def command() -> None:
 def list_(limit: int, as_json: bool, **filters: Any) -> None:  # noqa: ANN401
     """List the files: which are archived, and why others are not."""
     from worker.cli.archive.entries import COLUMNS, entry_json, entry_row
-    from worker.store.admin.archived_files import EntriesFilter, read_entries
+    from worker.store.admin.archived_files import EntriesFilter, find_entries
 
     settings = common_settings()
     recording_id = complete(settings, "--recording-id", filters["recording_id"], "recording")
-    entries = read_entries(
-        settings.database_url.reveal(),
-        EntriesFilter(limit=limit, **{**filters, "recording_id": recording_id}),
-        pooler=settings.database_pooler,
-    )
+    condition = EntriesFilter(limit=limit, **{**filters, "recording_id": recording_id})
+    entries = read_state(settings, find_entries, condition)
     now = time.time()
     to_row = entry_json if as_json else entry_row
     rows = [to_row(entry, now) for entry in entries]
@@ -146,7 +144,7 @@ def retry(
 ) -> None:
     """Have all files of recordings copied again."""
     from worker.cli.archive.retrying import build_commands, send_all
-    from worker.store.admin.archived_files import read_failed_recordings
+    from worker.store.admin.archived_files import find_failed_recordings
 
     if failed == bool(recording_ids):
         raise click.UsageError("give the ids of recordings, or --failed")
@@ -156,9 +154,7 @@ def retry(
         for recording_id in dict.fromkeys(recording_ids)
     ]
     if failed:
-        recordings += read_failed_recordings(
-            settings.database_url.reveal(), app=app, pooler=settings.database_pooler
-        )
+        recordings += read_state(settings, find_failed_recordings, app)
     commands = build_commands(recordings)
     if dry_run:
         rows = [{"recording_id": one.recording_id, "app": one.app} for one in commands]

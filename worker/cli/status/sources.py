@@ -11,6 +11,7 @@ import msgspec
 from worker.broker.admin.one_shot import connect
 from worker.broker.admin.queue_counts import QueueCounts, count_queues
 from worker.cli.context import topology_from
+from worker.cli.database import read_state
 from worker.domain.errors import RecordingWorkerError
 from worker.observability.probe_client import ProbeFailed, Readiness, fetch_readiness
 from worker.settings.settings import CommonSettings
@@ -64,9 +65,7 @@ def gather_facts(settings: CommonSettings, worker_url: str | None) -> Facts:
     url = worker_url or local_url(settings)
     deadline = time.monotonic() + TIMEOUT_SECONDS
     readiness = _Question(lambda: fetch_readiness(url, timeout=PROBE_TIMEOUT_SECONDS))
-    overview = _Question(
-        lambda: read_overview(settings.database_url.reveal(), pooler=settings.database_pooler)
-    )
+    overview = _Question(lambda: read_state(settings, read_overview))
     queues = _Question(lambda: asyncio.run(_count_queues(settings)))
     return Facts(
         worker_url=url,

@@ -1,8 +1,8 @@
 """The command-line tools for the database, which run beside the workers or instead of them.
 
-All read while workers write, by the connections of `read_only`, which also reads recordings by
-filter. `recording_details` has everything about one recording, `past_commands` has commands that
-ended, and `short_ids` completes ids. `overview` has what waits and what is live.
+All read while workers write, by the connections of `read_only`. `recording_details` has everything
+about one recording, `past_commands` has commands that ended, and `short_ids` completes ids.
+`overview` has what waits and what is live.
 
 For the console: `state_reader` keeps a connection and reads `live_now`, `recording_pages`,
 `command_pages`, `archive_pages` and what an id is about (`search`).

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from recording_schemas import ErrorInfo, FileReady
 from worker.domain.archive import ArchiveState, CopiedFile
-from worker.store.admin.read_only import open_read_only
 from worker.store.database.archive_schema import (
     ARCHIVED,
     EXTERNAL,
@@ -20,9 +19,7 @@ from worker.store.database.archive_schema import (
     archive_recordings,
 )
 from worker.store.database.dialects import unindexed
-from worker.store.database.postgresql import Pooler
 
-PAGE_SIZE: Final = 500
 UNREADABLE: Final = "unreadable"
 """The code of a row that this version cannot read."""
 
@@ -62,30 +59,20 @@ class ArchiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     manifest_url: str | None = None
 
 
-def read_entries(
-    url: str, condition: EntriesFilter, *, pooler: Pooler = "none"
-) -> list[ArchiveEntry]:
+def find_entries(connection: sa.Connection, condition: EntriesFilter) -> list[ArchiveEntry]:
     """The files in the archive, the most urgent first: queued by their URL's expiry, then manifests
-    that wait, then failed ones, then archived and external ones, the latest first.
-
-    `url` is a DATABASE_URL. Raises as `read_recordings` does.
-    """
-    with open_read_only(url, pooler=pooler) as connection:
-        return list(_entries(connection, condition))
+    that wait, then failed ones, then archived and external ones, the latest first."""
+    entries: list[ArchiveEntry] = []
+    for state, read, decode in _LISTS:
+        room = condition.limit - len(entries)
+        if room and condition.state in {None, state}:
+            entries += map(decode, read(connection, condition, room))
+    return entries
 
 
 def latest_copies(connection: sa.Connection, limit: int) -> "Rows":
     """The rows of the files that were archived last, of all apps, the latest first."""
     return _archived(connection, EntriesFilter(limit=limit), limit)
-
-
-def _entries(connection: sa.Connection, condition: EntriesFilter) -> Iterator[ArchiveEntry]:
-    room = condition.limit
-    for state, read, decode in _LISTS:
-        if room and condition.state in {None, state}:
-            for row in read(connection, condition, room):
-                room -= 1
-                yield decode(row)
 
 
 Rows = Iterable[sa.Row[Any]]
@@ -222,8 +209,8 @@ _LISTS: Final = (
 # For retry
 
 
-def read_failed_recordings(
-    url: str, *, app: str | None = None, pooler: Pooler = "none"
+def find_failed_recordings(
+    connection: sa.Connection, app: str | None = None
 ) -> list[tuple[str, str]]:
     """The id and the app of each recording with a file that was given up, the latest first."""
     query = (
@@ -233,7 +220,6 @@ def read_failed_recordings(
     )
     if app is not None:
         query = query.where(archive_files.c.app == app)
-    with open_read_only(url, pooler=pooler) as connection:
-        # Not grouped by the database, which would read all files in the order of their recordings.
-        files = connection.execute(query)
-        return list(dict.fromkeys((recording_id, of_app) for recording_id, of_app in files))
+    # Not grouped by the database, which would read all files in the order of their recordings.
+    files = connection.execute(query)
+    return list(dict.fromkeys((recording_id, of_app) for recording_id, of_app in files))

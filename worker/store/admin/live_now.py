@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from worker.domain.recording import Recording
 from worker.store.admin.archive_pages import ExpiringFile, next_expiry
-from worker.store.admin.overview import Overview, overview
+from worker.store.admin.overview import Overview, read_overview
 from worker.store.archive_reading import ArchiveDepth, measure
 from worker.store.database.schema import UNFINISHED, inbox, leases, parked, recordings
 from worker.store.leases import LEADER
@@ -67,7 +67,7 @@ class LiveNow(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_now(connection: sa.Connection) -> LiveNow:
     """What goes on now, by the clock of the replicas."""
-    seen = overview(connection)
+    seen = read_overview(connection)
     return LiveNow(
         overview=seen,
         longest=tuple(_longest(connection, seen.staleness)),

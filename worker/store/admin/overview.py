@@ -14,11 +14,9 @@ from recording_schemas import Status
 from worker.budget.ledger import Ledger
 from worker.budget.priorities import Tier
 from worker.domain.recording import LIVE
-from worker.store.admin.read_only import open_read_only
 from worker.store.archive_reading import ArchiveDepth
 from worker.store.archive_reading import measure as measure_archive
 from worker.store.cursors import missed_webhook_cursor, sweep_cursor, webhook_cursor
-from worker.store.database.postgresql import Pooler
 from worker.store.database.schema import budgets, leases, marks, recordings
 from worker.store.due_commands import ParkedCount, count_parked
 from worker.store.leases import LEADER
@@ -103,13 +101,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     archive: ArchiveDepth
 
 
-def read_overview(url: str, *, pooler: Pooler = "none") -> Overview:
-    """The overview of the database `url`. Raises as `read_recordings` does."""
-    with open_read_only(url, pooler=pooler) as connection:
-        return overview(connection)
-
-
-def overview(connection: sa.Connection) -> Overview:
+def read_overview(connection: sa.Connection) -> Overview:
     """The overview by an open connection, which may be read-only."""
     now = _now(connection)
     leader, replicas = _replicas(connection, now)

@@ -13,8 +13,6 @@ import sqlalchemy as sa
 
 from recording_schemas import ErrorInfo
 from worker.domain.event_envelopes import OutcomeRecord
-from worker.store.admin.read_only import open_read_only
-from worker.store.database.postgresql import Pooler
 from worker.store.database.schema import FINISHED, inbox
 
 MAX_COMMANDS: Final = 100_000
@@ -76,16 +74,13 @@ class PastCommands(msgspec.Struct, frozen=True, kw_only=True):
     looked_back_to: float | None = None
 
 
-def read_past_commands(
-    url: str, condition: PastCommandsFilter, *, pooler: Pooler = "none"
-) -> PastCommands:
-    """Commands that have ended, the last one first. Raises as `read_recordings` does."""
-    with open_read_only(url, pooler=pooler) as connection:
-        if condition.command_id is not None:
-            command = find_command(connection, condition.command_id)
-            is_found = command is not None and is_selected(command, condition)
-            return PastCommands(commands=(command,) if command and is_found else ())
-        return _walk(connection, condition)
+def find_past_commands(connection: sa.Connection, condition: PastCommandsFilter) -> PastCommands:
+    """Commands that have ended, the last one first."""
+    if condition.command_id is not None:
+        command = find_command(connection, condition.command_id)
+        is_found = command is not None and is_selected(command, condition)
+        return PastCommands(commands=(command,) if command and is_found else ())
+    return _walk(connection, condition)
 
 
 class OutcomeCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,23 +102,19 @@ class OutcomeSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summarize_past_commands(
-    url: str, condition: PastCommandsFilter, *, pooler: Pooler = "none"
+    connection: sa.Connection, condition: PastCommandsFilter
 ) -> OutcomeSummary:
-    """Count the commands that have ended, by type, outcome and code. `limit` bounds the groups.
-
-    Raises as `read_recordings` does.
-    """
+    """Count the commands that have ended, by type, outcome and code. `limit` bounds the groups."""
     latest: dict[tuple[str, str | None, str | None], PastCommand] = {}
     counts: Counter[tuple[str, str | None, str | None]] = Counter()
     looked_at = 0
     last: PastCommand | None = None
-    with open_read_only(url, pooler=pooler) as connection:
-        for last in ended_commands(connection, condition):
-            looked_at += 1
-            if is_selected(last, condition):
-                group = (last.command_type, last.outcome, last.code)
-                counts[group] += 1
-                latest.setdefault(group, last)
+    for last in ended_commands(connection, condition):
+        looked_at += 1
+        if is_selected(last, condition):
+            group = (last.command_type, last.outcome, last.code)
+            counts[group] += 1
+            latest.setdefault(group, last)
     gave_up = last is not None and looked_at == MAX_COMMANDS
     return OutcomeSummary(
         counts=tuple(

@@ -1,17 +1,16 @@
 """Reads the state store beside the workers. Nothing is migrated, freed or created."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable, WrongSettings
-from worker.domain.recording import Recording
 from worker.store.database.advice import reason_of
 from worker.store.database.engine import sqlite_url
 from worker.store.database.migrate import HEAD
@@ -22,26 +21,21 @@ from worker.store.database.postgresql import (
     is_postgresql,
     open_postgresql,
 )
-from worker.store.queries import RecordingsFilter, find_recordings
+
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
+Query = Callable[Concatenate[sa.Connection, P], ResultT]
 
 READ_ONLY_TIMEOUT_SECONDS: Final = 5
 
 
-def read_recordings(
-    url: str, condition: RecordingsFilter, *, pooler: Pooler = "none"
-) -> list[Recording]:
-    """Recordings by filter, in the order of its `sort`. Safe while workers write.
-
-    `url` is a DATABASE_URL. Raises StoreUnavailable, also if no worker has used the database yet or
-    a worker of an older version has, and WrongSettings for a URL of no known database.
-    """
-    with open_read_only(url, pooler=pooler) as connection:
-        return find_recordings(connection, condition)
-
-
 @contextmanager
 def open_read_only(url: str, *, pooler: Pooler = "none") -> Iterator[sa.Connection]:
-    """A connection to a database that a worker of this version or a newer one has used."""
+    """A connection to a database that a worker of this version or a newer one has used.
+
+    `url` is a DATABASE_URL. Raises StoreUnavailable, also for a database that no such worker has
+    used, and WrongSettings for a URL of no known database.
+    """
     engine = read_only_engine(url, pooler=pooler)
     try:
         with read_errors(), engine.connect() as connection:

@@ -9,9 +9,7 @@ import sqlalchemy as sa
 
 from worker.domain.recording import Recording
 from worker.store.admin.past_commands import PastCommand, find_command
-from worker.store.admin.read_only import open_read_only
 from worker.store.database.dialects import among, open_or_closed
-from worker.store.database.postgresql import Pooler
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.event_positions import ranges_of
 
@@ -62,15 +60,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     recordings: tuple[RecordingDetails, ...] = ()
     start: PastCommand | None = None
-
-
-def read_details(url: str, wanted_id: str, *, max_events: int, pooler: Pooler = "none") -> Found:
-    """Everything about the recording of this id, or the recordings of this start command.
-
-    Raises StoreUnavailable and WrongSettings as `read_recordings` does.
-    """
-    with open_read_only(url, pooler=pooler) as connection:
-        return find_details(connection, wanted_id, max_events=max_events)
 
 
 def find_details(connection: sa.Connection, wanted_id: str, *, max_events: int) -> Found:

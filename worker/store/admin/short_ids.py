@@ -9,9 +9,7 @@ from typing import Final, Literal
 import sqlalchemy as sa
 
 from worker.domain.short_ids import beginning, stands_for, without_ellipsis
-from worker.store.admin.read_only import open_read_only
 from worker.store.database.dialects import meeting_key
-from worker.store.database.postgresql import Pooler
 from worker.store.database.schema import inbox, recordings
 
 IdKind = Literal["recording", "start", "command", "meeting"]
@@ -22,37 +20,33 @@ MAX_MISSES: Final = 3
 """A collation may sort other ids between those with one beginning. So many are passed over."""
 
 
-def find_whole_ids(
-    url: str, text: str, kinds: Collection[IdKind], *, pooler: Pooler = "none"
-) -> list[str]:
+def find_whole_ids(connection: sa.Connection, text: str, kinds: Collection[IdKind]) -> list[str]:
     """The ids that `text` may mean: itself if there is such an id, else those it is short for.
 
-    At most MAX_FOUND and one more. Raises as `read_recordings` does.
+    At most MAX_FOUND and one more.
     """
-    with open_read_only(url, pooler=pooler) as connection:
-        columns = [(kind, column) for kind, column in _COLUMNS.items() if kind in kinds]
-        if any(_exists(connection, kind, column, text) for kind, column in columns):
-            return [text]
-        found: dict[str, None] = {}
-        for kind, column in columns:
-            found |= dict.fromkeys(_short_for(connection, kind, column, text))
-        return sorted(found)[: MAX_FOUND + 1]
+    columns = [(kind, column) for kind, column in _COLUMNS.items() if kind in kinds]
+    if any(_exists(connection, kind, column, text) for kind, column in columns):
+        return [text]
+    found: dict[str, None] = {}
+    for kind, column in columns:
+        found |= dict.fromkeys(_short_for(connection, kind, column, text))
+    return sorted(found)[: MAX_FOUND + 1]
 
 
 def find_ids_that_begin(
-    url: str, text: str, kinds: Collection[IdKind], *, pooler: Pooler = "none"
+    connection: sa.Connection, text: str, kinds: Collection[IdKind]
 ) -> list[str]:
     """The ids that begin with `text`, although it is no short form of them.
 
-    At most MAX_FOUND and one more. Raises as `read_recordings` does.
+    At most MAX_FOUND and one more.
     """
     start = without_ellipsis(text)
     found: dict[str, None] = {}
-    with open_read_only(url, pooler=pooler) as connection:
-        for kind, column in _COLUMNS.items():
-            if start and kind in kinds:
-                begin = start.lower() if kind == "meeting" else start
-                found |= dict.fromkeys(_after(connection, column, begin, _begins_with(begin)))
+    for kind, column in _COLUMNS.items():
+        if start and kind in kinds:
+            begin = start.lower() if kind == "meeting" else start
+            found |= dict.fromkeys(_after(connection, column, begin, _begins_with(begin)))
     return sorted(found)[: MAX_FOUND + 1]
 
 

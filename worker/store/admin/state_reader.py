@@ -5,17 +5,21 @@ Each read has a connection of its own and a time-out, so that it never costs the
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Final, cast
 
 import sqlalchemy as sa
 
-from worker.store.admin.read_only import check_revision, read_errors, read_only_engine
+from worker.store.admin.read_only import (
+    P,
+    Query,
+    ResultT,
+    check_revision,
+    read_errors,
+    read_only_engine,
+)
 from worker.store.database.postgresql import READER, Pooler, is_postgresql
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 READ_TIMEOUT_SECONDS: Final = 5.0
 
@@ -63,10 +67,10 @@ class StateReader:
 
     def read(
         self,
-        query: Callable[Concatenate[sa.Connection, P], T],
+        query: Query[P, ResultT],
         *args: P.args,
         **kwargs: P.kwargs,
-    ) -> T:
+    ) -> ResultT:
         """The result of one query. Raises as `connect` does."""
         with self.connect() as connection:
             return query(connection, *args, **kwargs)

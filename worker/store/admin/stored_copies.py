@@ -32,7 +32,7 @@ def each_stored(
     """Each file that was archived, and after the files of a recording its manifest.
 
     A manifest is left out if a newer one is to be written. A page is read at a time, so no
-    transaction stays open. Raises as `read_recordings` does.
+    transaction stays open. Raises as `open_read_only` does.
     """
     if condition.since is not None and not condition.recording_ids:
         yield from each_since(

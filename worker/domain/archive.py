@@ -1,13 +1,12 @@
-"""The archive of a recording: the state of each file's copy, and what the manifest is made of. Pure
-values.
+"""The archive of a recording: the state of each file's copy, and the content of the manifest.
 
-The life of a file in the archive:
+Pure values. The states of a file in the archive:
 
-    queued ─▶ archived   its copy is in the user's storage and was compared with what was sent
+    queued ─▶ archived   its copy is in the user's storage and was compared with the sent bytes
         └───▶ failed     no URL of it works any more, or it is empty, too large or not allowed
-    external             it already lies in the customer's own storage: nothing is copied
+    external             it is already in the customer's own storage: nothing is copied
 
-`archive_recording` brings an archived or failed file back to `queued`.
+`archive_recording` sets an archived or failed file back to `queued`.
 """
 
 from datetime import datetime
@@ -20,14 +19,14 @@ from worker.domain.recording import ObservedBy, Recording
 from worker.domain.snapshot import Participant
 
 REFUSALS_TOLD: Final = 5
-"""When the storage has refused a file so often in a row, an event says so."""
+"""After this many refusals of a file in a row, the storage's refusal is published as an event."""
 
 ArchiveState = Literal["queued", "archived", "failed", "external"]
 
 
 class CopiedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A copy in the user's storage. `sha256` has 64 hex digits. `duration_seconds` is None if the
-    container does not tell it."""
+    """A copy in the user's storage. `sha256` has 64 hex digits. `duration_seconds` is None if
+    the container does not state it."""
 
     archive_url: str
     size_bytes: int
@@ -60,7 +59,8 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusTime(msgspec.Struct, frozen=True, kw_only=True):
-    """A status of a recording: when the worker learnt of it, from where, and what was known."""
+    """A status of a recording: when and from which source the worker learnt of it, and its
+    details."""
 
     status: Status
     observed_at: datetime
@@ -73,11 +73,11 @@ class StatusTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordingArchive(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the manifest of a recording is made of.
+    """The content of a recording's manifest.
 
     `files` are in the order of their announcement, `timeline` in the order of the statuses.
     `participants` are all stays in the session, `without_file` the expected people who have no
-    file; None if nobody knows.
+    file; None if that is unknown.
     """
 
     recording: Recording

@@ -11,7 +11,7 @@ from worker.domain.recording import Recording
 def file_archived(
     recording: Recording, file: FileReady, copied: CopiedFile, at: datetime
 ) -> FileArchived:
-    """The event of a file whose copy was compared with what was sent."""
+    """The event of a file whose copy was compared with the sent bytes."""
     return FileArchived(
         recording_id=recording.recording_id,
         meeting_id=recording.meeting_id,
@@ -51,8 +51,8 @@ def archived(recording: Recording, copies: Sequence[CopiedFile], manifest_url: s
 def archive_failed(
     recording: Recording, file_name: str | None, *, attempts: int, final: bool, error: ErrorInfo
 ) -> ArchiveFailed:
-    """The event of a file that was given up (`final`), or that the storage refuses. With None as
-    its name: of a manifest that the storage refuses."""
+    """The event of a file that was given up (`final`), or that the storage refuses. Without a
+    file name: of a manifest that the storage refuses."""
     return ArchiveFailed(
         recording_id=recording.recording_id,
         meeting_id=recording.meeting_id,

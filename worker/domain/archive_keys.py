@@ -1,11 +1,11 @@
 """The names of objects in the archive, by a template such as `{recording_id}/{file_name}`. Pure.
 
-No value can leave its place in a name, and two different names of files never become one:
+No value can add a slash to a name, and two different file names never become one:
 
-- `!` and two hex digits stand for each UTF-8 byte of a character that a name cannot have: `/`,
+- `!` and two hex digits replace each UTF-8 byte of a character that a name cannot have: `/`,
   `\\`, `!`, control characters, and marks that change the direction of text.
 - A value that is null or empty is written as `none`.
-- A name that a storage would not take is shortened, and ends with a hash of the whole value and
+- A name that a storage would not accept is shortened, and ends with a hash of the whole value and
   with the extension.
 - No name ends with `#` and digits, as unfinished files of a folder do.
 - Only manifests end with `.json`, so that no file replaces a manifest.
@@ -31,7 +31,7 @@ MAX_PART_BYTES: Final = 240
 suffix."""
 
 STAND_IN: Final = "none"
-"""Stands for a value that is null or empty."""
+"""Replaces a value that is null or empty."""
 
 MANIFEST_FIELDS: Final = ("app", "meeting_id", "recording_id", "kind", "date")
 FILE_FIELDS: Final = (*MANIFEST_FIELDS, "file_name", "user_id", "custom_participant_id")
@@ -41,15 +41,15 @@ _MARKS: Final = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _UNSAFE: Final = re.compile(rf"[\x00-\x1f\x7f-\x9f/\\!{_MARKS}]")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _STAGED_END: Final = re.compile(r"#(?=[0-9]+\Z)")
-"""obstore names a file of a folder so while it is not finished."""
+"""obstore gives such a name to a file of a folder until it is complete."""
 _MANIFEST_END: Final = re.compile(r"\.(?=json\Z)", re.IGNORECASE)
 _HASH_DIGITS: Final = 16
 _SMALLEST_VALUE_BYTES: Final = 48
-"""A UUID is never shortened, and a shortened value has room for its hash and extension."""
+"""A UUID is never shortened, and a shortened value has enough space for its hash and extension."""
 
 
 class _Part(msgspec.Struct, frozen=True):
-    """The text between two slashes: literals and fields take turns, a literal is first and last."""
+    """The text between two slashes: literals and fields alternate, a literal is first and last."""
 
     literals: tuple[str, ...]
     fields: tuple[str, ...]
@@ -60,7 +60,7 @@ class _Part(msgspec.Struct, frozen=True):
         return values + sum(len(text.encode()) for text in self.literals)
 
     def render(self, values: dict[str, str], max_bytes: int) -> str:
-        """The part with its values. It is never a step of a path (`.` or `..`)."""
+        """The part with its values. It is never `.` or `..`."""
         room = max_bytes - sum(len(text.encode()) for text in self.literals)
         text = self.literals[0]
         for name, literal in zip(self.fields, self.literals[1:], strict=True):
@@ -112,7 +112,7 @@ class KeyTemplate(msgspec.Struct, frozen=True):
 
 
 def _day(time: datetime) -> str:
-    """The day in UTC. Near the ends of the calendar an offset can lead out of it: it is ignored."""
+    """The day in UTC. If an offset leads out of the calendar, it is ignored."""
     try:
         return time.astimezone(UTC).date().isoformat()
     except OverflowError:
@@ -160,7 +160,7 @@ def _fitted(value: str, max_bytes: int) -> str:
 
 
 def _beginning(value: str, max_bytes: int) -> str:
-    """As many whole characters of the value as fit when they are escaped."""
+    """The longest beginning of the value, in whole characters, that fits after escaping."""
     text, size = "", 0
     for character in value:
         escaped = _UNSAFE.sub(_escape, character)

@@ -1,7 +1,7 @@
 """Who was in the session while it was recorded, and who of them has no file. Pure.
 
-A person may have several stays. The person is known by the participant id (`user_id`), else by the
-customer's own id. A file without a certain owner counts for nobody.
+A person may have several stays. Participant ids (`user_id`) identify people, or else the customer's
+own ids. A file without a certain owner counts for nobody.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,14 +30,14 @@ class _Person(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def was_recorded(stay: Participant, snapshot: RecordingSnapshot, known: Recording | None) -> bool:
-    """Whether the stay and the recording overlap, as far as their times are known."""
+    """Whether the stay and the recording overlap, with the times that are known."""
     started = snapshot.started_time or (known.started_time if known else None)
     stopped = snapshot.stopped_time or (known.stopped_time if known else None)
     return overlaps(stay, started, stopped)
 
 
 def overlaps(stay: Participant, started: datetime | None, stopped: datetime | None) -> bool:
-    """Whether the stay overlaps with the time between both, as far as their times are known."""
+    """Whether the stay overlaps with the time between both, with the times that are known."""
     left_before = stay.left_at is not None and started is not None and stay.left_at <= started
     joined_after = stay.joined_at is not None and stopped is not None and stay.joined_at >= stopped
     return not (left_before or joined_after)
@@ -51,8 +51,8 @@ def people_without_file(
 ) -> tuple[ParticipantWithoutFile, ...]:
     """The people of a track recording who should have one of these `files`, and have none.
 
-    These are the people that the start asked for. If it asked for nobody, they are the participants
-    of the session while it was recorded. `participants` are all stays in the session.
+    These are the people whom the start named. If it named nobody, they are the participants of the
+    session while it was recorded. `participants` are all stays in the session.
     """
     present = _people_of(participants)
     start = known.start if known else None
@@ -73,7 +73,8 @@ def _without_file(person: _Person, *, joined: bool) -> ParticipantWithoutFile:
 
 
 def _people_of(participants: Iterable[Participant]) -> dict[_Key, _Person]:
-    """The people of the stays, in the order of their first stays. Stays of nobody are left out."""
+    """The people of the stays, in the order of their first stays. Stays without an id are left
+    out."""
     stays: dict[_Key, list[Participant]] = {}
     for stay in participants:
         key = (stay.user_id, None if stay.user_id else stay.custom_participant_id)

@@ -1,4 +1,4 @@
-"""The digest of a command: two messages with the same digest ask for the same thing. Pure."""
+"""The digest of a command: two messages with the same digest request the same thing. Pure."""
 
 import hashlib
 from typing import Any, Final
@@ -9,7 +9,7 @@ from recording_schemas import Command
 from recording_schemas.composite import Parameter
 
 NO_COMMAND: Final = "no command"
-"""The digest of every message that is no valid command, because none of them is executed."""
+"""The digest of every message that is not a valid command, because none of them is executed."""
 
 _LISTS_OF_PEOPLE: Final = ("user_ids", "custom_participant_ids")
 
@@ -21,10 +21,10 @@ def command_digest(command: Command) -> str:
     around the command. Nor does the order of people. A `deadline` does not count, because it limits
     when the command is executed, not what is executed.
 
-    Secrets do not count, because whoever reads the table could test guesses with the digest.
+    Secrets do not count, because a reader of the table could test guesses with the digest.
 
-    The inbox keeps digests. If another version digests a command differently, a message that waits
-    for its retry is taken for another body. A test pins the digests.
+    The inbox keeps digests. If another version computed another digest for a command, a message
+    that waits for its retry would count as another body. A test pins the digests.
     """
     fields: dict[str, Any] = msgspec.to_builtins(command)
     fields.pop("id", None)

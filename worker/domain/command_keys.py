@@ -23,7 +23,7 @@ from worker.domain.recording import StartContext
 KINDS: Final[tuple[Kind, ...]] = ("track", "composite")
 
 StartState = Literal["pending", "cancelled", "done"]
-"""The state of a start command that came.
+"""The state of a start command that arrived.
 
     pending    it may still be executed
     cancelled  a stop cancelled it before the API executed it
@@ -31,12 +31,11 @@ StartState = Literal["pending", "cancelled", "done"]
 """
 
 DEFAULT_APP: Final = "default"
-"""The app of the plain settings. If there are several apps, commands that name no app are for it.
-"""
+"""The app of the plain settings. If there are several apps, commands without an app are for it."""
 
 
 START_COMMANDS: Final = (StartTrackRecording, StartRecording)
-"""The commands that make a recording each time they are executed."""
+"""The commands that create a recording each time they are executed."""
 
 START_TYPES: Final = frozenset(
     command_type for command_type, struct in COMMAND_TYPES.items() if struct in START_COMMANDS
@@ -44,7 +43,7 @@ START_TYPES: Final = frozenset(
 
 
 def is_start(command: Command) -> bool:
-    """Whether executing the command twice would make two recordings."""
+    """Whether executing the command twice would create two recordings."""
     return isinstance(command, START_COMMANDS)
 
 
@@ -54,12 +53,12 @@ def metadata_of(command: Command) -> dict[str, str] | None:
 
 
 def waits_for_session(command: Command) -> bool:
-    """Whether the command is a start that is kept until its meeting's session begins."""
+    """Whether the command is a start that waits until its meeting's session begins."""
     return getattr(command, "wait_for_session", False) is True
 
 
 def holds_secrets(command: Command) -> bool:
-    """Whether the message of the command has secrets in clear, which the store may not keep."""
+    """Whether the message of the command has secrets in clear, which the store must not contain."""
     fields = ("storage_config", "rtmp_out_config")
     return any(getattr(command, field, None) not in (None, UNSET) for field in fields)
 
@@ -70,9 +69,9 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
     `app` is None if the command names an app that is not configured. A start has a `slot`, which
     only one start at a time may occupy. A command for a whole meeting has `rivals`: the slots of
     the starts that it waits for. `cancels_starts` is set for a stop. `uses_api` is false for a
-    command that makes no request to the API. `locks` are taken one by one within the process:
-    repeats of one id take turns, and so do the commands of one meeting. `digest`: what the message
-    asks for.
+    command that makes no request to the API. `locks` are taken one after the other within the
+    process: repeats of one id are executed one at a time, and so are the commands of one meeting.
+    `digest`: see `command_digest`.
     """
 
     command_id: str
@@ -89,7 +88,7 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def locks(self) -> tuple[str, ...]:
-        """The names of the locks, in the order in which they are to be taken."""
+        """The names of the locks, in the order in which they must be taken."""
         own = f"command/{self.command_id}"
         if self.meeting_id is None:
             return (own,)
@@ -134,7 +133,7 @@ def is_slot_of_app(slot: str, app: str) -> bool:
 def start_slot(app: str, meeting_id: str, kind: Kind) -> str:
     """The slot that a start of this kind occupies in a meeting."""
     plain = f"{meeting_id.lower()}/{kind}"
-    # The default app has no prefix, because databases from before there were apps have none.
+    # The default app has no prefix, because older databases have none.
     return plain if app == DEFAULT_APP else f"{app}/{plain}"
 
 

@@ -1,8 +1,8 @@
 """Keeps the name under which a composite's file was announced. Pure.
 
-A composite has one file of each media, called `output_file_name`, or like the end of its URL while
-the API does not give that name. So the name may change between two answers, and the file is still
-the same: a second name would make a second file of it.
+A composite has one file of each media. Its name is `output_file_name`, or the end of its URL while
+the API does not give that name. So the name may change between two answers, although the file is
+the same. A second name would count as a second file.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def with_announced_names(
 ) -> Observation:
     """The observation with the announced name of each file of a composite.
 
-    Several files of one media keep their own names: nobody knows which of them is which.
+    Several files of one media keep their own names, because it is unknown which of them is which.
     """
     if kind != "composite" or not announced or not observation.files:
         return observation

@@ -42,9 +42,9 @@ class RecordingWorkerError(Exception):
 
 
 class ApiError(RecordingWorkerError):
-    """The remote API did not do what the request asked for.
+    """The API did not do what the request asked for.
 
-    `code` is a slug for programs. `message` is for people, in the API's own words if there are any.
+    `code` is a slug for programs. `message` is for users, with the API's own text if there is one.
     `http_status` is None if there was no answer.
     """
 
@@ -144,7 +144,7 @@ class OutcomeUnknown(Unanswered):
 
 
 class NothingFound(OutcomeUnknown):
-    """The API's list was read whole, and it has no recording of an earlier call, so far."""
+    """The API's list was read completely, and it has no recording of an earlier call yet."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -155,8 +155,8 @@ class NothingFound(OutcomeUnknown):
 class NotYet(RecordingWorkerError):
     """The command cannot be executed yet, because its recording does not exist or is not ready.
 
-    `code` (`start_unknown`, `not_stoppable`, …) becomes the code of the outcome when the waiting
-    ends.
+    `code` (`start_unknown`, `not_stoppable`, …) becomes the code of the outcome when the wait is
+    over.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -166,7 +166,7 @@ class NotYet(RecordingWorkerError):
 
 
 class StartUnknown(NotYet):
-    """Nobody has sent the start that the command names. It may be a stop for no start at all."""
+    """Nobody has sent the start that the command names. The start may not exist."""
 
     def __init__(self, start_id: str) -> None:
         super().__init__("start_unknown", f"no start command {start_id!r} has been executed")
@@ -194,25 +194,24 @@ class MessageRefused(BrokerUnavailable):
 
 
 class NotConfirmed(BrokerUnavailable):
-    """There was a channel, but the message was not confirmed in time. A queue may have it."""
+    """A channel was open, but the message was not confirmed in time. A queue may have it."""
 
 
 class NotTried(BrokerUnavailable):
-    """The message was not sent, because others before it cost the channel too often."""
+    """The message was not sent, because messages before it cost the channel too often."""
 
 
 class LostInFlight(BrokerUnavailable):
-    """The connection ended while the message was in flight, and nobody said why.
+    """The connection ended while the message was in flight, without a reason.
 
-    The broker may have stopped. But something on the way may also refuse this very message.
+    The broker may have stopped. But a proxy may also refuse this message.
     """
 
 
 class ChannelLost(BrokerUnavailable):
     """The broker closed the channel or the connection while the message was in flight.
 
-    `is_permission`: the broker named a missing permission or exchange, and not the message, as the
-    reason.
+    `is_permission`: the broker's reason was a missing permission or exchange, and not the message.
     """
 
     def __init__(self, message: str, *, is_permission: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Escapes characters that could deceive the reader of a text. Pure.
 
-A terminal executes control characters, of C1 (U+0080 to U+009F) too. Bidirectional controls show a
-text in another order than it has, and zero-width characters do not show at all.
+A terminal executes control characters, including C1 (U+0080 to U+009F). Bidirectional controls
+display a text in another order, and zero-width characters are invisible.
 """
 
 import re
@@ -12,7 +12,7 @@ _IN_JSON: Final = re.compile(r"[^\x20-\x7e]")
 
 
 def escape_controls(text: str) -> str:
-    """The text with escapes such as `\\x1b` and `\\u202e` in place of invisible characters."""
+    """The text with escapes such as `\x1b` and `\u202e` instead of invisible characters."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)

@@ -1,7 +1,7 @@
 """Events ready to be published: their ids, their routing, and their CloudEvents JSON. Pure.
 
-The id of an event is a hash of the fact that the event reports. The same fact therefore has the
-same id, whichever replica publishes it and however often, and subscribers can discard repeats:
+The id of an event is a hash of the fact that the event reports. So the same fact always has the
+same id, on every replica and at every publication, and subscribers can discard repeats:
 
     outcome/{command_id}                    the final outcome of a command
     recording/{recording_id}/{sequence}     the n-th event of a recording
@@ -23,7 +23,7 @@ EVENT_ID_NAMESPACE: Final = uuid.UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
 """The UUID namespace of all event ids. A change would give old facts new ids."""
 
 ID_CONFLICT_HEADER: Final = "x-id-conflict"
-"""The AMQP header of a reply whose outcome is that of another body with the command's id."""
+"""The AMQP header of a reply whose outcome belongs to another body with the command's id."""
 
 
 class RecordingEnvelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +57,8 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def event_id_of(fact: str) -> str:
-    """The event id of a fact: `str(uuid.uuid5(EVENT_ID_NAMESPACE, fact))`, in a third of its
-    time."""
+    """The event id of a fact: `str(uuid.uuid5(EVENT_ID_NAMESPACE, fact))`, computed in a third
+    of its time."""
     digest = sha1(EVENT_ID_NAMESPACE.bytes + fact.encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(digest[16], 16) & 3]
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
@@ -106,7 +106,7 @@ def outcome_record(
     correlation_id: str | None,
     trace: dict[str, str],
 ) -> OutcomeRecord:
-    """The event of a command's outcome. Its id depends on the command's id alone."""
+    """The event of a command's outcome. Its id depends only on the command's id."""
     event_id = event_id_of(f"outcome/{outcome.command_id}")
     body = encode_event(
         outcome, id=event_id, source=source, subject=outcome.command_id, time=at, sequence=None

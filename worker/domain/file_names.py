@@ -61,8 +61,8 @@ def track_name(name: str) -> TrackName | None:
 
 
 def track_name_after(name: str, user_id: str, peer_id: str) -> TrackName | None:
-    """The parts of a track file's name behind the known ids of its owner, in any form that they
-    have. None if the ids do not stand in the name, or none of the forms fits."""
+    """The parts of a track file's name behind the known ids of its owner, in any known form.
+    None if the name does not contain the ids, or no form fits."""
     _, found, tail = name.rpartition(f"{user_id}_{peer_id}_")
     match = _TAIL.fullmatch(tail) if found else None
     if match is None:

@@ -1,14 +1,14 @@
-"""Whether the list of a recording's files is whole, and whether it has settled. Pure.
+"""Whether the list of a recording's files is complete, and whether it has settled. Pure.
 
-The API says UPLOADED before it lists every file: tracks appear one by one, a file is listed before
-it has its URL, and the audio file of a composite may follow the video file. `completeness` compares
-one list with what is expected. The first row that matches counts:
+The API reports UPLOADED before it lists every file. Tracks appear one by one, and a file is listed
+before it has its URL. The audio file of a composite may follow the video file. `completeness`
+compares one list with the expected files. The first row that matches counts:
 
     recording   what the list and the session show                            the list is
     any         a file has neither a URL nor a place in the customer's        lacking
                 storage yet
     composite   a file of each media that the start asked for                 whole
-    composite   not each of them, and no file lies in the customer's storage  lacking
+    composite   not each of them, and no file is in the customer's storage    lacking
     composite   started by others or stored elsewhere: video and audio        whole
     composite   started by others or stored elsewhere: only one of them       unknown
     track       an expected stay has no file                                  lacking
@@ -16,10 +16,10 @@ one list with what is expected. The first row that matches counts:
     track       the stays are not known, an expected user has no file         lacking
     track       the stays are not known                                       unknown
 
-Expected are the stays of the users that the start named, else of everybody, while it was recorded.
-A list that is not whole may still be all that will ever come: somebody may have left no file. Such
-a list `has_settled` when two reads, `files_settle` seconds apart, show the same files. An empty
-list never settles.
+The stays of the users that the start named are expected, or else those of everybody who was there
+while it was recorded. A list that is not whole may still have all files that will ever appear,
+because a person may have no file. Such a list `has_settled` when two reads, `files_settle` seconds
+apart, show the same files. An empty list never settles.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ def is_ready(file: TrackFile, kind: Kind, storage: Storage | None) -> bool:
 
 
 def list_hash(files: Iterable[tuple[str, str | None]]) -> str:
-    """A hash of a list of files, over each file's name and whether the file has a URL.
+    """A hash of a list of files: of each name, and of whether the file has a URL.
 
     The URL itself does not count, because each answer may sign it anew.
     """
@@ -65,7 +65,7 @@ def completeness(
     known: Recording | None,
     participants: Sequence[Participant],
 ) -> Completeness:
-    """Whether the list has all that is expected, by the table of this module."""
+    """Whether the list has all expected files, by the table of this module."""
     kind = known.with_kind(snapshot).kind if known else snapshot.kind or "composite"
     if not all(is_ready(file, kind, snapshot.storage) for file in files):
         return "lacking"
@@ -94,7 +94,7 @@ def _composite_completeness(files: Sequence[TrackFile], known: Recording | None)
 def search_after(recording: Recording, observation: Observation) -> FileSearch | None:
     """The state of the search after an observation of the files, None if the list is whole.
 
-    An observation without files leaves it as it was, because an empty list shows nothing.
+    An observation without files changes nothing, because an empty list proves nothing.
     """
     search = recording.file_search
     if not observation.files:
@@ -114,9 +114,9 @@ def search_after(recording: Recording, observation: Observation) -> FileSearch |
 
 
 def has_settled(recording: Recording, observation: Observation, settle: float) -> bool:
-    """Whether the observation shows the list that a read at least `settle` seconds ago showed.
+    """Whether the list is the same as in a read at least `settle` seconds ago.
 
-    A file that is listed without a URL must get one, so its list has not settled.
+    A file that is listed without a URL will get one, so its list has not settled.
     """
     search, files = recording.file_search, observation.files
     if search is None or not files or search.list_hash != hash_of(files):

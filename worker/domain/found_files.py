@@ -16,8 +16,8 @@ def found_files(download_url: object, output_file_name: str | None) -> tuple[Fou
     called `output_file_name`, or like the end of the URL if that is missing or a template. A named
     file without a URL is listed, although it cannot be downloaded yet. Other shapes are skipped.
 
-    No two files have the same name: a name that is listed twice is one file, also if each of its
-    URLs is signed by itself.
+    No two files have the same name: a name that is listed twice is one file, even with two
+    different URLs.
     """
     if isinstance(download_url, str):
         return (_only_file(download_url, output_file_name),) if download_url else ()
@@ -35,7 +35,7 @@ def _each_once(listed: Iterable[FoundFile]) -> tuple[FoundFile, ...]:
 
 
 def _merged(first: FoundFile, other: FoundFile) -> FoundFile:
-    """The first of two entries of one file. The other one has the fields that it lacks."""
+    """The first of two entries of one file, with missing fields taken from the other one."""
     if first is other:
         return first
     return msgspec.structs.replace(
@@ -60,7 +60,7 @@ def _files_of_layer(layer: object) -> Iterator[FoundFile]:
     for name, entry in urls.items():
         fields = entry if isinstance(entry, dict) else {"download_url": entry}
         yield FoundFile(
-            name=name.replace("\x00", ""),  # as the store has it: else it would be another file
+            name=name.replace("\x00", ""),  # as in the store: else another file
             media=media_of(name, otherwise="audio"),
             layer=_text(layer.get("layer_name")),
             download_url=_text(fields.get("download_url")),

@@ -61,7 +61,7 @@ class HostsUrl(NamedTuple):
         return True
 
     def with_host(self, host: str) -> str:
-        """The URL with this host in place of all."""
+        """The URL with this host instead of all."""
         before = "" if self.user_info is None else f"{self.user_info}@"
         return f"{self.scheme}://{before}{host}{self.rest}"
 
@@ -105,7 +105,7 @@ IMPOSSIBLE_HOST: Final = (
 
 
 def is_possible_host(name: str) -> bool:
-    """Whether the name of a host, or an address, can be looked up without an error of its own."""
+    """Whether the name of a host, or an address, can be resolved without an error in its form."""
     labels = name.removesuffix(".").split(".")
     has_length = len(name) <= 253 and all(1 <= len(label) <= 63 for label in labels)
     return has_length and name.isprintable()

@@ -1,7 +1,7 @@
 """Uses the files that a list row or a webhook shows, so that they need no read. Pure.
 
-The files of a composite have no owners. So a row or a webhook that shows them shows as much as the
-answer to a GET. The files of a track recording need its session's participants as well.
+The files of a composite have no owners. So a row or a webhook with them has the same information as
+the answer to a GET. The files of a track recording need its session's participants as well.
 """
 
 import msgspec
@@ -16,8 +16,8 @@ from worker.domain.track_files import owned_files
 def with_listed_files(known: Recording | None, observation: Observation) -> Observation:
     """The observation with the files that its snapshot shows of an uploaded composite.
 
-    A file's name identifies it. So its files count only if the snapshot has the name from which a
-    GET would take theirs, and the same name as before.
+    A file's name identifies it. So its files count only if the snapshot has the name that a GET
+    would give them, and the same name as before.
     """
     snapshot = observation.snapshot
     if observation.files is not None or not snapshot.files or observation.missing:
@@ -34,7 +34,8 @@ def with_listed_files(known: Recording | None, observation: Observation) -> Obse
 
 
 def _is_composite(known: Recording | None, observation: Observation) -> bool:
-    """Whether the kind is certain: of a guessed one, only a GET decides whose the files are."""
+    """Whether the kind is certain. If it is guessed, only a GET decides on the owners of the
+    files."""
     snapshot = observation.snapshot
     if known is None:
         return snapshot.kind == "composite" and not snapshot.kind_is_guessed

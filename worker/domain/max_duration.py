@@ -28,7 +28,7 @@ _HAS_BEGUN: Final = frozenset({Status.RECORDING, Status.PAUSED})
 
 
 def with_stop_at(after: Recording, before: Recording | None, observation: Observation) -> Recording:
-    """The recording with its `stop_at`, if it has one and this is the first sight of it."""
+    """The recording with its `stop_at`, if it has one and is first observed as recording."""
     max_seconds = after.start.max_seconds if after.start else None
     if max_seconds is None or after.stop_at is not None or after.status not in _HAS_BEGUN:
         return after
@@ -58,8 +58,8 @@ def _first_recorded(
 def next_stop_at(after: Recording, stop_at: float | None) -> float | None:
     """The `stop_at` of the row after an observation, in epoch seconds.
 
-    `stop_at` is the one before it. A recording that was ended because the API said nothing may go
-    on, so it is still to be stopped.
+    `stop_at` is the previous one. If the worker ended a recording because the API reported nothing,
+    the recording may continue, so it must still be stopped.
     """
     is_silent = after.timed_out and after.error is not None and after.error.code == STALLED
     status = after.timed_out_from if is_silent else after.status

@@ -1,7 +1,7 @@
-"""Whom a start asks to record, among the participants of its meeting. Pure.
+"""The people whom a start asks to record, among the participants of its meeting. Pure.
 
-The API takes RealtimeKit's participant ids. It does not refuse an id of nobody: it records nobody,
-and reports no error. Therefore an id that is none of the meeting's participants is refused here.
+The API takes RealtimeKit's participant ids. If no participant has an id, it does not refuse the id:
+it records nobody, and reports no error. Therefore such an id is refused here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,9 +18,9 @@ MAX_PEOPLE: Final = 100
 
 
 class PeopleRefused(Refused):
-    """The ids of a start do not mean participants that the API can record together.
+    """The ids of a start do not identify participants that the API can record together.
 
-    It is final if the participants were read after the start came.
+    It is final if the participants were read after the start arrived.
     """
 
 
@@ -29,7 +29,7 @@ class NotListed(PeopleRefused):
 
 
 class MeetingParticipant(msgspec.Struct, frozen=True, kw_only=True):
-    """A person who may join a meeting, in whichever session.
+    """A person who may join any session of a meeting.
 
     `user_id` is RealtimeKit's participant id. `custom_participant_id` is the customer's own id.
     """
@@ -91,10 +91,10 @@ def people_to_record(
     custom_ids: Sequence[str],
     check_user_ids: bool = True,
 ) -> People:
-    """Everybody whom the ids mean. A custom id that several participants have means all of them.
+    """All people of these ids. A custom id that several participants have means all of them.
 
-    Raises PeopleRefused: `unknown_participant` if a custom id means nobody, with `check_user_ids`
-    also if a user id does, and `too_many_participants` for more people than the API takes.
+    Raises PeopleRefused: `unknown_participant` if nobody has a custom id, with `check_user_ids`
+    also if nobody has a user id, and `too_many_participants` for more people than the API takes.
     """
     if check_user_ids:
         _check_user_ids(user_ids, known)

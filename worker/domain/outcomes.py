@@ -87,8 +87,8 @@ def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
 def out_of_time(
     command: Command, attempts: int, dead_letter_cause: str | None
 ) -> CommandExpired | CommandFailed:
-    """The command may not be executed any more: its deadline passed, or the broker dead-lettered it
-    for another cause."""
+    """The command may no longer be executed: its deadline passed, or the broker dead-lettered it
+    for another reason."""
     if dead_letter_cause is None:
         return CommandExpired(
             command_id=command.id,

@@ -126,7 +126,8 @@ def _is_overtaken(
 def _has_explained_absence(
     before: Recording | None, after: Recording, read_at: float | None, webhook_at: float | None
 ) -> bool:
-    """Whether a webhook ended the recording, so that the read for its absence is of no use."""
+    """Whether a webhook ended the recording, so that a read because of its absence is
+    unnecessary."""
     if before is None or not before.is_open or after.is_open or after.file_search is not None:
         return False
     was_contradicted = read_at is None or (webhook_at is not None and webhook_at >= read_at)
@@ -134,7 +135,7 @@ def _has_explained_absence(
 
 
 def _ended_at(after: Recording, observation: Observation) -> float:
-    """When an uploaded recording ended, as far as this observation shows."""
+    """When an uploaded recording ended, as far as this observation shows it."""
     seen_at = observation.observed_at.timestamp()
     if observation.observed_by == "webhook" or after.stopped_time is None:
         return seen_at
@@ -152,9 +153,9 @@ def _was_sent_before(observation: Observation, read_at: float | None) -> bool:
 
 
 def read_again_at(after: Recording, now: datetime, timeouts: Timeouts) -> datetime | None:
-    """When to read a recording again that was read just now, by the second table of this module.
+    """When to read a recording again after a single read, by the second table of this module.
 
-    None if no read by itself is needed.
+    None if no single read is needed.
     """
     if after.files_awaited_since is not None:
         return _next_look(after.files_awaited_since, after.file_search, now, timeouts)

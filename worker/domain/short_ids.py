@@ -1,7 +1,7 @@
-"""Short forms of ids, for people: unique beginnings that can be given in place of the whole id.
+"""Short forms of ids, for users: unique beginnings that are accepted instead of the whole id.
 
-A bare beginning stands only for a UUID, of which a whole one is never the beginning of another. Any
-other id is cut with an ellipsis, so that `start-1` never means `start-10`.
+Without an ellipsis, only a UUID may be shortened, because a whole UUID is never the beginning of
+another. Any other id is cut with an ellipsis, so that `start-1` never means `start-10`.
 """
 
 import re
@@ -11,11 +11,11 @@ from typing import Final
 ELLIPSIS: Final = "…"
 UUID_LENGTH: Final = 36
 MIN_DIGITS: Final = 4
-"""So many digits of a UUID are accepted as its short form."""
+"""This many digits of a UUID are accepted as its short form."""
 
 SHOWN_DIGITS: Final = 8
 MAX_WHOLE_LENGTH: Final = 20
-"""An id that is no UUID is shown whole up to this length."""
+"""An id that is not a UUID is shown whole up to this length."""
 
 SHOWN_LETTERS: Final = 12
 # Not UUID_PATTERN of recording_schemas: help on the command line need not wait for that import.
@@ -24,7 +24,7 @@ _DIGITS: Final = re.compile(r"[0-9a-f-]+", re.IGNORECASE)
 
 
 def beginning(text: str) -> str | None:
-    """The beginning of ids that `text` stands for. None if it can only be a whole id."""
+    """The beginning of the ids that `text` may mean. None if it can only be a whole id."""
     if (cut := without_ellipsis(text)) != text:
         return cut or None
     is_short = MIN_DIGITS <= len(text) < UUID_LENGTH and _DIGITS.fullmatch(text)
@@ -32,7 +32,7 @@ def beginning(text: str) -> str | None:
 
 
 def stands_for(text: str, whole_id: str) -> bool:
-    """Whether `text` is a short form of this id. The id itself is none."""
+    """Whether `text` is a short form of this id. The id itself is not."""
     start = beginning(text)
     if start is None or not whole_id.startswith(start):
         return False
@@ -49,7 +49,7 @@ def shorten(
 ) -> dict[str, str]:
     """The short form of each id. It is unique among these ids.
 
-    An id that is no UUID is whole up to `max_whole` letters, else its first `letters` or more.
+    An id that is not a UUID is whole up to `max_whole` letters, else its first `letters` or more.
     """
     ordered = sorted(set(ids))
     neighbours = zip(["", *ordered], ordered, [*ordered[1:], ""], strict=False)

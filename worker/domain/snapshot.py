@@ -73,7 +73,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
 
     `peer_id` is the API's row `id`. `user_id` is RealtimeKit's participant id, as in `user_ids` of
     a start command. `custom_participant_id` is the customer's own id. `preset_name` names the
-    rights with which the person joined. `left_at` is None also while the stay goes on.
+    rights with which the person joined. `left_at` is None while the stay continues.
     """
 
     peer_id: str

@@ -15,7 +15,7 @@ from worker.domain.timeouts import Timeouts
 def give_up_observation(
     recording: Recording, timeouts: Timeouts, *, asked_at: datetime, now: datetime
 ) -> Observation:
-    """Ends a recording about which the API answers nothing."""
+    """Ends a recording for which the API gives no answers."""
     error = (
         stalled_error(recording, timeouts, now, unanswered=True)
         if recording.status in LIVE
@@ -55,7 +55,7 @@ def end_observation(
     recording: Recording, error: ErrorInfo | None, *, asked_at: datetime, now: datetime
 ) -> Observation:
     """Ends a recording as ERRORED with this error. Without an error its status stays, and it
-    completes with the files that are known."""
+    completes with the known files."""
     status = recording.status if error is None else Status.ERRORED
     return Observation(
         snapshot=RecordingSnapshot(

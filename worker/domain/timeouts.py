@@ -6,14 +6,14 @@
     recording_timeout    the first observation            a recording that is RECORDING or PAUSED
                                                           is overdue
     lifetime             the first observation            any live recording is overdue
-    files_settle         the first look at a list         the same list is taken for all there is
+    files_settle         the first read of a list         an unchanged list counts as complete
     files_wait           the change to UPLOADED           the worker stops waiting for files
-    files_late           the completion                   the worker looks for missing files a last
-                                                          time
-    vanished_after       the first 404                    the worker believes that it is gone
+    files_late           the completion                   the worker searches for missing files a
+                                                          last time
+    vanished_after       the first 404                    the recording counts as gone
 
-The worker reads an overdue recording by itself, stops it if the worker started it, and ends it as
-ERRORED if it has still not moved on. If the API answers nothing, the worker ends the recording
+The worker reads an overdue recording and stops it if the worker started it. If it then makes no
+progress, the worker ends it as ERRORED. If the API answers nothing, the worker ends the recording
 `vanished_after` after the longest of these timeouts. `timeout_observations` builds the observations
 that end a recording.
 """
@@ -69,7 +69,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         return self.recording_timeout + self.uploading_timeout
 
     def overdue_cutoffs(self, now: float) -> Cutoffs:
-        """The cutoffs of recordings that should have moved on by `now` (epoch seconds)."""
+        """The cutoffs of recordings that should have made progress by `now` (epoch seconds)."""
         # A change between RECORDING and PAUSED is no progress, so these two count from the first
         # observation. Otherwise pausing and resuming would keep a recording alive for ever.
         return Cutoffs(
@@ -81,7 +81,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def give_up_cutoffs(self, now: float) -> Cutoffs:
-        """The cutoffs of recordings that end at `now` although the API has answered nothing."""
+        """The cutoffs of recordings that end at `now` although the API has not answered."""
         longest = max(self.recording_timeout, self.uploading_timeout) + self.vanished_after
         return Cutoffs(
             changed_before=dict.fromkeys((*LIVE, Status.UPLOADED), now - longest),
@@ -90,14 +90,14 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_overdue(recording: Recording, now: datetime, timeouts: Timeouts) -> bool:
-    """Whether a live recording should have moved on by now."""
+    """Whether a live recording should have made progress by now."""
     return recording.status in LIVE and _is_past(
         recording, timeouts.overdue_cutoffs(now.timestamp())
     )
 
 
 def should_give_up(recording: Recording, now: datetime, timeouts: Timeouts) -> bool:
-    """Whether to end a recording about which the API answers nothing."""
+    """Whether to end a recording for which the API gives no answers."""
     return recording.is_open and _is_past(recording, timeouts.give_up_cutoffs(now.timestamp()))
 
 

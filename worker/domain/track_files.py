@@ -28,7 +28,7 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class TrackFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file and what is certain about its owner. A value that is not certain is None.
+    """A file, and the certain facts about its owner. A value that is not certain is None.
 
     `custom_participant_id` comes from the API's answer or from the session's participants, never
     from the name. `recorded_at` is the aware time in the file name. `participant` is the stay in
@@ -65,7 +65,8 @@ def owned_files(
 ) -> tuple[TrackFile, ...]:
     """All files of `found` with their owners, in order of recording, then of name.
 
-    Files of a composite have no owner, whatever their names look like. They keep their order.
+    Files of a composite have no owner, even if their names look like those of tracks. They keep
+    their order.
 
     `prefixes` are the file name prefixes that the recording may have (`default` if its command gave
     none). `user_ids` are those of its start command. `participants` are those of its session. If

@@ -2,11 +2,11 @@
 
 `apply_observation` goes through these stages:
 
-    1. ignore     an observation that is not to be believed changes nothing
-    2. status     which status holds now: the known one or the observed one
-    3. details    take over ids, times and names, if the observation is about that status
+    1. ignore     an untrusted observation changes nothing
+    2. status     the status that is valid now: the known one or the observed one
+    3. details    copy ids, times and names, if the observation is about that status
     4. change     a new status starts or ends the wait for files, and is announced
-    5. duration   the first RECORDING says when a recording of limited duration is stopped
+    5. duration   the first RECORDING sets the stop time of a recording with limited duration
     6. files      announce the files that are new and can be fetched, then URLs that are new
     7. completion announce the end when nothing more is awaited, and again after each later file
     8. count      number the change and its events
@@ -92,7 +92,7 @@ def apply_observation(
 
 def _is_ignored(recording: Recording, observation: Observation) -> bool:
     if observation.timeout_error is not None:
-        return not _is_fresh(recording, observation)  # the recording has moved on since
+        return not _is_fresh(recording, observation)  # the recording has changed since
     if observation.observed_by != "webhook" or _is_believed(recording, observation):
         return False
     return observation.snapshot.unknown_status is None or recording.status not in LIVE
@@ -114,9 +114,9 @@ def webhook_contradicts(recording: Recording, webhook: Observation) -> bool:
 def _is_believed(recording: Recording, webhook: Observation) -> bool:
     """Whether a webhook may change the state.
 
-    A webhook has no time. It may be late or a repeat, so its status held at some moment only. It
-    can move a recording to a higher rank, but not between RECORDING and PAUSED. If the worker ended
-    the recording, only a final status is believed, because it stays true.
+    A webhook has no time. It may be late or a repeat, so its status was valid at some moment only.
+    It can move a recording to a higher rank, but not between RECORDING and PAUSED. If the worker
+    ended the recording, only a final status is accepted, because it stays true.
     """
     status = webhook.snapshot.status
     if recording.kind == "composite" and webhook.snapshot.error_message:

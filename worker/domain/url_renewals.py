@@ -1,11 +1,11 @@
-"""Which files have a new URL, since a URL of theirs was published. Pure.
+"""Which files have a new URL since their last published URL. Pure.
 
 A presigned URL permits the download, so only its hash is kept. An answer of the API may sign every
-URL anew. Therefore only an observation that somebody asked for (`renews_urls`) publishes new URLs.
+URL anew. Therefore only a requested observation (`renews_urls`) publishes new URLs.
 
     the URL of a file                                  its event
     the same as the one that was published last        none
-    another one, which expires no later                none: it is of no use to anybody
+    another one, which expires no later                none, because it has no advantage
     another one, which expires later                   `file_url_renewed`
     another one, and one of the two has no expiry      `file_url_renewed`
     none, or the file was not announced before         none
@@ -22,21 +22,21 @@ from worker.domain.track_files import TrackFile
 
 
 class PublishedUrl(msgspec.Struct, frozen=True):
-    """The URL that was published last for a file. Both are None if it is not known."""
+    """The last published URL of a file. Both are None if it is not known."""
 
     url_hash: str | None = None
     expires_at: float | None = None
 
 
 def url_hash(url: str | None) -> str | None:
-    """The hash under which the worker remembers a URL."""
+    """The hash that the worker stores of a URL."""
     return None if url is None else sha256(url.encode(errors="replace")).hexdigest()
 
 
 def renewed_files(
     observation: Observation, published: Mapping[str, PublishedUrl]
 ) -> tuple[TrackFile, ...]:
-    """The announced files whose URL is to be published anew. `published` is by file name."""
+    """The announced files whose URL must be published again. `published` is by file name."""
     if not observation.renews_urls:
         return ()
     expiry = observation.snapshot.download_url_expiry

@@ -1,11 +1,12 @@
 """One function for each command: the requests that it sends to the API.
 
-An operation gets a `context` with the claim and the API, and returns what it observed. It writes
-nothing: the caller commits its observations together with the outcome.
+An operation gets a `context` with the claim and the API, and returns its observations. It writes
+nothing: the caller commits the observations together with the outcome.
 
-`start` starts recordings: `people` finds out whom, `awaited_session` whether their session has
-begun, and `own_recording` whether an earlier call was executed. `control` stops, pauses and
-resumes. `sync` reads recordings again, and `replay` repeats their events.
+`start` starts recordings. It uses `people` to find the people to record, `awaited_session` to check
+whether the session has begun, and `own_recording` to find the recording of an earlier call.
+`control` stops, pauses and resumes. `sync` reads recordings again, and `replay` repeats their
+events. `api_lag` recognises a recording that the API does not show yet.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Tells a recording that the API does not show yet from one that is gone."""
+"""Distinguishes a recording that the API does not show yet from one that is gone."""
 
 from datetime import timedelta
 from typing import Final

@@ -277,6 +277,22 @@ async def test_a_sync_adopts_a_recording_that_others_started(bench: CommandBench
     assert (adopted.recording_id, adopted.start_id) == (theirs.recording_id, None)
 
 
+@pytest.mark.parametrize("action", ["pause", "stop", "sync", "replay"])
+async def test_a_recording_id_may_be_written_in_upper_case(
+    bench: CommandBench, action: str
+) -> None:
+    await bench.send(bench.start())
+    bench.pass_time(5)
+    (started,) = bench.started()
+    command = {
+        "type": f"{action}_recording",
+        "id": "c-1",
+        "recording_id": started.recording_id.upper(),
+    }
+    assert await bench.send(command) == Ack()
+    assert (await bench.outcome("c-1"))["data"]["recording_ids"] == [started.recording_id]
+
+
 async def test_a_sync_of_an_unknown_recording_is_rejected(bench: CommandBench) -> None:
     sync = {"type": "sync_recording", "id": "sync", "recording_id": str(uuid.uuid4())}
     assert await bench.send(sync) == Ack()

@@ -115,7 +115,9 @@ def find_command_recordings(
     elif start_id:
         condition = open_or_closed(recordings.c.start_id == start_id)
     elif recording_id:
-        condition = open_or_closed(recordings.c.recording_id == recording_id)
+        # A publisher may write a UUID in upper case, but the API does not.
+        spellings = sorted({recording_id, recording_id.lower()})
+        condition = open_or_closed(recordings.c.recording_id.in_(spellings))
     elif meeting_id and live_only:
         live = unindexed(recordings.c.status).in_(sorted(LIVE))
         condition = sa.and_(recordings.c.open, _is_meeting(meeting_id, app), live)

@@ -38,6 +38,7 @@ async def read_again(
     Raises NotYet if the recording has just begun and the API does not find it.
     """
     known = context.known[0] if context.known else None
+    recording_id = known.recording_id if known else recording_id
     try:
         observation = await fetch_recording(
             context.background_api(),

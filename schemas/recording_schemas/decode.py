@@ -5,6 +5,7 @@ CloudEvent in binary mode, whose attributes are headers and whose body is the co
 has a field twice, the last one counts; a `type` that is given twice must be the same.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -257,7 +258,26 @@ def _peek(text: bytes | msgspec.Raw | None) -> Fields:
     try:
         return _FIELDS.decode(text or b"")
     except _UNDECODABLE:
+        return _peek_leniently(bytes(text or b""))
+
+
+def _peek_leniently(text: bytes) -> Fields:
+    """The fields of an object with something that JSON forbids and other encoders write.
+
+    JavaScript writes half of a cut emoji as a lone surrogate, Python writes NaN. Without the
+    fields, the publisher would have no answer. Numbers become null.
+    """
+    try:
+        fields = json.loads(text.decode(), parse_int=_null, parse_float=_null, parse_constant=_null)
+        if not isinstance(fields, dict):
+            return {}
+        return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in fields.items()}
+    except _UNDECODABLE:
         return {}
+
+
+def _null(_number: str) -> None:
+    """Numbers are not needed, and Python refuses to read very long ones."""
 
 
 def _as_json(text: str | None) -> bytes:

@@ -272,3 +272,27 @@ def test_two_different_types_are_refused(types: tuple[str, str]) -> None:
     body = f'{{"type":"{first}_recording","type":"{last}_recording","id":"a","start_id":"s"}}'
     found = refusal(body.encode())
     assert (found.code, found.field, found.command_id) == ("invalid_field", "type", "a")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"half an emoji: \\ud83d"', "NaN", "-Infinity", '"", "b": NaN', '"", "\\udfff": ""'],
+)
+@pytest.mark.parametrize("wrap", ["%s", '{"specversion": "1.0", "id": "event-1", "data": %s}'])
+def test_a_publisher_that_writes_what_json_forbids_has_an_answer_under_its_id(
+    value: str, wrap: str
+) -> None:
+    command = f'{{"type": "start_track_recording", "id": "start-1", "metadata": {{"a": {value}}}}}'
+    with pytest.raises(Malformed) as refused:
+        decode_command((wrap % command).encode(), message_id="made-up")
+    assert refused.value.command_id == "start-1"
+    assert refused.value.command_type == "start_track_recording"
+    assert refused.value.code == "not_json"
+
+
+@pytest.mark.parametrize("found", ["5", '"\\ud83d"', '"a", NaN', "NaN", '"a" "b"'])
+def test_an_id_that_cannot_be_made_out_is_not_guessed(found: str) -> None:
+    body = f'{{"type": "start_track_recording", "id": {found}, "max_seconds": NaN}}'
+    with pytest.raises(Malformed) as refused:
+        decode_command(body.encode())
+    assert (refused.value.code, refused.value.command_id) == ("not_json", None)

@@ -61,12 +61,14 @@ _NOT_SENT = (
 class _ErrorBody(NamedTuple):
     """The message and the codes in the body of an error response.
 
+    `names_limit`: its words before redaction say that too many recordings run.
     `is_of_product`: the body has the product's envelope `error`, and not the gateway's `errors`.
     `is_page`: the body is a web page.
     """
 
     message: str
     codes: tuple[int, ...]
+    names_limit: bool = False
     is_of_product: bool = False
     is_page: bool = False
 
@@ -178,7 +180,12 @@ def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
 
     Nothing was started, so the start is safe to repeat after another recording has ended.
     """
-    return _is_start_call(request) and _TOO_MANY_RECORDINGS.search(body.message) is not None
+    return _is_start_call(request) and body.names_limit
+
+
+def _names_limit(text: str) -> bool:
+    """Whether the API's words name the limit. A secret that was sent may be one of these words."""
+    return _TOO_MANY_RECORDINGS.search(" ".join(text[:MAX_PLAIN_BODY_LENGTH].split())) is not None
 
 
 def _is_start_call(request: ApiRequest) -> bool:
@@ -217,15 +224,18 @@ def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
         envelope = _ENVELOPE.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         is_page = response.body[:MAX_TITLE_OFFSET].lstrip().startswith(b"<")
-        return _ErrorBody(_clean(_plain_text(response.body), request), (), is_page=is_page)
+        plain = _plain_text(response.body)
+        return _ErrorBody(_clean(plain, request), (), _names_limit(plain), is_page=is_page)
     single = [envelope.error] if isinstance(envelope.error, _Error) else []
     errors = [*single, *(error for error in envelope.errors or () if error)]
     messages = [error.message for error in errors]
     if not any(messages):
         messages = [envelope.error if isinstance(envelope.error, str) else envelope.message]
+    text = "; ".join(text for text in messages if isinstance(text, str))
     return _ErrorBody(
-        _clean("; ".join(text for text in messages if isinstance(text, str)), request),
+        _clean(text, request),
         tuple(code for error in errors if (code := _code(error.code)) is not None),
+        _names_limit(text),
         is_of_product=isinstance(envelope.error, _Error) and not envelope.errors,
     )
 

@@ -14,6 +14,10 @@ MAX_BYTES_PER_BYTE: Final = 6
 """The longest usual spelling of one byte is `\\u0041`."""
 
 MAX_SENT_SECRETS: Final = 1_000
+MIN_REMEMBERED_LENGTH: Final = 4
+"""Shorter secrets are redacted in the answer to their own request only. In all later texts of all
+apps they would be parts of common words."""
+
 MIN_PART_LENGTH: Final = 6
 """Shorter lines and path segments of a secret are not redacted by themselves."""
 
@@ -58,7 +62,8 @@ def redact_snapshot(snapshot: RecordingSnapshot, secrets: Iterable[str]) -> Reco
 class SentSecrets:
     """Remembers the secrets that were sent, because any later answer may repeat them.
 
-    They stay in memory and are never stored. The oldest are forgotten first.
+    They stay in memory and are never stored. The oldest are forgotten first. Those shorter than
+    `MIN_REMEMBERED_LENGTH` are not remembered.
     """
 
     def __init__(self) -> None:
@@ -67,6 +72,8 @@ class SentSecrets:
     def add(self, secrets: Iterable[str]) -> None:
         """Remember these secrets."""
         for secret in secrets:
+            if len(secret) < MIN_REMEMBERED_LENGTH:
+                continue
             self._secrets.pop(secret, None)
             self._secrets[secret] = None
         while len(self._secrets) > MAX_SENT_SECRETS:

@@ -128,6 +128,17 @@ async def test_a_limit_of_concurrent_recordings_is_recognised_in_whatever_status
     assert api.requests == 1
 
 
+@pytest.mark.parametrize("user", ["recordings", "e"])
+async def test_the_limit_is_recognised_if_a_secret_is_one_of_the_words_that_name_it(
+    user: str,
+) -> None:
+    body = {"meeting_id": "m", "storage_config": {"type": "sftp", "username": user}}
+    api = Api(error_response(400, "Maximum number of concurrent recordings reached"))
+    failure = await api.failure(lambda client: client.start_composite_recording(body))
+    assert (type(failure), failure.code) == (RefusedForNow, "capacity")
+    assert user not in failure.message.replace("[secure]", "")
+
+
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize(
     "text",

@@ -172,3 +172,9 @@ def test_secrets_of_earlier_requests_are_remembered_up_to_a_bound() -> None:
     sent.add(f"secret-{number}" for number in range(MAX_SENT_SECRETS + 1))
     assert "secret-0" not in sent.all()
     assert f"secret-{MAX_SENT_SECRETS}" in sent.all()
+
+
+def test_a_short_secret_is_no_secret_in_the_answers_to_other_requests() -> None:
+    sent = SentSecrets()
+    sent.add(["e", "abc", "abcd"])
+    assert sent.all() == ("abcd",)

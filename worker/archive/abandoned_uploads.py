@@ -12,7 +12,7 @@ from worker.archive.unforeseen import log_unforeseen
 from worker.domain.times import utc
 
 MAX_UPLOAD_SECONDS: Final = 2 * 86_400.0
-"""No upload lasts so long: an older one was abandoned."""
+"""No upload takes this long, so an older one was abandoned."""
 
 MAX_CLOCK_DIFFERENCE_SECONDS: Final = 3_600.0
 
@@ -21,7 +21,7 @@ INTERVAL_SECONDS: Final = 86_400.0
 
 
 class AbandonedUploads:
-    """Aborts uploads that nobody will finish. An error is logged, and never stops a copy."""
+    """Aborts uploads that no process will finish. An error is logged, and never stops a copy."""
 
     def __init__(
         self,
@@ -35,14 +35,14 @@ class AbandonedUploads:
         self._sleep = sleep
 
     async def remove_of(self, key: str) -> None:
-        """Remove earlier uploads of one object. The caller alone may upload it now."""
-        # The storage says when an upload began, by a clock of its own.
+        """Remove earlier uploads of one object. Only the caller may upload it now."""
+        # The storage's clock decides when an upload began.
         await self._remove(self._now() + MAX_CLOCK_DIFFERENCE_SECONDS, key)
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """After the start and every day, remove the old uploads of all objects.
+        """Five minutes after the start and then every day, remove the old uploads of all objects.
 
-        They may be those of files that were given up, which nobody copies again.
+        They may belong to files that were given up, which are not copied again.
         """
         await self._sleep(FIRST_AFTER_SECONDS)
         while True:

@@ -1,7 +1,7 @@
-"""Takes what is due from the queue of the archive, and keeps it for as long as the work takes.
+"""Takes due work from the archive's queue, and keeps it until it is done.
 
 Every replica runs one archiver. While the storage does not answer, it starts one attempt at a time,
-at growing intervals, so that neither the database nor the storage is asked for nothing.
+at growing intervals, so that the database and the storage get no useless requests.
 """
 
 import asyncio
@@ -30,17 +30,17 @@ from worker.store.archive_store import ArchiveStore
 
 EXTEND_INTERVAL_SECONDS: Final = 20.0
 POLL_INTERVAL_SECONDS: Final = 5.0
-"""The queue is looked at this often, because a notification may be lost."""
+"""How often to check the queue, because a notification may be lost."""
 
 FAIR_TURN: Final = 4
-"""One turn in so many begins with files that nobody has tried, then takes those that are due
-longest. Else urgent files of a source that hangs would take all places, again and again."""
+"""One turn in this many begins with files that were never tried, followed by those that have
+been due for longest. Otherwise urgent files of a source that hangs would take all places."""
 
 MAX_MANIFESTS: Final = 2
 """How many manifests a replica writes at the same time."""
 
 MAX_STORAGE_PAUSE_SECONDS: Final = 30.0
-"""The longest pause between two attempts while the storage does not answer. So long is also waited
+"""The longest pause between two attempts while the storage does not answer, and the longest wait
 for an attempt that does not end."""
 
 
@@ -79,14 +79,14 @@ class Archiver:
         self._storage_asked_again_at = float("-inf")
 
     def wake(self) -> None:
-        """Look at the queue now."""
+        """Check the queue now."""
         self._wakeup.set()
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Archive, forever. When cancelled, give back what is not finished.
+        """Archive, forever. When cancelled, give unfinished work back.
 
-        The leader also removes what abandoned uploads left in the storage, and queues files that
-        were announced while no archive was on.
+        The leader also removes the parts of abandoned uploads, and queues files that were announced
+        while no archive was on.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -101,7 +101,8 @@ class Archiver:
             await self._give_back()
 
     async def _start_due(self, tasks: asyncio.TaskGroup) -> float:
-        """Start all work that is due and fits. Returns in how many seconds to look again."""
+        """Start all due work for which there is a place. Returns in how many seconds to check
+        again."""
         pause = self._storage_asked_again_at - time.monotonic()
         if pause > 0:
             return pause
@@ -116,7 +117,7 @@ class Archiver:
         return POLL_INTERVAL_SECONDS
 
     def _seconds_until(self, due_at: float | None) -> float:
-        # What is due and did not fit is started when something ends.
+        # Due work without a place is started when other work ends.
         soonest = POLL_INTERVAL_SECONDS if due_at is None else due_at - self._now()
         is_waiting = soonest <= 0
         return POLL_INTERVAL_SECONDS if is_waiting else min(soonest, POLL_INTERVAL_SECONDS)
@@ -137,7 +138,7 @@ class Archiver:
                 self._request(room, untried_first=untried_first)
             ):
                 key = (task.recording_id, task.file_index)
-                # Its lease ended while the database was away. The copy that runs has it again.
+                # Its lease ended while the database was away. The running copy has it again.
                 if key not in self._copying:
                     self._copying.add(key)
                     self._note_start()
@@ -182,12 +183,14 @@ class Archiver:
             self.wake()
 
     async def _watch_storage(self, work: Awaitable[bool]) -> None:
-        """Do the work, and note whether the storage answered. What ended before it was asked, such
-        as a download that failed, says nothing about it.
+        """Do the work, and note whether the storage answered.
 
-        Without the database its result is lost, and the work is done again when its lease has
-        ended. So it is after an error that nobody foresaw: what comes from outside may cause it
-        each time, and must not end the worker.
+        A failure before the first request to the storage, such as a failed download, proves nothing
+        about it.
+
+        Without the database the result is lost, and the work is done again when its lease has
+        ended. The same is true after an unexpected error: external data may cause it each time, so
+        it must not end the worker.
         """
         try:
             has_answered = await work
@@ -228,6 +231,6 @@ class Archiver:
             )
 
     async def _give_back(self) -> None:
-        """Have another replica take at once what this one leaves unfinished."""
+        """Let another replica take this replica's unfinished work at once."""
         with suppress(StoreUnavailable):
             await self._store.free_owned(self._owner)

@@ -1,6 +1,6 @@
-"""Queues files that were announced while no archive was on, as long as their URLs are valid.
+"""Queues files that were announced while no archive was on, while their URLs are valid.
 
-The leader looks at most once an hour: first at everything, later at what is new. While a rolling
+The leader searches at most once an hour: first for all files, later for new ones. While a rolling
 update switches the archive on, replicas without it still announce files.
 """
 
@@ -26,18 +26,18 @@ from worker.store.archive_store import ArchiveStore
 INTERVAL_SECONDS: Final = 3_600.0
 LEADER_CHECK_SECONDS: Final = 5.0
 STEP_PAUSE_SECONDS: Final = 0.1
-"""The pause between two steps, so that other requests are committed in between."""
+"""The pause between two steps, so that other requests can commit."""
 
 OVERLAP_SECONDS: Final = 3_600.0
-"""What was observed so long before the last look is looked at again: it may have been committed
-late, or by the clock of another replica."""
+"""The overlap of two searches: an observation may have been committed late, or with the clock of
+another replica."""
 
 MAX_NAMED: Final = 20
-"""So many recordings are named in a log line."""
+"""A log line names at most this many recordings."""
 
 
 class Backfill:
-    """Queues what the archive missed, while this replica is the leader."""
+    """Queues the files that the archive missed, while this replica is the leader."""
 
     def __init__(
         self,
@@ -52,10 +52,10 @@ class Backfill:
         self._ticks = ticks
         self._sleep = sleep
         self._looked_at: float | None = None
-        """When the last look began that came to its end. None: what is older may be missing."""
+        """When the last complete search began. None: older files may be missing."""
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Look for missed files, forever. An error is logged, and ends one look."""
+        """Search for missed files, forever. An error is logged, and ends one search."""
         due_at = float("-inf")
         while True:
             if not is_leader():
@@ -71,7 +71,7 @@ class Backfill:
             await self._sleep(LEADER_CHECK_SECONDS)
 
     async def look_once(self, is_leader: Callable[[], bool] = lambda: True) -> None:
-        """Queue all missed files whose URLs have not expired, or those since the last look."""
+        """Queue all missed files whose URLs have not expired, or those since the last search."""
         now, found = self._now(), _Found()
         cursors = list(self._first_cursors(now))
         while cursors and is_leader():
@@ -91,16 +91,16 @@ class Backfill:
             await self._sleep(STEP_PAUSE_SECONDS)
 
     def _first_cursors(self, now: float) -> tuple[FileCursor | RecordingCursor, ...]:
-        """Where a look begins. The first one goes back for as long as the API keeps files."""
+        """Where a search begins. The first one goes back for as long as the API keeps files."""
         if self._looked_at is None:
             return FileCursor(now), RecordingCursor(now - URL_LIFE_SECONDS)
-        # The clock may have been far ahead at the last look.
+        # The clock may have been far ahead at the last search.
         since = min(self._looked_at, now) - OVERLAP_SECONDS
         return FileCursor(now, found_after=since), RecordingCursor(since)
 
 
 class _Found:
-    """What one look found."""
+    """The result of one search."""
 
     def __init__(self) -> None:
         self.queued = 0

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 class Bandwidth:
     """Delays downloads so that they take at most `bytes_per_second` together.
 
-    Bytes that were already received are paid for afterwards: a caller waits before it reads on.
+    Bytes count after they were received: a caller waits before it reads on.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
-"""SHA-256 and size of the bytes that pass, and the checksum that S3 must have for them.
+"""SHA-256 and size of a file's bytes, and the checksum that S3 must have for them.
 
-S3 and its kin give an object the MD5 of its bytes as ETag. If it was uploaded in parts, it is the
-MD5 of the parts' MD5s, with their number. Encryption by KMS gives other ETags. AWS also keeps the
-SHA-256 of the bytes, or that of the parts' SHA-256s. HeadObject may say their number with it.
+S3 and compatible storages give an object the MD5 of its bytes as ETag. If it was uploaded in parts,
+it is the MD5 of the parts' MD5s, with their number. Encryption by KMS gives other ETags. AWS also
+keeps the SHA-256 of the bytes, or that of the parts' SHA-256s. HeadObject may return it with their
+number.
 """
 
 import base64
@@ -16,8 +17,8 @@ PartHash = Literal["md5", "sha256"]
 class Checksums:
     """Takes the bytes of a file in order. Use a thread: a MiB takes milliseconds.
 
-    `part_hash` is the hash of each part by which the storage names what it has. Without it, nothing
-    that the storage says proves anything. With MD5, `update` takes three times as long.
+    `part_hash` is the hash of each part in the storage's checksum. Without it, the storage's answer
+    proves nothing. With MD5, `update` takes three times as long.
     """
 
     def __init__(self, part_bytes: int, *, part_hash: PartHash | None = "md5") -> None:
@@ -68,7 +69,7 @@ class Checksums:
         return is_one_request and digest == written(parts[0])
 
     def _digests(self) -> list[bytes]:
-        """Those of all parts, the last of which may be short."""
+        """The checksums of all parts, the last of which may be short."""
         is_begun = self._free < self._part_bytes
         return [*self._parts, self._part.digest()] if is_begun else list(self._parts)
 

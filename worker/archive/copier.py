@@ -1,4 +1,4 @@
-"""Copies one file: download, checksums, upload, comparison with what the storage has."""
+"""Copies one file: download, checksums, upload, comparison with the stored object."""
 
 import asyncio
 import hashlib
@@ -19,14 +19,14 @@ Confirm = Callable[[], Awaitable[None]]
 
 
 async def always() -> None:
-    """The `confirm` of those who alone write an object."""
+    """The `confirm` for callers whose object has no other writer."""
 
 
 class Copier:
     """Copies files from the API's bucket to the user's storage in constant memory.
 
     A file of up to `part_bytes` is written in one request, a larger one in parts. All copies share
-    one thread for what needs the CPU: more threads would let the event loop wait for its turn.
+    one thread for CPU work: with more threads the event loop would wait for a processor.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Copier:
     async def copy(
         self, url: str, key: str, *, file_name: str, media_kind: str, confirm: Confirm = always
     ) -> CopiedFile:
-        """Copy the file at a download URL. When this returns, the object is whole and compared.
+        """Copy the file at a download URL. When this returns, the object is complete and compared.
 
-        `confirm` is called when all bytes are there, right before they become the object.
+        `confirm` is called when all bytes have arrived, right before the upload is completed.
 
-        Raises every error of `worker.archive.errors`, and what `confirm` raises. After an error the
-        object is as before. A storage that lets nobody replace an object may have it from an
-        attempt that was killed.
+        Raises every error of `worker.archive.errors`, and those of `confirm`. After an error the
+        object is as before. If a storage lets nobody replace an object, the object may be that of a
+        killed attempt.
         """
         async with self._download.open(url, max_bytes=self._max_file_bytes) as source:
             content_type = content_type_of(file_name, media_kind, source.content_type)
@@ -93,7 +93,7 @@ class Copier:
     async def _compare_kept(
         self, url: str, key: str, size: int | None, passed: "_Passing", refusal: StorageRefused
     ) -> "_Passing":
-        """The bytes of the source, if the object has them already. Else raise the refusal."""
+        """The bytes of the source, if the object already has them. Otherwise raises the refusal."""
         try:
             kept = await self._storage.head(key)
             if size is not None and kept != size:
@@ -117,10 +117,10 @@ class Copier:
         return passing
 
     async def _compare(self, key: str, sent: Checksums, etag: str | None) -> None:
-        """Raise CopyDiffers unless the storage has what was sent.
+        """Raise CopyDiffers unless the storage has the sent bytes.
 
         A checksum of the storage proves it: an ETag that is the MD5 of the bytes, or the SHA-256
-        that AWS keeps. Without such a one the bytes are read back.
+        that AWS keeps. Otherwise the bytes are read back.
         """
         size = await self._storage.head(key)
         if size != sent.size:
@@ -140,17 +140,17 @@ class Copier:
 
 
 async def _confirmed(chunks: AsyncIterator[Block], confirm: Confirm) -> AsyncGenerator[Block, None]:
-    """The same chunks. They end only after `confirm`: an upload is completed when they have ended,
-    and aborted if they raise an error."""
+    """The same chunks. They end only after `confirm`: an upload is completed when they have
+    ended, and aborted if they raise an error."""
     async for chunk in chunks:
         yield chunk
     await confirm()
 
 
 class _Passing:
-    """The bytes of a file on their way: their checksums and the duration that they tell.
+    """The stream of a file's bytes, with their checksums and the duration that they state.
 
-    `is_whole`: all of them have passed.
+    `is_whole`: all bytes have passed.
     """
 
     def __init__(self, checksums: Checksums, part_bytes: int, thread: ThreadPoolExecutor) -> None:
@@ -161,7 +161,7 @@ class _Passing:
         self.duration = DurationReader()
 
     async def through(self, blocks: AsyncIterator[Block]) -> AsyncGenerator[Block, None]:
-        """The same blocks. They are looked at in a thread: commands do not wait for it."""
+        """The same blocks. A thread examines them, so that commands do not wait."""
         loop = asyncio.get_running_loop()
         async for block in blocks:
             await loop.run_in_executor(self._thread, self._look_at, block)

@@ -1,10 +1,10 @@
-"""Decides when a file is given up that its source keeps denying.
+"""Decides when to give up a file whose source keeps refusing it.
 
-what happened                     what follows
+what happened                     reaction
 the URL is denied, and there is   at once with that one; later if it is denied, too; after
 a new one                         `MAX_DENIALS` in a row, in about a day, give up
 an answer that means the loss of  later, with a new URL if the API gives one; give up when it has
-the file if it is true (`_DOUBTS`)  stayed the same for so many times in a row
+the file if it is true (`_DOUBTS`)  been the same for a number of times in a row
 
 One wrong answer of the API, a name server, a proxy or the source must not lose a file.
 
@@ -17,18 +17,18 @@ from worker.archive.pauses import pause_after
 from worker.store.archive_queue import FileTask
 
 MAX_DENIALS: Final = 60
-"""So many URLs are denied in about a day. Six days are left to get the file in another way."""
+"""This many URLs are denied in about a day. Six days are left to get the file in another way."""
 
 MAX_DENIED_PAUSE_SECONDS: Final = 3_600.0
-"""While a URL is denied that has not expired, the recording is read again at most this often."""
+"""While a URL that has not expired is denied, the recording is read again at most this often."""
 
 MAX_SAME_ANSWERS: Final = 10
 MAX_EMPTY_ANSWERS: Final = 30
 
 
 class _Doubt(NamedTuple):
-    """An answer of this `kind` is believed after so many in a row. The longest pause is in seconds;
-    None: that of other attempts."""
+    """An answer of this `kind` counts as true after so many in a row. The longest pause is in
+    seconds; None: that of other attempts."""
 
     kind: str
     answers: int = MAX_SAME_ANSWERS
@@ -40,7 +40,7 @@ _DOUBTS: Final = {
     "private_address": _UNSAFE,
     "source_url_refused": _UNSAFE,
     "file_too_large": _Doubt("too large"),
-    # The API may list a file before its bytes are there. 30 answers take about a day.
+    # The API may list a file before its bytes exist. 30 answers take about a day.
     "source_empty": _Doubt("empty", MAX_EMPTY_ANSWERS, 3_600.0),
     "url_expired": _Doubt("expired"),
 }
@@ -48,7 +48,7 @@ _DOUBTS: Final = {
 
 
 def count_denials(task: FileTask) -> int:
-    """How often in a row the source denied a new URL, this time included."""
+    """How often in a row the source denied a new URL, including this time."""
     was_in_doubt = task.last_error is not None and task.last_error.code in _DOUBTS
     return 1 if was_in_doubt else task.denials + 1
 
@@ -56,7 +56,7 @@ def count_denials(task: FileTask) -> int:
 def known_doubts(task: FileTask, code: str, message: str) -> int:
     """How often in a row there was an answer of this kind before.
 
-    The message has the size of a file that is too large: another size is another answer.
+    The message of a file that is too large has its size: another size is another answer.
     """
     last = task.last_error
     if last is None or _DOUBTS.get(last.code) != _DOUBTS[code]:
@@ -65,19 +65,19 @@ def known_doubts(task: FileTask, code: str, message: str) -> int:
 
 
 def is_believed(code: str, doubts: int) -> bool:
-    """Whether the answer came so often that the file is given up."""
+    """Whether the answer was repeated often enough to give the file up."""
     return doubts >= _DOUBTS[code].answers
 
 
 def pause_in_doubt(task: FileTask, code: str, longest: float) -> float:
-    """The pause before the file is asked for again. `longest` is that between other attempts."""
+    """The pause before the next request for the file. `longest` is that between other attempts."""
     return pause_after(task.attempts, _DOUBTS[code].longest_pause or longest)
 
 
 def pause_with_new_url(task: FileTask, denials: int) -> float:
     """The pause before a new URL is tried. None after the first denial: its URL may have been old.
 
-    The API may sign anew whatever it is asked for, also a lost file. So every second attempt waits.
+    The API may sign a new URL for any file, even a lost one. So every second attempt waits.
     """
     if denials == 1 or task.attempts % 2 == 1:
         return 0.0

@@ -34,11 +34,11 @@ class SourceUnavailable(ArchiveError):
 
 
 class SourceDoubtful(ArchiveError):
-    """The file is empty or too large, nobody has a valid URL of it, or its URL is not allowed or
-    leads to where nothing is read from, such as a private address.
+    """The file is empty or too large, or cannot be read from a valid and permitted URL.
 
-    One wrong answer of the API, a name server, a proxy or the source can say so. It is believed
-    when it stays the same.
+    Its URL is not allowed, nobody has a valid one, or it leads to a forbidden address, such as a
+    private one. One wrong answer of the API, a name server, a proxy or the source can cause this.
+    It counts when it is repeated often enough.
     """
 
 
@@ -47,7 +47,7 @@ class StorageUnavailable(ArchiveError):
 
 
 class StorageRefused(ArchiveError):
-    """The storage answered that it will not take the object."""
+    """The storage refused the object."""
 
 
 class ObjectMissing(StorageRefused):
@@ -55,7 +55,7 @@ class ObjectMissing(StorageRefused):
 
 
 class CopyDiffers(ArchiveError):
-    """The object in the storage has another size or checksum than the bytes that were sent."""
+    """The stored object has another size or checksum than the bytes that were sent."""
 
 
 class FileLeaseLost(ArchiveError):

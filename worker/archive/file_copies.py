@@ -50,7 +50,7 @@ from worker.store.archive_results import CopyFailure, CopyResult
 from worker.store.archive_store import ArchiveStore
 
 ReadAgain = Callable[[str, str], Awaitable[None]]
-"""Reads a recording of an app again, and applies what it shows. Raises ApiError."""
+"""Reads a recording of an app again, and applies the answer. Raises ApiError."""
 
 
 class FileCopies:
@@ -108,7 +108,7 @@ class FileCopies:
             raise SourceDenied("no_url", "the API has given no URL for this file yet")
         await self._folder.check()
         key = self._key.render(app=task.app, file=task.file, started=task.started_time)
-        # The process of an earlier attempt may have died in its midst.
+        # The process of an earlier attempt may have died during it.
         if task.attempts > 1 or task.round > 1:
             await lease.confirm()
             await self._uploads.remove_of(key)
@@ -119,7 +119,7 @@ class FileCopies:
             media_kind=task.file.media_kind,
             confirm=lease.confirm_write,
         )
-        await self._folder.check()  # its volume may have gone during the download
+        await self._folder.check()  # its volume may have disappeared during the download
         return copied
 
     async def _done(self, task: FileTask, copied: CopiedFile, began: float) -> None:
@@ -172,7 +172,7 @@ class FileCopies:
         try:
             await self._read_again(task.app, task.recording_id)
         except Refused:
-            pass  # the API has no such recording any more, so it gives no URL
+            pass  # the API no longer has this recording, so it gives no URL
         except ApiError as unread:
             await self._later(task, unread, self._pause(task), denials=task.denials)
             return
@@ -197,9 +197,9 @@ class FileCopies:
         try:
             await self._read_again(task.app, task.recording_id)
         except Refused:
-            pass  # the API has no such recording any more, so its URL stays
+            pass  # the API no longer has this recording, so its URL stays
         except ApiError:
-            # Without a new URL, this answer proves no more than the ones before.
+            # Without a new URL, this answer proves no more than the previous ones.
             await self._in_doubt(task, error, proves=0)
             return
         await self._in_doubt(task, error)
@@ -226,7 +226,7 @@ class FileCopies:
     async def _fail(
         self, task: FileTask, code: str, message: str, *, due_at: float | None, refusals: int
     ) -> None:
-        """Commit a failure that an event tells. With `due_at`, the file is tried again then."""
+        """Commit a failure with an event. With `due_at`, the file is tried again then."""
         failure = CopyFailure(
             recording_id=task.recording_id,
             file_index=task.file_index,

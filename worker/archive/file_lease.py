@@ -28,7 +28,7 @@ class AttemptLease:
         self._may_be_written = False
 
     async def confirm(self) -> None:
-        """Keep the file for as long as the next step may take. Raises FileLeaseLost."""
+        """Extend the lease for the longest time of the next step. Raises FileLeaseLost."""
         lease = FileLease(
             owner=self._owner,
             recording_id=self._task.recording_id,
@@ -44,9 +44,9 @@ class AttemptLease:
         self._may_be_written = True
 
     async def is_lost(self, error: ArchiveError) -> bool:
-        """Whether this replica has the file no longer after an attempt ended with this error.
+        """Whether this replica has lost the file after an attempt ended with this error.
 
-        If the object may have been written nevertheless, the file is copied again.
+        If the object may have been written anyway, the file is copied again.
         """
         if not isinstance(error, FileLeaseLost):
             try:

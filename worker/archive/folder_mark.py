@@ -1,15 +1,15 @@
 """A file in the archive's folder shows that the volume of the folder is mounted.
 
 Without its volume, a mount point is an empty folder of the local disk. Copies would fill that disk,
-and nobody would see them once the volume is mounted again.
+and would be hidden once the volume is mounted again.
 
-the mark   the database knows the folder   what follows
-there      yes or no                       the folder is used
+the mark   the database knows the folder   reaction
+exists     yes or no                       the folder is used
 missing    no, and it exists               its first use: the worker writes the mark
-missing    no, and it does not exist       files and manifests wait: nobody creates it but the user
+missing    no, and it does not exist       files and manifests wait: only the user creates it
 missing    yes                             files and manifests wait
 
-Who has a new, empty folder on purpose writes the mark by hand. The worker reads nothing in it.
+To use a new, empty folder on purpose, write the mark yourself. The worker ignores its content.
 """
 
 from collections.abc import Callable
@@ -56,14 +56,14 @@ class FolderMark:
                 "archive_folder_unusable", code=error.code, reason=error.message
             )
         except StoreUnavailable:
-            pass  # readiness reports it, and the first copy looks again
+            pass  # readiness reports it, and the first copy checks again
         except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
             log_unforeseen("archive_folder_broke", error)
 
     async def check(self) -> None:
         """Raise StorageUnavailable if the folder is missing, or is known and its mark is missing.
 
-        Also raises what the mark of a new folder is refused with, and StoreUnavailable.
+        Also raises the error of writing a new mark, and StoreUnavailable.
         """
         if self._folder is None:
             return
@@ -90,7 +90,7 @@ def _write_mark(folder: Path) -> None:
         if not folder.is_dir():
             raise folder_missing(folder)
         (folder / MARK).write_text(_TEXT)
-        # If the loss of power lost only the mark, the folder would count as not mounted.
+        # If a power failure lost only the mark, the folder would count as not mounted.
         sync_to_disk(folder, MARK)
 
 

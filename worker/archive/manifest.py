@@ -1,4 +1,4 @@
-"""Composes the manifest of a recording from what the store knows. Pure."""
+"""Composes the manifest of a recording from the store's data. Pure."""
 
 from datetime import datetime
 

@@ -35,7 +35,7 @@ def manifest_participants(
     files: Sequence[ArchiveFile],
     participants: Sequence[Participant] | None,
 ) -> tuple[ManifestParticipant, ...] | None:
-    """Everybody who was in the session, has a file, or was asked for. None if nobody knows.
+    """Everybody who was in the session, has a file, or was named by the start. None if unknown.
 
     People are in the order in which they joined; those who never did are last.
     """
@@ -102,7 +102,7 @@ def _add_files(people: dict[_Key, _Person], tracks: Iterable[FileReady]) -> None
 
 
 class _Owners:
-    """Finds the owner of a file, and adds owners whom nobody knew to `people`."""
+    """Finds the owner of a file, and adds unknown owners to `people`."""
 
     def __init__(self, people: dict[_Key, _Person]) -> None:
         self._people = people

@@ -25,10 +25,12 @@ from worker.store.archive_store import ArchiveStore
 CONTENT_TYPE = "application/json"
 
 MAX_UNREAD_ATTEMPTS: Final = 150
-"""If the participants cannot be read so often, in about a day, the manifest is written without."""
+"""If the participants cannot be read this often, in about a day, the manifest is written
+without."""
 
 MAX_REFUSED_ATTEMPTS: Final = 5
-"""The API has no such session if it says so often. One wrong answer must not leave people out."""
+"""After this many such answers the API has no such session. One wrong answer must not leave
+people out."""
 
 ReadParticipants = Callable[[str, str], Awaitable[tuple[Participant, ...]]]
 """Reads all stays in a session of an app. Raises ApiError."""
@@ -124,7 +126,7 @@ class ManifestWriter:
     async def _with_participants(
         self, archive: RecordingArchive, attempts: int
     ) -> RecordingArchive:
-        """The archive with the stays in the session, which nobody reads for a composite before."""
+        """The archive with the stays in the session, which are read only now for a composite."""
         recording = archive.recording
         if archive.participants is not None or recording.session_id is None:
             return archive

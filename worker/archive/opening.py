@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from worker.archive.storage import ArchiveStorage
 
 SLOWEST_UPLOAD_BYTES_PER_SECOND: Final = 128 * 1024
-"""With an uplink that is slower than this, uploads time out."""
+"""With a slower uplink than this, uploads time out."""
 _PARTS_AT_ONCE: Final = 2
 
 

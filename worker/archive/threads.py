@@ -1,6 +1,6 @@
-"""Threads of the archive's own, for calls that block.
+"""The archive's own threads, for calls that block.
 
-A storage that hangs keeps a thread for a minute or more. Other parts of the worker need theirs.
+A storage that hangs occupies a thread for a minute or more. Other parts of the worker need theirs.
 """
 
 import asyncio
@@ -15,5 +15,5 @@ _threads: Final = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="archive-bl
 
 
 async def in_thread(call: Callable[..., T], *arguments: object) -> T:
-    """The result of a call, which another thread makes."""
+    """The result of a call that another thread makes."""
     return await asyncio.get_running_loop().run_in_executor(_threads, call, *arguments)

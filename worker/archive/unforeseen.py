@@ -1,5 +1,5 @@
-"""Logs errors that nobody foresaw. What comes from outside may cause them each time, so they must
-not end the worker."""
+"""Logs unexpected errors. External data may cause them each time, so they must not end the
+worker."""
 
 import traceback
 
@@ -7,7 +7,8 @@ import structlog
 
 
 def log_unforeseen(event: str, error: Exception) -> None:
-    """Log where the error was raised, but not its text, which may hold a URL with its signature."""
+    """Log where the error was raised, but not its text, which may contain a URL with its
+    signature."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     structlog.get_logger().error(
         event, error=type(error).__name__, raised_at=f"{frame.filename}:{frame.lineno}"

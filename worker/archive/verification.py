@@ -1,4 +1,4 @@
-"""Reads objects of the archive back, and compares them with what was archived."""
+"""Reads objects of the archive back, and compares them with the archived files."""
 
 import hashlib
 from typing import Final, Literal
@@ -16,12 +16,12 @@ MAX_MANIFEST_BYTES: Final = 64 * 1024 * 1024
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was found.
+    """The result for one object.
 
     ok         the object is as it was archived
     missing    the storage has no such object
     differs    its size or its content is another
-    refused    the storage does not let it be read
+    refused    the storage refuses to read it
     unreadable the storage failed
     elsewhere  it is not below the URL of this archive
     """

@@ -12,7 +12,7 @@ _IN_JSON: Final = re.compile(r"[^\x20-\x7e]")
 
 
 def escape_controls(text: str) -> str:
-    """The text with escapes such as `\x1b` and `\u202e` instead of invisible characters."""
+    """The text with escapes such as `\\x1b` and `\\u202e` instead of invisible characters."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)

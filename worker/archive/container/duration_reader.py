@@ -17,7 +17,7 @@ class DurationReader:
 
     @property
     def seconds(self) -> float | None:
-        """The duration in seconds, None if the container does not tell it or is another one."""
+        """The duration in seconds, None if the container does not state it or is another one."""
         return self._reader.seconds if self._reader else None
 
     def feed(self, chunk: bytes | memoryview) -> None:

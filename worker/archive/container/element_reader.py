@@ -1,4 +1,4 @@
-"""Reads a file of nested elements that passes in chunks, in bounded memory."""
+"""Reads a file of nested elements from a stream of chunks, with limited memory."""
 
 from abc import ABC, abstractmethod
 from typing import Final
@@ -11,7 +11,7 @@ MAX_SECONDS: Final = 1e9
 
 
 def told_seconds(seconds: float) -> float | None:
-    """A duration with milliseconds, None if it is nothing or impossible."""
+    """A duration with milliseconds, None if it is zero or impossible."""
     rounded = round(seconds, 3) if 0 < seconds < MAX_SECONDS else 0.0
     return rounded or None
 
@@ -32,10 +32,10 @@ class ElementReader(ABC):
 
     @abstractmethod
     def parse(self, data: bytes) -> int:
-        """Read the elements in `data`. Returns where the first one begins that is not whole.
+        """Read the elements in `data`. Returns where the first incomplete one begins.
 
-        That may be behind the end of `data`: what lies between is skipped. What is not whole is
-        kept until it is, so a reader skips what is large.
+        That may be behind the end of `data`, if bytes must be skipped. Incomplete elements are kept
+        until they are complete, so a reader skips large ones.
         """
 
     def feed(self, chunk: bytes | memoryview) -> None:
@@ -56,9 +56,9 @@ class ElementReader(ABC):
             self.give_up()
 
     def finish(self) -> None:
-        """Read no further. What is known now stays."""
+        """Read no further. The duration known now stays."""
         self.is_done, self._rest = True, b""
 
     @abstractmethod
     def give_up(self) -> None:
-        """Read no further, and do not know the duration: the file is no such file."""
+        """Read no further, and state no duration: the file has another format."""

@@ -43,7 +43,7 @@ class Mp4Reader(ElementReader):
         return told_seconds(self._stated or max(ends, default=0.0))
 
     def parse(self, data: bytes) -> int:
-        """Read whole boxes, and the heads of those that are skipped."""
+        """Read complete boxes, and the heads of those that are skipped."""
         at, end = 0, len(data)
         while end - at >= 8 and not self.is_done:
             following = self._box(data, at, end)
@@ -54,12 +54,12 @@ class Mp4Reader(ElementReader):
         return at
 
     def give_up(self) -> None:
-        """Forget what was read."""
+        """Discard the results so far."""
         self._stated, self._tracks = None, {}
         self.finish()
 
     def _box(self, data: bytes, at: int, end: int) -> int | None:
-        """Read the box at `at`. Returns where the next one begins, None if it is not whole."""
+        """Read the box at `at`. Returns where the next one begins, None if it is incomplete."""
         size, kind = struct.unpack_from(">I4s", data, at)
         body = at + 8
         if size == 1:
@@ -94,7 +94,7 @@ class Mp4Reader(ElementReader):
             self.give_up()
         return end
 
-    # One function for each box that matters. All begin with a version and flags.
+    # One function for each box that is used. All begin with a version and flags.
 
     def read_mvhd(self, box: bytes) -> None:
         """The movie: its time scale and its duration."""

@@ -3,8 +3,8 @@
 A file that was written live states no duration, and the size of its segment and its clusters may be
 unknown. Sources: EBML (RFC 8794), Matroska (RFC 9559).
 
-The ids that matter here are unique over all levels. So this descends into masters simply by reading
-on, and need not know where they end.
+The ids that are used here are unique over all levels. So this reader enters master elements simply
+by reading on, and need not know where they end.
 """
 
 import math
@@ -48,7 +48,7 @@ class WebmReader(ElementReader):
         return told_seconds((ticks or 0.0) * self._scale / 1e9)
 
     def parse(self, data: bytes) -> int:
-        """Read whole elements."""
+        """Read complete elements."""
         at, end = 0, len(data)
         while at < end and not self.is_done:
             following = self._element(data, at, end)
@@ -59,12 +59,12 @@ class WebmReader(ElementReader):
         return at
 
     def give_up(self) -> None:
-        """Forget what was read."""
+        """Discard the results so far."""
         self._stated = self._first = self._last = None
         self.finish()
 
     def _element(self, data: bytes, at: int, end: int) -> int | None:
-        """Read the element at `at`. Returns where the next one begins, None if it is not whole."""
+        """Read the element at `at`. Returns where the next one begins, None if it is incomplete."""
         id_width = _WIDTHS[data[at]]
         size_at = at + id_width
         if size_at >= end:
@@ -111,7 +111,7 @@ class WebmReader(ElementReader):
         elif number == _SCALE:
             self._scale = int.from_bytes(value) or self._scale
         elif number == _TIMESTAMP:
-            # Info lies before the clusters: its duration and its scale are known now, if ever.
+            # Info is before the clusters, so its duration and its scale are known now, or never.
             self._cluster = int.from_bytes(value)
             if self._stated is not None:
                 self.finish()
@@ -123,6 +123,6 @@ class WebmReader(ElementReader):
         self._last = time if self._last is None else max(self._last, time)
 
     def _stop(self, end: int) -> int:
-        """The rest cannot be read. A file that is only cut off never gets here."""
+        """The rest is unreadable. A truncated file never gets here."""
         self.give_up()
         return end

@@ -1,6 +1,6 @@
-"""Which addresses a file may be downloaded from: by default only public ones.
+"""The addresses from which a file may be downloaded: by default only public ones.
 
-A download URL comes from outside. Without this rule it could point into the private network of the
+A download URL comes from the API. Without this rule it could point into the private network of the
 worker, or at the metadata service of its cloud.
 """
 
@@ -14,7 +14,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
-# Which of these Python itself knows depends on its version.
+# Python's own list of these depends on its version.
 _NOT_PUBLIC_V4: Final = (ipaddress.IPv4Network("192.0.0.0/24"),)
 _NOT_PUBLIC_V6: Final = tuple(
     ipaddress.IPv6Network(each)
@@ -30,7 +30,7 @@ _NOT_PUBLIC_V6: Final = tuple(
 
 
 async def resolve(host: str, port: int, *, allow_private: bool) -> list[AddressInfo]:
-    """The addresses of a host. The caller connects to these and does not look the name up again.
+    """The addresses of a host. The caller connects to these and does not resolve the name again.
 
     Raises SourceDoubtful if one of them is not public, and SourceUnavailable if there is none.
     """
@@ -66,7 +66,7 @@ def literal_address(host: str) -> str | None:
 def is_public(address: IPAddress) -> bool:
     """Whether everybody on the internet reaches the same host by this address.
 
-    An IPv6 address that stands for an IPv4 address is public if that one is.
+    An IPv6 address that contains an IPv4 address is public if that one is.
     """
     if isinstance(address, ipaddress.IPv6Address):
         embedded = _embedded(address)
@@ -82,7 +82,7 @@ def is_public(address: IPAddress) -> bool:
 
 
 def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    """The IPv4 addresses that mapped, 6to4, Teredo, NAT64 and compatible addresses stand for."""
+    """The IPv4 addresses in mapped, 6to4, Teredo, NAT64 and compatible addresses."""
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     number = int(address)
     if address in _NAT64 or number < 1 << 32:

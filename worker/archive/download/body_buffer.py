@@ -1,4 +1,5 @@
-"""What has arrived of a body and waits: in pieces by the parser, or in buffers without a copy."""
+"""The part of a body that has arrived and waits: in pieces of the parser, or in buffers without
+a copy."""
 
 from collections import deque
 from typing import Final
@@ -11,8 +12,8 @@ _NOTHING: Final = memoryview(b"")
 class ParsedBody:
     """The pieces of a body that the parser finds.
 
-    Small ones are joined: a source that sends chunks of a byte would cost a hundred times their
-    size.
+    Small ones are joined. Otherwise a source that sends chunks of one byte would cost a hundred
+    times their size.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class BufferedBody:
         return not self._missing
 
     def free(self) -> memoryview:
-        """Where the next bytes belong: never more than the rest of the body, so perhaps nothing."""
+        """Where to write the next bytes: never more than the remaining body, so perhaps nothing."""
         return self._buffer[self._filled :]
 
     def received(self, count: int) -> None:
@@ -77,7 +78,7 @@ class BufferedBody:
             self._renew()
 
     def write(self, piece: bytes) -> None:
-        """Copy bytes that arrived elsewhere, together with the head of the response."""
+        """Copy bytes that arrived together with the head of the response."""
         rest = memoryview(piece)
         while rest:
             free = self.free()

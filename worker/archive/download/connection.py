@@ -15,9 +15,9 @@ from worker.archive.download.body_buffer import BufferedBody, ParsedBody
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_BYTES_WITHOUT_BODY: Final = 1024 * 1024
-"""A header that never ends is bounded too: the parser itself would keep all of it."""
+"""The limit of a header that never ends, because the parser itself would keep all of it."""
 PAUSE_AT_BYTES: Final = 2 * 1024 * 1024
-"""With this much of a body not yet taken, nothing more is read from the connection."""
+"""With this much of a body waiting, nothing more is read from the connection."""
 MIN_PIECE_BYTES: Final = 256 * 1024
 """A piece of a body of known length has this size, unless it is the last one."""
 
@@ -33,7 +33,7 @@ class ResponseHead(NamedTuple):
 
 
 class StreamConnection(asyncio.BufferedProtocol):
-    """Sends a request, then gives the head of its response, then its body in pieces."""
+    """Sends a request, then returns the head of its response, then its body in pieces."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport
@@ -56,7 +56,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         return await self._head
 
     async def body(self) -> AsyncIterator[bytes | memoryview]:
-        """The pieces of the body. Raises httpx.TransportError if it is not whole."""
+        """The pieces of the body. Raises httpx.TransportError if it is incomplete."""
         while True:
             body = self._buffered or self._parsed
             while body.waiting >= self._least_piece():
@@ -70,7 +70,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             await self._arrived.wait()
 
     def _least_piece(self) -> int:
-        """The end may come while a piece is in use: what has arrived is then given at once."""
+        """The end may come while a piece is in use. Then the remaining bytes follow at once."""
         is_over = self._complete or self._error is not None
         return MIN_PIECE_BYTES if self._buffered and not is_over else 1
 
@@ -140,7 +140,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._arrived.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End a body that is not whole. A body without a length cannot be known to be whole."""
+        """End an incomplete body. Without a length it may be incomplete."""
         self._fail(httpx.ReadError("the connection was closed before the end of the response"))
 
     # Called by the parser
@@ -151,7 +151,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._head_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
-        """Give the head to the caller, unless the response is only informational."""
+        """Pass the head to the caller, unless the response is only informational."""
         status = self._parser.get_status_code()
         if status in _INFORMATIONAL or self._head.done():
             self._headers = []

@@ -25,8 +25,8 @@ class Download:
     """Opens files by their download URLs.
 
     `timeout_seconds` is the longest time without a byte, `min_bytes_per_second` the slowest rate of
-    a source, 0 for any (`source_rate.py`). Without `allow_private_sources` only https
-    and public addresses are read from. All downloads share `bandwidth`.
+    a source, 0 for any (`source_rate.py`). Without `allow_private_sources` only https and public
+    addresses are read. All downloads share `bandwidth`.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Download:
 
     @asynccontextmanager
     async def open(self, url: str, *, max_bytes: int) -> AsyncIterator[SourceFile]:
-        """Ask for a file. Its body is read from `SourceFile.blocks`.
+        """Request a file. Its body is read from `SourceFile.blocks`.
 
         Raises: SourceDenied, SourceUnavailable, SourceDoubtful. Their texts have no query of a URL.
         """

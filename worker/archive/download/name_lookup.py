@@ -1,7 +1,7 @@
-"""Looks names up in threads of the archive's own.
+"""Resolves names in the archive's own threads.
 
-A resolver that does not answer keeps a thread for as long as the system waits for it. The event
-loop has few threads for look-ups, and those of the API and of RabbitMQ need them.
+If a resolver does not answer, the system's time-out occupies a thread. The event loop has few
+threads for look-ups, and the API and RabbitMQ need them.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, i
 """One result of getaddrinfo."""
 
 MAX_LOOKUPS: Final = 64
-"""So many threads may wait for resolvers at the same time."""
+"""At most this many threads may wait for resolvers at the same time."""
 
 _free: Final = threading.BoundedSemaphore(MAX_LOOKUPS)
 
@@ -43,7 +43,7 @@ async def look_up(host: str, port: int) -> list[AddressInfo]:
         with suppress(RuntimeError):  # the loop was closed meanwhile
             loop.call_soon_threadsafe(_settle, answer, found)
 
-    # A daemon: the end of the process does not wait for a resolver.
+    # A daemon thread: the process does not wait for a resolver at its end.
     threading.Thread(target=look, name="archive-lookup", daemon=True).start()
     return await answer
 

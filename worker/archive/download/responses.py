@@ -1,4 +1,4 @@
-"""What the status and the headers of a response mean for a download."""
+"""The meaning of a response's status and headers for a download."""
 
 import re
 from typing import Final
@@ -11,16 +11,17 @@ from worker.archive.errors import ArchiveError, SourceDenied, SourceUnavailable
 REDIRECTS: Final = {301, 302, 303, 307, 308}
 _LATER: Final = {408, 425, 429}
 _NO_MEDIA: Final = {"text/html", "application/json", "application/xml", "text/xml"}
-"""A portal, a proxy or a store may answer 200 and send words."""
+"""A portal, a proxy or a store may answer 200 with a text instead of the file."""
 _NOT_ENCODED: Final = {"", "identity", "aws-chunked"}
-"""Some makers of S3 keep `aws-chunked` from the upload, and send it with the bytes as they are."""
+"""Some storages keep `aws-chunked` from the upload, and send it with unchanged bytes."""
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,1024}")
 _CONTENT_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}", re.ASCII)
 
 
 class Version(msgspec.Struct, frozen=True):
-    """What tells one version of a file from another. `size` is None if the source does not say."""
+    """The properties that identify a version of a file. `size` is None if the source does not
+    state it."""
 
     size: int | None
     etag: str | None
@@ -35,7 +36,7 @@ class Version(msgspec.Struct, frozen=True):
 
 
 def status_error(response: httpx.Response) -> ArchiveError:
-    """The error that a status other than 2xx means."""
+    """The error for a status other than 2xx."""
     status = response.status_code
     if 400 <= status < 500 and status not in _LATER:
         return SourceDenied("source_denied", f"the source answered HTTP {status}")
@@ -43,10 +44,10 @@ def status_error(response: httpx.Response) -> ArchiveError:
 
 
 def whole_version(response: httpx.Response) -> Version:
-    """The version of a file from the answer to a request for all of it.
+    """The version of a file, from the answer to a request for all of it.
 
-    Raises SourceUnavailable if the body is compressed, a page, or has an impossible length, or if
-    nothing but the end of the connection ends it: half a file would look like a whole one.
+    Raises SourceUnavailable if the body is compressed, a page, or has an impossible length. Also if
+    only the end of the connection ends it, because half a file would look complete.
     """
     if (sent := media_type(response)) in _NO_MEDIA:
         message = f"the source sends a page in place of the file ({sent})"
@@ -59,7 +60,7 @@ def whole_version(response: httpx.Response) -> Version:
 
 
 def check_continues(response: httpx.Response, version: Version, offset: int) -> None:
-    """Raise SourceUnavailable unless a response brings this version from `offset` to its end."""
+    """Raise SourceUnavailable unless a response has this version from `offset` to its end."""
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     same = (
         response.status_code == httpx.codes.PARTIAL_CONTENT

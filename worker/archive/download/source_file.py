@@ -1,4 +1,4 @@
-"""The body of a file that is being downloaded: time-outs, bounds, resumption."""
+"""The body of a file during its download: time-outs, limits, resumption."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -19,9 +19,9 @@ from worker.archive.errors import SourceDoubtful, SourceUnavailable
 
 BLOCK_BYTES: Final = 1024 * 1024
 GATHERED_BYTES: Final = 256 * 1024
-"""A source that brings less than this within the time-out is as good as silent."""
+"""A source that sends less than this within the time-out counts as silent."""
 RESUME_DELAYS_SECONDS: Final = (0.1, 0.5, 2.0)
-"""The waits after breaks that follow each other without `BLOCK_BYTES` of progress."""
+"""The waits after successive breaks without `BLOCK_BYTES` of progress."""
 
 Block = bytes | memoryview
 Get = Callable[[dict[str, str]], Awaitable[httpx.Response]]
@@ -36,9 +36,9 @@ class _Broken(Exception):
 
 
 class SourceFile:
-    """A file that is being downloaded. `get` asks for it again, with headers for a part of it.
+    """A file during its download. `get` requests it again, with headers for a part of it.
 
-    `content_type` is what the source says, None if it is no media type.
+    `content_type` is the source's, None if it is no media type.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class SourceFile:
 
     @property
     def size(self) -> int | None:
-        """The size in bytes, None if the source does not say it beforehand."""
+        """The size in bytes, None if the source does not state it at the beginning."""
         return self._version.size
 
     async def blocks(self) -> AsyncGenerator[Block, None]:
         """The body in blocks of at least `BLOCK_BYTES`, the last one shorter.
 
-        Raises: SourceUnavailable, SourceDenied, SourceDoubtful: the blocks so far are of no use.
+        Raises: SourceUnavailable, SourceDenied, SourceDoubtful: then discard the blocks so far.
         """
         pieces: list[Block] = []
         count = 0
@@ -87,7 +87,7 @@ class SourceFile:
             yield _joined(pieces)
 
     async def _pieces(self) -> AsyncGenerator[Block, None]:
-        """The pieces of the body, over as many connections as it takes."""
+        """The pieces of the body, over as many connections as necessary."""
         breaks = 0
         while True:
             begun_at = self._offset
@@ -102,7 +102,7 @@ class SourceFile:
                 return
 
     async def _received(self) -> AsyncGenerator[Block, None]:
-        """The pieces that come over one connection. Raises _Broken."""
+        """The pieces of one connection. Raises _Broken."""
         stream = aiter(self._response.stream)  # type: ignore[arg-type]  # an async transport's
         ended: bool | _Broken = False
         while not ended:
@@ -126,7 +126,7 @@ class SourceFile:
             raise _empty()
 
     async def _gather(self, stream: AsyncIterator[Block], pieces: list[Block]) -> bool | _Broken:
-        """Add the next pieces. Returns whether they are the last ones, or why no more come."""
+        """Add the next pieces. Returns whether they are the last ones, or why no more follow."""
         count = 0
         try:
             async with asyncio.timeout(self._timeout):
@@ -143,7 +143,7 @@ class SourceFile:
         return False
 
     async def _resume(self, broken: _Broken, breaks: int) -> int:
-        """Ask for the rest of the file. Returns the number of breaks without progress."""
+        """Request the rest of the file. Returns the number of breaks without progress."""
         validator = self._version.validator
         if self._version.size is None or validator is None or breaks > len(RESUME_DELAYS_SECONDS):
             message = f"{broken}, after {self._offset} bytes"

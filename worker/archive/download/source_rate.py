@@ -1,4 +1,4 @@
-"""Notices a source that is too slow: it would keep its place among the copies for days."""
+"""Notices a source that is too slow. It would occupy a place among the copies for days."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,11 @@ PERIOD_SECONDS: Final = 300.0
 
 
 class SourceRate:
-    """Counts the bytes that a source brings, and the time that it takes for them.
+    """Counts the bytes of a source, and the time that it takes for them.
 
-    The time counts only while the copy waits for the source. A slow storage, or the bandwidth of
-    the replica, does not make a source slow. With 0 `bytes_per_second` no source is too slow.
+    The time counts only while the copy waits for the source. So neither a slow storage nor the
+    bandwidth limit of the replica makes a source slow. With 0 `bytes_per_second` no source is too
+    slow.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class SourceRate:
         self._began = self._ticks()
 
     def brought(self, count: int) -> None:
-        """Note that the source brought bytes. Raises SourceUnavailable if it is too slow."""
+        """Note that the source sent bytes. Raises SourceUnavailable if it is too slow."""
         self._waited += self._ticks() - self._began
         self._count += count
         if self._waited < PERIOD_SECONDS:

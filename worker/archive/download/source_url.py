@@ -1,4 +1,4 @@
-"""Which URLs a file may be downloaded from."""
+"""The URLs from which a file may be downloaded."""
 
 import httpx
 
@@ -32,7 +32,7 @@ def parse_source_url(text: str, *, allow_private: bool) -> httpx.URL:
 
 
 def shown(url: httpx.URL) -> str:
-    """The URL for people: without its query, which is a permission."""
+    """The URL for messages: without its query, which is a permission."""
     path = url.raw_path.partition(b"?")[0].decode("ascii")
     return f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
 

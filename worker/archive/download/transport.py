@@ -1,8 +1,8 @@
 """An httpx transport that streams responses from checked addresses.
 
-httpx's own transport looks a name up again when it connects, so that a check before it could be
-about another address (DNS rebinding). It also spends several times the CPU on each byte. The
-figures are in docs/adr/0030-the-archive-copies-with-obstore.md.
+httpx's own transport resolves a name again when it connects, and may get another address than the
+checked one (DNS rebinding). It also spends several times the CPU on each byte. The figures are in
+docs/adr/0030-the-archive-copies-with-obstore.md.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ def open_transport(
 ) -> httpx.AsyncBaseTransport:
     """The transport for one URL: direct, or through the proxy that is chosen for it.
 
-    A proxy looks the name up itself. Which addresses can be reached is then the proxy's rule.
+    A proxy resolves the name itself. Which addresses can be reached is then the proxy's rule.
     """
     proxy = proxies.choose(str(url)).proxy
     if proxy is None:

@@ -1,8 +1,8 @@
 """Removes the parts of uploads that a killed process left behind.
 
-    S3      the parts of a multipart upload stay, are paid for, and are in no list of objects
-    GCS     likewise; a lifecycle rule removes them (AbortIncompleteMultipartUpload)
-    Azure   collects blocks that were never committed after a week
+    S3      the parts of a multipart upload stay, cost money, and are in no list of objects
+    GCS     the same; a lifecycle rule removes them (AbortIncompleteMultipartUpload)
+    Azure   removes uncommitted blocks after a week
     folder  a file `name#1` beside the target
 
 obstore cannot list them. botocore does it for S3.
@@ -27,7 +27,7 @@ from worker.archive.threads import in_thread
 from worker.domain.storage_url import StorageUrl
 
 _STAGED: Final = re.compile(r"(?P<target>.+)#\d+")
-"""How obstore names the file that will become the target."""
+"""obstore's name for the file that will become the target."""
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _LATER: Final = {408, 429}
 
@@ -39,7 +39,7 @@ _UNUSABLE: Final = (
     ValueError,
     RecursionError,  # botocore asks for the region of a bucket again at each redirect
 )
-"""No answer, or one that is no list of uploads."""
+"""No answer, or one that is not a list of uploads."""
 
 _Upload = dict[str, Any]
 """An entry of ListMultipartUploads."""
@@ -85,7 +85,7 @@ def open_client(url: StorageUrl) -> botocore.client.BaseClient:
     )
     return botocore.session.Session().create_client(
         "s3",
-        # botocore puts the bucket into the host by itself.
+        # botocore puts the bucket into the host itself.
         endpoint_url=named.replace(f"//{url.bucket}.", "//", 1) if named and virtual else named,
         region_name=region(),
         config=config,
@@ -135,7 +135,8 @@ def _remove_staged(folder: Path, key: str | None, started_before: datetime) -> i
 
 
 def _staged(folder: Path, key: str | None) -> Iterator[Path]:
-    """Unfinished files. Without a key, only such as recordings have: others may be the user's."""
+    """Unfinished files. Without a key, only those with names of recordings: others may be the
+    user's."""
     target = None if key is None else folder / key
     paths = folder.rglob("*#*") if target is None else target.parent.glob("*#*")
     for path in paths:

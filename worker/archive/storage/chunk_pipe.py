@@ -1,6 +1,6 @@
-"""Hands the chunks of an upload to obstore, and ends an upload so that its parts are removed.
+"""Passes the chunks of an upload to obstore, and ends an upload so that its parts are removed.
 
-If the future of an upload is cancelled, obstore forgets the upload, and its parts stay in the
+If the future of an upload is cancelled, obstore drops the upload, and its parts stay in the
 storage. If the source of its chunks raises an error, obstore aborts the upload.
 """
 
@@ -29,7 +29,7 @@ class ChunkPipe:
         self._changed = asyncio.Event()
 
     async def fill(self, chunks: AsyncIterator[bytes | memoryview]) -> None:
-        """Pass all chunks on, or the error that the iterator raises. This raises nothing."""
+        """Pass all chunks on, or the error that the iterator raises. Raises nothing."""
         try:
             async for chunk in chunks:
                 self._chunks.append(chunk)

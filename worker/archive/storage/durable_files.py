@@ -1,11 +1,11 @@
-"""Puts a file of the archive's folder on the disk: the loss of power must not lose it."""
+"""Syncs a file of the archive's folder to the disk, so that a power failure does not lose it."""
 
 import os
 from pathlib import Path
 
 
 def sync_to_disk(folder: Path, key: str) -> None:
-    """Write out a file and the directories that name it, up to the archive's folder."""
+    """Sync a file and the directories that contain it, up to the archive's folder."""
     path = folder / key
     _sync(path)
     for directory in path.parents:

@@ -1,8 +1,8 @@
-"""Keeps the end of the interpreter from aborting the process.
+"""Prevents an abort of the process at the end of the interpreter.
 
-A thread of obstore gives back its Python objects shortly after a call has returned. If the
+A thread of obstore releases its Python objects shortly after a call has returned. If the
 interpreter ends meanwhile, it kills the thread in a way that Rust does not allow (SIGABRT). obstore
-does not tell when its threads are idle. The figures are in
+does not show when its threads are idle. The figures are in
 docs/adr/0030-the-archive-copies-with-obstore.md.
 """
 

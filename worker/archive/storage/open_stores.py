@@ -1,7 +1,7 @@
-"""obstore's stores of one archive, opened anew when the storage has refused something.
+"""obstore's stores of one archive, opened again after the storage has refused a request.
 
 A file of credentials may have changed. obstore reads that of Google only when a store is opened,
-and keeps credentials of S3 for some minutes. A folder is opened when it is used, and is there.
+and keeps credentials of S3 for some minutes. A folder is opened when it is used and exists.
 """
 
 import time
@@ -17,11 +17,11 @@ from worker.domain.storage_url import StorageUrl
 
 MAX_READ_TIME: Final = timedelta(days=1)
 RENEWAL_INTERVAL_SECONDS: Final = 10.0
-"""The stores are opened anew at most this often."""
+"""The stores are opened again at most this often."""
 
 
 class OpenStores:
-    """`writer` for everything but reading. `reader` bounds only the time without a byte.
+    """`writer` for everything but reading. `reader` limits only the time without a byte.
 
     Both raise StorageUnavailable if the archive is a folder that does not exist.
     """
@@ -31,7 +31,7 @@ class OpenStores:
         self._max_retries = max_retries
         self._timeout = timeout
         self._renewed_at = float("-inf")
-        # A mount that hangs must not keep the worker from its start: see `FolderMark.check`.
+        # A mount that hangs must not block the worker's start: see `FolderMark.check`.
         self._stores = None if url.scheme == "file" else self._open()
 
     @property
@@ -62,7 +62,7 @@ class OpenStores:
     def _open(self) -> tuple[Store, Store] | None:
         """The stores; None if they are a folder that does not exist.
 
-        Raises ValueError for what the variables of a provider get wrong.
+        Raises ValueError for wrong variables of a provider.
         """
         with opening_errors():
             if self._url.scheme == "file" and not _is_folder(Path(self._url.prefix)):
@@ -79,7 +79,7 @@ class OpenStores:
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether the folder exists. Raises OSError if it is something else, or cannot be looked at."""
+    """Whether the folder exists. Raises OSError if it is something else, or cannot be examined."""
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is not a folder")
     return path.is_dir()

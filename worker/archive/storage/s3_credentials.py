@@ -1,7 +1,7 @@
 """Credentials for S3 by botocore's chain: variables, files and profiles, workload identities.
 
-obstore's own chain knows neither files nor profiles. botocore is also what lists abandoned uploads,
-so both use the same credentials.
+obstore's own chain knows neither files nor profiles. botocore also lists abandoned uploads, so both
+use the same credentials.
 """
 
 import threading
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 LOOKED_UP_EVERY: Final = timedelta(minutes=5)
 _KEPT_FOR: Final = timedelta(minutes=10)
-"""obstore asks again when a credential has less than five minutes left."""
+"""obstore asks again when a credential is valid for less than five minutes."""
 
 
 class S3Credentials:
-    """Gives obstore the credentials of now. Its threads call it, and wait for it.
+    """Gives obstore the current credentials. Its threads call it, and wait for it.
 
     Credentials that expire renew themselves. Those of a file are read again every few minutes.
     """

@@ -49,9 +49,9 @@ class ArchiveStorage:
     ) -> Self:
         """The storage at a URL. Nothing is sent yet.
 
-        The time-out bounds one request with its body: a slow uplink needs minutes for a part.
-        While an object is read, it bounds the time without a byte. A request that found the storage
-        unavailable is sent again, `max_retries` times.
+        The time-out limits one request with its body: a slow uplink needs minutes for a part. While
+        an object is read, it limits the time without a byte. If the storage was unavailable, a
+        request is sent again, `max_retries` times.
 
         Raises: ValueError: the URL or the variables of the provider are wrong.
         """
@@ -67,9 +67,9 @@ class ArchiveStorage:
 
     @property
     def part_hash(self) -> PartHash | None:
-        """The hash of each part by which this storage names what it has.
+        """The hash of each part in this storage's checksum of an object.
 
-        MD5 is in the ETag, unless KMS encrypts. SHA-256 is what `sha256_of` returns.
+        MD5 is in the ETag, unless KMS encrypts. `sha256_of` returns SHA-256.
         """
         if self._url.scheme != "s3":
             return None
@@ -104,9 +104,9 @@ class ArchiveStorage:
         *,
         part_bytes: int,
     ) -> str | None:
-        """Write an object in parts of `part_bytes`. It appears when it is whole.
+        """Write an object in parts of `part_bytes`. It appears when it is complete.
 
-        Returns its ETag if the storage has one. Raises also what the iterator raises. After an
+        Returns its ETag if the storage has one. Also raises the errors of the iterator. After an
         error or a cancellation the parts are removed, if the storage answers within
         `ABORT_TIMEOUT_SECONDS`.
         """
@@ -149,18 +149,18 @@ class ArchiveStorage:
                 yield block
 
     async def abort_abandoned(self, *, started_before: datetime, key: str | None = None) -> int:
-        """Remove the parts of uploads that nobody will finish. Returns how many uploads they were.
+        """Remove the parts of uploads that no process will finish. Returns the number of uploads.
 
         With `key` only uploads of this object, else of every object below the prefix. The caller
         knows that no living replica began an upload of it before `started_before`. Google Cloud
-        Storage and Azure remove such parts by themselves: see docs/how-to/keep-the-files.md.
+        Storage and Azure remove such parts themselves: see docs/how-to/keep-the-files.md.
         """
         with self._errors(f"remove abandoned uploads of {key or 'the archive'}"):
             return await remove_abandoned(self._url, key, started_before)
 
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
-        """Raise our errors in place of obstore's. A refusal has the credentials read again."""
+        """Raise our errors instead of obstore's. After a refusal the credentials are read again."""
         try:
             with translated_errors(doing):
                 yield
@@ -193,8 +193,8 @@ async def upload_result(put: "asyncio.Future[PutResult]", pipe: ChunkPipe) -> "P
             future.exception()  # it is known, and asyncio would log it
         raise
     except Exception:
-        # When the chunks fail, obstore aborts the upload. A part that is on its way then gets 404,
-        # and this error may come first.
+        # When the chunks fail, obstore aborts the upload. A part in flight then gets 404, and this
+        # error may arrive first.
         if pipe.error is not None:
             raise pipe.error from None
         raise

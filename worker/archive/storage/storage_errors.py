@@ -1,6 +1,6 @@
-"""obstore's errors to ours.
+"""Converts obstore's errors to ours.
 
-obstore tells some statuses by a class, and all of them in the text of the error.
+obstore has classes for some statuses, and gives all of them in the text of the error.
 """
 
 import errno
@@ -26,7 +26,7 @@ _CODE: Final = re.compile(r"<Code>([\w.]{1,64})</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})")
 _LATER: Final = {408, 429}
 _REDIRECTS: Final = ("Received redirect without LOCATION", "error following redirect")
-"""What obstore says of an answer that names another place."""
+"""obstore's text for an answer that names another place."""
 
 REDIRECTED: Final = "the bucket is in another region or at another endpoint"
 _FOLDER_REFUSES: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
@@ -34,7 +34,7 @@ _FOLDER_REFUSES: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR,
 
 @contextmanager
 def translated_errors(doing: str) -> Iterator[None]:
-    """Raise our errors in place of obstore's. `doing` says what is tried."""
+    """Raise our errors instead of obstore's. `doing` describes the operation."""
     try:
         yield
     except Exception as error:
@@ -46,7 +46,7 @@ def translated_errors(doing: str) -> Iterator[None]:
 
 @contextmanager
 def opening_errors() -> Iterator[None]:
-    """Raise ValueError for what the variables of a provider get wrong. It repeats no secret."""
+    """Raise ValueError for wrong variables of a provider. It repeats no secret."""
     try:
         yield
     except _STORAGE_ERRORS as error:
@@ -54,9 +54,10 @@ def opening_errors() -> Iterator[None]:
 
 
 def storage_error(error: Exception, doing: str) -> StorageUnavailable | StorageRefused:
-    """The error of ours that an error of obstore means. `doing` says what was tried.
+    """Our error for an error of obstore. `doing` describes the operation.
 
-    The text has the provider's error code and message. It has no URL: one may hold a signature.
+    The text has the provider's error code and message. It has no URL, because a URL may have a
+    signature.
     """
     text = str(error)
     status, code = _number(_STATUS, text), _CODE.search(text)
@@ -77,7 +78,7 @@ def _is_refusal(error: Exception, text: str, status: int | None) -> bool:
     if status is not None:
         return 400 <= status < 500 and status not in _LATER
     refused = isinstance(error, UnauthenticatedError | FileNotFoundError | ValueError)
-    os_error = error.errno if isinstance(error, OSError) else None  # obstore's have none
+    os_error = error.errno if isinstance(error, OSError) else None  # obstore's errors have none
     return refused or (os_error or _number(_OS_ERROR, text)) in _FOLDER_REFUSES
 
 

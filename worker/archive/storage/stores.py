@@ -26,7 +26,7 @@ ENDPOINT_VARIABLES: Final = {
 _ENDPOINT: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 MAX_RETRY_TIME: Final = timedelta(minutes=2)
-"""Within one attempt to copy a file. The queue then tries it again."""
+"""Within one attempt to copy a file. Later the queue tries it again."""
 
 
 def open_store(
@@ -50,12 +50,12 @@ def open_store(
         return GCSStore(url.bucket, prefix=prefix, client_options=options, retry_config=retries)
     if url.scheme == "az":
         return AzureStore(url.bucket, prefix=prefix, client_options=options, retry_config=retries)
-    # Nobody creates a folder that is missing: its volume may be missing.
+    # Only the user creates a missing folder: its volume may be missing.
     return LocalStore(Path(url.prefix))
 
 
 def _check_endpoint(url: StorageUrl) -> None:
-    """Raise ValueError if a variable names no URL: obstore would panic at the first request."""
+    """Raise ValueError if a variable is not a URL: obstore would panic at the first request."""
     for name in ENDPOINT_VARIABLES[url.scheme]:
         if (value := os.environ.get(name)) and not _ENDPOINT.fullmatch(value):
             raise ValueError(f"{name} must begin with http:// or https:// and name a host")
@@ -70,14 +70,14 @@ def endpoint(url: StorageUrl) -> str | None:
 def _open_s3(url: StorageUrl, options: "ClientConfig", retries: "RetryConfig") -> S3Store:
     config: S3Config = {"region": region()}
     if named := endpoint(url):
-        # Of several variables, obstore itself may prefer another one than botocore's client gets.
+        # If there are several variables, obstore may prefer another one than botocore's client.
         config["endpoint"] = named
     if has_sha256_of_parts(url):
         config["checksum_algorithm"] = "SHA256"
     if not (endpoint(url) or "").startswith("http://") and not os.environ.get(
         "AWS_UNSIGNED_PAYLOAD"
     ):
-        # TLS protects the bytes on their way, and the ETag proves them afterwards.
+        # TLS protects the bytes during the transfer, and the ETag proves them afterwards.
         config["unsigned_payload"] = True
     return S3Store(
         url.bucket,
@@ -92,7 +92,7 @@ def _open_s3(url: StorageUrl, options: "ClientConfig", retries: "RetryConfig") -
 def has_sha256_of_parts(url: StorageUrl) -> bool:
     """Whether S3 keeps the SHA-256 of each part: AWS does, others if a variable says so.
 
-    Object lock asks for a checksum of each part. Other makers of S3 may not know the header.
+    Object lock requires a checksum of each part. Other storages may not know the header.
     """
     named = os.environ.get("AWS_CHECKSUM_ALGORITHM")
     return named.upper() == "SHA256" if named else endpoint(url) is None

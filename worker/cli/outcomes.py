@@ -10,7 +10,7 @@ from worker.cli.context import common_settings
 from worker.cli.database import read_state
 from worker.cli.ids import complete, ids_that_begin, only_id_that_begins
 from worker.cli.moments import iso_time, moment
-from worker.cli.output import Column, Row, print_rows, table_options
+from worker.cli.output import Column, Row, limit_option, print_rows, table_options
 from worker.cli.suggestions import Choice, suggestion
 from worker.cli.text import utf8
 
@@ -92,12 +92,8 @@ shows the last one of each group.
     callback=moment,
     help="Only commands that ended at this time or earlier.",
 )
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 100_000),
-    help="Show at most this many, the latest first. With --summary: groups, the largest first.",
+@limit_option(
+    "Show at most this many, the latest first. With --summary: groups, the largest first."
 )
 @click.option("--summary", is_flag=True, help="Count the commands by type, outcome and code.")
 @table_options

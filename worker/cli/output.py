@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 import msgspec
@@ -12,10 +12,13 @@ from worker.cli.tables import WIDE, print_table
 from worker.domain.escaping import escape_json_controls
 
 __all__ = [
-    "Column", "Row", "json_option", "no_color_option", "print_json", "print_rows", "table_options",
+    "MAX_LIMIT", "Column", "Decorated", "Row", "json_option", "limit_option", "no_color_option",
+    "print_json", "print_rows", "table_options",
 ]  # fmt: skip
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
+
+MAX_LIMIT: Final = 100_000
 
 
 def json_option(command: Decorated) -> Decorated:
@@ -42,6 +45,17 @@ def table_options(command: Decorated) -> Decorated:
         help="On a terminal: whole ids, exact times and every column.",
     )
     return wide(json_option(command))
+
+
+def limit_option(help_text: str = "Show at most this many.") -> Callable[[Decorated], Decorated]:
+    """The option `--limit`, from 1 to MAX_LIMIT."""
+    return click.option(
+        "--limit",
+        default=100,
+        show_default=True,
+        type=click.IntRange(1, MAX_LIMIT),
+        help=help_text,
+    )
 
 
 def no_color_option(command: Decorated) -> Decorated:

@@ -10,7 +10,7 @@ from worker.cli.database import read_state
 from worker.cli.groups import SuggestingGroup
 from worker.cli.ids import complete, ids_that_begin, only_id_that_begins
 from worker.cli.moments import duration
-from worker.cli.output import Column, Row, print_json, print_rows, table_options
+from worker.cli.output import Column, Row, limit_option, print_json, print_rows, table_options
 from worker.cli.suggestions import Choice
 from worker.cli.text import utf8
 
@@ -104,13 +104,7 @@ SORTS: Final = ("changed", "unchanged", "age")
     callback=utf8,
     help="Only the recording of the start command with this id.",
 )
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 100_000),
-    help="Show at most this many.",
-)
+@limit_option()
 @click.option(
     "--sort",
     default="changed",

@@ -4,22 +4,20 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from worker.cli.database import read_state
 from worker.cli.groups import SuggestingGroup
 from worker.cli.ids import complete_among
-from worker.cli.output import Column, print_rows, table_options
+from worker.cli.output import MAX_LIMIT, Column, Decorated, limit_option, print_rows, table_options
 from worker.domain.hosts import split_hosts_url
 from worker.domain.short_ids import beginning
 
 if TYPE_CHECKING:
     from worker.settings.settings import CommonSettings
     from worker.store.admin.copy import CopyResult
-
-Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 EXAMPLES = """\
 \b
@@ -81,7 +79,6 @@ COLUMNS: Final = (
     Column("rows", "rows"),
     Column("checksum", "checksum"),
 )
-MAX_SET_ASIDE: Final = 100_000
 _CLEAR_LINE: Final = "\r\x1b[K"
 
 
@@ -142,13 +139,7 @@ def copy(
 
 
 @command.command("set-aside", epilog=SET_ASIDE_EPILOG)
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, MAX_SET_ASIDE),
-    help="Show at most this many, oldest first.",
-)
+@limit_option("Show at most this many, oldest first.")
 @table_options
 def set_aside(limit: int, as_json: bool) -> None:
     """List the events that the worker gave up publishing, with the reasons."""
@@ -188,7 +179,7 @@ def _whole_event_ids(settings: "CommonSettings", event_ids: Sequence[str]) -> li
 
     if all(beginning(event_id) is None for event_id in event_ids):
         return list(event_ids)
-    known = {event.event_id for event in read_state(settings, set_aside_events, MAX_SET_ASIDE)}
+    known = {event.event_id for event in read_state(settings, set_aside_events, MAX_LIMIT)}
     return [complete_among("EVENT_ID", event_id, known) for event_id in event_ids]
 
 

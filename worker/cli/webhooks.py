@@ -10,14 +10,13 @@ import click
 
 from worker.cli.context import silence_libraries
 from worker.cli.groups import SuggestingGroup
-from worker.cli.output import Column, Row, print_rows, table_options
+from worker.cli.output import Column, Decorated, Row, print_rows, table_options
 
 if TYPE_CHECKING:
     from worker.realtimekit.client import RealtimeKitClient
     from worker.realtimekit.models import Webhook
     from worker.settings.apps import AppSettings
 
-Decorated = TypeVar("Decorated", bound=Callable[..., object])
 ResultT = TypeVar("ResultT")
 
 EXAMPLES = """\

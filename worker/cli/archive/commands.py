@@ -11,7 +11,14 @@ from worker.cli.context import common_settings, silence_libraries
 from worker.cli.database import read_state
 from worker.cli.ids import complete, complete_if_readable, ids_that_begin
 from worker.cli.moments import moment
-from worker.cli.output import Column, json_option, print_json, print_rows, table_options
+from worker.cli.output import (
+    Column,
+    json_option,
+    limit_option,
+    print_json,
+    print_rows,
+    table_options,
+)
 from worker.cli.suggestions import Choice
 from worker.cli.text import utf8
 
@@ -105,13 +112,7 @@ def command() -> None:
 @click.option("--state", type=Choice(STATES), help="Only files in this state.")
 @click.option("--app", callback=utf8, help="Only files of this app.")
 @click.option("--recording-id", callback=utf8, help="Only files of this recording.")
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 100_000),
-    help="Show at most this many.",
-)
+@limit_option()
 @table_options
 def list_(limit: int, as_json: bool, **filters: Any) -> None:  # noqa: ANN401
     """List the files: which are archived, and why others are not."""

@@ -30,7 +30,7 @@ from worker.cli.dead.options import Change, change_options, filter_options
 from worker.cli.dead.selection import Selection
 from worker.cli.groups import SuggestingGroup
 from worker.cli.ids import complete_among
-from worker.cli.output import Row, json_option, print_json, table_options
+from worker.cli.output import Row, json_option, limit_option, print_json, table_options
 from worker.domain.short_ids import beginning
 
 if TYPE_CHECKING:
@@ -113,13 +113,7 @@ def command() -> None:
 
 @command.command("list", epilog=LIST_EPILOG)
 @filter_options
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 100_000),
-    help="Show at most this many, oldest first.",
-)
+@limit_option("Show at most this many, oldest first.")
 @table_options
 def list_(selection: Selection, limit: int, as_json: bool) -> None:
     """List the letters, with the reason of each."""

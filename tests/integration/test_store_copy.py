@@ -26,7 +26,7 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
-from worker.store.admin.copy import COPIED, CopyResult, copy_store
+from worker.store.admin.copy import COPIED, CopiedStore, copy_store
 from worker.store.claims import ClaimRequest
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
@@ -60,7 +60,7 @@ def empty_postgresql_url(postgresql: PostgreSQLServer) -> Iterator[str]:
     postgresql.drop_database(url)
 
 
-def copied(source: str, target: str) -> CopyResult:
+def copied(source: str, target: str) -> CopiedStore:
     return copy_store(source, target, lambda _table, _rows: None)
 
 

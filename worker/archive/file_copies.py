@@ -37,7 +37,7 @@ from worker.archive.errors import (
     StorageRefused,
     StorageUnavailable,
 )
-from worker.archive.file_lease import AttemptLease
+from worker.archive.file_lease import CopyLease
 from worker.archive.folder_mark import FolderMark
 from worker.archive.pauses import pause_after
 from worker.domain.archive import REFUSALS_TOLD, CopiedFile
@@ -90,7 +90,7 @@ class FileCopies:
         after the file was given back, and StoreUnavailable.
         """
         began = self._now()
-        lease = AttemptLease(self._store, task, owner=self._owner, now=self._now)
+        lease = CopyLease(self._store, task, owner=self._owner, now=self._now)
         with self._span(task) as span:
             try:
                 copied = await self._copy(task, lease)
@@ -103,7 +103,7 @@ class FileCopies:
             await self._done(task, copied, began)
             return True
 
-    async def _copy(self, task: FileTask, lease: AttemptLease) -> CopiedFile:
+    async def _copy(self, task: FileTask, lease: CopyLease) -> CopiedFile:
         if task.download_url is None:
             raise SourceDenied("no_url", "the API has given no URL for this file yet")
         await self._folder.check()
@@ -148,7 +148,7 @@ class FileCopies:
 
     # After a failed attempt
 
-    async def _after(self, task: FileTask, error: ArchiveError, lease: AttemptLease) -> None:
+    async def _after(self, task: FileTask, error: ArchiveError, lease: CopyLease) -> None:
         if await lease.is_lost(error):
             structlog.get_logger().warning("file_copy_dropped", **_facts(task), code=error.code)
             return

@@ -15,7 +15,7 @@ from worker.store.archive_store import ArchiveStore
 LEASE_SECONDS: Final = 60.0
 
 
-class AttemptLease:
+class CopyLease:
     """The lease of `owner` on the file of a task. Every method may raise StoreUnavailable."""
 
     def __init__(

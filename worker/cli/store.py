@@ -17,7 +17,7 @@ from worker.domain.short_ids import beginning
 
 if TYPE_CHECKING:
     from worker.settings.settings import CommonSettings
-    from worker.store.admin.copy import CopyResult
+    from worker.store.admin.copy import CopiedStore
 
 EXAMPLES = """\
 \b
@@ -228,7 +228,7 @@ def _print_progress(table: str, rows: int) -> None:
         click.echo(f"{_CLEAR_LINE}{table}: {rows}", err=True, nl=False)
 
 
-def _print(result: "CopyResult", *, as_json: bool) -> None:
+def _print(result: "CopiedStore", *, as_json: bool) -> None:
     import msgspec
 
     if sys.stderr.isatty():

@@ -26,7 +26,7 @@ def _given_up(files: Sequence[ArchiveFile]) -> Iterator[Verdict]:
     failed = [file for file in files if file.state == "failed"]
     if failed:
         text = f"{_share(failed, files)} could not be archived"
-        yield _verdict("bad", f"{text}, and the worker gave up.{_last_error(failed)}")
+        yield Verdict("bad", f"{text}, and the worker gave up.{_last_error(failed)}")
 
 
 def _waiting(files: Sequence[ArchiveFile]) -> Iterator[Verdict]:
@@ -36,12 +36,12 @@ def _waiting(files: Sequence[ArchiveFile]) -> Iterator[Verdict]:
     fresh = [file for file in queued if file.last_error is None]
     if refused:
         text = f"The archive's storage refuses {_share(refused, files)}. The worker tries again."
-        yield _verdict("bad", text + _last_error(refused))
+        yield Verdict("bad", text + _last_error(refused))
     if failing:
         text = f"{_share(failing, files)} could not be archived yet. The worker tries again."
-        yield _verdict("note", text + _last_error(failing))
+        yield Verdict("note", text + _last_error(failing))
     if fresh:
-        yield _verdict("wait", f"{_share(fresh, files)} will be copied to the archive.")
+        yield Verdict("wait", f"{_share(fresh, files)} will be copied to the archive.")
 
 
 def _manifest(manifest: ManifestState | None) -> Iterator[Verdict]:
@@ -49,12 +49,12 @@ def _manifest(manifest: ManifestState | None) -> Iterator[Verdict]:
         return
     level: Level = "bad" if manifest.last_error.code == REFUSED else "note"
     text = "The manifest could not be written yet. The worker tries again."
-    yield _verdict(level, text + _words(manifest.last_error))
+    yield Verdict(level, text + _words(manifest.last_error))
 
 
 def _archived(files: Sequence[ArchiveFile]) -> Iterator[Verdict]:
     if files and all(file.state == "archived" for file in files):
-        yield _verdict("good", f"The archive has {counted(len(files), 'copy', 'copies')}.")
+        yield Verdict("good", f"The archive has {counted(len(files), 'copy', 'copies')}.")
 
 
 def _share(some: Sequence[ArchiveFile], files: Sequence[ArchiveFile]) -> str:
@@ -67,7 +67,3 @@ def _last_error(files: Sequence[ArchiveFile]) -> str:
 
 def _words(error: ErrorInfo) -> str:
     return f" {error.code}: {error.message}"
-
-
-def _verdict(level: Level, text: str) -> Verdict:
-    return Verdict(level=level, text=text)

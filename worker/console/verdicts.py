@@ -26,7 +26,7 @@ _LIVE_TEXTS: Final = {
 }
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True):
     """One sentence: `good` is done, `wait` in progress, `note` worth knowing, `bad` failed."""
 
     level: Level
@@ -56,36 +56,36 @@ def recording_verdicts(
 def _state(recording: Recording, files: int) -> Iterator[Verdict]:
     if recording.status in LIVE:
         if recording.missing_since:
-            yield _verdict("bad", "The API answers that it does not know this recording.")
-        yield _verdict("wait", _LIVE_TEXTS[recording.status])
+            yield Verdict("bad", "The API answers that it does not know this recording.")
+        yield Verdict("wait", _LIVE_TEXTS[recording.status])
     elif recording.status is Status.ERRORED:
         error = recording.error
         reason = f": {error.message} ({error.code})" if error else ""
-        yield _verdict("bad", f"It ended with an error{reason}")
+        yield Verdict("bad", f"It ended with an error{reason}")
         if not files:
-            yield _verdict("bad", "It has no files, because it ended with an error.")
+            yield Verdict("bad", "It has no files, because it ended with an error.")
     elif files and recording.completed:
-        yield _verdict("good", f"It is complete: {counted(files, 'file')}.")
+        yield Verdict("good", f"It is complete: {counted(files, 'file')}.")
     elif recording.completed:
-        yield _verdict("bad", "It has ended, and the API lists no file of it.")
+        yield Verdict("bad", "It has ended, and the API lists no file of it.")
     else:
         found = f"{counted(files, 'file')} so far" if files else "none so far"
-        yield _verdict("wait", f"It has ended. The worker looks for its files: {found}.")
+        yield Verdict("wait", f"It has ended. The worker looks for its files: {found}.")
 
 
 def _reasons(recording: Recording) -> Iterator[Verdict]:
     if recording.unknown_status:
-        yield _verdict("note", f"The API reports a status of its own: {recording.unknown_status}.")
+        yield Verdict("note", f"The API reports a status of its own: {recording.unknown_status}.")
     if recording.surplus_of:
-        yield _verdict(
+        yield Verdict(
             "note", "Its start made a second recording, so the worker stops this one at once."
         )
     if recording.cancelled_by:
-        yield _verdict(
+        yield Verdict(
             "note", f"The stop {recording.cancelled_by} cancelled its start before it was known."
         )
     if recording.start is None:
-        yield _verdict("note", "Another program started it.")
+        yield Verdict("note", "Another program started it.")
 
 
 def _absent_people(details: RecordingDetails) -> Iterator[Verdict]:
@@ -97,7 +97,7 @@ def _absent_people(details: RecordingDetails) -> Iterator[Verdict]:
         more = len(names) - MAX_NAMED_PEOPLE
         shown = ", ".join(names[:MAX_NAMED_PEOPLE]) + (f" and {more} more" if more > 0 else "")
         text = f"{shown} {words} them." if joined else f"{shown} {words}."
-        yield _verdict("note", f"Without a file: {text}")
+        yield Verdict("note", f"Without a file: {text}")
 
 
 def people_without_file(details: RecordingDetails) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ def _expired(files: tuple[KnownFile, ...], now: datetime) -> Iterator[Verdict]:
     expiring = [file.url_expires_at for file in files if file.url_expires_at is not None]
     over = sum(time <= now.timestamp() for time in expiring)
     if over:
-        yield _verdict(
+        yield Verdict(
             "bad",
             f"The download URL of {counted(over, 'file')} has expired. A sync_recording command "
             "asks the API for new ones.",
@@ -128,15 +128,15 @@ def _unsent(details: RecordingDetails) -> Iterator[Verdict]:
     waiting = sum(event.state != "sent" for event in details.events)
     aside = sum(event.state == "set aside" for event in details.events)
     if aside:
-        yield _verdict("bad", f"{counted(aside, 'event')} could never be published.")
+        yield Verdict("bad", f"{counted(aside, 'event')} could never be published.")
     elif waiting:
-        yield _verdict("wait", f"{counted(waiting, 'event')} not yet published.")
+        yield Verdict("wait", f"{counted(waiting, 'event')} not yet published.")
 
 
 def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict:
     """What has become of a command."""
     if command.outcome == "succeeded":
-        return _verdict("good", "It was executed.")
+        return Verdict("good", "It was executed.")
     if command.outcome is not None:
         data = command.data or {}
         error = data.get("last_error") or data
@@ -146,7 +146,7 @@ def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict
             "expired": "Its deadline passed before it could be executed.",
             "failed": f"The worker gave up after {counted(command.attempts, 'attempt')}. {reason}",
         }[command.outcome]
-        return _verdict("bad", text)
+        return Verdict("bad", text)
     error_text = (
         f" Last error: {command.last_error.code}: {command.last_error.message}"
         if command.last_error
@@ -158,11 +158,7 @@ def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict
             if place.waits_for == "session"
             else f"the start {place.subject}"
         )
-        return _verdict("wait", f"It waits for {what}.{error_text}")
+        return Verdict("wait", f"It waits for {what}.{error_text}")
     if command.state == "running":
-        return _verdict("wait", f"A worker is executing it now.{error_text}")
-    return _verdict("wait", f"It waits for its next attempt.{error_text}")
-
-
-def _verdict(level: Level, text: str) -> Verdict:
-    return Verdict(level=level, text=text)
+        return Verdict("wait", f"A worker is executing it now.{error_text}")
+    return Verdict("wait", f"It waits for its next attempt.{error_text}")

@@ -10,7 +10,7 @@ from worker.domain.recording import Recording
 from worker.store.cancelling import CancelledStart
 from worker.store.outbox import Reply
 
-Verdict = Literal["new", "again", "busy", "done", "parked", "waiting", "id_in_use", "lost"]
+ClaimVerdict = Literal["new", "again", "busy", "done", "parked", "waiting", "id_in_use", "lost"]
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     the body is not the one that has the id.
     """
 
-    verdict: Verdict
+    verdict: ClaimVerdict
     attempts: int = 0
     first_seen_at: float = 0.0
     age_from: float = 0.0

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.store.claimed_rows import ClaimedRows
-from worker.store.claims import ClaimRequest, ClaimResult, LostCommand, Verdict
+from worker.store.claims import ClaimRequest, ClaimResult, ClaimVerdict, LostCommand
 from worker.store.due_commands import remove_parking
 from worker.store.inbox_row import InboxRow
 from worker.store.outbox import Reply
@@ -51,13 +51,13 @@ def reserve_id(rows: ClaimedRows, request: ClaimRequest) -> None:
         rows.put(msgspec.structs.replace(reserved, digest=request.digest))
 
 
-def _result(row: InboxRow, verdict: Verdict) -> ClaimResult:
+def _result(row: InboxRow, verdict: ClaimVerdict) -> ClaimResult:
     return ClaimResult(verdict=verdict, first_seen_at=row.first_seen_at, id_conflict=True)
 
 
 def _while_parked(
     connection: sa.Connection, rows: ClaimedRows, row: InboxRow, request: ClaimRequest
-) -> Verdict:
+) -> ClaimVerdict:
     """The verdict if the first body was parked, and not claimed since.
 
     If its message is on its way to the queue, its age grows again, because it may be lost there.

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from worker.store.claims import ClaimRequest, Verdict
+from worker.store.claims import ClaimRequest, ClaimVerdict
 from worker.store.database.schema import parked
 from worker.store.due_commands import remove_parking
 from worker.store.inbox_row import InboxRow
@@ -20,7 +20,7 @@ class Parking(NamedTuple):
 
 def parked_verdict(
     connection: sa.Connection, row: InboxRow, request: ClaimRequest
-) -> Verdict | None:
+) -> ClaimVerdict | None:
     """Why the command stays parked. None if this delivery is to be executed.
 
     If the store keeps another delivery, that one is executed. A repeat must not remove it. If the

@@ -51,7 +51,7 @@ START_CHECK_DELAYS_SECONDS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 0.0)
 
 SIGNATURE_HEADERS: Final = ("rtk-signature", "dyte-signature")
 
-Verdict = Literal[
+WebhookVerdict = Literal[
     "taken",
     "repeated",
     "not_ours",
@@ -63,7 +63,7 @@ Verdict = Literal[
     "unavailable",
 ]
 
-HTTP_STATUSES: Final[Mapping[Verdict, int]] = {
+HTTP_STATUSES: Final[Mapping[WebhookVerdict, int]] = {
     "taken": 204,
     "repeated": 204,
     "not_ours": 204,
@@ -86,7 +86,7 @@ SPAN_ATTRIBUTES: Final = {
 class WebhookAnswer(msgspec.Struct, frozen=True):
     """The verdict on one webhook, with the fields of its log line."""
 
-    verdict: Verdict
+    verdict: WebhookVerdict
     log_fields: Mapping[str, object] = {}
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from worker.archive.errors import StorageUnavailable
 from worker.archive.storage.storage_errors import opening_errors
-from worker.archive.storage.stores import Store, open_store
+from worker.archive.storage.stores import ObjectStore, open_store
 from worker.domain.storage_url import StorageUrl
 
 MAX_READ_TIME: Final = timedelta(days=1)
@@ -35,12 +35,12 @@ class OpenStores:
         self._stores = None if url.scheme == "file" else self._open()
 
     @property
-    def writer(self) -> Store:
+    def writer(self) -> ObjectStore:
         """The store for everything but reading."""
         return self._opened()[0]
 
     @property
-    def reader(self) -> Store:
+    def reader(self) -> ObjectStore:
         """The store that objects are read from."""
         return self._opened()[1]
 
@@ -52,14 +52,14 @@ class OpenStores:
         with suppress(ValueError):
             self._stores = self._open()
 
-    def _opened(self) -> tuple[Store, Store]:
+    def _opened(self) -> tuple[ObjectStore, ObjectStore]:
         stores = self._stores or self._open()
         if stores is None:
             raise folder_missing(Path(self._url.prefix))
         self._stores = stores
         return stores
 
-    def _open(self) -> tuple[Store, Store] | None:
+    def _open(self) -> tuple[ObjectStore, ObjectStore] | None:
         """The stores; None if they are a folder that does not exist.
 
         Raises ValueError for wrong variables of a provider.

@@ -15,7 +15,7 @@ from worker.domain.storage_url import StorageUrl
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
-Store = S3Store | GCSStore | AzureStore | LocalStore
+ObjectStore = S3Store | GCSStore | AzureStore | LocalStore
 
 ENDPOINT_VARIABLES: Final = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
@@ -31,7 +31,7 @@ MAX_RETRY_TIME: Final = timedelta(minutes=2)
 
 def open_store(
     url: StorageUrl, max_retries: int, *, timeout: timedelta, read_timeout: timedelta | None = None
-) -> Store:
+) -> ObjectStore:
     """The store for the URL of the archive. Nothing is sent yet.
 
     `timeout` bounds a request with its body, `read_timeout` the time until its next bytes.

@@ -56,7 +56,7 @@ class CopiedTable(msgspec.Struct, frozen=True, kw_only=True):
     checksum: str
 
 
-class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
+class CopiedStore(msgspec.Struct, frozen=True, kw_only=True):
     """A committed copy. `fresh` is False if the target already had all rows."""
 
     tables: tuple[CopiedTable, ...]
@@ -65,7 +65,7 @@ class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def copy_store(
     source: str, target: str, report: ReportProgress, *, pooler: Pooler = "none"
-) -> CopyResult:
+) -> CopiedStore:
     """Copy the database `source` to `target`. Both are URLs like DATABASE_URL. `pooler` says what
     stands before PostgreSQL.
 
@@ -88,7 +88,7 @@ def copy_store(
         _continue_numbering(reading.connection, writing.connection)
         if copied != _tallies(writing):
             raise StoreUnavailable("target: the rows read back differ from the rows written")
-        return CopyResult(tables=copied, fresh=True)
+        return CopiedStore(tables=copied, fresh=True)
 
 
 class _Side(NamedTuple):
@@ -181,14 +181,14 @@ def _has_rows(side: _Side) -> bool:
     )
 
 
-def _compare(source: _Side, target: _Side) -> CopyResult:
+def _compare(source: _Side, target: _Side) -> CopiedStore:
     expected, found = _tallies(source), _tallies(target)
     differ = [tally.table for tally, copied in zip(expected, found, strict=True) if tally != copied]
     if differ:
         raise StoreUnavailable(
             f"target: it is not empty, and its rows differ in {', '.join(differ)}"
         )
-    return CopyResult(tables=expected, fresh=False)
+    return CopiedStore(tables=expected, fresh=False)
 
 
 def _tallies(side: _Side) -> tuple[CopiedTable, ...]:

@@ -7,7 +7,12 @@ import pytest
 
 from recording_schemas import StartTrackRecording
 from tests.unit.api_client import answered_client
-from worker.commands.operations.people import BURST_SECONDS, LIST_LAG_SECONDS, PeopleFinder
+from worker.commands.operations.people import (
+    BURST_SECONDS,
+    LIST_LAG_SECONDS,
+    PeopleFinder,
+    names_people,
+)
 from worker.domain.errors import LeaseLost, Refused, Unavailable
 from worker.domain.meeting_participants import People
 from worker.realtimekit.participant_directory import ParticipantDirectory
@@ -136,3 +141,18 @@ async def test_a_start_whose_claim_is_lost_is_not_called() -> None:
 
     with pytest.raises(LeaseLost):
         await World().finder(keep=lose).find(start("ann"))
+
+
+@pytest.mark.parametrize(
+    ("command", "if_checked", "if_not"),
+    [
+        (start(), False, False),
+        (start(user_ids=("u-ann",)), True, False),
+        (start("ann"), True, True),
+    ],
+)
+def test_participants_are_read_only_for_starts_that_name_somebody(
+    command: StartTrackRecording, if_checked: bool, if_not: bool
+) -> None:
+    assert names_people(command, check_user_ids=True) is if_checked
+    assert names_people(command, check_user_ids=False) is if_not

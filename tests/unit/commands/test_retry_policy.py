@@ -1,4 +1,4 @@
-"""When a command that was postponed before its claim is delivered again."""
+"""When a command is delivered again."""
 
 from datetime import datetime, timedelta
 
@@ -38,3 +38,34 @@ def test_a_postponed_command_ends_before_its_deadline() -> None:
     assert POLICY.postpone(stop(), NOW - 3_570, NOW, requested_pause=600) == 30
     assert POLICY.postpone(stop(), NOW - 3_600, NOW, requested_pause=600) == 5
     assert POLICY.postpone(stop(), None, NOW, requested_pause=600) == 120
+
+
+@pytest.mark.parametrize(("waited", "waits"), [(None, 5), (0, 5), (29, 5), (30, 30), (900, 30)])
+def test_a_check_of_an_id_that_another_body_has_comes_after_as_long_as_it_has_waited(
+    waited: float | None, waits: float
+) -> None:
+    first_seen = None if waited is None else NOW - waited
+    assert POLICY.recheck_conflict(first_seen, NOW) == waits
+
+
+@pytest.mark.parametrize(
+    ("attempts", "requested_pause", "waits"),
+    [
+        (1, None, 5),
+        (2, None, 30),
+        (9, None, 600),
+        (1, 0, 5),
+        (1, 6, 30),
+        (1, 30, 30),
+        (1, 31, 120),
+        (1, 86_400, 600),
+        (4, 6, 600),  # the command's own step is longer
+    ],
+)
+def test_the_next_attempt_waits_for_its_step_or_for_the_first_one_that_the_api_asks_for(
+    attempts: int, requested_pause: float | None, waits: float
+) -> None:
+    seconds = POLICY.backoff(
+        stop(), attempts=attempts, first_seen=NOW, now=NOW, requested_pause=requested_pause
+    )
+    assert seconds == waits

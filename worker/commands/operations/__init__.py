@@ -4,7 +4,8 @@ An operation gets a `context` with the claim and the API, and returns its observ
 nothing: the caller commits the observations together with the outcome.
 
 `start` starts recordings. It uses `people` to find the people to record, `awaited_session` to check
-whether the session has begun, and `own_recording` to find the recording of an earlier call.
+whether the session has begun, and `own_recording` to find the recording of an earlier call, whose
+time by the API's clock `call_time` computes.
 `control` stops, pauses and resumes. `sync` reads recordings again, and `replay` repeats their
 events. `api_lag` recognises a recording that the API does not show yet.
 """

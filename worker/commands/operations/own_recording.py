@@ -1,30 +1,19 @@
 """Finds out which recording a start began: in the API's list, and in the answer to its call."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from recording_schemas import Kind, Status
+from worker.commands.operations.call_time import first_call_by_api_clock, is_since
 from worker.commands.operations.context import OperationContext
 from worker.domain.errors import OutcomeUnknown, Refused
 from worker.domain.file_names import is_template
 from worker.domain.recording import LIVE
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.fetch import fetch_all_recordings
-
-CLOCK_TOLERANCE: Final = timedelta(seconds=5)
-"""How far the API's clock may be from ours, if the API does not show its time."""
-
-READING_TOLERANCE: Final = timedelta(seconds=0.25)
-"""How far two replicas' readings of the database's clock may be apart."""
-
-MAX_AHEAD: Final = timedelta(minutes=10)
-"""A stored call this far in the future was written while our clock was ahead."""
-
-UNKNOWN_CALL_AGE: Final = timedelta(hours=1)
-"""Such a call may have been made this long ago."""
 
 NOT_OUR_CALLER: Final = "USER"
 """A start by a participant has this caller type. API calls have another type."""
@@ -72,14 +61,14 @@ async def find_own_recording(
         return None
     # List first, because the answer carries the API's time.
     listed = await _list_meeting(context, started.meeting_id)
-    called_at = _first_call(context, context.called_at)
+    since = first_call_by_api_clock(context.called_at, context.now(), context.api.server_time())
     fitting = [
         snapshot for snapshot in _not_of_other_commands(listed, context) if started.fits(snapshot)
     ]
     candidates = [
         (began, snapshot)
         for snapshot in fitting
-        if (began := _began(snapshot)) is not None and _is_since(began, called_at)
+        if (began := _began(snapshot)) is not None and is_since(began, since)
     ]
     if candidates:
         return min(candidates, key=lambda candidate: candidate[0])[1]
@@ -135,27 +124,6 @@ async def _list_meeting(context: OperationContext, meeting_id: str) -> list[Reco
         )
     except Refused as refused:  # the API refused the list, but may have executed the start
         raise OutcomeUnknown("start_unconfirmed", refused.message) from refused
-
-
-def _first_call(context: OperationContext, called_at: datetime) -> datetime:
-    """The time of our first call by the API's clock, or up to a second earlier.
-
-    Our clock measures the time since the call. The API's clock gives the present, in whole seconds.
-    If either is unusable, the earlier time counts: a time that is too late would hide our own
-    recording, and the worker would start a second one.
-    """
-    now, api_now = context.now(), context.api.server_time()
-    if called_at - now > MAX_AHEAD:  # the clock was far ahead, so the time of the call is unknown
-        return (api_now or now) - UNKNOWN_CALL_AGE
-    if api_now is not None and now >= called_at:
-        return api_now - (now - called_at) - READING_TOLERANCE
-    return min(called_at, api_now or called_at) - CLOCK_TOLERANCE
-
-
-def _is_since(invoked: datetime, called_at: datetime) -> bool:
-    if not invoked.microsecond:  # perhaps cut to a whole second
-        called_at = called_at.replace(microsecond=0)
-    return invoked >= called_at
 
 
 def _letters(text: str) -> str:

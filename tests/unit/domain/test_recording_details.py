@@ -1,0 +1,98 @@
+"""Which details of a recording an observation replaces, and which stay."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from recording_schemas import ErrorInfo, Status
+from worker.domain.recording import Observation, Recording
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.track_files import TrackFile
+from worker.domain.transitions import apply_observation
+
+T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+DETAILS = [
+    ("meeting_id", "m1", "m2"),
+    ("session_id", "s1", "s2"),
+    ("invoked_time", T0, T0 + timedelta(seconds=1)),
+    ("started_time", T0, T0 + timedelta(seconds=2)),
+    ("stopped_time", T0, T0 + timedelta(seconds=3)),
+    ("recording_duration", 0, 61),
+    ("recording_duration", 61, 0),
+    ("output_file_name", "one", "two"),
+    ("start_reason", "API_CALL", "RECORD_ON_START"),
+    ("stop_reason", "API_CALL", "ALL_PEERS_LEFT"),
+]
+
+
+def observed(second: float, status: Status = Status.RECORDING, **fields: Any) -> Observation:
+    of_the_observation = {
+        name: fields.pop(name) for name in ("files", "missing", "timeout_error") if name in fields
+    }
+    time = T0 + timedelta(seconds=second)
+    return Observation(
+        snapshot=RecordingSnapshot(recording_id="r1", status=status, **fields),
+        observed_by="sweep",
+        asked_at=time,
+        observed_at=time,
+        **of_the_observation,
+    )
+
+
+def after(*observations: Observation) -> Recording:
+    recording: Recording | None = None
+    for observation in observations:
+        recording = apply_observation(recording, observation).after
+    assert recording is not None
+    return recording
+
+
+@pytest.mark.parametrize(("name", "first", "second"), DETAILS)
+def test_a_detail_stays_while_the_api_leaves_it_out_and_is_replaced_by_the_next_one(
+    name: str, first: object, second: object
+) -> None:
+    told, silent, told_again = (
+        observed(1, **{name: first}),
+        observed(2),
+        observed(3, **{name: second}),
+    )
+    assert getattr(after(told), name) == first
+    assert getattr(after(told, silent), name) == first
+    assert getattr(after(told, silent, told_again), name) == second
+    assert getattr(after(silent, told), name) == first
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_guessed", "expected"),
+    [(None, False, True), ("track", True, True), ("track", False, False)],
+)
+def test_a_kind_that_the_api_did_not_show_is_a_guess(
+    kind: str | None, is_guessed: bool, expected: bool
+) -> None:
+    first = observed(1, kind=kind, kind_is_guessed=is_guessed)
+    assert after(first).kind_is_guessed is expected
+
+
+@pytest.mark.parametrize(
+    "silent", [{"missing": True}, {"timeout_error": ErrorInfo(code="vanished", message="gone")}]
+)
+def test_an_unknown_status_stays_while_the_api_reports_none(silent: dict[str, object]) -> None:
+    unknown = observed(1, Status.INVOKED, unknown_status="X")
+    later = observed(2, Status.ERRORED if "timeout_error" in silent else Status.INVOKED, **silent)
+    assert after(unknown, later).unknown_status == "X"
+
+
+@pytest.mark.parametrize("status", [Status.RECORDING, Status.UPLOADING, Status.ERRORED])
+def test_only_an_uploaded_recording_has_a_search_for_its_files(status: Status) -> None:
+    files = (TrackFile(file_name="a", media_kind="audio", download_url="https://files.test/a"),)
+    found = msgspec.structs.replace(observed(2, status), files=files, completeness="lacking")
+    assert after(observed(1), found).file_search is None
+
+
+def test_an_uploaded_recording_whose_list_may_lack_files_has_a_search_for_them() -> None:
+    files = (TrackFile(file_name="a", media_kind="audio", download_url="https://files.test/a"),)
+    uploaded = observed(2, Status.UPLOADED, kind="track")
+    lacking = msgspec.structs.replace(uploaded, files=files, completeness="lacking")
+    assert after(observed(1, kind="track"), lacking).file_search is not None

@@ -53,10 +53,9 @@ def after(*observations: Observation) -> Recording:
 def test_a_detail_stays_while_the_api_leaves_it_out_and_is_replaced_by_the_next_one(
     name: str, first: object, second: object
 ) -> None:
+    details: list[dict[str, Any]] = [{name: first}, {}, {name: second}]
     told, silent, told_again = (
-        observed(1, **{name: first}),
-        observed(2),
-        observed(3, **{name: second}),
+        observed(number, **fields) for number, fields in enumerate(details, start=1)
     )
     assert getattr(after(told), name) == first
     assert getattr(after(told, silent), name) == first
@@ -78,7 +77,7 @@ def test_a_kind_that_the_api_did_not_show_is_a_guess(
 @pytest.mark.parametrize(
     "silent", [{"missing": True}, {"timeout_error": ErrorInfo(code="vanished", message="gone")}]
 )
-def test_an_unknown_status_stays_while_the_api_reports_none(silent: dict[str, object]) -> None:
+def test_an_unknown_status_stays_while_the_api_reports_none(silent: dict[str, Any]) -> None:
     unknown = observed(1, Status.INVOKED, unknown_status="X")
     later = observed(2, Status.ERRORED if "timeout_error" in silent else Status.INVOKED, **silent)
     assert after(unknown, later).unknown_status == "X"

@@ -1,4 +1,4 @@
-"""The recordings that a row of the inbox names beside its outcome."""
+"""The recordings that a row of the inbox names in addition to its outcome."""
 
 from collections.abc import Sequence
 

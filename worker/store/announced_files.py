@@ -1,6 +1,6 @@
-"""The files of recordings that were announced, in their order, and the URL that each had last.
+"""The announced files of recordings, in their order, and the last URL of each.
 
-A URL permits the download, so the table has a hash of it.
+A URL permits the download, so the table has only its hash.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

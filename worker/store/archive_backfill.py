@@ -1,12 +1,12 @@
-"""Queues files that were announced while no archive was on: from the events that the outbox keeps.
+"""Queues files that were announced while no archive was on, from the events in the outbox.
 
-Such files are those of the time before the archive was switched on, and those that a replica
-without the setting announced. Such a replica may also complete a recording whose files are queued
-already: then the completion is noted.
+These files were announced before the archive was switched on, or by a replica without the setting.
+Such a replica may also complete a recording whose files are already queued: then the completion is
+noted.
 
-Three functions keep each transaction short: `find_unqueued` looks at a page of announced files by
-the expiry of their URLs, `find_unqueued_of` at a page of recordings with files whose URLs have no
-expiry, or that lie in the customer's own storage. `queue_announced` queues those of a few
+Three functions keep each transaction short. `find_unqueued` reads a page of announced files by the
+expiry of their URLs. `find_unqueued_of` reads a page of recordings with files whose URLs have no
+expiry, or that are in the customer's own storage. `queue_announced` queues the files of a few
 recordings.
 """
 
@@ -27,19 +27,19 @@ from worker.store.database.schema import HAS_URL, files, recordings
 from worker.store.recording_rows import RecordingRow, load_rows
 
 MAX_FILES: Final = 200
-"""So many announced files, or recordings, are looked at in one step."""
+"""One step reads at most this many announced files, or recordings."""
 
 MAX_KEYS: Final = 2_000
-"""So many announced files are passed over in one step if they were looked at before."""
+"""One step skips at most this many announced files that were read before."""
 
 MAX_RECORDINGS: Final = 5
-"""The files of so many recordings are queued in one transaction."""
+"""One transaction queues the files of at most this many recordings."""
 
 
 class FileCursor(NamedTuple):
-    """A place in the announced files, in the order of the expiry of their URLs.
+    """A position in the announced files, in the order of the expiry of their URLs.
 
-    Files that were found before `found_after` are passed over.
+    Files that were found before `found_after` are skipped.
     """
 
     expires_at: float
@@ -49,7 +49,7 @@ class FileCursor(NamedTuple):
 
 
 class RecordingCursor(NamedTuple):
-    """A place in the recordings, in the order of their last change of status."""
+    """A position in the recordings, in the order of their last change of status."""
 
     changed_at: float
     recording_id: str = ""
@@ -78,7 +78,7 @@ class BackfillResult(msgspec.Struct, frozen=True):
 
 
 def find_unqueued(connection: sa.Connection, after: FileCursor) -> UnqueuedPage:
-    """Look at the next announced files that have a URL."""
+    """Read the next announced files that have a URL."""
     limit = MAX_KEYS if after.found_after else MAX_FILES
     rows = connection.execute(_ANNOUNCED, {**after._asdict(), "limit": limit}).all()
     keys = [(row.recording_id, row.file_index) for row in rows if row.found_at >= after.found_after]
@@ -87,7 +87,7 @@ def find_unqueued(connection: sa.Connection, after: FileCursor) -> UnqueuedPage:
 
 
 def find_unqueued_of(connection: sa.Connection, after: RecordingCursor) -> UnqueuedPage:
-    """Look at the next recordings for announced files whose URLs have no expiry."""
+    """Read the next recordings, for announced files whose URLs have no expiry."""
     page = [RecordingCursor(*row) for row in connection.execute(_CHANGED, after._asdict())]
     ids = [recording.recording_id for recording in page]
     keys = [tuple(row) for row in connection.execute(_WITHOUT_EXPIRY, {"ids": ids})]

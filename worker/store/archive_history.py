@@ -1,7 +1,7 @@
-"""The statuses of a recording in their order, also those that no replica with the archive noted.
+"""The statuses of a recording in order, even those that no replica with the archive noted.
 
-A replica without the archive notes nothing: one that ran before the archive was switched on, or one
-that still runs during a rolling update. The outbox keeps the events for a while.
+A replica without the archive notes nothing. It ran before the archive was switched on, or still
+runs during a rolling update. The outbox keeps the events for a while.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Fills the tables of the archive in the transaction that makes the events of a recording.
+"""Fills the archive's tables in the transaction that adds the events of a recording.
 
 So a file is queued if and only if its `file_ready` event is committed.
 """
@@ -39,8 +39,7 @@ from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
 
 URL_LIFE_SECONDS: Final = 7 * 86_400.0
-"""How long a URL is believed to be valid if nobody says when it expires: the API keeps files for
-seven days."""
+"""A URL without an expiry counts as valid for this long: the API keeps files for seven days."""
 
 
 def take_note(
@@ -50,7 +49,7 @@ def take_note(
     observation: Observation,
     names: Sequence[str],
 ) -> None:
-    """Note what one observation tells the archive.
+    """Note the facts of one observation that the archive needs.
 
     `after` is the state after `events`, `names` are all files that are announced by then.
     """
@@ -79,7 +78,7 @@ def note_earlier_events(
     events: Sequence[CloudEvent],
     now: float,
 ) -> None:
-    """Queue files that were announced before, and note what earlier `events` tell the archive.
+    """Queue files that were announced before, and note the facts of earlier `events`.
 
     The caller has locked the recording.
     """
@@ -94,9 +93,9 @@ def note_earlier_events(
 
 
 def settle_manifest(connection: sa.Connection, recording_id: str, now: float) -> None:
-    """Have the manifest written if the recording is complete and no file of it is queued.
+    """Queue the manifest if the recording is complete and none of its files is queued.
 
-    Whoever writes it now keeps it, so that no older manifest replaces a newer one.
+    A replica that is writing it keeps it, so that no older manifest replaces a newer one.
     """
     is_free = archive_recordings.c.owner.is_(None)
     due_at = sa.case((is_free, now), else_=archive_recordings.c.manifest_due_at)
@@ -170,10 +169,11 @@ def _note_urls(
     observation: Observation,
     now: float,
 ) -> None:
-    """Try queued files at once when they have new URLs, unless a replica copies them now.
+    """Make queued files due if they have new URLs, unless a replica is copying them.
 
-    A URL that the archive asked for, because another file of the recording was denied, only
-    replaces an expired one at once: else denied files would wake each other for ever.
+    If the archive requested the URL because another file of the recording was denied, it makes a
+    file due only if the file's URL has expired. Otherwise denied files would make each other due
+    for ever.
     """
     if not events:
         return
@@ -204,10 +204,10 @@ def _note_unpublished_urls(
     names: Sequence[str],
     now: float,
 ) -> None:
-    """Replace the URLs of queued files also by such that expire no later.
+    """Replace the URLs of queued files, even by URLs that expire no later.
 
-    They are no news for consumers, so there is no event. But the API may have signed them with
-    another key, because the earlier URLs are denied.
+    There is no event, because subscribers need no such URL. But the API may have signed it with
+    another key, if the earlier URLs are denied.
     """
     expiry = observation.snapshot.download_url_expiry
     if not observation.renews_urls or expiry is None or expiry.timestamp() <= now:
@@ -228,7 +228,7 @@ def _note_unpublished_urls(
 
 
 def _announced(after: Recording, observation: Observation, names: Sequence[str]) -> list[FileReady]:
-    """The announced files that can be had, as the observation shows them."""
+    """The announced files that can be downloaded, as the observation shows them."""
     known = set(names)
     files = [
         file
@@ -245,10 +245,10 @@ def _queue_again(
     names: Sequence[str],
     now: float,
 ) -> None:
-    """Queue every file that has a URL, also those that were archived or have failed.
+    """Queue every file that has a URL, even if it was archived or has failed.
 
-    A replica that copies a file now keeps it: two would write one object at the same time. If no
-    file is to be copied, the manifest alone is written again.
+    A replica that is copying a file keeps it, so that two do not write one object at the same time.
+    If there is no file to copy, only the manifest is written again.
     """
     files = _announced(after, observation, names)
     known = set(connection.execute(INDEXES, {"id": after.recording_id}).scalars())

@@ -1,6 +1,6 @@
-"""The leases of files and manifests: extended while their owners work, and freed when they do not.
+"""The leases of files and manifests: extended while their owners work, else freed.
 
-To take a file or a manifest is to move its time to the end of a lease (`archive_queue.py`).
+A replica takes a file or a manifest by moving its time to the end of a lease (`archive_queue.py`).
 """
 
 import msgspec
@@ -25,7 +25,7 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def extend(connection: sa.Connection, request: Extension) -> None:
-    """Extend the leases of what the owner still has."""
+    """Extend the leases that the owner still has."""
     for key in request.files:
         connection.execute(
             sa.update(archive_files)
@@ -54,7 +54,7 @@ class FileLease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keep_file(connection: sa.Connection, request: FileLease) -> bool:
-    """Extend the lease of a file. False if the owner has the file no longer."""
+    """Extend the lease of a file. False if the owner no longer has the file."""
     kept = connection.execute(
         sa.update(archive_files)
         .where(
@@ -68,9 +68,9 @@ def keep_file(connection: sa.Connection, request: FileLease) -> bool:
 
 
 def free_owned(connection: sa.Connection, owner: str | None = None) -> None:
-    """Make due at once what an owner has; with None, what anybody has.
+    """Make an owner's work due at once; with None, that of every owner.
 
-    Only for owners that surely do not work any more.
+    Only for owners that certainly do not work any more.
     """
     for table, due, queued in (
         (archive_files, archive_files.c.due_at, QUEUED),

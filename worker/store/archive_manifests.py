@@ -1,4 +1,4 @@
-"""The queue of manifests to write. They are taken as files are (`archive_queue.py`)."""
+"""The queue of manifests to write. Replicas take them like files (`archive_queue.py`)."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from worker.store.database.archive_schema import (
 
 
 class ManifestTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording whose manifest is to be written. `changes` tells its state when it was taken.
+    """A recording whose manifest must be written. `changes` identifies its state when it was taken.
 
     `was_refused`: the storage refused it at the last attempt.
     """
@@ -27,7 +27,7 @@ class ManifestTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManifestPostponement(msgspec.Struct, frozen=True, kw_only=True):
-    """Gives a manifest back, to be tried again at `due_at`. `error` is JSON of an `ErrorInfo`."""
+    """Returns a manifest to the queue for `due_at`. `error` is JSON of an `ErrorInfo`."""
 
     recording_id: str
     owner: str
@@ -36,7 +36,7 @@ class ManifestPostponement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def take_manifests(connection: sa.Connection, request: TakeRequest) -> tuple[ManifestTask, ...]:
-    """Take the manifests that are due longest."""
+    """Take the manifests that have been due for longest."""
     rows = connection.execute(_MANIFESTS, {"now": request.now, "limit": request.limit}).all()
     ids = [row.recording_id for row in rows]
     if ids:
@@ -77,7 +77,7 @@ _MANIFESTS: Final = (
 
 
 def postpone_manifest(connection: sa.Connection, request: ManifestPostponement) -> None:
-    """Give a manifest back for a later attempt."""
+    """Return a manifest to the queue for a later attempt."""
     connection.execute(
         sa.update(archive_recordings)
         .where(

@@ -1,10 +1,10 @@
-"""The queue of files to copy: each is taken by one replica at a time.
+"""The queue of files to copy. One replica at a time has a file.
 
 `archive_manifests.py` has the queue of manifests. `archive_leases.py` extends and frees the leases
 of both.
 
-To take a file is to move its `due_at` to the end of a lease. The owner extends the lease while it
-works. If the owner dies, the file is due again by itself. A result counts only for the owner.
+A replica takes a file by moving its `due_at` to the end of a lease. It extends the lease while it
+works. If it dies, the file becomes due again by itself. Only the owner's result counts.
 """
 
 from datetime import datetime
@@ -25,14 +25,14 @@ from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import recordings
 
 MAX_NEWEST: Final = 200
-"""Among so many files those are looked for that nobody has tried."""
+"""The search for files that were never tried reads this many rows."""
 
 
 class TakeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for at most `limit` pieces of work that are due at `now`, for `owner` until `until`.
+    """Asks for at most `limit` files or manifests that are due at `now`, for `owner` until `until`.
 
-    Times are seconds since the epoch. `untried_first`: files that nobody has tried go first, then
-    those that are due longest, whether urgent or not.
+    Times are seconds since the epoch. `untried_first`: files that were never tried go first, then
+    those that have been due for longest, urgent or not.
     """
 
     owner: str
@@ -67,7 +67,7 @@ class FileTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Postponement(msgspec.Struct, frozen=True, kw_only=True):
-    """Gives a file of this `round` back, to be tried again at `due_at`.
+    """Returns a file of this `round` to the queue for `due_at`.
 
     `error` is JSON of an `ErrorInfo`. `refusals` is how often in a row the storage refused it,
     `denials` how often in a row its source did.
@@ -84,7 +84,7 @@ class Postponement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encoded(code: str, message: str) -> str:
-    """An error as the tables keep it."""
+    """An error in the form of the tables."""
     return msgspec.json.encode(ErrorInfo(code=code, message=message)).decode()
 
 
@@ -92,10 +92,9 @@ def encoded(code: str, message: str) -> str:
 
 
 def take_files(connection: sa.Connection, request: TakeRequest) -> tuple[FileTask, ...]:
-    """Take the files that are most urgent, then those that are due longest.
+    """Take the most urgent files, then those that have been due for longest.
 
-    Once a third of the time to its expiry has passed, a file is urgent: the nearest expiry is
-    first.
+    A file is urgent when a third of the time to its expiry has passed: the nearest expiry is first.
     """
     keys = dict.fromkeys(_untried(connection, request.now) if request.untried_first else ())
     for statement in (_LONGEST_DUE,) if request.untried_first else (_URGENT, _DUE):
@@ -106,7 +105,7 @@ def take_files(connection: sa.Connection, request: TakeRequest) -> tuple[FileTas
 
 
 def _untried(connection: sa.Connection, now: float) -> list[tuple[str, int]]:
-    """Files that nobody has tried, the oldest first. `_take_file` looks at each again."""
+    """Files that were never tried, the oldest first. `_take_file` checks each again."""
     rows = connection.execute(_NEWEST, {"now": now}).all()
     return [(row.recording_id, row.file_index) for row in reversed(rows) if not row.attempts]
 
@@ -131,7 +130,7 @@ _DUE: Final = _KEYS.where(archive_files.c.urgent_at > sa.bindparam("now")).order
     archive_files.c.due_at
 )
 _LONGEST_DUE: Final = _KEYS.order_by(archive_files.c.due_at)
-# Of all that is due, new files are among the last: others have waited for their next attempt.
+# New files are among the last of those due: others have waited for their next attempt.
 _NEWEST: Final = (
     sa.select(archive_files.c.recording_id, archive_files.c.file_index, archive_files.c.attempts)
     .where(QUEUED, archive_files.c.due_at <= sa.bindparam("now"))
@@ -154,7 +153,8 @@ def _take_file(
     try:
         return _file_task(connection, row)
     except msgspec.MsgspecError as error:
-        # A newer version may have written it. The others must not wait: it is due with its lease.
+        # A newer version may have written it. It is due again after its lease, and delays no
+        # others.
         structlog.get_logger().error(
             "archive_file_unreadable",
             recording_id=row.recording_id,
@@ -210,7 +210,7 @@ def find_recording(connection: sa.Connection, recording_id: str) -> Recording | 
 
 
 def postpone_file(connection: sa.Connection, request: Postponement) -> bool:
-    """Give a file back for a later attempt.
+    """Return a file to the queue for a later attempt.
 
     False if the owner no longer has the file, or if it was queued again meanwhile.
     """
@@ -238,7 +238,7 @@ def postpone_file(connection: sa.Connection, request: Postponement) -> bool:
 def give_back_requeued(
     connection: sa.Connection, recording_id: str, file_index: int, owner: str
 ) -> None:
-    """Make a file due at once that was queued again while its owner worked on it."""
+    """Make a file due at once if it was queued again while its owner worked on it."""
     connection.execute(
         sa.update(archive_files)
         .where(is_file(recording_id, file_index), QUEUED, archive_files.c.owner == owner)

@@ -1,4 +1,4 @@
-"""Reads the tables of the archive: all about one recording, and how much waits."""
+"""Reads the archive's tables: everything about one recording, and the size of the queue."""
 
 from typing import Any, Final, TypeVar
 
@@ -30,8 +30,8 @@ Decoded = TypeVar("Decoded")
 
 
 class ArchiveDepth(msgspec.Struct, frozen=True, kw_only=True):
-    """How much waits to be copied: files, since when the oldest waits, when the first URL expires
-    (seconds since the epoch, None if nothing waits), how many files and manifests the storage
+    """The size of the queue: files, since when the oldest waits, when the first URL expires
+    (seconds since the epoch, None if no file waits), how many files and manifests the storage
     refuses, and how many files were given up."""
 
     queued: int
@@ -42,9 +42,9 @@ class ArchiveDepth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_archive(connection: sa.Connection, recording_id: str) -> RecordingArchive | None:
-    """All about the archive of a recording; None if it was removed.
+    """Everything about the archive of a recording; None if it was removed.
 
-    Statuses that replicas without the archive saw are noted before.
+    First notes statuses that only replicas without the archive saw.
     """
     recording = find_recording(connection, recording_id)
     if recording is None:
@@ -108,7 +108,7 @@ def _decode(text: str | None, kind: type[Decoded]) -> Decoded | None:
 
 
 def measure(connection: sa.Connection) -> ArchiveDepth:
-    """How much waits to be copied."""
+    """The size of the queue."""
     queued, refused = connection.execute(_QUEUED).one()
     return ArchiveDepth(
         queued=queued,

@@ -1,7 +1,7 @@
-"""Has a file copied again whose object may be that of a replica that no longer had the file.
+"""Queues a file again if its object may come from a replica that no longer had the file.
 
-A replica that was frozen right before it completed an upload completes it when it goes on. Another
-one may have announced a copy of other bytes meanwhile, because the source differed.
+A replica that was frozen right before it completed an upload completes it when it continues.
+Another one may have announced a copy with other bytes meanwhile, because the source differed.
 """
 
 import msgspec
@@ -17,9 +17,9 @@ from worker.store.recording_rows import load_rows
 
 
 class LateCopy(msgspec.Struct, frozen=True, kw_only=True):
-    """A copy that was written, or may have been, by an owner that had lost the file by then.
+    """A copy that was or may have been written by an owner that had already lost the file.
 
-    `copied` is None if nobody knows whether it was written.
+    `copied` is None if it is unknown whether the copy was written.
     """
 
     recording_id: str
@@ -30,9 +30,10 @@ class LateCopy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def note_late_copy(connection: sa.Connection, late: LateCopy) -> None:
-    """Make a file due at once, unless a late copy has the bytes that were announced.
+    """Make a file due at once, unless a late copy has the announced bytes.
 
-    Whoever copies the file at this moment begins anew: nobody knows whose object is there now.
+    A replica that is copying the file starts again, because it is unknown whose object is stored
+    now.
     """
     load_rows(connection, [late.recording_id])  # locks it, as every transaction does first
     note_late_copy_of_locked(connection, late)
@@ -71,7 +72,7 @@ def note_late_copy_of_locked(connection: sa.Connection, late: LateCopy) -> None:
 
 
 def _is_announced(copied: str | None, late: CopiedFile | None) -> bool:
-    """Whether the announced copy surely still has its bytes."""
+    """Whether the announced copy certainly still has its bytes."""
     if copied is None or late is None:
         return False
     announced = msgspec.json.decode(copied, type=CopiedFile)

@@ -1,4 +1,4 @@
-"""Commits what became of a copy or a manifest, together with its event.
+"""Commits the result of a copy or a manifest, together with its event.
 
 A result counts only if its owner still has the work. Another replica may have taken it over.
 """
@@ -79,7 +79,7 @@ class ManifestRefusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def copy_done(connection: sa.Connection, request: CopyResult, source: str) -> bool:
-    """Mark a file as archived, and add its event. False if the owner has the file no longer.
+    """Mark a file as archived, and add its event. False if the owner no longer has the file.
 
     A file that was queued again meanwhile is announced too, and stays queued. An owner that lost
     the file may have replaced the copy of another one: see `note_late_copy`.
@@ -168,7 +168,7 @@ def copy_failed(connection: sa.Connection, request: CopyFailure, source: str) ->
 def manifest_done(connection: sa.Connection, request: ManifestResult, source: str) -> bool:
     """Note a manifest as written, and add its event.
 
-    False if something was added meanwhile, or another replica has the manifest: then it is written
+    False if something was added meanwhile, or another replica has the manifest. Then it is written
     again, and that one is announced.
     """
     recording = _lock(connection, request.recording_id)
@@ -201,7 +201,7 @@ def manifest_done(connection: sa.Connection, request: ManifestResult, source: st
 
 
 def _write_once_more(connection: sa.Connection, request: ManifestResult) -> bool:
-    """Have a manifest written again at once, if its owner still has it: something was added."""
+    """Make a manifest due at once if its owner still has it, because something was added."""
     again = connection.execute(
         sa.update(archive_recordings)
         .where(
@@ -217,7 +217,7 @@ def _write_once_more(connection: sa.Connection, request: ManifestResult) -> bool
 
 
 def manifest_refused(connection: sa.Connection, request: ManifestRefusal, source: str) -> bool:
-    """Give a manifest back that the storage refuses, and add the event that says so."""
+    """Return a manifest to the queue that the storage refuses, and add the event about it."""
     recording = _lock(connection, request.recording_id)
     if recording is None:
         return False

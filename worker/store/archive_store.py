@@ -46,7 +46,7 @@ class ArchiveStore:
     # The queue
 
     async def take_files(self, request: TakeRequest) -> tuple[FileTask, ...]:
-        """Take files to copy: those that are urgent, then those that are due longest."""
+        """Take files to copy: the urgent ones, then those that have been due for longest."""
         return await self._group.run(archive_queue.take_files, request)
 
     async def take_manifests(self, request: TakeRequest) -> tuple[ManifestTask, ...]:
@@ -54,11 +54,11 @@ class ArchiveStore:
         return await self._group.run(archive_manifests.take_manifests, request)
 
     async def extend(self, request: Extension) -> None:
-        """Keep what was taken for longer."""
+        """Extend the leases of this work."""
         await self._group.run(archive_leases.extend, request)
 
     async def keep_file(self, lease: FileLease) -> bool:
-        """Keep a file for longer. False if another replica has taken it, or may take it."""
+        """Extend the lease of a file. False if another replica has taken it, or may take it."""
         return await self._group.run(archive_leases.keep_file, lease)
 
     async def find_url(self, recording_id: str, file_index: int) -> str | None:
@@ -70,22 +70,23 @@ class ArchiveStore:
         await self._group.run(archive_urls.note_urls, urls)
 
     async def postpone_file(self, request: Postponement) -> bool:
-        """Give a file back for a later attempt.
+        """Return a file to the queue for a later attempt.
 
         False if another replica has it, or if it was queued again meanwhile.
         """
         return await self._group.run(archive_queue.postpone_file, request)
 
     async def postpone_manifest(self, request: ManifestPostponement) -> None:
-        """Give a manifest back for a later attempt."""
+        """Return a manifest to the queue for a later attempt."""
         await self._group.run(archive_manifests.postpone_manifest, request)
 
     async def next_due(self) -> float | None:
-        """When the next piece of work is due, in seconds since the epoch; None if there is none."""
+        """When the next file or manifest is due, in seconds since the epoch; None if there is
+        none."""
         return await self._group.run(archive_leases.next_due)
 
     async def free_owned(self, owner: str) -> None:
-        """Make due at once what an owner has that surely does not work any more."""
+        """Make due at once the work of an owner that certainly does not work any more."""
         await self._group.run(archive_leases.free_owned, owner)
 
     async def find_unqueued(self, after: FileCursor | RecordingCursor) -> UnqueuedPage:
@@ -117,19 +118,19 @@ class ArchiveStore:
         return await self._group.run(archive_results.copy_done, result, self._source)
 
     async def note_late_copy(self, late: LateCopy) -> None:
-        """Have a file copied again if a replica that had lost it may have written its object."""
+        """Queue a file again if a replica that had lost it may have written its object."""
         await self._group.run(archive_replaced.note_late_copy, late)
 
     async def copy_failed(self, failure: CopyFailure) -> bool:
-        """Commit that a file was given up or is refused, with the event that says so."""
+        """Commit that a file was given up or is refused, with its event."""
         return await self._group.run(archive_results.copy_failed, failure, self._source)
 
     async def manifest_done(self, result: ManifestResult) -> bool:
-        """Commit a manifest with its event. False if it must be written once more."""
+        """Commit a manifest with its event. False if it must be written again."""
         return await self._group.run(archive_results.manifest_done, result, self._source)
 
     async def manifest_refused(self, refusal: ManifestRefusal) -> bool:
-        """Commit that the storage refuses a manifest, with the event that says so."""
+        """Commit that the storage refuses a manifest, with its event."""
         return await self._group.run(archive_results.manifest_refused, refusal, self._source)
 
     # Reading
@@ -139,5 +140,5 @@ class ArchiveStore:
         return await self._group.run(archive_reading.read_archive, recording_id)
 
     async def depth(self) -> ArchiveDepth:
-        """How much waits to be copied."""
+        """The size of the queue."""
         return await self._group.run(archive_reading.measure)

@@ -1,6 +1,6 @@
-"""The updates of the archive's files that an observation makes, one statement for all its files.
+"""Updates the archive's files after an observation, one statement for all files of a recording.
 
-A recording may have thousands of files. To build a statement takes far longer than to execute it.
+A recording may have thousands of files. Building a statement takes far longer than executing it.
 """
 
 from typing import Any, Final
@@ -14,12 +14,12 @@ URGENT_SHARE: Final = 1 / 3
 
 
 def urgent_from(expires_at: float, now: float) -> float:
-    """When a file becomes urgent whose URL is known at `now`, in seconds since the epoch."""
+    """When a file with a URL known at `now` becomes urgent, in seconds since the epoch."""
     return now + max(expires_at - now, 0.0) * URGENT_SHARE
 
 
 def earlier_of(column: sa.Column[float], other: sa.ColumnElement[float]) -> sa.ColumnElement[float]:
-    """The smaller value. A URL that is no news may make a file more urgent, never less."""
+    """The smaller value. Another URL may make a file more urgent, never less."""
     return sa.case((column <= other, column), else_=other)
 
 

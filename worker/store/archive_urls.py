@@ -1,7 +1,7 @@
 """The download URLs of queued files.
 
 Each observation of a recording brings them (`archive_intake.py`), but only with the owners of the
-files. A URL serves the archive also when the owners cannot be read.
+files. The archive can use a URL even if the owners cannot be read.
 """
 
 import msgspec
@@ -27,7 +27,7 @@ class SignedUrls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def note_urls(connection: sa.Connection, signed: SignedUrls) -> None:
-    """Give queued files these URLs. No event says so."""
+    """Give queued files these URLs, without an event."""
     urgent_at = sa.literal(urgent_from(signed.expires_at, signed.now), sa.Double)
     names = sa.select(files.c.file_index, files.c.file_name).where(
         files.c.recording_id == signed.recording_id

@@ -22,7 +22,7 @@ def grant_tokens(
     # Read the clock after the select, because the select may have waited for the row's lock.
     grant, after = ledger.apply(request, now())
     # Two replicas may insert at the same time. The second insert fails, its transaction is run
-    # again, and then it finds the row.
+    # again and then finds the row.
     statement = _UPDATE if rows else _INSERT
     statement.execute(connection, {"name": name, "state": msgspec.json.encode(after).decode()})
     return grant

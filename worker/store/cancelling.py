@@ -1,8 +1,8 @@
 """Cancels starts when a stop that names them is claimed.
 
-A start that surely has not called the API never calls it, and ends as cancelled. A start that may
-have been executed does not call again. It searches for its recording, and the stop waits for it. If
-the stop ends before that, the recording is stopped when it turns up (`finishing.py`).
+A start that has certainly not called the API never calls it, and ends as cancelled. A start that
+may have been executed does not call again. It searches for its recording, and the stop waits for
+it. If the stop ends before that, the recording is stopped when it appears (`finishing.py`).
 """
 
 from typing import Final
@@ -32,10 +32,10 @@ class CancelledStart(msgspec.Struct, frozen=True, kw_only=True):
 class StartsOfCommand(msgspec.Struct, frozen=True, kw_only=True):
     """The starts that a stop, pause or resume is about.
 
-    `state`: the state of the start that the command names, None if no such start came. `pending`:
-    how many starts of the command's meeting it must wait for. `cancelled`: starts that the command
-    cancelled, and whose outcome is not committed yet. `surplus_ids`: recordings of the named start
-    beyond its first one.
+    `state`: the state of the start that the command names, None if no such start arrived.
+    `pending`: how many starts of the command's meeting it must wait for. `cancelled`: starts that
+    the command cancelled, and whose outcome is not committed yet. `surplus_ids`: recordings of the
+    named start beyond its first one.
     """
 
     state: StartState | None = None
@@ -49,7 +49,7 @@ def starts_of_named(
 ) -> StartsOfCommand:
     """The start that a command names. With `cancels` the start is cancelled, even in advance.
 
-    A start of another app than `app` is left alone, also one that comes later.
+    A start of another app than `app` is not affected, even if it arrives later.
     """
     row = rows.get(start_id)
     if row is None or row.is_placeholder:
@@ -77,11 +77,11 @@ def starts_of_meeting(
     came_at: float | None,
     since: float,
 ) -> StartsOfCommand:
-    """The unfinished starts of a meeting. With `cancels` those that came before are cancelled.
+    """The unfinished starts of a meeting. With `cancels`, earlier ones are cancelled.
 
-    A start came before the command if it came before the command's first claim, and before
-    `came_at` if the command was postponed until that claim. Starts that came later are left alone.
-    Without `cancels`, parked starts do not count: their sessions have not begun.
+    A start is earlier if it arrived before the command's first claim, and before `came_at` if the
+    command was postponed until that claim. Later starts are not affected. Without `cancels`, parked
+    starts do not count: their sessions have not begun.
     """
     starts = rows.unfinished_starts(slots, since=since)
     if not cancels:
@@ -102,10 +102,10 @@ def stopped_slot(slots: tuple[str, ...]) -> str:
 def find_cancelling_stop(
     connection: sa.Connection, slot: str, *, first_seen: float, now: float
 ) -> str | None:
-    """A stop by meeting that came after the start was first seen, None if there is none.
+    """A stop by meeting that arrived after the start was first seen, None if there is none.
 
     Only a start that was postponed before its first claim needs this query, because the stop found
-    no row of it. A stop that seems to come later than now was seen by a clock that was ahead.
+    no row of it. A stop whose time is in the future was stored while a clock was ahead.
     """
     values = {
         "slots": [slot, _meeting_of(slot)],
@@ -157,7 +157,7 @@ def _cancel_in_advance(
         rows.put(_placeholder(start_id, app=app, cancelled_by=command_id, now=now))
     elif row.cancelled_by is None:  # the id is reserved for a start
         rows.put(msgspec.structs.replace(row, app=app, cancelled_by=command_id))
-    elif not cancels_in_advance(row, app):  # stops of two apps name one id
+    elif not cancels_in_advance(row, app):  # stops of two apps name the same id
         rows.put(msgspec.structs.replace(row, app=None))
 
 

@@ -55,9 +55,9 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LostCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """A command past its age whose message did not come back. `reply` is the address for its
-    outcome, as far as it is stored. `cancelled_by`: the stop that cancelled it, if it surely never
-    called the API."""
+    """A command past its age whose message was not delivered again. `reply` is the address for
+    its outcome, if it is stored. `cancelled_by`: the stop that cancelled it, if it certainly
+    never called the API."""
 
     command_id: str
     command_type: str

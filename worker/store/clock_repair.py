@@ -1,4 +1,4 @@
-"""Corrects times that were written while the clock was far ahead, so that nothing waits for them.
+"""Corrects times that were written while the clock was far ahead, so that no work waits for them.
 
 These are the times of pending work: events to publish again, recordings to read or to stop, parked
 commands, files to archive, and cursors. Finished rows keep their times, so they are kept longer.
@@ -32,7 +32,7 @@ from worker.store.database.schema import (
 )
 
 MAX_AHEAD_SECONDS: Final = 7_200.0
-"""No event and no cursor is ever this far ahead of a right clock."""
+"""Valid times of events and cursors are never this far ahead."""
 
 MAX_RECORDINGS: Final = 100
 """The rows that one step corrects."""
@@ -51,12 +51,12 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def latest(self) -> float:
-        """No event, call or cursor is rightly later than this."""
+        """The latest valid time of an event, a call or a cursor."""
         return self.now if self.all_ahead else self.now + MAX_AHEAD_SECONDS
 
     @property
     def latest_read(self) -> float:
-        """No scheduled read is rightly later than this."""
+        """The latest valid time of a scheduled read."""
         return self.now if self.all_ahead else self.now + self.read_ahead
 
 
@@ -78,7 +78,7 @@ def bring_back(connection: sa.Connection, repair: Repair) -> bool:
 
 
 def _bring_back_parked(connection: sa.Connection, repair: Repair) -> None:
-    """Let commands wait as long as they were to wait, from now on."""
+    """Let commands wait for their whole time again, from now on."""
     now = repair.now
     for column in (inbox.c.waits_since, inbox.c.woken_at):
         waits = sa.update(inbox).where(UNFINISHED, column > repair.latest)
@@ -94,7 +94,8 @@ def _bring_back_parked(connection: sa.Connection, repair: Repair) -> None:
 
 
 def _bring_back_archive(connection: sa.Connection, now: float) -> None:
-    """Try again now what would wait longer than any pause. Leases that last are left alone."""
+    """Try again now if the wait would be longer than any pause. Permanent leases are not
+    changed."""
     latest = now + MAX_AHEAD_SECONDS
     files = sa.update(archive_files).where(QUEUED, archive_files.c.due_at > latest)
     changed = connection.execute(files.values(due_at=now, owner=None)).rowcount
@@ -107,7 +108,7 @@ def _bring_back_archive(connection: sa.Connection, now: float) -> None:
 
 def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:
     latest = repair.latest
-    # One query for each, because each has an index of its own.
+    # One query for each, because each has a separate index.
     ahead = (
         sa.and_(recordings.c.open, recordings.c.changed_at > latest),
         sa.and_(recordings.c.open, recordings.c.first_seen_at > latest),

@@ -19,7 +19,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
 def external_recordings_cursor(app: str) -> str:
     """The name of the cursor for the last webhook about a recording that the worker does not know.
 
-    Databases that exist contain this name.
+    Existing databases contain this name.
     """
     return f"stranger/{app}"
 

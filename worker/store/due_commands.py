@@ -14,7 +14,7 @@ from worker.store.parking import NOW, WaitsFor
 
 PAGE_SIZE: Final = 500
 PAGE_BYTES: Final = 8_388_608
-"""A page ends at this many bytes. It has one message at least."""
+"""A page ends at this many bytes. It has at least one message."""
 
 
 class DueCommand(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class ParkedCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_due(connection: sa.Connection, now: float) -> list[DueCommand]:
-    """The parked commands that are due at `now`, those due first first."""
+    """The parked commands that are due at `now`, those with the earliest time first."""
     sizes = _DUE.rows(connection, {"now": now})
     positions: list[int] = []
     room = PAGE_BYTES
@@ -72,7 +72,7 @@ _ROWS: Final = sa.select(
 def remove_published(connection: sa.Connection, positions: Collection[int]) -> None:
     """Remove the parkings whose messages the broker confirmed, by position.
 
-    A repeat that was parked at the last moment becomes due: its command is on its way.
+    A repeat that was parked at the last moment becomes due, because its command is being delivered.
     """
     ids = connection.execute(
         sa.delete(parked)
@@ -107,8 +107,8 @@ def _repeats_due(connection: sa.Connection, command_ids: Collection[str]) -> Non
 
 
 def count_parked(connection: sa.Connection, now: float) -> dict[WaitsFor, ParkedCount]:
-    """How many commands wait for what at `now`, without repeats."""
-    # A message that the retry queues keep may be lost: then its row stays.
+    """How many commands wait for each kind of subject at `now`, without repeats."""
+    # A message in the retry queues may be lost: then its row stays.
     waits = sa.or_(parked.c.message.is_not(None), parked.c.due_at > now)
     found = connection.execute(
         sa.select(parked.c.waits_for, sa.func.count(), sa.func.min(parked.c.parked_at))

@@ -1,4 +1,4 @@
-"""Finds the recordings whose time to be read by themselves has come."""
+"""Finds the recordings whose scheduled read is due."""
 
 from collections.abc import Collection
 from typing import Any, Final, Literal, NamedTuple
@@ -19,9 +19,9 @@ class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
     If more than `max_single_reads` live recordings became due by webhook since `swept_at`, skip
     them: one list request is cheaper. `max_single_reads=None` disables this.
 
-    If more than `limit` are due, up to `upload_limit` uploads come before all others, and the other
-    places are for others first: neither waits for hundreds of the other. Recordings in `exclude`
-    are being read already.
+    If more than `limit` are due, up to `upload_limit` uploads come first, and the other places are
+    for others first: neither waits for hundreds of the other. Recordings in `exclude` are being
+    read already.
     """
 
     app: str
@@ -44,7 +44,7 @@ class DueReads(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_due(connection: sa.Connection, query: DueQuery) -> DueReads:
-    """The recordings to read by themselves now."""
+    """The recordings to read now."""
     needs_sweep = _needs_sweep(connection, query)
     reads = _longest_due(connection, query, _Due(without_listable=needs_sweep), query.limit)
     if len(reads) == query.limit:
@@ -55,7 +55,7 @@ def find_due(connection: sa.Connection, query: DueQuery) -> DueReads:
 def _shared_places(
     connection: sa.Connection, query: DueQuery, *, without_listable: bool
 ) -> dict[str, Recording]:
-    """The uploads that are due longest, up to their limit, then others up to the rest."""
+    """The uploads that have been due for longest, up to their limit, then others."""
     for_uploads = min(query.upload_limit, query.limit)
     uploads, others = _Due(without_listable, "uploads"), _Due(without_listable, "others")
     return _longest_due(connection, query, uploads, for_uploads) | _longest_due(
@@ -87,7 +87,7 @@ def _needs_sweep(connection: sa.Connection, query: DueQuery) -> bool:
     """Whether one list request is cheaper than the reads that a list makes unnecessary."""
     if query.max_single_reads is None:
         return False
-    # The database reads no further than the first row too many.
+    # Reads at most one row more than the limit.
     values: dict[str, Any] = {
         "app": query.app,
         "now": query.now,
@@ -98,7 +98,7 @@ def _needs_sweep(connection: sa.Connection, query: DueQuery) -> bool:
 
 
 class _Due(NamedTuple):
-    """Which of the due recordings are meant."""
+    """The condition on the due recordings."""
 
     without_listable: bool
     share: Literal["all", "uploads", "others"] = "all"

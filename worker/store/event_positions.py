@@ -1,18 +1,18 @@
-"""Where the outbox has the events of a recording: ranges of positions, as text. Pure.
+"""The positions of a recording's events in the outbox: ranges, as text. Pure.
 
-The row of the recording holds this text, because the row is written with each event anyway. An
-index by recording would change another page for each event (docs/adr/0027). Between the ends of a
-range there may be events of other recordings.
+The row of the recording has this text, because the row is written with each event anyway. An index
+by recording would change another page for each event (docs/adr/0027). Between the ends of a range
+there may be events of other recordings.
 
-    "12 40-47 90"    the events lie at 12, from 40 to 47, and at 90
+    "12 40-47 90"    the events are at 12, from 40 to 47, and at 90
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 MAX_GAP: Final = 50
-"""Two ranges with at most this many other positions between them become one, which keeps the text
-short. To skip so many rows costs little."""
+"""Two ranges with at most this many other positions between them become one, which keeps the
+text short. Skipping so many rows costs little."""
 
 
 class PositionRange(NamedTuple):

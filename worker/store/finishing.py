@@ -151,9 +151,9 @@ def _have_stopped(
     source: str,
     archives: bool,
 ) -> None:
-    """Have the recordings of cancelled starts stopped at once.
+    """Mark the recordings of cancelled starts, so that they are stopped at once.
 
-    The stop may have ended before the recording turned up. If it has not, its outcome names the
+    The stop may have ended before the recording appeared. If it has not, its outcome names the
     recording.
     """
     unwanted = [
@@ -173,14 +173,14 @@ def _have_stopped(
 def _one_recording_per_start(
     connection: sa.Connection, requests: Sequence[Sequence[Observation]], ended: set[str]
 ) -> list[tuple[Observation, ...]]:
-    """The observations, in which each start keeps its first recording only.
+    """The observations, in which each start keeps only its first recording.
 
-    `ended` are the starts among them that have ended. A recording is written together with the end
-    of its start, and the search for it reads a page of a long history, so others are not searched.
+    `ended` are the starts among them that have ended. Only these are searched for a recording: both
+    are committed together, and each search reads a page of a long history.
 
     A start should never have a second recording. If it has one, the worker follows the second
-    recording as if somebody else had started it, stops it at once, and logs an error. The inbox
-    stores its id, too, so that a stop by `start_id` stops both.
+    recording as if another program had started it, stops it at once, and logs an error. The inbox
+    also stores its id, so that a stop by `start_id` stops both.
     """
     first_recordings = _find_first_recordings(connection, ended) if ended else {}
     return [

@@ -1,10 +1,10 @@
-"""Claims of a command id that another body has: same id, other body.
+"""Claims with a command id that belongs to another body.
 
-The body that came first has the id until it has its outcome. Another body is not executed, and does
-not change the command. Its message waits for that outcome.
+The first body has the id until it has its outcome. Another body is not executed, and does not
+change the command. Its message waits for that outcome.
 
-The first body's message may be lost: purged, or removed by hand. Past its age, the command is never
-executed any more. Then the other message ends it, as its own message would have.
+The first body's message may be lost: purged, or removed manually. Past its age, the command is
+never executed. Then the other message ends it, as its own message would.
 """
 
 from typing import Final
@@ -34,9 +34,9 @@ def claim_other_body(
 
 
 def reserve_id(rows: ClaimedRows, request: ClaimRequest) -> None:
-    """Give the id to the body of a command that is not attempted now, and has no row of its own.
+    """Reserve the id for the body of a command that is not attempted now and has no row.
 
-    A stop may have left a row for the id. It keeps its meaning.
+    A stop may have left a row for the id. That row does not change.
     """
     reserved = rows.get(request.command_id) or InboxRow(
         command_id=request.command_id,
@@ -60,7 +60,8 @@ def _while_parked(
 ) -> ClaimVerdict:
     """The verdict if the first body was parked, and not claimed since.
 
-    If its message is on its way to the queue, its age grows again, because it may be lost there.
+    If its message may be on the way to the queue, the age grows again, because the message may be
+    lost.
     """
     parking = find_parking(connection, row.command_id)
     if parking is not None and parking.is_kept:

@@ -1,12 +1,12 @@
 """The inbox: which commands are being executed, by which replica, and how they ended.
 
-A claim is committed before the API is called. After a crash, the next attempt therefore knows that
-a call may have gone out. A start also holds its slot (app, meeting and kind). While a start of a
-slot runs, or may have been executed, no other start gets the slot. Therefore a recording that is
-found later in the API's list belongs to exactly one command.
+A claim is committed before the API is called. So after a crash, the next attempt knows that a call
+may have been sent. A start also holds its slot (app, meeting and kind). While a start of a slot
+runs, or may have been executed, no other start gets the slot. So a recording that is found later in
+the API's list belongs to exactly one command.
 
-`database/schema.py` draws the states of a row. `cancelling.py` cancels the starts of a stop.
-`releasing.py` gives a claimed command back, `finishing.py` ends it.
+`database/schema.py` shows the states of a row. `cancelling.py` cancels the starts of a stop.
+`releasing.py` returns a claimed command, `finishing.py` ends it.
 """
 
 from collections.abc import Sequence
@@ -73,8 +73,8 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
 def _not_to_execute(
     connection: sa.Connection, rows: ClaimedRows, row: InboxRow, request: ClaimRequest
 ) -> ClaimResult | None:
-    """The result for a delivery that must not be executed now, although its command has no outcome.
-    None if it may be."""
+    """The result for a delivery that must not be executed now, although its command has no
+    outcome. None if it may be executed."""
     if row.is_of_other_body(request.digest):
         return claim_other_body(connection, rows, row, request)
     if verdict := parked_verdict(connection, row, request):
@@ -149,7 +149,7 @@ def _is_slot_taken(
 
 
 def _will_never_call(row: InboxRow | None, request: ClaimRequest) -> bool:
-    """Whether the command has not called the API and will not. Then it needs no slot."""
+    """Whether the command has not called the API and never will. Then it needs no slot."""
     return request.finish_only and not (row is not None and row.may_have_called)
 
 

@@ -1,6 +1,6 @@
 """One row of the inbox: the stored state of a command. Pure.
 
-`database/schema.py` draws the states. Times are seconds since the epoch by the clock that all
+`database/schema.py` shows the states. Times are seconds since the epoch by the clock that all
 replicas share.
 """
 
@@ -54,7 +54,7 @@ class InboxRow(msgspec.Struct, frozen=True):
 
     @property
     def is_start(self) -> bool:
-        """Whether the command is a start that came."""
+        """Whether the command is a start that has arrived."""
         return self.command_type in START_TYPES
 
     @property
@@ -64,12 +64,12 @@ class InboxRow(msgspec.Struct, frozen=True):
 
     @property
     def age_from(self) -> float:
-        """The time from which its age counts: while it was parked it did not grow older."""
+        """The time from which its age counts: it does not grow while the command is parked."""
         return self.first_seen_at if self.woken_at is None else self.woken_at
 
     @property
     def is_unsent_start(self) -> bool:
-        """Whether the command is an unfinished start that surely has not called the API."""
+        """Whether the command is an unfinished start that has certainly not called the API."""
         return self.is_start and self.state == "waiting" and not self.may_have_called
 
     @property
@@ -103,14 +103,14 @@ class InboxRow(msgspec.Struct, frozen=True):
         return self.lease_owner != owner and self.is_leased(now)
 
     def is_of_other_body(self, digest: str | None) -> bool:
-        """Whether the digest is that of another body. Rows of older versions have none."""
+        """Whether the digest belongs to another body. Rows of older versions have none."""
         return None not in {self.digest, digest} and self.digest != digest
 
     def with_possible_lease(self, now: float, lease_seconds: float) -> "InboxRow":
         """The row with a lease that ends in time.
 
-        A clock that was far ahead for a moment may have written the lease. Nobody holds it for
-        longer than `lease_seconds` from now.
+        A clock that was far ahead may have written the lease. No replica holds it for longer than
+        `lease_seconds` from now.
         """
         longest = now + lease_seconds
         if (self.lease_until or 0.0) <= longest + MAX_AHEAD_SECONDS:
@@ -125,14 +125,15 @@ class InboxRow(msgspec.Struct, frozen=True):
         return self.state == "running" and self.lease_owner != owner and self.alone
 
     def may_call(self, now: float, settle_seconds: float) -> bool:
-        """Whether a start may call the API now. It may if it never called or its call settled."""
+        """Whether a start may call the API now: it never called, or enough time has passed since
+        its call."""
         return not self.may_have_called or now - self.last_call(now) >= settle_seconds
 
     def last_call(self, now: float) -> float:
-        """The last moment at which a call may have gone out; 0 if there was none.
+        """The last moment at which a call may have been sent; 0 if there was none.
 
         If the process of an attempt died, the time of its last call is not stored. Then the call
-        may have gone out until now, or until the lease ended.
+        may have been sent until now, or until the lease ended.
         """
         stored = self.last_called_at or 0.0
         if self.state != "running":

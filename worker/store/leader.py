@@ -14,25 +14,24 @@ from worker.store.leases import LEADER, LeaseRequest
 from worker.store.store import Store
 
 RETRY_INTERVAL_SECONDS: Final = 1.0
-"""The pause after a failed try."""
+"""The pause after a failed attempt."""
 
 WRITE_PROOF_SECONDS: Final = 15.0
-"""After this long without a commit, which is about three tries, the replica may be unable to write.
-"""
+"""After this long without a commit, about three attempts, the replica may be unable to write."""
 
 NEVER: Final = float("-inf")
 
 
 class LeaderElector:
-    """Holds the lease as long as it can. `is_leader()` is true only while the lease surely lasts.
+    """Holds the lease as long as possible. `is_leader()` is true only while it certainly lasts.
 
-    Another replica takes the lease over before its end if this one's session is lost, so the
+    If this replica's session is lost, another one takes the lease over before its end, so the
     session must be proved as well (`replicas.py`).
 
     The lease is stored by `now`, the clock of all replicas. This replica measures its own lease by
     `ticks`, a clock that nobody can set.
 
-    Every try writes, whether it gets the lease or not. So the tries also prove to the readiness
+    Every attempt writes, even if it does not get the lease. So attempts also prove to the readiness
     check that this replica can write to the database.
     """
 
@@ -83,7 +82,7 @@ class LeaderElector:
             await wait_until_set(self._woken, pause)
 
     async def release(self) -> None:
-        """Release the lease, so that another replica need not wait for its end."""
+        """Release the lease, so that another replica need not wait until it ends."""
         self._until = NEVER
         with contextlib.suppress(StoreUnavailable):  # then the lease ends by itself
             await self._store.release_leases(self._owner)

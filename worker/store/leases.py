@@ -1,4 +1,4 @@
-"""Leases by name. The owner of a lease may do work that only one replica may do at a time."""
+"""Leases by name. Only the owner of a lease may do the work that it protects."""
 
 from typing import Final
 
@@ -27,8 +27,8 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
 def acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
     """Take or extend a lease; False if another owner holds it.
 
-    It always writes, so that its commit proves that this replica can write: without the lease it
-    writes a lease of its own, which nobody else wants.
+    It always writes, so that its commit proves that this replica can write. Without the lease, it
+    writes a separate lease of its own.
     """
     extended = connection.execute(
         sa.update(leases)
@@ -49,7 +49,7 @@ def acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
         _note_presence(connection, request)
         return False
     # Two replicas may insert at the same time. The second insert fails, its transaction is run
-    # again, and then it finds the lease taken.
+    # again and then finds the lease taken.
     connection.execute(
         sa.insert(leases).values(name=request.name, owner=request.owner, until=request.until)
     )
@@ -57,8 +57,8 @@ def acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
 
 
 def _shorten(connection: sa.Connection, request: LeaseRequest) -> None:
-    """End a lease in time that a clock which was far ahead has written. Its owner may still hold
-    it, but no longer than ours would last."""
+    """Shorten a lease that was written while the clock was far ahead. Its owner may still hold
+    it, but no longer than a normal lease."""
     connection.execute(
         sa.update(leases)
         .where(leases.c.name == request.name, leases.c.until > request.until)

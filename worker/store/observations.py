@@ -125,8 +125,8 @@ def apply_webhooks(
 ) -> list[WebhookResult]:
     """Operation: apply the observation of each webhook, in order.
 
-    No request to the API is made here. If a webhook leaves a question open, the recording becomes
-    due to be read.
+    This makes no request to the API. If a webhook leaves a question open, the recording becomes due
+    to be read.
     """
     applied = apply_observations(
         connection,

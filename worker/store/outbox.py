@@ -22,11 +22,11 @@ Exchange = Literal["status", "files", "results", "reply"]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The address for the outcome that one delivery of a command names, besides the results
-    exchange.
+    """The address of the reply that one delivery of a command names for the outcome.
 
     `metadata` is that of a start which is stored with its address: a stop may end such a start when
-    nobody has its message. `id_conflict`: the delivery has another body than the outcome's command.
+    no worker has its message. `id_conflict`: the delivery has another body than the outcome's
+    command.
     """
 
     reply_to: str | None = None
@@ -127,8 +127,8 @@ def reserve_positions(connection: sa.Connection, count: int) -> LateResult[Seque
     """Positions for the events that this transaction adds next.
 
     Reserve them when the recordings are locked, and use them before other events of these
-    recordings are added. Else a recording's event could get a position before that of an earlier
-    event.
+    recordings are added. Otherwise an event could get a position before that of an earlier event of
+    its recording.
     """
     return _insert.reserve(connection, count)
 
@@ -156,9 +156,9 @@ def resend_outcomes(connection: sa.Connection, repeats: Sequence[StoredOutcome])
     """Publish outcomes again, exactly as they were first published.
 
     Each repeat gets its reply. The results exchange gets each outcome once for all these repeats.
-    An outcome that is deferred or set aside is not added again. An unsent outcome is added again:
-    it may be on its way already, and then a publisher that received it and repeats its command
-    would wait in vain.
+    An outcome that is deferred or set aside is not added again. An unsent outcome is added again,
+    because it may be in flight: a publisher that receives it and then repeats its command would
+    wait for ever.
     """
     records = [msgspec.json.decode(repeat.stored, type=OutcomeRecord) for repeat in repeats]
     held = _find_held(connection, {record.event_id for record in records})
@@ -169,9 +169,9 @@ def resend_outcomes(connection: sa.Connection, repeats: Sequence[StoredOutcome])
 
 
 def _find_held(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
-    """The ids among these that are deferred or set aside on their way to the results exchange.
+    """The ids among these whose publication to the results exchange is deferred or set aside.
 
-    This reads every event that is held, so pass many ids at once.
+    This reads every held event, so pass many ids at once.
     """
     ids = sorted(event_ids)
     if not ids:

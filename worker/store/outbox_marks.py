@@ -21,10 +21,10 @@ MAX_ERROR_LENGTH: Final = 500
 
 
 class Deferral(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that the broker did not take.
+    """An event that the broker did not accept.
 
-    `retry_at` is in seconds since the epoch, or SET_ASIDE. `losses` counts the channels lost over
-    the event.
+    `retry_at` is in seconds since the epoch, or SET_ASIDE. `losses` counts the channels lost
+    because of the event.
     """
 
     position: int
@@ -54,7 +54,7 @@ class PageMarks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that the broker never took, with the fields that operators see."""
+    """An event that the broker never accepted, with the fields for operators."""
 
     event_id: str
     event_type: str
@@ -88,7 +88,7 @@ def mark(connection: sa.Connection, requests: Sequence[tuple[PageMarks, float]])
 
 
 def resume_due(connection: sa.Connection, now: float) -> None:
-    """Make the deferred events ready whose time has come."""
+    """Make deferred events ready whose time has been reached."""
     _RESUME_DUE.execute(connection, {"now": now})
 
 

@@ -1,4 +1,4 @@
-"""Claims of commands that may be parked: whether a delivery is the one to execute."""
+"""Claims of commands that may be parked: decides whether to execute this delivery."""
 
 from typing import Final, NamedTuple
 
@@ -11,7 +11,7 @@ from worker.store.inbox_row import InboxRow
 
 
 class Parking(NamedTuple):
-    """Where a command is parked. `is_kept`: its message is in the store."""
+    """The parking of a command. `is_kept`: its message is in the store."""
 
     position: int
     due_at: float
@@ -21,7 +21,7 @@ class Parking(NamedTuple):
 def parked_verdict(
     connection: sa.Connection, row: InboxRow, request: ClaimRequest
 ) -> ClaimVerdict | None:
-    """Why the command stays parked. None if this delivery is to be executed.
+    """Why the command stays parked. None if this delivery must be executed.
 
     If the store keeps another delivery, that one is executed. A repeat must not remove it. If the
     retry queues keep the deliveries, any of them may be executed once the command is due.
@@ -37,7 +37,7 @@ def parked_verdict(
 
 
 def find_parking(connection: sa.Connection, command_id: str) -> Parking | None:
-    """Where the command is parked. None if it is not parked any more."""
+    """The parking of the command. None if it is no longer parked."""
     found = connection.execute(_PARKING, {"command_id": command_id}).first()
     return Parking(*found) if found else None
 

@@ -1,6 +1,6 @@
 """Parked commands: they wait in the store, and not in the queue, for a session or a start.
 
-`database/schema.py` draws the way of a parked command. A row is removed only together with the
+`database/schema.py` shows the states of a parked command. A row is removed only together with the
 commit that ends its command, after the broker confirmed its message, or by the claim of that
 message. So a command is never only in memory.
 """
@@ -21,7 +21,7 @@ from worker.store.outbox import Reply
 WaitsFor = Literal["session", "start"]
 
 MAX_REPEATS: Final = 100
-"""So many repeats of one parked command are kept. Others go round through the retry queues."""
+"""At most this many repeats of one parked command are stored. Others stay in the retry queues."""
 
 NOW: Final = 0.0
 """The `due_at` of a command that is due at once."""
@@ -37,9 +37,9 @@ class KeptMessage(msgspec.Struct, frozen=True, kw_only=True):
 class ParkRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that found nothing to act on yet. Times are seconds since the epoch.
 
-    `subject` is the meeting or the start that the command waits for. At `due_at` it is attempted
-    again in any case. Looks at the live sessions count that began after `look_after`. `message` is
-    None if it has secrets: then the retry queues keep it.
+    `subject` is the meeting or the start that the command waits for. It is attempted again at
+    `due_at` in any case. Only lists of live sessions that began after `look_after` count. `message`
+    is None if it has secrets: then the retry queues keep it.
     """
 
     command_id: str
@@ -56,14 +56,14 @@ class ParkRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepeatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A repeat of a parked command, which wants its own reply to the outcome."""
+    """A repeat of a parked command, with its own reply to the outcome."""
 
     command_id: str
     message: KeptMessage
 
 
 def park(connection: sa.Connection, request: ParkRequest) -> bool:
-    """Give a claimed command back and park it.
+    """Return a claimed command and park it.
 
     False, and not parked, if this replica no longer has the command, or if a stop has cancelled it
     meanwhile.
@@ -104,7 +104,8 @@ def park(connection: sa.Connection, request: ParkRequest) -> bool:
 
 
 def _has_come(connection: sa.Connection, start_id: str) -> bool:
-    """Whether the start came. Locks its row, so that it cannot come unseen before the commit."""
+    """Whether the start has arrived. Locks its row, so that it cannot arrive unnoticed before
+    the commit."""
     attempts = sa.select(inbox.c.attempts).where(inbox.c.command_id == start_id).with_for_update()
     return bool(connection.execute(attempts).scalar())
 
@@ -140,7 +141,7 @@ _insert: Final = bulk_insert(
 
 
 def park_repeat(connection: sa.Connection, request: RepeatRequest) -> bool:
-    """Park a repeat beside its command. False if that is not parked, or has too many."""
+    """Store a repeat of a parked command. False if it is not parked, or has too many repeats."""
     of_command = parked.c.command_id == request.command_id
     columns = [parked.c[name] for name in ("waits_for", "app", "subject", "parked_at", "due_at")]
     command = connection.execute(
@@ -160,7 +161,7 @@ def park_repeat(connection: sa.Connection, request: RepeatRequest) -> bool:
     return True
 
 
-# What makes commands due
+# Events that make commands due
 
 
 class SessionsSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
-"""Keeps whom a start by custom ids asks the API to record.
+"""Stores the people whom a start by custom ids asks the API to record.
 
-Custom ids mean other people when participants are added. A start whose answer was lost must send
-the same participants again, and its recording must be known by the participants that were sent.
+When participants are added, custom ids may mean other people. A start whose answer was lost must
+send the same participants again, and they identify its recording.
 """
 
 import msgspec
@@ -12,7 +12,7 @@ from worker.store.database.schema import inbox
 
 
 class PeopleOfStart(msgspec.Struct, frozen=True, kw_only=True):
-    """The participants that the claimed start is about to ask for."""
+    """The participants that the claimed start is about to request."""
 
     command_id: str
     owner: str
@@ -20,7 +20,7 @@ class PeopleOfStart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keep_people(connection: sa.Connection, request: PeopleOfStart) -> bool:
-    """Keep them with the command. False if the owner does not have the command."""
+    """Store them with the command. False if the owner does not have the command."""
     changed = connection.execute(
         sa.update(inbox)
         .where(

@@ -1,11 +1,11 @@
 """The clock of pruning. A jump of the shared clock cannot make it remove new rows.
 
-The shared clock may be ahead for a moment, or be set right by a month. Then all rows seem a month
-older. The leader prunes every minute, so a larger step between two prunings is a jump, or a time in
-which nobody pruned. In neither case is it certain that rows have become older. So each such step is
+The shared clock may be ahead for a moment, or be corrected by a month. Then all rows seem a month
+older. The leader prunes every minute, so a larger step between two prunings is a jump, or a time
+without pruning. In neither case is it certain that rows have become older. So each such step is
 ignored for as long as rows are kept.
 
-The first pruning ever counts all time before it as a jump.
+The first pruning counts all time before it as a jump.
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,7 +58,7 @@ class PruneClock(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def horizon(self, keep_seconds: float) -> float:
-        """Everything older than this was kept for `keep_seconds`, even if the clock jumped."""
+        """Rows older than this were kept for `keep_seconds`, even if the clock jumped."""
         now = self.last or 0.0
         return now - keep_seconds - sum(_recent(self.jumps, now, keep_seconds).values())
 
@@ -78,7 +78,7 @@ def _recent(jumps: Mapping[float, float], now: float, seconds: float) -> dict[fl
 
 
 def _taken_back(jumps: Mapping[float, float], seconds: float, now: float) -> dict[float, float]:
-    """The jumps after the clock went back by so much: the last ones are undone first."""
+    """The jumps after the clock went back by this amount: the last ones are undone first."""
     left: dict[float, float] = {}
     for at in sorted(jumps, reverse=True):
         undone = min(jumps[at], seconds)

@@ -18,7 +18,7 @@ from worker.store.store import Store
 PRUNE_INTERVAL_SECONDS: Final = 60.0
 KEEP_LEASES_SECONDS: Final = 3600.0
 STEP_PAUSE_SECONDS: Final = 0.1
-"""The pause between two steps, so that other requests are committed in between."""
+"""The pause between two steps, so that other requests can commit."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,10 @@
 """Removes old rows, a few per transaction.
 
-Some rows are never removed, however old they are: events that the broker has not confirmed,
+Some rows are never removed, even if they are old: events that the broker has not confirmed,
 recordings that are open or due to be read, commands that have not ended, and the start of a
 recording that is kept. A recording also waits for its archive, unless the archive was switched off.
-Each step looks at a bounded number of rows, and the next step continues behind them, so rows that
-are kept make no step long.
+Each step reads a limited number of rows, and the next step continues behind them. So rows that are
+kept do not make a step longer.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class PruneSentRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RowPlace(msgspec.Struct, frozen=True):
-    """A place between rows that are ordered by a time and an id: behind this one."""
+    """A position among rows that are ordered by a time and an id: behind this one."""
 
     at: float
     row_id: str
@@ -60,11 +60,11 @@ class PruneStep(msgspec.Struct, frozen=True, kw_only=True):
 def prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | None:
     """Make one step through the outbox, from its oldest event on.
 
-    Returns where the next step begins, or None if the step met an event that is too young.
+    Returns where the next step begins, or None if the step reached an event that is too young.
 
-    The step goes by the primary key, because an index by age would be written for every sent event.
-    Events are sent about in the order of their positions. The events behind an event that was sent
-    late are kept as long as that event.
+    The step uses the primary key, because an index by age would be written for every sent event.
+    Events are sent roughly in the order of their positions. If an event was sent late, the events
+    behind it are kept as long as that event.
     """
     behind = outbox.c.position > request.after
     step = connection.execute(
@@ -145,11 +145,11 @@ def _prune_placeholders(connection: sa.Connection, before: float) -> int:
 def prune_recordings(
     connection: sa.Connection, request: PruneRequest, *, archives: bool
 ) -> PruneStep:
-    """Look at up to 100 recordings that were closed before a time, and remove those that
-    nothing waits for, with their files.
+    """Remove recordings that were closed before a time, with their files. Reads up to 100.
 
-    `archives`: the archive is on. Then a recording waits until it is archived. Else it waits only
-    for what another replica tried since that time, or can still copy: nobody else archives it.
+    Recordings with pending work are kept. `archives`: the archive is on. Then a recording waits
+    until it is archived. Otherwise it waits only for files that another replica tried since that
+    time, or can still copy.
     """
     key = (recordings.c.changed_at, recordings.c.recording_id)
     rows = connection.execute(
@@ -197,7 +197,7 @@ def _awaiting_archive(
 
 
 def _log_forgotten(connection: sa.Connection, ids: Sequence[str]) -> None:
-    """Log the files that nobody copied before the archive was switched off."""
+    """Log the files that were not copied before the archive was switched off."""
     queued = sa.select(sa.func.count()).where(archive_files.c.recording_id.in_(ids), QUEUED)
     if count := connection.execute(queued).scalar_one():
         structlog.get_logger().warning("queued_files_forgotten", files=count)

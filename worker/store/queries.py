@@ -130,7 +130,7 @@ def find_command_recordings(
 
 
 def _is_meeting(meeting_id: str, app: str | None) -> sa.ColumnElement[bool]:
-    """Two apps may have meetings of the same id. These are different meetings."""
+    """Two apps may have different meetings with the same id."""
     return sa.and_(
         recordings.c.meeting_id == meeting_key(meeting_id), unindexed(recordings.c.app) == app
     )
@@ -210,8 +210,8 @@ def _ordered(key: sa.ColumnElement[Any], query_filter: RecordingsFilter) -> sa.C
 
 
 def _by_id(query_filter: RecordingsFilter) -> list[sa.ColumnElement[bool]]:
-    """All conditions, if any is on an id; else none. An id leaves few rows, so no other index is
-    needed."""
+    """All conditions, if any is on an id; else none. An id selects few rows, so no other index
+    is needed."""
     ids = {
         recordings.c.recording_id: query_filter.recording_id,
         recordings.c.start_id: query_filter.start_id,

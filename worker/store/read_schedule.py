@@ -1,7 +1,7 @@
 """Finds the live, tracked, unlisted and overdue recordings, and schedules reads.
 
-`read_at` is when a recording is to be read by itself, with a GET request. `domain/read_policy`
-decides about that time, and `due_reads` finds those whose time has come.
+`read_at` is when a recording must be read with a GET request. `domain/read_policy` decides about
+that time, and `due_reads` finds the recordings that are due.
 """
 
 from collections.abc import Collection, Mapping
@@ -28,9 +28,9 @@ _LIVE: Final = sorted(str(status) for status in LIVE)
 
 
 class TrackedRecording(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording, when it is to be read by itself, and when the last webhook about it came.
+    """A recording, when it must be read, and when the last webhook about it arrived.
 
-    Times are seconds since the epoch. None: no read is scheduled, no webhook came.
+    Times are seconds since the epoch. None: no read is scheduled, no webhook arrived.
     """
 
     recording: Recording
@@ -41,7 +41,7 @@ class TrackedRecording(msgspec.Struct, frozen=True, kw_only=True):
 class OverdueQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for open recordings of `app` that last changed, or were first seen, before a time.
 
-    Each status has times of its own, or none.
+    Each status has its own times, or none.
     """
 
     app: str
@@ -51,8 +51,8 @@ class OverdueQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnlistedQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for at most `limit` live recordings of `app` that a list lacked and nobody has read by
-    `now`, those that are due longest first."""
+    """Asks for at most `limit` live recordings of `app` that a list lacked and that were not
+    read by `now`, those due for longest first."""
 
     app: str
     now: float
@@ -149,7 +149,7 @@ def find_unlisted(connection: sa.Connection, query: UnlistedQuery) -> tuple[Reco
 
 
 def find_overdue(connection: sa.Connection, query: OverdueQuery) -> tuple[Recording, ...]:
-    """Recordings that have not moved on for too long, at most 500."""
+    """Recordings that have made no progress for too long, at most 500."""
     states = sa.select(recordings.c.state).where(_is_overdue(query)).limit(MAX_ROWS)
     return tuple(_decoded(state) for state in connection.execute(states).scalars())
 
@@ -157,7 +157,7 @@ def find_overdue(connection: sa.Connection, query: OverdueQuery) -> tuple[Record
 def schedule_overdue(connection: sa.Connection, query: OverdueQuery) -> None:
     """Schedule overdue recordings before all others.
 
-    A recording whose read has been postponed keeps its time.
+    If the read of a recording has been postponed, its time does not change.
     """
     overdue = sa.update(recordings).where(_is_overdue(query), _may_be_moved(query.now))
     # Not at `now`, because a sweep might replace that read and cannot end the recording.
@@ -191,7 +191,7 @@ def _may_be_moved(now: float) -> sa.ColumnElement[bool]:
 
 
 def schedule_reads(connection: sa.Connection, request: ScheduledRead) -> None:
-    """Schedule or postpone reads of recordings by themselves."""
+    """Schedule or postpone single reads."""
     change = sa.update(recordings).values(read_at=request.at)
     if not request.postpone:
         notify_on_commit(connection, "due")

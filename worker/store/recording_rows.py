@@ -18,8 +18,8 @@ from worker.store.outbox import add_events, event_rows
 
 
 class RecordingRow(NamedTuple):
-    """A recording, when it is to be read by itself, when the last webhook about it came, where its
-    events are, and when it is to be stopped."""
+    """A recording, when it must be read, when the last webhook about it arrived, where its
+    events are, and when it must be stopped."""
 
     recording: Recording
     read_at: float | None
@@ -40,7 +40,7 @@ def add_own_events(
     source: str,
     at: datetime,
 ) -> None:
-    """Add events that no observation made to a recording that this transaction has locked."""
+    """Add events without an observation to a recording that this transaction has locked."""
     before = row.recording
     after = msgspec.structs.replace(
         before, version=before.version + 1, sequence=before.sequence + len(events)
@@ -51,7 +51,7 @@ def add_own_events(
 
 
 def note_positions(rows: dict[str, RecordingRow], events: Iterable[tuple[str, int]]) -> None:
-    """Note in `rows` where the outbox has these events, each a subject and a position."""
+    """Note in `rows` the positions of these events in the outbox, each with its subject."""
     for recording_id, added in positions_by_subject(events).items():
         row = rows[recording_id]
         positions = with_positions(row.event_positions, added.first, added.last)

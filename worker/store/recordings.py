@@ -29,8 +29,8 @@ from worker.store.recording_rows import NO_ROW, RecordingRow, load_rows, note_po
 class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one request's observations.
 
-    `recordings`: the state after each observation that was applied. `read_at`: when each of them is
-    to be read by itself, in seconds since the epoch, or None. `events`: how many events were added.
+    `recordings`: the state after each observation that was applied. `read_at`: when each of them
+    must be read, in seconds since the epoch, or None. `events`: how many events were added.
     """
 
     recordings: tuple[Recording, ...]
@@ -50,13 +50,14 @@ def apply_observations(
 ) -> list[ApplyResult]:
     """Operation: apply each request's observations, in order.
 
-    `archives`: the archive is on, so what it needs is noted in its tables.
+    `archives`: the archive is on, so its tables are filled.
 
-    `only_known` skips observations of recordings that the observation's app does not have. A
-    recording of others is not adopted with a status that is not documented.
+    `only_known` skips observations of recordings that the observation's app does not have. Another
+    program's recording is not adopted with an undocumented status.
 
-    `locked`: the rows of these recordings, if the caller has locked them. `positions`: what the
-    caller has reserved for their events after that. If they are too few, they are not used.
+    `locked`: the rows of these recordings, if the caller has locked them. `positions`: the
+    positions that the caller has reserved for their events after that. If they are too few, they
+    are not used.
     """
     batch = [observation for observations in requests for observation in observations]
     before = load_rows(connection, recording_ids(batch)) if locked is None else locked
@@ -118,7 +119,7 @@ def _is_known(rows: Mapping[str, RecordingRow], observation: Observation) -> boo
 
 
 def _has_no_status(rows: Mapping[str, RecordingRow], observation: Observation) -> bool:
-    """Whether nothing says which status the recording has: neither the API nor its start."""
+    """Whether the status of the recording is unknown: neither the API nor its start shows it."""
     if observation.snapshot.unknown_status is None or observation.start or observation.surplus_of:
         return False
     return observation.snapshot.recording_id not in rows
@@ -180,7 +181,7 @@ def _without_nul_in_file_names(observation: Observation) -> Observation:
 
 
 def _with_known_files(before: Mapping[str, RecordingRow], batch: Iterable[Observation]) -> set[str]:
-    """The recordings of which files may have been announced that an observation is about."""
+    """The observed recordings that may have announced files."""
     ids = (one.snapshot.recording_id for one in batch if _is_about_files(one))
     return {recording_id for recording_id in ids if recording_id in before}
 

@@ -1,4 +1,4 @@
-"""Gives a claimed command back when an attempt is over and the command is not."""
+"""Returns a claimed command when an attempt has ended and the command has not."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     `uncertain`: the call of this attempt, or of an earlier one, may have been executed.
     `called_until`: the last moment at which this attempt may have called; None if it did not call.
     `acted_on`: the recordings that this and the earlier attempts acted on. `reply`: for a start,
-    the address for its outcome if a stop ends it before its delivery comes back.
+    the address for its outcome if a stop ends it before its message is delivered again.
 
     If `owner` no longer has the command, nothing changes: another replica has taken it over, and
     may have called since. None means any owner.
@@ -32,7 +32,7 @@ class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def release(connection: sa.Connection, request: ReleaseRequest) -> None:
-    """Give a command back for a later attempt."""
+    """Return a command for a later attempt."""
     own = [inbox.c.command_id == request.command_id, inbox.c.state == "running"]
     if request.owner is not None:
         own.append(inbox.c.lease_owner == request.owner)
@@ -61,7 +61,7 @@ def _columns_after_release(request: ReleaseRequest) -> dict[str, Any]:
 def free_leases(connection: sa.Connection) -> None:
     """End the lease of every claimed command.
 
-    Only for a store that no other process can be using.
+    Only for a store that no other process uses.
     """
     connection.execute(
         sa.update(inbox).where(UNFINISHED, inbox.c.lease_owner.is_not(None)).values(lease_until=0.0)

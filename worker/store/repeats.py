@@ -8,7 +8,8 @@ from worker.store.outbox import StoredOutcome
 
 
 def repeated_outcome(outcome: str, row: InboxRow, request: ClaimRequest) -> StoredOutcome:
-    """The stored outcome for this delivery. A reply to another body says so in a header."""
+    """The stored outcome for this delivery. A reply to another body has a header that shows
+    this."""
     reply = request.reply
     if row.is_of_other_body(request.digest):
         reply = msgspec.structs.replace(reply, id_conflict=True)

@@ -4,8 +4,8 @@
     dormant    sent_at set, retry_at above 0: no index of waiting events has it
     barrier    the last event, with retry_at in the future: later events of its subject wait for it
 
-`wake_next` makes the next page of dormant events ready when the page before it went out, and at the
-end the barrier. A large replay therefore delays other recordings no more than one page does.
+`wake_next` makes the next page of dormant events ready when the previous page was published, and at
+the end the barrier. So a large replay delays other recordings by at most one page.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ from worker.store.event_positions import PositionRange
 
 PAGE_EVENTS: Final = 100
 BARRIER_SECONDS: Final = 3600.0
-"""The barrier is moved on each second, so it never becomes due by itself."""
+"""The barrier is postponed each second, so it never becomes due by itself."""
 
 DORMANT: Final = 1.0
 """The `retry_at` of a dormant event."""
@@ -36,12 +36,12 @@ def begin_pages(connection: sa.Connection, subject: str, block: PositionRange, n
 
 
 def end_pages(connection: sa.Connection, subject: str) -> None:
-    """Wake no more pages of the subject. A newer replay has all its events."""
+    """Make no more pages of the subject ready, because a newer replay has all its events."""
     connection.execute(sa.delete(replays).where(replays.c.subject == subject))
 
 
 def wake_next(connection: sa.Connection, now: float) -> None:
-    """Make the next page of each replay ready whose last page went out."""
+    """Make the next page of each replay ready whose last page was published."""
     for barrier, subject, next_position in _REPLAYS.rows(connection, {}):
         _wake_page(connection, barrier, subject, next_position, now)
 

@@ -3,8 +3,8 @@
 All copies of a replay are committed at once, so no other event of the recording comes between them.
 `replay_pages` publishes them page by page.
 
-Events that were not sent yet are moved, not copied: they would go out before the older ones. Events
-that are set aside stay so.
+Events that were not sent yet are moved, not copied. Otherwise they would be published before the
+older ones. Events that are set aside do not change.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -55,7 +55,7 @@ def _is_kept(connection: sa.Connection, recording_id: str, text: str | None) -> 
 def replay(connection: sa.Connection, request: Replay) -> None:
     """Add the events of the recordings to the outbox again.
 
-    The caller has locked the recordings, so that no event of theirs is added meanwhile.
+    The caller has locked the recordings, so that none of their events is added meanwhile.
     """
     texts = _positions(connection, request.recording_ids)
     ranges = {
@@ -73,7 +73,7 @@ def replay(connection: sa.Connection, request: Replay) -> None:
 def _replay_to_exchanges(
     connection: sa.Connection, recording_id: str, ranges: Sequence[PositionRange], now: float
 ) -> None:
-    # An earlier replay that is under way ends here: this one has all its events.
+    # An earlier replay in progress ends here: this one has all its events.
     end_pages(connection, recording_id)
     copies = _Copies(connection, subject=recording_id, now=now)
     for part in ranges:
@@ -108,7 +108,7 @@ def _replay_to_reply(
 
 
 class _Copies:
-    """The copies of one replay: contiguous but for events of other replicas."""
+    """The copies of one replay: contiguous except for events of other replicas."""
 
     def __init__(self, connection: sa.Connection, *, subject: str, now: float) -> None:
         self._connection = connection

@@ -1,21 +1,21 @@
-"""Which replicas have ended: what a dead one held is free within seconds, not after its leases.
+"""Notices replicas that have ended. Their work is free within seconds, not after their leases.
 
-On PostgreSQL each replica holds a lock in a session of its own (`database/lock_session.py`). When
-its process dies, the server ends the session and releases the lock. All replicas look for free
-locks twice a second. A lock that stays free for GRACE_SECONDS proves that its replica has ended.
-Then another replica takes over what it held (`taking_over.py`).
+On PostgreSQL each replica holds a lock in its own session (`database/lock_session.py`). When its
+process dies, the server ends the session and releases the lock. All replicas check for free locks
+twice a second. If a lock stays free for GRACE_SECONDS, its replica has ended. Then another replica
+takes over its work (`taking_over`).
 
 - Killed: the session ends at once.
 - Host without power: the session ends when the server's keepalives get no answer, after 15 s.
-- Frozen: the session goes on, so the leases protect the replica until they end.
+- Frozen: the session continues, so the leases protect the replica until they end.
 - Running, but the session ended, because the connection broke or the server was restarted: others
   may take over. Two rules make that safe:
   1. A start calls right after it has claimed its command or has read the claim again. So its call
      ends at most `call_seconds` after the takeover, or is not sent.
-  2. The leader acts only while its session is proved by a look of the last PROOF_SECONDS. That is
-     less than the grace.
-- Without a session: leases alone decide. This is so with SQLite, with a pooler of transactions, and
-  for older versions. Only a replica with a row in `replica_sessions` is judged by its lock. A
+  2. The leader acts only while its session was checked in the last PROOF_SECONDS. That is less
+     than the grace.
+- Without a session: only leases decide. This is so with SQLite, with a pooler in transaction mode,
+  and for older versions. Only a replica with a row in `replica_sessions` is judged by its lock. A
   replica that cannot get a session removes its row.
 """
 
@@ -50,8 +50,10 @@ MAX_PAUSE_SECONDS: Final = 10.0
 
 
 class Replicas:
-    """This replica's session, and what it knows of the others. `parameters` are those of the
-    driver's `connect`; None: there are no sessions, and leases alone decide.
+    """This replica's session, and its knowledge of the others.
+
+    `parameters` are those of the driver's `connect`; None: there are no sessions, and only leases
+    decide.
 
     `now` is the clock of all replicas, in epoch seconds.
     """
@@ -79,8 +81,8 @@ class Replicas:
         self.has_joined = asyncio.Event()
         """Set once this replica has had its session, or has failed to get it."""
         self.generation = 0
-        """Grows whenever this replica is judged in another way. A lease that it got before may have
-        been taken over meanwhile."""
+        """Grows whenever the rules for this replica change between lock and leases. Another
+        replica may have taken over an earlier lease meanwhile."""
 
     def is_proved(self) -> bool:
         """Whether no other replica can have taken over this one's leases before their end."""
@@ -108,7 +110,7 @@ class Replicas:
     async def run(self, owner: str, *, call_seconds: float) -> None:
         """Hold a session, and take over from replicas that have ended, forever.
 
-        `call_seconds`: a call to the API ends at most so long after the last proof of its claim.
+        `call_seconds`: a call to the API ends at most this long after the last proof of its claim.
         Returns if there are no sessions.
         """
         if self._parameters is None:
@@ -126,25 +128,26 @@ class Replicas:
             await asyncio.sleep(random.uniform(0, self._longest_pause(failures)))
 
     def _longest_pause(self, failures: int) -> float:
-        """While others judge this replica by its lock, it hurries to have it again."""
+        """While others judge this replica by its lock, it tries to get it again without a pause."""
         if self._is_registered:
             return HURRIED_PAUSE_SECONDS
         return min(HURRIED_PAUSE_SECONDS * 2.0 ** min(failures, 10), MAX_PAUSE_SECONDS)
 
     async def leave(self) -> None:
-        """Give up what this replica holds: it does nothing any more. `run` has been cancelled."""
+        """Release this replica's work, because it does nothing any more. `run` has been
+        cancelled."""
         if self._owner is not None:
             with contextlib.suppress(StoreUnavailable):  # then another replica takes over
                 await self._group.run(take_over, self._ended_replica(self._owner, is_own=True))
 
     async def _hold_session(self, owner: str, parameters: Mapping[str, Any]) -> bool:
-        """Hold one session until it is lost. Returns whether it served for at least one look."""
-        import psycopg  # SQLite does without this driver
+        """Hold one session until it is lost. Returns whether it lasted for at least one check."""
+        import psycopg  # SQLite does not need this driver
 
         has_looked = False
         try:
             self._session = await LockSession.open(parameters, owner)
-            self._is_registered = True  # before others may see it
+            self._is_registered = True  # before other replicas may see it
             await self._session.register()
             self._change_generation()
             while True:
@@ -175,7 +178,7 @@ class Replicas:
         self._looked = asyncio.Event()
 
     async def _take_over(self, owner: str) -> None:
-        with contextlib.suppress(StoreUnavailable):  # then at the next look
+        with contextlib.suppress(StoreUnavailable):  # then at the next check
             commands = await self._group.run(take_over, self._ended_replica(owner))
             del self._free_since[owner]
             self._ended.add(owner)
@@ -188,7 +191,7 @@ class Replicas:
         )
 
     async def _work_by_leases(self, owner: str) -> None:
-        """Have the others judge this replica by its leases, until it has a new session.
+        """Switch to leases: the others judge this replica by them until it has a new session.
 
         Once is enough: each change of the generation interrupts the leader for a moment.
         """

@@ -1,7 +1,7 @@
 """When to stop recordings of limited duration: which are due, and who may try next.
 
 `stop_at` of a row is when the next attempt is due. `domain/max_duration` sets it and removes it. An
-attempt moves it ahead before it calls the API, so no other replica makes one at the same time.
+attempt postpones it before it calls the API, so no other replica makes one at the same time.
 """
 
 from collections.abc import Collection
@@ -17,7 +17,7 @@ from worker.store.database.schema import recordings
 
 
 class DueStopsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for at most `limit` recordings of `app` that are to be stopped at `now`.
+    """Asks for at most `limit` recordings of `app` that must be stopped at `now`.
 
     Recordings in `exclude` are being stopped already.
     """
@@ -29,7 +29,7 @@ class DueStopsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DueStop(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording that is to be stopped since `stop_at`, in seconds since the epoch."""
+    """A recording that must be stopped since `stop_at`, in seconds since the epoch."""
 
     recording: Recording
     stop_at: float
@@ -44,7 +44,7 @@ class MovedStop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_due(connection: sa.Connection, query: DueStopsQuery) -> tuple[DueStop, ...]:
-    """The recordings to stop now, those that are due longest first."""
+    """The recordings to stop now, those due for longest first."""
     values = {
         "app": query.app,
         "now": query.now,
@@ -70,7 +70,8 @@ _DUE: Final = DirectStatement(
 
 
 def move(connection: sa.Connection, request: MovedStop) -> bool:
-    """Schedule the next attempt. False if another replica did, or nothing is left to stop."""
+    """Schedule the next attempt. False if another replica did, or nothing must be stopped any
+    more."""
     moved = connection.execute(
         sa.update(recordings)
         .where(

@@ -1,4 +1,4 @@
-"""Frees what a replica held that has ended: commands, leases, and files to archive."""
+"""Frees the work of a replica that has ended: commands, leases, and files to archive."""
 
 from typing import Final
 
@@ -12,10 +12,10 @@ from worker.store.leases import release
 
 
 class EndedReplica(msgspec.Struct, frozen=True, kw_only=True):
-    """A replica whose session is gone. `now` is in seconds since the epoch.
+    """A replica whose session has ended. `now` is in seconds since the epoch.
 
-    `call_seconds`: a call of its own may last so much longer, because the replica may run without
-    its session. `is_own`: it is the replica that asks, which does nothing any more.
+    `call_seconds`: the replica may run without its session, so its call may last this much longer.
+    `is_own`: it is the requesting replica itself, which does nothing any more.
     """
 
     owner: str
@@ -25,7 +25,7 @@ class EndedReplica(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def take_over(connection: sa.Connection, request: EndedReplica) -> int | None:
-    """Free what the replica held. Returns how many commands it had.
+    """Free the replica's work. Returns how many commands it had.
 
     None for a replica that has a session again, or that another replica has taken over.
     """
@@ -62,7 +62,7 @@ _FREE: Final[sa.Update] = (
     .where(inbox.c.command_id.in_(_HELD))
     .values(
         lease_until=sa.bindparam("now"),
-        # By the clock of when the rows are locked: until then, the owner may have claimed again.
+        # By the clock at the time of the locks: until then, the owner may have claimed again.
         last_called_at=sa.case(
             (
                 inbox.c.called_at.is_not(None),
@@ -75,5 +75,5 @@ _FREE: Final[sa.Update] = (
 
 
 def unregister(connection: sa.Connection, owner: str) -> None:
-    """Judge this replica by its leases alone, whether it has a session or not."""
+    """Judge this replica by its leases only, with or without a session."""
     connection.execute(sa.delete(replica_sessions).where(replica_sessions.c.owner == owner))

@@ -1,4 +1,4 @@
-"""Reads the outbox: the events that are to be published now, and how many wait."""
+"""Reads the outbox: the events to publish now, and how many wait."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,8 +17,8 @@ from worker.store.replay_pages import wake_next
 class UnsentEvent(msgspec.Struct, frozen=True):
     """One event that waits in the outbox. The oldest has the lowest `position`.
 
-    `tries` counts how often the broker did not take it, `losses` how often the channel was lost
-    over it.
+    `tries` counts how often the broker did not accept it, `losses` how often the channel was lost
+    because of it.
     """
 
     position: int
@@ -36,10 +36,10 @@ class UnsentEvent(msgspec.Struct, frozen=True):
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for the oldest events that are to be published now.
+    """Asks for the oldest events to publish now.
 
-    `marks` has the results of the page before, at `now`. `replies` picks replies or all others;
-    None picks both. With `resume`, deferred events whose time has come are ready again.
+    `marks` has the results of the previous page, at `now`. `replies` picks replies or all others;
+    None picks both. With `resume`, deferred events that are due become ready.
     """
 
     limit: int
@@ -60,7 +60,7 @@ def read_unsent(
     mark(connection, [(request.marks, request.now) for request in requests])
     for request in requests:
         if request.resume:
-            # Before deferred events are ready again, because it moves the barriers on.
+            # Before deferred events become ready, because it postpones the barriers.
             wake_next(connection, request.now)
             resume_due(connection, request.now)
     return [

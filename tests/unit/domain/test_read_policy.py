@@ -96,6 +96,36 @@ def test_a_recording_is_read_at_once_when_its_files_are_awaited(
     assert next_read(observed(), after=WAITING, scheduled=scheduled) == expected
 
 
+@pytest.mark.parametrize(
+    ("stopped", "by", "expected"),
+    [
+        (50, "sweep", 50),
+        (-400, "sweep", -400),
+        (-600, "sweep", -499),  # ten minutes before it was seen, not longer
+        (500, "sweep", 101),  # by a clock that is ahead
+        (50, "webhook", 101),
+    ],
+)
+def test_files_are_due_since_the_recording_stopped(
+    stopped: float, by: ObservedBy, expected: float
+) -> None:
+    uploaded = msgspec.structs.replace(WAITING, stopped_time=at(stopped))
+    assert next_read(observed(by=by), after=uploaded) == expected
+
+
+@pytest.mark.parametrize(
+    "unwanted",
+    [recording(surplus_of="start-1"), recording(Status.PAUSED, cancelled_by="stop-1")],
+    ids=["surplus", "cancelled"],
+)
+def test_a_recording_that_nobody_wants_is_read_each_second_until_it_is_stopped(
+    unwanted: Recording,
+) -> None:
+    assert next_read(observed(), after=unwanted) == 101
+    assert next_read(observed(), after=unwanted, scheduled=90) == 90
+    assert seconds_until_reread(unwanted, 5) == 1
+
+
 @pytest.mark.parametrize(("scheduled", "expected"), [(None, 101), (90, 90), (300, 300)])
 def test_a_later_observation_does_not_move_the_read_for_awaited_files(
     scheduled: float | None, expected: float

@@ -312,6 +312,23 @@ def test_a_participant_without_a_user_takes_the_user_from_the_name() -> None:
     assert (file.user_id, file.custom_participant_id) == (ANNA, "u-7")
 
 
+def test_layers_of_one_name_have_one_order_however_the_api_lists_them() -> None:
+    name = track_name("default", ANNA, PEER_1)
+    layers = ["b", "a", None]
+    listed = [FoundFile(name=name, media="audio", layer=layer) for layer in layers]
+    for found in (listed, listed[::-1]):
+        files = owned_files(found, prefixes=(), user_ids=(), participants=())
+        assert [file.layer for file in files] == [None, "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("stays", "is_known"), [(1, True), (2, False), (0, False)], ids=["one", "two", "none"]
+)
+def test_the_owner_of_a_file_is_the_one_stay_of_its_peer(stays: int, is_known: bool) -> None:
+    file = owned(track_name("default", ANNA, PEER_1), participants=[person(PEER_1, ANNA)] * stays)
+    assert (file.participant == person(PEER_1, ANNA)) is is_known
+
+
 def test_files_are_ordered_by_time_then_name_and_undated_files_come_last() -> None:
     names = [
         "undated.webm",

@@ -18,6 +18,7 @@ import msgspec
 
 from worker.broker.messages import (
     ATTEMPTS_HEADER,
+    CALLED_AT_HEADER,
     DEAD_REASON_HEADER,
     DELIVERY_COUNT_HEADER,
     FIRST_SEEN_HEADER,
@@ -57,6 +58,7 @@ WORKER_HEADERS: Final = frozenset(
         EXPIRATION,
         ADDED_MESSAGE_ID,
         DEAD_REASON_HEADER,
+        CALLED_AT_HEADER,
         UNPARKED_HEADER,
     }
 )

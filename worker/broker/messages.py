@@ -18,6 +18,9 @@ REDELIVERY_COUNT_HEADER: Final = "x-returned"
 DEAD_REASON_HEADER: Final = "x-dead-lettered"
 """The header of a copy with the broker's reason for dead-lettering the command, until its
 outcome is published."""
+CALLED_AT_HEADER: Final = "x-called-at"
+"""The header of a copy whose start may have called the API since that time. The database may have
+lost the claim of that attempt."""
 UNPARKED_HEADER: Final = "x-unparked"
 """The header of a command that was parked in the store: the position of its parking."""
 MAX_COUNT: Final = 2**31
@@ -61,12 +64,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def first_seen(self) -> float | None:
         """When a worker first received it, in epoch seconds. None before the first retry."""
-        text = self.headers.get(FIRST_SEEN_HEADER)
-        try:
-            seconds = datetime.fromisoformat(text).timestamp() if isinstance(text, str) else -1.0
-        except (ValueError, OverflowError):
-            return None
-        return seconds if seconds >= 0 else None
+        return _time_in(self.headers.get(FIRST_SEEN_HEADER))
+
+    @property
+    def called_at(self) -> float | None:
+        """Since when an attempt whose end was not committed may have called, in epoch seconds."""
+        return _time_in(self.headers.get(CALLED_AT_HEADER))
 
     @property
     def attempts(self) -> int:
@@ -147,6 +150,15 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _time_in(value: object) -> float | None:
+    """The time in a header, in epoch seconds. None if the header has none that can be right."""
+    try:
+        seconds = datetime.fromisoformat(value).timestamp() if isinstance(value, str) else -1.0
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds >= 0 else None
+
+
 def count_in(value: object) -> int:
     """The count in a header; 0 if the header has none that can be right."""
     return value if isinstance(value, int) and 0 <= value < MAX_COUNT else 0
@@ -161,7 +173,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
     `redelivery_count` travels with the copy, because the broker starts a new count for the copy.
     It is 0 after an attempt that ended. With `first_seen`, in epoch seconds, the age of the command
-    counts from then.
+    counts from then. With `called_at`, in epoch seconds, the start may have called the API since
+    then, and the store may not know.
     """
 
     delay_seconds: float
@@ -169,6 +182,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     redelivery_count: int = 0
     first_seen: float | None = None
+    called_at: float | None = None
 
 
 class Dead(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import structlog
 
 from worker.broker.message_copy import copy_of, rfc3339
 from worker.broker.messages import (
+    CALLED_AT_HEADER,
     FIRST_SEEN_HEADER,
     UNPARKED_HEADER,
     Ack,
@@ -129,4 +130,6 @@ def headers_of_retry(delivery: Delivery, retry: Retry) -> Headers:
         headers[UNPARKED_HEADER] = delivery.unparked
     if retry.first_seen is not None:
         headers[FIRST_SEEN_HEADER] = rfc3339(retry.first_seen)
+    if retry.called_at is not None:
+        headers[CALLED_AT_HEADER] = rfc3339(retry.called_at)
     return headers

@@ -60,13 +60,24 @@ class CommandCompleter:
         command: Command,
         app: str | None,
         decision: Complete | RetryAfter | Park,
+        *,
+        called_at: float,
     ) -> HandledCommand:
-        """Complete, release or park the command, as decided. Raises StoreUnavailable."""
+        """Complete, release or park the command, as decided. Raises StoreUnavailable.
+
+        `called_at` is the first moment at which it may have called, in epoch seconds.
+        """
         if isinstance(decision, Park):
             return await self._park(delivery, command, app or "", decision)
         if isinstance(decision, RetryAfter):
             await self._release(delivery, command, decision)
-            return retry_later(decision.seconds, decision.reason.code, decision.reason.message)
+            reason, may_be_executed = decision.reason, decision.call is CallState.MAYBE_EXECUTED
+            return retry_later(
+                decision.seconds,
+                reason.code,
+                reason.message,
+                called_at=called_at if may_be_executed else None,
+            )
         outcome = decision.outcome
         await self._complete_cancelled(command, decision)
         await self.complete_with(
@@ -139,6 +150,7 @@ class CommandCompleter:
                 reply=reply,
                 observations=observations,
                 now=self._now(),
+                command_type=outcome.command_type or "unknown",
                 replay_ids=replay_ids,
                 is_rejected=isinstance(outcome, CommandRejected),
             )
@@ -161,13 +173,23 @@ class CommandCompleter:
 
 
 def retry_later(
-    seconds: float, code: str, reason: str, *, redelivery_count: int = 0
+    seconds: float,
+    code: str,
+    reason: str,
+    *,
+    redelivery_count: int = 0,
+    called_at: float | None = None,
 ) -> HandledCommand:
     """Deliver again after `seconds`.
 
-    For a delivery that was not attempted, pass its redelivery count on.
+    For a delivery that was not attempted, pass its redelivery count on. `called_at` is as in
+    `Retry`.
     """
     retry = Retry(
-        delay_seconds=seconds, code=code, reason=reason, redelivery_count=redelivery_count
+        delay_seconds=seconds,
+        code=code,
+        reason=reason,
+        redelivery_count=redelivery_count,
+        called_at=called_at,
     )
     return HandledCommand(retry, {"outcome": None, "code": code, "reason": reason})

@@ -20,14 +20,15 @@ from worker.aio import KeyedLocks
 from worker.broker.messages import Dead, Delivery, Settlement
 from worker.commands.attempt_lease import AttemptLease
 from worker.commands.attempt_runner import Attempt, AttemptRunner
+from worker.commands.claim_request import claim_request
 from worker.commands.completion import CommandCompleter, HandledCommand, retry_later
-from worker.commands.crash_suspects import is_crash_suspect, lock_names
+from worker.commands.crash_suspects import lock_names
 from worker.commands.decision import AttemptMode, attempt_mode, decide
 from worker.commands.decoding import decode_delivery
 from worker.commands.final_outcome import AttemptEnd
 from worker.commands.instrumentation import CommandInstrumentation
 from worker.commands.operations.context import Progress
-from worker.commands.parker import CommandParker, reply_of
+from worker.commands.parker import CommandParker
 from worker.commands.people_finders import PeopleFinders
 from worker.commands.refused_claims import RefusedClaims
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
@@ -44,7 +45,7 @@ from worker.domain.errors import (
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
-from worker.store.claims import ClaimRequest, ClaimResult
+from worker.store.claims import ClaimResult
 from worker.store.store import Store
 
 OPEN_CIRCUIT_WAIT_SECONDS: Final = 30.0
@@ -120,7 +121,7 @@ class CommandHandler:
                 with bound_contextvars(command_id=attempt.command_id):
                     handled = await stages
             except StoreUnavailable as error:
-                handled = self._retry_soon("store_unavailable", str(error), delivery)
+                handled = self._retry_without_store(error, delivery)
             attempt.complete(handled)
             return handled.settlement
 
@@ -223,9 +224,15 @@ class CommandHandler:
             delay, "api_circuit_open", away, redelivery_count=delivery.redelivery_count
         )
 
-    def _retry_soon(self, code: str, reason: str, delivery: Delivery) -> HandledCommand:
+    def _retry_without_store(
+        self, error: StoreUnavailable, delivery: Delivery, called_at: float | None = None
+    ) -> HandledCommand:
         return retry_later(
-            self._policy.shortest_delay, code, reason, redelivery_count=delivery.redelivery_count
+            self._policy.shortest_delay,
+            "store_unavailable",
+            str(error),
+            redelivery_count=delivery.redelivery_count,
+            called_at=called_at,
         )
 
     def _is_over(self, delivery: Delivery, command: Command) -> bool:
@@ -241,29 +248,14 @@ class CommandHandler:
         finish_only: bool = False,
         reserve_only: bool = False,
     ) -> ClaimResult:
-        now, policy = self._now(), self._policy
-        request = ClaimRequest(
-            command_id=keys.command_id,
-            command_type=keys.command_type,
+        request = claim_request(
+            delivery,
+            keys,
+            self._policy,
             owner=self._owner,
-            now=now,
-            lease_seconds=policy.lease,
-            settle_seconds=policy.settle,
-            abandoned_before=now - policy.max_age - policy.lease,
-            app=keys.app,
-            slot=keys.slot,
-            rival_slots=keys.rivals,
-            cancels_starts=keys.cancels_starts,
-            start_id=keys.start_id,
-            meeting_id=keys.meeting_id,
-            recording_id=keys.recording_id,
-            first_seen=delivery.first_seen,
-            unparked=delivery.unparked,
-            alone=is_crash_suspect(delivery),
+            now=self._now(),
             finish_only=finish_only,
             reserve_only=reserve_only,
-            reply=reply_of(delivery),
-            digest=keys.digest,
         )
         with self._tracing.child_span("claim"):
             return await self._store.claim(request)
@@ -271,9 +263,21 @@ class CommandHandler:
     # 3. run, 4. decide, 5. complete
 
     async def _attempt(self, attempt: Attempt) -> HandledCommand:
+        progress = Progress()
+        called_at = attempt.claim.called_at or self._now()
+        try:
+            return await self._run_and_complete(attempt, progress, called_at)
+        except StoreUnavailable as error:
+            if not progress.may_have_called:
+                raise
+            # A failover may lose the claim, too. Then only the message knows of the call.
+            return self._retry_without_store(error, attempt.delivery, called_at)
+
+    async def _run_and_complete(
+        self, attempt: Attempt, progress: Progress, called_at: float
+    ) -> HandledCommand:
         mode = attempt_mode(attempt.command, attempt.claim, self._now(), self._policy)
         attempt_end: AttemptEnd | None = None
-        progress = Progress()
         if mode is not AttemptMode.NONE:
             try:
                 attempt_end = await self._runner.run(attempt, mode, progress)
@@ -291,4 +295,6 @@ class CommandHandler:
             dead_reason=attempt.delivery.dead_reason,
         )
         app = attempt.app.name if attempt.app else None
-        return await self._completer.complete(attempt.delivery, attempt.command, app, decision)
+        return await self._completer.complete(
+            attempt.delivery, attempt.command, app, decision, called_at=called_at
+        )

@@ -25,6 +25,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     `first_seen`: when the command was first postponed, if that was before its first claim.
     `reserve_only`: the command is not to be executed now. If its body is the first one of its id,
     it gets the id, and the result is `busy`.
+    `called_at`: since when the start may have called, in an attempt that the store may not know.
     `finish_only`: the command will not call any more, so it does not wait for its slot.
     `alone`: no other crash suspect runs at the same time, so a crash counts against this command.
     `unparked`: the position of the parking that ended with this delivery.
@@ -43,6 +44,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     rival_slots: tuple[str, ...] = ()
     cancels_starts: bool = False
     first_seen: float | None = None
+    called_at: float | None = None
     finish_only: bool = False
     reserve_only: bool = False
     alone: bool = False

@@ -16,6 +16,7 @@ from worker.store.database.dialects import among, open_or_closed, texts
 from worker.store.database.direct import DirectStatement
 from worker.store.database.schema import inbox, recordings
 from worker.store.due_commands import remove_ended
+from worker.store.lost_claims import add_lost_rows
 from worker.store.outbox import (
     Reply,
     StoredOutcome,
@@ -33,6 +34,7 @@ from worker.store.replaying import Replay, replay
 class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a command: its outcome, and the observations of the API's answers.
 
+    `command_type` is for a row that the database has lost since the claim.
     `replay_ids` are the recordings whose events are to be published again.
     `is_rejected`: the command may be a parked start, or one that a parked stop waits for.
     """
@@ -41,6 +43,7 @@ class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
     reply: Reply
     observations: tuple[Observation, ...]
     now: float
+    command_type: str = "unknown"
     replay_ids: tuple[str, ...] = ()
     is_rejected: bool = False
 
@@ -60,6 +63,13 @@ def finish(
     start_ids = {observation.start.start_id for observation in observed if observation.start}
     command_ids = {request.outcome.command_id for request in requests}
     outcomes, stops = _find_ends(connection, command_ids | start_ids)
+    if command_ids - outcomes.keys():
+        lost = [request for request in requests if request.outcome.command_id not in outcomes]
+        outcomes |= add_lost_rows(
+            connection,
+            {request.outcome.command_id: request.command_type for request in lost},
+            now=lost[0].now,
+        )
     observations = _one_recording_per_start(
         connection,
         [request.observations for request in requests],

@@ -28,6 +28,7 @@ from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.database.schema import inbox
 from worker.store.id_conflicts import claim_other_body, reserve_id
 from worker.store.inbox_row import InboxRow
+from worker.store.lost_claims import with_lost_call
 from worker.store.outbox import StoredOutcome, resend_outcomes
 from worker.store.parked_claims import parked_verdict
 from worker.store.queries import find_command_recordings
@@ -44,7 +45,7 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
     repeats: list[StoredOutcome] = []
     results: list[ClaimResult] = []
     for request in requests:
-        row = _find_row(rows, request)
+        row = with_lost_call(rows, _find_row(rows, request), request)
         if row is not None and row.outcome is not None:
             repeats.append(repeated_outcome(row.outcome, row, request))
             results.append(claim_of_ended(row, request))

@@ -44,6 +44,7 @@ FOREIGN: Final = frozenset(
         "pg_terminate_backend",
         "pool_mode",  # PgBouncer
         "rule_files",  # Prometheus
+        "synchronous_standby_names",  # PostgreSQL
     }
 )
 """Names of other programs, which no code here contains."""

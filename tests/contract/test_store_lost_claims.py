@@ -1,0 +1,114 @@
+"""Claims that the database has lost, as a standby that takes over may. On both engines."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import CommandSucceeded
+from worker.domain.event_envelopes import outcome_record
+from worker.store.claims import ClaimRequest
+from worker.store.finishing import FinishRequest
+from worker.store.outbox import Reply
+from worker.store.releasing import ReleaseRequest
+from worker.store.store import Store
+
+NOW = 1000.0
+CALLED_AT = NOW - 5.0
+SETTLE_SECONDS = 30.0
+
+
+def claim(**more: Any) -> ClaimRequest:
+    values: dict[str, Any] = {
+        "command_id": "start",
+        "command_type": "start_track_recording",
+        "owner": "me",
+        "now": NOW,
+        "lease_seconds": 60.0,
+        "settle_seconds": SETTLE_SECONDS,
+        "abandoned_before": NOW - 3600.0,
+        "app": "default",
+        "slot": "default/m1/track",
+        "digest": "first",
+        **more,
+    }
+    return ClaimRequest(**values)
+
+
+STOP = {
+    "command_id": "stop",
+    "command_type": "stop_recording",
+    "slot": None,
+    "start_id": "start",
+    "cancels_starts": True,
+    "digest": "stop",
+}
+
+
+def finish(command_id: str) -> FinishRequest:
+    outcome = CommandSucceeded(
+        command_id=command_id,
+        command_type="start_track_recording",
+        recording_ids=("r1",),
+        metadata=None,
+    )
+    at = datetime.fromtimestamp(NOW, UTC)
+    record = outcome_record(outcome, source="test", at=at, correlation_id=None, trace={})
+    return FinishRequest(
+        outcome=record,
+        reply=Reply(),
+        observations=(),
+        now=NOW,
+        command_type="start_track_recording",
+    )
+
+
+async def test_a_start_that_may_have_called_in_a_lost_attempt_searches_before_it_calls(
+    store: Store,
+) -> None:
+    again = await store.claim(claim(called_at=CALLED_AT))
+    assert (again.verdict, again.called_at, again.may_call) == ("again", CALLED_AT, False)
+    release = ReleaseRequest(command_id="start", uncertain=True, last_error="null", owner="me")
+    await store.release(release)
+    later = NOW + SETTLE_SECONDS
+    settled = await store.claim(claim(called_at=CALLED_AT, now=later))
+    assert (settled.called_at, settled.may_call) == (CALLED_AT, True)
+
+
+async def test_a_stop_that_came_before_the_start_came_back_does_not_end_it_unsearched(
+    store: Store,
+) -> None:
+    await store.claim(claim(**STOP))
+    start = await store.claim(claim(called_at=CALLED_AT))
+    assert (start.verdict, start.cancelled_by) == ("again", "stop")
+    assert (start.called_at, start.may_call) == (CALLED_AT, False)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [{"digest": "second"}, {"slot": None, "command_type": "sync_recording"}],
+    ids=["another body", "no start"],
+)
+async def test_only_the_body_of_a_start_brings_its_call_back(
+    store: Store, others: dict[str, Any]
+) -> None:
+    await store.claim(claim(reserve_only=True))
+    await store.claim(claim(called_at=CALLED_AT, **others))
+    first = await store.claim(claim())
+    assert first.called_at in {None, NOW}
+
+
+async def test_a_command_whose_claim_is_lost_ends_beside_others_and_is_known_from_then_on(
+    store: Store, engine: sa.Engine
+) -> None:
+    await store.claim(claim(command_id="kept"))
+    await store.claim(claim())
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM inbox WHERE command_id = 'start'"))
+    await asyncio.gather(*(store.finish(finish(command_id)) for command_id in ("kept", "start")))
+    assert (await store.claim(claim(command_id="kept"))).verdict == "done"
+    assert (await store.claim(claim())).verdict == "done"
+    unsent = await store.unsent(10, now=NOW)
+    assert len(unsent) == 4, "the outcomes, and both once more for the repeats"

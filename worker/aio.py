@@ -33,8 +33,8 @@ async def wait_for_any(*events: asyncio.Event) -> None:
 async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:
     """Cancel the tasks until all have ended.
 
-    An error that arrives in the same turn of the loop can hide a cancellation. A task that goes on
-    because of that is cancelled again.
+    An error that arrives in the same turn of the loop can hide a cancellation. A task that
+    therefore continues is cancelled again.
     """
     running = {task for task in tasks if not task.done()}
     while running:
@@ -44,7 +44,7 @@ async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 
 class KeyedLocks:
-    """Fair locks by name: holders of one key take turns, in the order in which they asked.
+    """Fair locks by name: tasks get a key in the order in which they asked for it.
 
     A lock exists only while a task holds it or waits for it.
     """
@@ -72,7 +72,7 @@ class KeyedLocks:
             raise
 
     def release(self, key: str) -> None:
-        """Give the key to the task that has waited longest."""
+        """Pass the key to the task that has waited longest."""
         self._locks[key].release()
         self._forget_user(key)
 

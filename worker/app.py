@@ -221,7 +221,7 @@ class Worker:
     # 3. stop in order
 
     async def _drain(self, parts: Bootstrap, consuming: list[asyncio.Task[None]]) -> None:
-        """Take no more commands, settle the running ones, and publish the committed events."""
+        """Receive no more commands, settle the running ones, and publish the committed events."""
         structlog.get_logger().info("stopping", seconds=self._settings.shutdown_seconds)
         try:
             async with asyncio.timeout(self._settings.shutdown_seconds):
@@ -257,7 +257,8 @@ async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:
 
 
 async def _flush(relay: OutboxRelay, publisher: Publisher) -> None:
-    """Publish what is committed, unless the broker is away: a later leader publishes it then."""
+    """Publish the committed events, unless the broker is away: a later leader publishes them
+    then."""
     try:
         async with asyncio.timeout(FLUSH_CONNECT_TIMEOUT_SECONDS):
             await publisher.wait_ready()

@@ -49,10 +49,10 @@ and the key may not be fetched more often than once a second."""
 
 
 class Bootstrap:
-    """Every part of one worker process, upon an open store. Nothing runs yet.
+    """Every part of one worker process, with an open store. Nothing runs yet.
 
     The constructor builds the parts in the order of their dependencies. `owner` names this replica.
-    What must be closed at the end is registered with `resources`.
+    Parts that must be closed at the end are registered with `resources`.
     """
 
     def __init__(
@@ -287,7 +287,7 @@ class Bootstrap:
         )
 
     def _connect_signals(self) -> None:
-        """Connect the parts that wake each other or slow each other down."""
+        """Connect the parts that notify or delay each other."""
         self.store.subscribe("outbox", self.relay.wake)
         self.store.subscribe("replies", self.reply_relay.wake)
         self.store.subscribe("parked", self.parked_relay.wake)

@@ -1,10 +1,10 @@
 """Shows operators the worker's activity: log lines, metrics, traces, probes. It decides nothing.
 
 `logs` sets up logging, and `log_redaction` removes secrets from each line. `metrics` has every
-metric, those of the archive from `archive_metrics`; `metric_factory` makes them, and
+metric, those of the archive from `archive_metrics`; `metric_factory` creates them, and
 `later_updates` updates the busiest at the next scrape. `tracing` is the interface of traces;
 `trace_exporter` chooses whether `otlp` exports them. `http_server` serves probes and metrics on the
-sockets of `listening`: `http_connections` and `http_body` bound what clients cost, `http_errors`
-logs malformed requests by `rare_log`. `liveness` has the check behind `/livez`. `probe_client` asks
-a running worker for its readiness.
+sockets of `listening`. `http_connections` and `http_body` limit the cost of clients, and
+`http_errors` logs malformed requests by `rare_log`. `liveness` has the check of `/livez`.
+`probe_client` reads the readiness of a running worker.
 """

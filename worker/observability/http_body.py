@@ -1,4 +1,4 @@
-"""Reads request bodies in bounded time and memory, even if many arrive at once."""
+"""Reads request bodies with limited time and memory, even if many arrive at once."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -29,8 +29,8 @@ class _ArrivingBody:
 class BodyReader:
     """Reads bodies of at most `max_bytes`, each within `timeout` seconds.
 
-    All bodies that arrive at a time have MAX_ARRIVING_BYTES together. Above that, the reader
-    gives up the largest of them, so that small ones always arrive.
+    All bodies that arrive at the same time share MAX_ARRIVING_BYTES. Above that, the reader drops
+    the largest of them, so that small ones always arrive.
     """
 
     def __init__(self, *, max_bytes: int, timeout: float) -> None:
@@ -43,7 +43,7 @@ class BodyReader:
 
         Raises:
             BodyTooLarge: it has more than `max_bytes`, by its length or by its bytes.
-            IncompleteBody: it did not arrive in time, or broke off, or had to give way.
+            IncompleteBody: it did not arrive in time, broke off, or was dropped for others.
         """
         if (request.content_length or 0) > self._max_bytes:
             raise BodyTooLarge

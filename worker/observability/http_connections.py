@@ -1,9 +1,9 @@
-"""Bounds the connections of the HTTP server, so that slow clients do not exclude others.
+"""Limits the connections of the HTTP server, so that slow clients do not exclude others.
 
 A connection *waits* until its whole request has arrived, and again after its response. Only a
-waiting connection is ever closed here. When there are too many connections, the longest waiting
-one makes room for the new one: a probe or a webhook sends its request at once, a slow client does
-not. asyncio protocols are wrapped, because aiohttp has neither a header time-out nor a bound.
+waiting connection is ever closed here. If there are too many connections, a new one replaces the
+one that has waited longest: a probe or a webhook sends its request at once, a slow client does not.
+asyncio protocols are wrapped, because aiohttp has neither a header time-out nor a limit.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class ConnectionGuard:
         self._open: dict[asyncio.Protocol, _GuardedConnection] = {}
 
     def wrap(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
-        """The protocol to connect in place of `protocol`."""
+        """The protocol to connect instead of `protocol`."""
         return _GuardedConnection(protocol, self)
 
     def begin(self, protocol: asyncio.Protocol) -> None:
@@ -84,7 +84,7 @@ class ConnectionGuard:
         self._open.pop(connection.protocol, None)
 
     def request_started(self, connection: "_GuardedConnection") -> None:
-        """The first bytes after a response have come."""
+        """The first bytes after a response have arrived."""
         connection.start_timer(self._limits.header_timeout, connection.close_late)
 
     def close(self, connection: "_GuardedConnection", reason: str) -> None:
@@ -103,7 +103,7 @@ class ConnectionGuard:
         waiting = [other for other in others if other.is_waiting]
         if not of_address:
             waiting = _of_busiest_address(waiting)
-        # A connection that never sent a request goes before an idle one that a proxy keeps.
+        # A connection that never sent a request is closed before an idle one that a proxy keeps.
         victim = min(waiting, key=lambda other: other.has_served, default=newest)
         self.close(victim, "too many connections" + (" of its address" if of_address else ""))
 
@@ -114,7 +114,7 @@ def _of_busiest_address(connections: "list[_GuardedConnection]") -> "list[_Guard
 
 
 def _address(transport: asyncio.BaseTransport) -> str:
-    """The client's address. Of IPv6 only the network, because a client has all of its addresses."""
+    """The client's address. For IPv6 only the network, because a client has all addresses in it."""
     peer = transport.get_extra_info("peername")
     try:
         address = ip_address(peer[0].partition("%")[0])

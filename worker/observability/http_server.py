@@ -1,7 +1,7 @@
 """Serves probes, metrics and the caller's routes.
 
-Answers are JSON, except for metrics. The size of requests, their time and the number of
-connections are bounded.
+Answers are JSON, except for metrics. The size and time of requests and the number of connections
+are limited.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -30,7 +30,7 @@ DEFAULT_LIMITS: Final = ConnectionLimits()
 
 
 class CannotListen(OSError):
-    """The address cannot be served on. `strerror` says why."""
+    """The server cannot listen on the address. `strerror` says why."""
 
 
 class HttpServer:
@@ -158,7 +158,7 @@ def _metrics(registry: CollectorRegistry) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        except (TypeError, ValueError):  # it names a version that is none
+        except (TypeError, ValueError):  # the URL path names a version that does not exist
             encode, content_type = choose_encoder("")
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 

@@ -1,8 +1,8 @@
 """Notices loops that are stuck, for `/livez`.
 
-A loop asks at each turn whether this replica is the leader. The watchdog counts that question as a
-sign of life. Loops that wait for the API or its budget are not watched, because they may rightly
-wait for as long as the API is down.
+A loop checks at each turn whether this replica is the leader. The watchdog counts this check as a
+sign of life. Loops that wait for the API or its budget are not watched, because they may wait for
+as long as the API is down.
 """
 
 import time

@@ -1,9 +1,9 @@
 """Removes secrets from log lines.
 
-This is a defence in depth, because no secret should reach a line. Three other modules redact the
+This is defence in depth, because no secret should reach a line. Three other modules redact the
 secrets that only they can recognise. `realtimekit.redaction` removes a request's own secrets from
-the API's words. `settings.secret` shows a configured URL without its password. `cli.redaction`
-shows messages of others, where it hides every field that is not known to be harmless.
+the API's texts. `settings.secret` shows a configured URL without its password. `cli.redaction`
+shows messages of other programs, and hides every field that is not known to be harmless.
 """
 
 import re
@@ -27,7 +27,7 @@ _HARMLESS_OR_TEXT: Final = _HARMLESS_TYPES | {str}
 
 
 class LogRedaction:
-    """A structlog processor that removes secrets from every text of an event, however deep.
+    """A structlog processor that removes secrets from every text of an event, at any depth.
 
     It removes `sensitive_texts()`, passwords and query strings of URLs (the query of a presigned
     URL is a credential), and credentials after `Bearer` or `Basic`.
@@ -56,8 +56,9 @@ class LogRedaction:
 
 
 def _is_harmless(event: "EventDict", sensitive: list[str]) -> bool:
-    """Whether nothing in the event can be a secret: one look at all its texts together, because
-    nearly every line is harmless. What is neither a text nor of a harmless type is not judged."""
+    """Whether nothing in the event can be a secret. All its texts are searched at once, because
+    nearly every line is harmless. Values that are neither texts nor of a harmless type are not
+    judged."""
     if not _HARMLESS_OR_TEXT.issuperset(map(type, event.values())):
         return False
     together = "\n".join([value for value in event.values() if type(value) is str])

@@ -72,7 +72,8 @@ class LineWriter:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether no line of the worker says the same: `broker_connection_lost` names each failure."""
+    """Whether the worker's own lines report the same: `broker_connection_lost` names each
+    failure."""
     is_of_connection = record.name == "aiormq.connection"
     return not (is_of_connection and str(record.msg).startswith("error when creating transport"))
 

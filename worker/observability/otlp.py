@@ -1,8 +1,8 @@
 """Traces by OpenTelemetry, which a thread of its SDK exports over OTLP/HTTP.
 
-Spans wait in a queue of bounded length, and spans that do not fit are dropped. A collector that is
-down or slow therefore costs spans, never commands. No span carries an exception's text, because
-the text could hold a secret.
+Spans wait in a queue of limited length, and spans that do not fit are dropped. So a collector that
+is down or slow costs spans, never commands. No span has an exception's text, because the text could
+contain a secret.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Asks a running worker for its readiness over HTTP, for tools that run beside it."""
+"""Reads the readiness of a running worker over HTTP, for tools outside the worker."""
 
 import http.client
 from typing import Final

@@ -1,4 +1,4 @@
-"""Limits log lines about events that outsiders can cause at any rate."""
+"""Limits log lines about events that clients can cause at any rate."""
 
 import time
 from typing import Final

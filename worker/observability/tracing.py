@@ -1,7 +1,7 @@
 """Traces: one trace leads from the publisher's command to the subscriber's track file.
 
-A trace travels as W3C headers. They arrive with a command, are stored with its recording, and go
-out with its events. `worker.observability.otlp` imports OpenTelemetry, and the worker imports that
+A trace travels as W3C headers. They arrive with a command, are stored with its recording, and are
+sent with its events. `worker.observability.otlp` imports OpenTelemetry, and the worker imports that
 module only when a collector is configured.
 """
 

@@ -1,13 +1,14 @@
-"""The RealtimeKit API: requests out, snapshots and our own errors in.
+"""The RealtimeKit API: sends requests, returns snapshots or our own errors.
 
 Every request is one method of the client. It takes a token from the budget, is tried again while
-that is safe, and ends as a value of `worker.domain` or an error of `worker.domain.errors`.
+that is safe, and returns a value of `worker.domain` or raises an error of `worker.domain.errors`.
 
 In reading order: `app_opener` and `apps` (the apps that a worker serves), `client` (the
 operations), `fetch`, `actions` and `participant_directory` (several requests for one result),
-`session` (one request: attempts, response), `request_headers`, `response_redactor`, `redaction` and
-`spellings` (no secret leaves this package), `retry`, `circuit_breaker`, `error_mapping` (failures
-to our errors), `setting_hints` (the setting behind a failure), `rate_limit_headers` and
-`http_dates`, `urls`, `models`, `decoding/` (bodies to values), `http/` (an httpx transport), and
-`webhook_signature` (the key that webhooks are signed with).
+`session` (one request: attempts, response). `request_headers`, `response_redactor`, `redaction` and
+`spellings` keep secrets inside this package. `retry`, `circuit_breaker`, `error_mapping` (failures
+to our errors) and `setting_hints` (the setting behind a failure) handle errors.
+`rate_limit_headers`, `http_dates`, `urls`, `models` and `decoding/` convert headers and bodies to
+values. `http/` is an httpx transport, and `webhook_signature` has the key that webhooks are signed
+with.
 """

@@ -1,4 +1,4 @@
-"""Stops, pauses or resumes one recording, and finds out what a refusal means."""
+"""Stops, pauses or resumes one recording, and finds the reason of a refusal."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
@@ -38,7 +38,7 @@ class Ended(Refused):
 
 
 class Gone(Ended):
-    """The API answers 404 for the recording. It may do so for one that has just begun, too."""
+    """The API answers 404 for the recording. It may also do so for one that has just begun."""
 
 
 async def act_on_recording(

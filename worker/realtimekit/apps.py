@@ -26,7 +26,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     """One app: its API client, its circuit breaker, and how it is followed.
 
     With `follow_all`, events are published also for recordings that this worker did not start.
-    `sustained_rate` is how many requests per second its budget allows in the long run.
+    `sustained_rate` is the average number of requests per second that its budget allows.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The circuit breaker of one app's API: closed, open, half-open.
 
-While the API does not answer, commands would only use up their attempts. And an overloaded API, or
-one that asked for a pause, would get even more requests.
+While the API does not answer, commands would only use up their attempts. An overloaded API, or one
+that asked for a pause, would get even more requests.
 """
 
 import asyncio
@@ -145,8 +145,8 @@ class CircuitBreaker:
         retry_after = (error.retry_after if isinstance(error, Unanswered) else None) or 0.0
         self._urgent_at = max(self._urgent_at, now + max(MIN_OPEN_SECONDS, retry_after))
         if self.is_open and not self._probe_sent and now < self._half_open_at:
-            # Requests that were already on their way when the circuit opened fail as well.
-            # However many they are, they must not double the pause.
+            # Requests that were already sent when the circuit opened fail as well. Regardless of
+            # their number, they must not double the pause.
             self._half_open_at = max(self._half_open_at, now + retry_after)
             return
         self._probe_sent = False

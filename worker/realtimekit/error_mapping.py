@@ -1,7 +1,7 @@
 """Maps statuses, bodies and broken connections to our errors.
 
-The question is whether the request was surely not executed. A GET, PUT, PATCH or DELETE can simply
-be sent again. The outcome of a POST that may have been executed is unknown.
+The question is whether the request was certainly not executed. A GET, PUT, PATCH or DELETE can
+simply be sent again. The outcome of a POST that may have been executed is unknown.
 """
 
 import re
@@ -61,9 +61,9 @@ _NOT_SENT = (
 class _ErrorBody(NamedTuple):
     """The message and the codes in the body of an error response.
 
-    `names_limit`: its words before redaction say that too many recordings run.
-    `is_of_product`: the body has the product's envelope `error`, and not the gateway's `errors`.
-    `is_page`: the body is a web page.
+    `names_limit`: its text before redaction says that too many recordings run. `is_of_product`: the
+    body has the product's envelope `error`, and not the gateway's `errors`. `is_page`: the body is
+    a web page.
     """
 
     message: str
@@ -142,7 +142,7 @@ def _error_of(
 def _blocked_by_firewall(message: str, response: ApiResponse, request: ApiRequest) -> RefusedForNow:
     """The error of a start that a firewall answers with its own web page, as Cloudflare's does.
 
-    It judges what the start says, and not the token. So other requests may pass.
+    The firewall judges the content of the start, and not the token. So other requests may pass.
     """
     ray = _clean(response.headers.get("cf-ray", "")[:MAX_RAY_LENGTH], request)
     text = f"a firewall in front of the API blocks this start: {message}"
@@ -184,7 +184,7 @@ def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
 
 
 def _names_limit(text: str) -> bool:
-    """Whether the API's words name the limit. A secret that was sent may be one of these words."""
+    """Whether the API's text names the limit. A secret that was sent may be one of these words."""
     return _TOO_MANY_RECORDINGS.search(" ".join(text[:MAX_PLAIN_BODY_LENGTH].split())) is not None
 
 
@@ -255,7 +255,7 @@ def _plain_text(body: bytearray) -> str:
 
 
 def _clean(text: str, request: ApiRequest) -> str:
-    # Redact before anything else: half a secret, or one without its line breaks, is not recognised.
+    # Redact first: half a secret, or one without its line breaks, is not recognised.
     text = redact(text, request.secrets)[: MAX_MESSAGE_LENGTH * 4]
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(text.split())[:MAX_MESSAGE_LENGTH]

@@ -56,10 +56,10 @@ async def fetch_all_recordings(
 def _is_wanted(
     snapshot: RecordingSnapshot, meeting_id: str | None, statuses: Sequence[Status]
 ) -> bool:
-    """Whether the recording is one of those that were asked for.
+    """Whether the recording is one of the requested ones.
 
     An API that ignores a parameter lists other meetings, too. A stop must not end their recordings,
-    and a start must not take one of them for its own.
+    and a start must not adopt one of them.
     """
     listed = snapshot.meeting_id
     if meeting_id is not None and listed is not None and listed.lower() != meeting_id.lower():
@@ -81,15 +81,15 @@ async def fetch_recording(
     """GET the recording. If it is UPLOADED, also find the owners of its files.
 
     With `files_final` the files are not read again later. Then the observation has an empty list of
-    files also where the API takes back, or does not yet report, that the recording is UPLOADED. An
-    empty list is then final, and the participants show who has no file.
+    files even if the API does not report UPLOADED, or no longer does. An empty list is then final,
+    and the participants show who has no file.
 
     Raises the errors of the GET. If the participants cannot be read, the files are None, to be read
     again. With `files_final` they are returned without participants, because their names may still
     identify the owners. The participants are not read for a list that is already known.
 
-    `shown` is an upload's snapshot that a list or a webhook showed. There is no GET if its files
-    are all that are expected.
+    `shown` is an upload's snapshot that a list or a webhook showed. There is no GET if it has all
+    expected files.
     """
     asked_at = now()
     snapshot, found = shown, await _fetch_shown(api, shown, known)
@@ -124,8 +124,8 @@ class _Files(msgspec.Struct, frozen=True, kw_only=True):
 async def _fetch_shown(
     api: RealtimeKitClient, shown: RecordingSnapshot | None, known: Recording | None
 ) -> _Files | None:
-    """The files that `shown` has, with their owners. None if they may not be all, or were already
-    seen before: then only the answer to a GET counts, which is newer."""
+    """The files that `shown` has, with their owners. None if some may be missing, or if they
+    were already seen: then only the answer to a GET counts, which is newer."""
     if shown is None or known is None or known.file_search is not None:
         return None
     if shown.session_id is None and known.session_id is None:
@@ -172,7 +172,7 @@ def _without_file(
     known: Recording | None,
     participants: tuple[Participant, ...] | None,
 ) -> tuple[ParticipantWithoutFile, ...] | None:
-    """The people without a file that can be fetched. None if nobody knows.
+    """The people without a file that can be fetched. None if unknown.
 
     A list that lacks files of an earlier one shows nothing.
     """

@@ -1,9 +1,9 @@
-"""Reads the participants of meetings, and remembers each read for a burst of commands.
+"""Reads the participants of meetings, and caches each read for a burst of commands.
 
-A read counts for every command that came before it began, however long the command had to wait.
-The caller names the moment that a read must not be older than: with a moment shortly before the
-command came, a burst of commands for one meeting shares one read; with the moment of the command
-itself, the read has everybody who was added before the command.
+A read is valid for every command that arrived before it began, even if the command waited for long.
+The caller names the oldest moment at which the read may have begun. With a moment shortly before
+the command's arrival, a burst of commands for one meeting shares one read. With the moment of the
+arrival itself, the read has everybody who was added before the command.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ READ_TIMEOUT_SECONDS: Final = 30.0
 
 REMEMBERED_SECONDS: Final = 60.0
 MAX_REMEMBERED: Final = 50_000
-"""So many participants of all meetings together are remembered, apart from the last read."""
+"""At most this many participants of all meetings together are cached, apart from the last read."""
 
 
 class PagesEnd(Enum):
@@ -67,7 +67,8 @@ class ParticipantDirectory:
     async def participants(self, meeting_id: str, *, since: float) -> MeetingParticipants:
         """The participants of the meeting, from a read that began at `since` or later.
 
-        Whoever asks while a read runs waits for it. Raises Refused (NotFound) and Unavailable.
+        A caller that asks while a read runs waits for it. Raises Refused (NotFound) and
+        Unavailable.
         """
         key = meeting_id.lower()
         async with self._locks.hold(key):
@@ -94,7 +95,7 @@ class ParticipantDirectory:
         return MeetingParticipants(participants, read_at=read_at, is_whole=is_whole)
 
     def _remember(self, key: str, read: MeetingParticipants) -> None:
-        """Keep the read. Forget reads that are too old, and the oldest if there are too many."""
+        """Cache the read. Drop reads that are too old, and the oldest if there are too many."""
         self._reads.pop(key, None)
         self._reads[key] = read  # behind all older ones
         total = sum(map(len, self._reads.values()))

@@ -14,8 +14,8 @@ from worker.domain.rate import Rate
 MAX_HEADER_LENGTH: Final = 1_000
 
 MAX_WINDOW_SECONDS: Final = 600
-"""Longer windows are ignored: the usage of others counts for the whole window, and would stop us.
-"""
+"""Longer windows are ignored: the usage of others counts for the whole window, and would stop
+us."""
 
 MIN_REQUESTS_PER_SECOND: Final = 0.05
 """Policies below this rate are ignored, because a response may slow us down but not stop us."""
@@ -28,7 +28,7 @@ def parse_rate_limits(headers: Mapping[str, str]) -> tuple[ReportedLimit, ...]:
         return ()
     left = dict(_items(headers.get("ratelimit", "")))
     policies = list(_items(policy))
-    if len(policies) == len(left) == 1:  # they belong together, whatever their names are
+    if len(policies) == len(left) == 1:  # they belong together, even if their names differ
         left = dict.fromkeys([policies[0][0]], *left.values())
     return tuple(
         _reported(params, left.get(name, {})) for name, params in policies if _is_credible(params)

@@ -11,7 +11,7 @@ from worker.realtimekit.spellings import spans_of
 
 MAX_TEXT_BYTES: Final = 16_384
 MAX_BYTES_PER_BYTE: Final = 6
-"""The longest usual spelling of one byte is `\\u0041`."""
+"""The longest common encoding of one byte is `\\u0041`."""
 
 MAX_SENT_SECRETS: Final = 1_000
 MIN_REMEMBERED_LENGTH: Final = 4
@@ -19,7 +19,7 @@ MIN_REMEMBERED_LENGTH: Final = 4
 apps they would be parts of common words."""
 
 MIN_PART_LENGTH: Final = 6
-"""Shorter lines and path segments of a secret are not redacted by themselves."""
+"""Shorter lines and path segments of a secret are not redacted separately."""
 
 # Only these fields of `storage_config` are known to be harmless; any other counts as a secret.
 _HARMLESS = frozenset({"type", "bucket", "region", "path", "host", "port", "auth_method"})
@@ -50,7 +50,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def redact_snapshot(snapshot: RecordingSnapshot, secrets: Iterable[str]) -> RecordingSnapshot:
-    """The recording with the API's own words redacted and of bounded length."""
+    """The recording with the API's texts redacted and of limited length."""
     message, unknown = snapshot.error_message, snapshot.unknown_status
     return msgspec.structs.replace(
         snapshot,
@@ -62,7 +62,7 @@ def redact_snapshot(snapshot: RecordingSnapshot, secrets: Iterable[str]) -> Reco
 class SentSecrets:
     """Remembers the secrets that were sent, because any later answer may repeat them.
 
-    They stay in memory and are never stored. The oldest are forgotten first. Those shorter than
+    They stay in memory and are never stored. The oldest are dropped first. Those shorter than
     `MIN_REMEMBERED_LENGTH` are not remembered.
     """
 

@@ -11,7 +11,7 @@ from worker.realtimekit.request_headers import RequestHeaders
 
 
 class ResponseRedactor:
-    """Redacts the API's own words: the token and all secrets of earlier requests are replaced.
+    """Redacts the API's texts: the token and all secrets of earlier requests are replaced.
 
     `on_unknown_status` is called for each recording whose status is unknown.
     """

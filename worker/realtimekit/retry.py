@@ -23,13 +23,13 @@ _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 class RequestRetry:
-    """Repeats a request that was surely not executed, until it succeeds or the time is up.
+    """Repeats a request that was certainly not executed, until it succeeds or the time is over.
 
     Makes at most `attempts` attempts. The pause between two is drawn evenly from zero to
     `base_seconds` times 2ⁿ, at most `cap_seconds` (full jitter). If the API sent a `Retry-After`,
     the pause is that and a little jitter. If a pause would end later than `total_seconds` after the
-    first attempt, the last error is raised at once, so that the caller does not occupy a place in
-    vain. A running attempt is never interrupted.
+    first attempt, the last error is raised at once, so that the caller does not occupy a place for
+    nothing. A running attempt is never interrupted.
 
     Holds no state between calls: one object serves any number of tasks.
     """
@@ -99,7 +99,7 @@ class RequestRetry:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the request was surely not executed, and may succeed after a pause."""
+    """Whether the request was certainly not executed, and may succeed after a pause."""
     waiting_is_no_use = isinstance(error, Unauthorized | OverBudget | LeaseLost | RefusedForNow)
     return isinstance(error, Unavailable) and not waiting_is_no_use
 
@@ -107,8 +107,8 @@ def is_retryable(error: BaseException) -> bool:
 def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
     """The seconds in a `Retry-After` header, at most ten minutes; None when it is not usable.
 
-    Accepts both forms of RFC 9110, section 10.2.3: seconds (here also with a fraction), and an HTTP
-    date, which is compared with `now`: the time by the clock of whoever wrote the date.
+    Accepts both forms of RFC 9110, section 10.2.3. Seconds may have a fraction here. An HTTP date
+    is compared with `now`, the time by the clock of the server that wrote the date.
     """
     if value is None:
         return None

@@ -1,7 +1,7 @@
 """One request to the API: attempts, and a decoded response or one of our errors.
 
-The transport is called without an httpx client around it: no cookies, no redirects (they would take
-the token along), no environment, no log lines with our URLs, and less work per request.
+The transport is called without an httpx client: no cookies, no redirects (which would send the
+token elsewhere), no environment, no log lines with our URLs, and less work per request.
 """
 
 import asyncio
@@ -185,7 +185,7 @@ class ApiSession:
             if hooks.before_send is not None:
                 await hooks.before_send()
             value = await self._send(request, decode, hooks.on_answer_lost)
-        except LeaseLost:  # nothing was sent, so there is nothing to report of the API
+        except LeaseLost:  # nothing was sent, so the hook and the budget get no report
             raise
         except ApiError as error:
             self._report(request, number, error, started)

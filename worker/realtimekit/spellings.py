@@ -1,9 +1,9 @@
-"""Finds secrets in a text, in whatever encoding. Pure.
+"""Finds secrets in a text, in any encoding. Pure.
 
-Both sides become *plain* bytes: every percent-encoding, JSON escape and HTML entity is decoded, as
-often as they are nested. Whitespace, control characters, backslashes and plus signs are dropped.
-Equal texts then have equal plain bytes, whatever their spelling. Base64 is decoded at each of its
-four alignments. A secret may also be cut off: a beginning or an end of it is found as well.
+Both sides become *plain* bytes: every percent-encoding, JSON escape and HTML entity is decoded,
+even if they are nested. Whitespace, control characters, backslashes and plus signs are dropped.
+Equal texts then have equal plain bytes, in any spelling. Base64 is decoded at each of its four
+alignments. A secret may also be cut off: a beginning or an end of it is found as well.
 """
 
 import base64
@@ -20,7 +20,8 @@ MIN_PLAIN_LENGTH: Final = 4
 """Shorter secrets are found only without encoding, because their plain bytes are in many words."""
 
 MIN_CUT_LENGTH: Final = 12
-"""So many bytes of a secret's beginning or end are recognised. Fewer occur in other words."""
+"""At least this many bytes of a secret's beginning or end are recognised. Shorter parts occur in
+other words."""
 
 # Of several backslashes before an escape only the last is matched: the others are dropped, and a
 # pattern that repeats would take quadratic time.

@@ -30,7 +30,7 @@ MAX_WAITING_SIGNATURES: Final = 100
 """At most this many signatures that do not match wait for the next fetch."""
 
 OLD_KEY_LIFETIME_SECONDS: Final = 60.0
-"""How long the previous key is accepted: webhooks signed with it may still be on their way."""
+"""How long the previous key is accepted, because webhooks signed with it may still arrive."""
 
 MAX_KEY_RESPONSE_BYTES: Final = 65_536
 MAX_SIGNATURE_LENGTH: Final = 4_096
@@ -51,7 +51,7 @@ class WebhookVerifier:
     """Verifies signatures with the key that `url` publishes. Close it with `aclose`.
 
     The key is fetched when it is first needed, and again when a signature does not match, because
-    the API may have changed its key. A signature is called forged only if the key was fetched after
+    the API may have changed its key. A signature counts as forged only if the key was fetched after
     the signature arrived. All signatures that arrived before a fetch share it.
 
     `timeout` is the total of one fetch, in seconds. `now` is a monotonic clock in seconds, `sleep`

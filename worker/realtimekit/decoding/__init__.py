@@ -1,5 +1,5 @@
-"""From JSON bodies to values. Nothing in a body is trusted to have its documented form.
+"""From JSON bodies to values. No part of a body is trusted to have its documented form.
 
 `fields` (single fields), `statuses`, `kinds`, `recordings`, `sessions`, `resources` (participants,
-webhook registrations), `webhooks` (the bodies that the API pushes).
+webhook registrations), `webhooks` (the bodies that the API sends).
 """

@@ -19,7 +19,7 @@ MAX_NAME_LENGTH: Final = 256
 """The name of a person or preset is cut to this many characters."""
 
 YEARS: Final = range(2000, 3000)
-"""The years of believable times. None of them is so near the end of the calendar that arithmetic
+"""The years of plausible times. None of them is so near the end of the calendar that arithmetic
 with the time overflows."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -117,7 +117,7 @@ def non_negative_int(value: object) -> int | None:
 def aware_time(value: object) -> datetime | None:
     """An aware time from ISO 8601, with `T` or a space. Without an offset it is UTC.
 
-    A year outside `YEARS` stands for no time: services in Go write 0001-01-01T00:00:00Z.
+    A year outside `YEARS` means that there is no time: services in Go write 0001-01-01T00:00:00Z.
     """
     if not isinstance(value, str):
         return None
@@ -147,7 +147,7 @@ def caller_type(value: object) -> str | None:
 
 
 def read_paging(value: object) -> Paging | None:
-    """The `paging` object. None if it is no object: then the list says nothing of its length."""
+    """The `paging` object. None if it is no object: then the length of the list is unknown."""
     return msgspec.convert(value, Paging) if isinstance(value, dict) else None
 
 

@@ -12,7 +12,8 @@ _KINDS: Final[dict[str, Kind]] = {
     "BROWSER": "composite",
 }
 _COMPOSITE_ENDINGS: Final = (".mp4", ".mkv", ".mp3", ".m4a", ".aac")
-"""The endings of composite files only. Files of tracks are .webm, and composites may be, too."""
+"""The endings of composite files only. Files of tracks are .webm, and those of composites may be
+too."""
 
 
 class KindEvidence(NamedTuple):

@@ -90,9 +90,9 @@ def decode_recording(
 ) -> RecordingSnapshot:
     """The recording in `data` or `data.recording`, or the first usable one if that is a list.
 
-    The keyword arguments are known from the request. They stand in for fields that the body lacks.
-    Raises `Unreadable` without an id, without an id and a status of its own, and if the body is
-    about another recording than `recording_id`.
+    The keyword arguments are known from the request. They replace fields that the body lacks.
+    Raises `Unreadable` without an id, without an id and a status in the body itself, and if the
+    body is about another recording than `recording_id`.
     """
     envelope = decode(body, _RECORDING)
     items = envelope.data if isinstance(envelope.data, list) else [envelope.data]
@@ -129,7 +129,7 @@ def decode_recording_page(
 
 
 def _decode_page(body: bytes | bytearray) -> _PageEnvelope:
-    """The page. If one item has another form than documented, the others count all the same."""
+    """The page. If one item has an undocumented form, the others still count."""
     try:
         return decode(body, _PAGE)
     except Unreadable:

@@ -136,7 +136,7 @@ def decode_webhooks(body: bytes | bytearray) -> tuple[Webhook, ...]:
 
 
 def ignore_body(_body: bytes | bytearray) -> None:
-    """Decode a body of which nothing is used."""
+    """Decode a body that is not used."""
 
 
 def _participant(row: _Participant | None) -> Participant | None:

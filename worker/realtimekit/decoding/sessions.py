@@ -65,7 +65,7 @@ def decode_session_page(body: bytes | bytearray, *, per_page: int) -> SessionPag
 
 
 def _session(row: _Session) -> Session:
-    """A session is live unless the API says that it has ended, whatever it was asked for."""
+    """A session is live unless the API says that it has ended, even in a list of live ones."""
     is_ended = (text(row.status) or "").upper() == ENDED or text(row.ended_at) is not None
     meeting_id = text(row.associated_id) or text(row.meeting_id)
     return Session(meeting_id=meeting_id, is_live=not is_ended)

@@ -1,4 +1,4 @@
-"""Decodes the status of a recording, also an undocumented one."""
+"""Decodes the status of a recording, including undocumented ones."""
 
 import re
 from typing import Final, NamedTuple
@@ -16,8 +16,8 @@ _JSON_TYPES: Final = {bool: "boolean", int: "number", float: "number", str: "str
 class ReadStatus(NamedTuple):
     """The status of a recording.
 
-    `unknown` is what the API gave in place of a documented one, else None. Then `status` is
-    INVOKED: all that is certain is that the recording exists.
+    `unknown` is the API's value if it is not a documented one, else None. Then `status` is INVOKED:
+    it is only certain that the recording exists.
     """
 
     status: Status

@@ -1,8 +1,8 @@
 """An httpx transport over connections that are kept open.
 
-httpx's own pool spends more on each request the more requests are under way, and the client of
-aiohttp does much that is not needed here (cookies, redirects, proxies, sessions). The figures are
-in docs/adr/0017-a-transport-of-our-own-under-httpx.md.
+httpx's own pool spends more on each request the more requests are in flight. The client of aiohttp
+does much that is not needed here (cookies, redirects, proxies, sessions). The figures are in
+docs/adr/0017-a-transport-of-our-own-under-httpx.md.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ IDLE_TIMEOUT_SECONDS: Final = 15.0
 """
 
 HAPPY_EYEBALLS_DELAY_SECONDS: Final = 0.25
-"""How long one address of a host may stay silent before the next one is tried beside it."""
+"""After this long without an answer from one address of a host, the next one is tried in
+parallel."""
 
 CHUNK_BYTES: Final = 65_536
 

@@ -1,6 +1,6 @@
-"""The archive for the console: what waits to be copied, what was given up, what a recording has.
+"""The archive for the console: waiting files, files given up, and the files of a recording.
 
-Each query reads an index of what is queued or failed, or the rows of one recording.
+Each query reads an index of queued or failed files, or the rows of one recording.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ MAX_COUNTED: Final = 10_000
 
 
 class ManifestState(msgspec.Struct, frozen=True, kw_only=True):
-    """The manifest of a recording. It is to be written again while `due_at` is set.
+    """The manifest of a recording. It must be written again while `due_at` is set.
 
     `last_error` is why the last attempt did not write it.
     """
@@ -49,8 +49,8 @@ class ExpiringFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveState(msgspec.Struct, frozen=True, kw_only=True):
-    """How much waits, the files that expire first, those that were given up last, those that were
-    copied last, and how many manifests are to be written."""
+    """The size of the queue, the files that expire first, those that were given up last, those
+    that were copied last, and how many manifests must be written."""
 
     depth: ArchiveDepth
     queued: tuple[ArchiveFile, ...]
@@ -60,7 +60,7 @@ class ArchiveState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_archive(connection: sa.Connection) -> ArchiveState:
-    """What waits, what failed, and what was copied last."""
+    """What waits, what failed, and the last copies."""
     soonest = _ROWS.where(QUEUED).order_by(archive_files.c.expires_at).limit(MAX_LISTED)
     failed = _ROWS.where(FAILED).order_by(archive_files.c.queued_at.desc()).limit(MAX_LISTED)
     due = sa.select(archive_recordings.c.manifest_due_at).where(MANIFEST_DUE).limit(MAX_COUNTED)
@@ -75,10 +75,10 @@ def read_archive(connection: sa.Connection) -> ArchiveState:
 
 
 def next_expiry(connection: sa.Connection, now: float) -> ExpiringFile | None:
-    """The file that is lost first unless something is done. None if no file is known to be.
+    """The file that is lost first without an intervention. None if no such file is known.
 
     With an archive, that is a file which still waits to be copied. Without one, the worker does not
-    know who downloads what, so it is the file whose URL expires first.
+    know which files are downloaded, so it is the file whose URL expires first.
     """
     soonest = _ROWS.where(QUEUED).order_by(archive_files.c.expires_at).limit(1)
     for file in _decoded(connection, soonest):

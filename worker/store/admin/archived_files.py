@@ -1,4 +1,4 @@
-"""Reads the archive's tables beside the workers: for `archive` on the command line."""
+"""Reads the archive's tables while workers run: for `archive` on the command line."""
 
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
@@ -25,7 +25,7 @@ UNREADABLE: Final = "unreadable"
 
 
 class EntriesFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries to list: at most `limit`, with None of every state, app and recording."""
+    """Which entries to list: at most `limit`; None means every state, app or recording."""
 
     limit: int = 100
     state: ArchiveState | None = None
@@ -34,12 +34,12 @@ class EntriesFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the archive, or a manifest that is to be written, whose `file_index` is None.
+    """A file of the archive, or a waiting manifest, whose `file_index` is None.
 
-    `file` is None for a manifest, and for a row that cannot be read: `last_error` then says so.
+    `file` is None for a manifest, and for a row that cannot be read: see `last_error`.
 
     Times are seconds since the epoch. `is_taken`: a replica works on it until `due_at`. `due_at` is
-    None if nothing is to be done. `has_url`: the worker has a download URL.
+    None if there is no work left. `has_url`: the worker has a download URL.
     """
 
     recording_id: str
@@ -60,8 +60,11 @@ class ArchiveEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_entries(connection: sa.Connection, condition: EntriesFilter) -> list[ArchiveEntry]:
-    """The files in the archive, the most urgent first: queued by their URL's expiry, then manifests
-    that wait, then failed ones, then archived and external ones, the latest first."""
+    """The files in the archive, the most urgent first.
+
+    Queued files come in the order of their URLs' expiry, then waiting manifests, then failed files,
+    then archived and external ones, the latest first.
+    """
     entries: list[ArchiveEntry] = []
     for state, read, decode in _LISTS:
         room = condition.limit - len(entries)
@@ -110,7 +113,7 @@ def _latest(
     in_state: sa.TextClause,
     time: sa.Column[float],
 ) -> Rows:
-    """The latest files in a state, by the index that each app has a part of."""
+    """The latest files in a state, by the index, which is divided by app."""
     if condition.app is not None or condition.recording_id is not None:
         query = sa.select(archive_files).where(in_state, *_matches(archive_files, condition))
         return connection.execute(query.order_by(time.desc()).limit(limit))
@@ -125,7 +128,7 @@ def _latest(
 
 
 def apps_in_state(connection: sa.Connection, in_state: sa.TextClause) -> Iterator[str]:
-    """The apps that have a file in this state: one look into the index for each."""
+    """The apps that have a file in this state: one lookup in the index for each."""
     app: str | None = ""
     while app is not None:
         query = sa.select(sa.func.min(archive_files.c.app)).where(
@@ -153,7 +156,7 @@ def _file_entry(row: sa.Row[Any]) -> ArchiveEntry:
         last_error = _error(row.last_error)
         copied = msgspec.json.decode(row.copied, type=CopiedFile) if row.copied else None
     except msgspec.MsgspecError as error:
-        # A newer version may have written it. The other rows must be seen all the same.
+        # A newer version may have written it. The other rows must still be shown.
         file, copied, last_error = None, None, _unreadable(error)
     return ArchiveEntry(
         recording_id=row.recording_id,

@@ -1,6 +1,6 @@
 """Commands for the console: pages, a summary of the newest, and those that have not ended.
 
-No query reads through history: each looks at a bounded number of the newest rows.
+No query reads through history: each reads a limited number of the newest rows.
 """
 
 from collections import Counter
@@ -23,16 +23,16 @@ from worker.store.database.dialects import meeting_key
 from worker.store.database.schema import FINISHED, UNFINISHED, inbox, parked
 
 MAX_LOOKED_AT: Final = 10_000
-"""How many of the newest commands a page or a summary looks at."""
+"""How many of the newest commands a page or a summary reads."""
 
 MAX_UNFINISHED: Final = 200
 MAX_MEETINGS: Final = 40
-"""How many starts are read for the meetings that a search finds."""
+"""How many starts are read for the meetings of a search."""
 
 
 class CommandsPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Commands that have ended, the last one first. `next` continues behind the last one that was
-    looked at; None if there are no more."""
+    """Commands that have ended, the last one first. `next` continues behind the last row read;
+    None if there are no more."""
 
     commands: tuple[PastCommand, ...]
     next: CommandPlace | None

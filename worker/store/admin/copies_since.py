@@ -1,6 +1,6 @@
-"""Reads the copies since a time in the order in which they were made: `archive verify --since`.
+"""Reads the copies since a time in the order of copying: `archive verify --since`.
 
-It reads none of those before, of which there may be millions.
+It reads no earlier ones, of which there may be millions.
 """
 
 from collections.abc import Iterator

@@ -35,7 +35,7 @@ COPIED: Final = (
 """The tables to copy. Leases and sessions are left out, because their owners no longer run."""
 
 IDLE_TIMEOUT: Final = "10min"
-"""While one side reads or writes, the other one has nothing to do inside its transaction."""
+"""While one side reads or writes, the other one is idle inside its transaction."""
 
 MAX_LEASE_SECONDS: Final = 3600.0
 """A lease that ends later was written while the clock was far ahead."""
@@ -66,15 +66,15 @@ class CopiedStore(msgspec.Struct, frozen=True, kw_only=True):
 def copy_store(
     source: str, target: str, report: ReportProgress, *, pooler: Pooler = "none"
 ) -> CopiedStore:
-    """Copy the database `source` to `target`. Both are URLs like DATABASE_URL. `pooler` says what
-    stands before PostgreSQL.
+    """Copy the database `source` to `target`. Both are URLs like DATABASE_URL.
 
-    The source is not changed. If the target has no tables, they are created. Leases end, everything
-    else is copied as it is, and the numbering of events continues. The copy may be repeated: a
-    target that is already equal is not changed.
+    `pooler` is the kind of pooler in front of PostgreSQL. The source is not changed. If the target
+    has no tables, they are created. Leases end, everything else is copied unchanged, and the
+    numbering of events continues. The copy may be repeated: a target that is already equal is not
+    changed.
 
     Raises StoreUnavailable, and leaves the target as it was, if a worker uses either database, the
-    source has another revision, the target has other rows, what is read back differs, or a database
+    source has another revision, the target has other rows, the rows read back differ, or a database
     cannot be used. Raises WrongSettings for a URL of no known database.
     """
     if source == target:
@@ -126,7 +126,7 @@ def _target(url: str, pooler: Pooler) -> Iterator[_Side]:
 
 @contextmanager
 def _named_errors(side: str) -> Iterator[None]:
-    """Make errors of a database say which of the two it is."""
+    """Add to errors of a database which of the two it is."""
     try:
         yield
     except _NamedError:
@@ -139,11 +139,11 @@ def _named_errors(side: str) -> Iterator[None]:
 
 
 class _NamedError(StoreUnavailable):
-    """An error that already says which of the two databases it is about."""
+    """An error that already names one of the two databases."""
 
 
 def _lock_file(url: str, resources: ExitStack) -> None:
-    """Keep workers away from an SQLite file, by the lock that they use among each other."""
+    """Exclude workers from an SQLite file, by the lock that they use."""
     if not is_postgresql(url) and (lock := sqlite_lock(sqlite_url(url).database)):
         resources.enter_context(lock)
 
@@ -158,7 +158,8 @@ def _check_revision(source: sa.Connection) -> None:
 
 
 def _keep_workers_out(connection: sa.Connection, mode: str) -> None:
-    """On PostgreSQL, lock the tables until the end. Raises StoreUnavailable if a worker leads."""
+    """On PostgreSQL, lock the tables until the end. Raises StoreUnavailable if a worker is the
+    leader."""
     if connection.dialect.name == "sqlite":
         return
     connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'")
@@ -230,7 +231,7 @@ _DUE: Final = {
     archive_schema.archive_files: "due_at",
     archive_schema.archive_recordings: "manifest_due_at",
 }
-"""Where the end of the lease is that an owner has."""
+"""The end of an owner's lease in the row."""
 
 
 def _tally(table: sa.Table, batches: Iterable[list[Row]]) -> CopiedTable:
@@ -245,9 +246,9 @@ def _tally(table: sa.Table, batches: Iterable[list[Row]]) -> CopiedTable:
 
 
 def _continue_numbering(source: sa.Connection, target: sa.Connection) -> None:
-    """Number new events and parkings behind all that the source ever had.
+    """Number new events and parkings behind all numbers that the source ever used.
 
-    Rows that are gone count as well: recordings, and messages in the queue, may still name them.
+    Removed rows count as well: recordings, and messages in the queue, may still name them.
     """
     for table in (schema.outbox, schema.parked):
         if (last := _last_number(source, table)) is not None:
@@ -255,7 +256,7 @@ def _continue_numbering(source: sa.Connection, target: sa.Connection) -> None:
 
 
 def _last_number(connection: sa.Connection, table: sa.Table) -> int | None:
-    """The position that the table gave last. None if it never had a row."""
+    """The last position that the table gave. None if it never had a row."""
     if connection.dialect.name == "sqlite":
         query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name")
         seq: int | None = connection.execute(query, {"name": table.name}).scalar()

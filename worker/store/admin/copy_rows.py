@@ -52,7 +52,7 @@ class _Named(msgspec.Struct):
 def read_manifests(connection: sa.Connection, ids: Collection[str]) -> dict[str, ManifestPlace]:
     """The manifests of these recordings, by their ids.
 
-    A manifest is left out if a newer one is to be written.
+    A manifest is left out if a newer one must be written.
     """
     copies: dict[str, _Rows] = {}
     for row in connection.execute(_COPIED, {"ids": sorted(ids)}).all():

@@ -1,6 +1,6 @@
-"""What goes on now: the overview, and what only the console shows beside it.
+"""The present state: the overview, and the figures that only the console shows.
 
-Every query reads an index that has nothing of history, or a bounded number of rows.
+Every query uses an index without history, or reads a limited number of rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,10 +49,10 @@ class LongestUnchanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveNow(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes on. Times are seconds since the epoch.
+    """The present state. Times are seconds since the epoch.
 
-    `unfinished` counts the commands that have come and not ended. `next_due_at` is when the first
-    command that waits outside the queue stops waiting, if nothing ends its wait before.
+    `unfinished` counts the commands that have arrived and not ended. `next_due_at` is when the
+    first waiting command stops waiting, if nothing ends its wait before.
     """
 
     overview: Overview
@@ -66,7 +66,7 @@ class LiveNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_now(connection: sa.Connection) -> LiveNow:
-    """What goes on now, by the clock of the replicas."""
+    """The present state, by the clock of the replicas."""
     seen = read_overview(connection)
     return LiveNow(
         overview=seen,
@@ -88,8 +88,8 @@ def _longest(connection: sa.Connection, staleness: Staleness) -> Iterator[Longes
             yield LongestUnchanged(status=status, recording_id=recording_id, since=since)
 
 
-# By the time that is known already. In the order of the time, PostgreSQL might read through all
-# that is over, to find the first one that is live.
+# By a time that is already known. In the order of the time, PostgreSQL might read through all
+# finished recordings to find the first live one.
 _LONGEST: Final = (
     sa.select(recordings.c.recording_id)
     .where(

@@ -1,6 +1,6 @@
-"""Reads what the database says about the workers as a whole: for `status` and the console.
+"""Reads the state of all workers from the database: for `status` and the console.
 
-Every query has an index without history. Workers may run meanwhile.
+Every query uses an index without history. Workers may run meanwhile.
 """
 
 import time
@@ -25,7 +25,7 @@ from worker.store.queries import Staleness, measure_staleness
 from worker.store.unsent_events import OutboxDepth, measure_depth
 
 FORGOTTEN_AFTER_SECONDS: Final = 86_400.0
-"""An app that was swept this much earlier than another one is no longer configured."""
+"""If an app was swept this much earlier than another one, it is no longer configured."""
 
 _LEDGER: Final = msgspec.json.Decoder(Ledger)
 
@@ -85,7 +85,7 @@ class SweepInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """The state of all replicas at `at`. All times are seconds since the epoch.
 
-    `leader` is None if no replica holds the lease. `replicas` counts those that held or asked for
+    `leader` is None if no replica holds the lease. `replicas` counts those that held or requested
     it lately.
     """
 

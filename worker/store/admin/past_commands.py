@@ -1,7 +1,7 @@
 """Reads commands that have ended, and their outcomes. Workers may run meanwhile.
 
-The walk goes back along the index of ended commands. Other conditions have no index, so the walk is
-bounded: at most `MAX_COMMANDS` are looked at.
+The search goes back along the index of ended commands. Other conditions have no index, so the
+search is limited: it reads at most `MAX_COMMANDS`.
 """
 
 from collections import Counter
@@ -49,7 +49,7 @@ class PastCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PastCommandsFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects commands that have ended. A field that is None or empty accepts any.
+    """Selects commands that have ended. A field that is None or empty matches any.
 
     `since` and `until` are seconds since the epoch, both included.
     """
@@ -67,7 +67,7 @@ class PastCommandsFilter(msgspec.Struct, frozen=True, kw_only=True):
 class PastCommands(msgspec.Struct, frozen=True, kw_only=True):
     """The commands that were found, the one that ended last first.
 
-    `looked_back_to` is set if the walk was given up there, because it had met MAX_COMMANDS.
+    `looked_back_to` is set if the search ended there after MAX_COMMANDS.
     """
 
     commands: tuple[PastCommand, ...]
@@ -137,10 +137,10 @@ def _outcome_count(latest: PastCommand, count: int) -> OutcomeCount:
 
 
 def find_command(connection: sa.Connection, command_id: str) -> PastCommand | None:
-    """The command of this id, also if it has not ended. None if it never came."""
+    """The command of this id, even if it has not ended. None if it never arrived."""
     by_id = COMMANDS.where(inbox.c.command_id == command_id)
     row = connection.execute(by_id).mappings().first()
-    # A stop by `start_id` leaves a row for a start that never came.
+    # A stop by `start_id` leaves a row for a start that never arrived.
     return (
         None
         if row is None or (row["attempts"] == 0 and row["outcome"] is None)
@@ -165,7 +165,7 @@ def _walk(connection: sa.Connection, condition: PastCommandsFilter) -> PastComma
 
 
 class CommandPlace(msgspec.Struct, frozen=True, array_like=True):
-    """A place between two rows: behind the command that ended then."""
+    """A position between two rows: behind the command that ended then."""
 
     finished_at: float
     command_id: str
@@ -180,7 +180,7 @@ def ended_commands(
 ) -> Iterator[PastCommand]:
     """Commands that have ended, the last one first, in pages that each use the index.
 
-    Only the times of `condition` count. At most `max_commands` are read, in whole pages.
+    Of `condition` only the times are applied. At most `max_commands` are read, in whole pages.
     """
     ended = COMMANDS.where(FINISHED).order_by(inbox.c.finished_at.desc(), inbox.c.command_id.desc())
     if condition.since is not None:
@@ -241,7 +241,7 @@ def past_command_of(row: sa.RowMapping) -> PastCommand:
 
 
 def is_selected(command: PastCommand, condition: PastCommandsFilter) -> bool:
-    """Whether it has ended, and as the filter asks. The times of the filter do not count."""
+    """Whether it has ended and matches the filter. The times of the filter are not checked."""
     pairs = (
         (condition.types, command.command_type),
         (condition.outcomes, command.outcome),

@@ -1,4 +1,4 @@
-"""Reads the state store beside the workers. Nothing is migrated, freed or created."""
+"""Reads the state store while workers run. Nothing is migrated, freed or created."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +59,7 @@ def check_revision(connection: sa.Connection) -> None:
     if not sa.inspect(connection).has_table("alembic_version"):
         raise StoreUnavailable("the database has no tables: no worker has used it yet")
     revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    if revision is None or revision < HEAD:  # what a newer version has added may be left out
+    if revision is None or revision < HEAD:  # tables and columns of newer versions may be ignored
         raise StoreUnavailable(
             f"the database is at revision {revision}, and this version reads {HEAD} and newer: use "
             "the version that the workers have"

@@ -1,7 +1,7 @@
 """Pages of recordings, the latest change first. Each page is read from indexes.
 
-A page continues behind the last row of the page before it. So a page costs the same wherever it is,
-and rows that change meanwhile only move to the front.
+A page continues behind the last row of the previous page. So every page costs the same, and rows
+that change meanwhile only move to the front.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ _ROW: Final[_Part] = sa.select(
 
 
 class PagePlace(msgspec.Struct, frozen=True, array_like=True):
-    """A place between two rows: behind the recording that last changed then."""
+    """A position between two rows: behind the recording that last changed then."""
 
     changed_at: float
     recording_id: str
@@ -66,7 +66,7 @@ def read_page(
 
 
 def _parts(status: Status, app: str | None, after: PagePlace | None) -> list[_Part]:
-    """The rows of a status. Those that are live are either few of an app, or soon found."""
+    """The rows of a status. Live ones are either few of an app, or found soon."""
     if app is None:
         return [_in_order(status, after)]
     if status in LIVE:
@@ -91,8 +91,8 @@ def _in_order(
 
 
 def _awaiting_files(status: Status, app: str, after: PagePlace | None) -> _Part:
-    """Recordings that have ended and are still open. By an expression, so that no index of the time
-    is used: it has all of history."""
+    """Recordings that have ended and are still open. Uses an expression, so that no index of the
+    time is used, which contains all of history."""
     changed_at = recordings.c.changed_at + 0
     conditions = [
         recordings.c.open,

@@ -1,7 +1,7 @@
-"""Finds what an id is about: a recording, a command, a meeting, or anything that an event names.
+"""Finds the meaning of an id: a recording, a command, a meeting, or anything that an event names.
 
-The first three have indexes. A meeting that has no recording is looked for in the newest commands,
-and all other ids in the newest events, so that a search never reads through history.
+The first three have indexes. A meeting without a recording is searched in the newest commands, and
+all other ids in the newest events, so that a search never reads through history.
 """
 
 from typing import Any, Final
@@ -22,7 +22,7 @@ MAX_EVENTS: Final = 20_000
 
 MIN_PREFIX_LENGTH: Final = 4
 _ABOVE_IDS: Final = "zzzzzzzz"
-"""Behind all letters and digits, in the order of any language."""
+"""Sorts behind all letters and digits, in every language."""
 
 
 class EventMention(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,8 +49,8 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def search(connection: sa.Connection, text: str, *, max_events: int = MAX_EVENTS) -> SearchResult:
-    """Everything that this id, or the beginning of an id, is about."""
-    text = text.removesuffix(ELLIPSIS)  # as tables show a short id
+    """All meanings of this id, or of the beginning of an id."""
+    text = text.removesuffix(ELLIPSIS)  # the form of short ids in tables
     found_recordings = _recordings(connection, text)
     commands = _commands(connection, text)
     meetings = tuple(
@@ -100,7 +100,8 @@ def _decoded(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> di
 
 
 def _begins(column: sa.Column[Any], prefix: str) -> sa.ColumnElement[bool]:
-    """A range of the index. It may have ids that begin otherwise: languages ignore hyphens."""
+    """A range of the index. It may have ids that begin otherwise, because languages ignore
+    hyphens."""
     return sa.and_(column >= prefix, column < prefix + _ABOVE_IDS)
 
 
@@ -134,7 +135,7 @@ def _mentions(
     newest = (
         sa.select(outbox).order_by(outbox.c.position.desc()).limit(max_events).subquery("newest")
     )
-    # As it stands in JSON. The driver passes bytes, and both engines have a search in bytes.
+    # In its JSON form. The driver passes bytes, and both engines can search for bytes.
     quoted = msgspec.json.encode(text)
     is_sqlite = connection.dialect.name == "sqlite"
     in_body = (
@@ -154,7 +155,7 @@ def _mentions(
 
 
 def _oldest_searched(connection: sa.Connection, max_events: int) -> float | None:
-    """When the oldest event was committed that was searched. None if these were all."""
+    """When the oldest searched event was committed. None if all were searched."""
     oldest: float | None = connection.execute(
         sa.select(outbox.c.created_at)
         .order_by(outbox.c.position.desc())

@@ -1,4 +1,4 @@
-"""Publishes the events again that the broker never took. Workers may run."""
+"""Publishes the events again that the broker never accepted. Workers may run."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Finds the whole ids for which a short one stands. Workers may run meanwhile.
+"""Finds the whole ids of a short one. Workers may run meanwhile.
 
 The search goes through an index from one different id to the next, and ends after a few.
 """
@@ -17,11 +17,12 @@ IdKind = Literal["recording", "start", "command", "meeting"]
 
 MAX_FOUND: Final = 10
 MAX_MISSES: Final = 3
-"""A collation may sort other ids between those with one beginning. So many are passed over."""
+"""A collation may sort other ids between those with the same beginning. At most this many are
+skipped."""
 
 
 def find_whole_ids(connection: sa.Connection, text: str, kinds: Collection[IdKind]) -> list[str]:
-    """The ids that `text` may mean: itself if there is such an id, else those it is short for.
+    """The ids that `text` may mean: the id itself if it exists, else the ids that it abbreviates.
 
     At most MAX_FOUND and one more.
     """
@@ -37,7 +38,7 @@ def find_whole_ids(connection: sa.Connection, text: str, kinds: Collection[IdKin
 def find_ids_that_begin(
     connection: sa.Connection, text: str, kinds: Collection[IdKind]
 ) -> list[str]:
-    """The ids that begin with `text`, although it is no short form of them.
+    """The ids that begin with `text`, although it is not a valid short form of them.
 
     At most MAX_FOUND and one more.
     """

@@ -1,6 +1,6 @@
-"""Reads the state again and again for a process that stays, such as the console.
+"""Reads the state repeatedly for a long-running process such as the console.
 
-Each read has a connection of its own and a time-out, so that it never costs the workers more.
+Each read has its own connection and a time-out, so that it cannot slow the workers down.
 """
 
 import sqlite3
@@ -29,7 +29,8 @@ _SESSION: Final[Mapping[str, str]] = {
     "idle_in_transaction_session_timeout": "10s",
 }
 _SQLITE_STEPS: Final = 20_000
-"""How many steps of SQLite's machine pass between two looks at the clock: about a millisecond."""
+"""How many steps of SQLite's virtual machine pass between two checks of the clock: about a
+millisecond."""
 
 
 class StateReader:
@@ -83,6 +84,6 @@ class StateReader:
 
 
 def _interrupt_late(connection: sa.Connection, deadline: float) -> None:
-    """Make SQLite end a statement that runs past the deadline, as PostgreSQL does by itself."""
+    """Let SQLite end a statement after the deadline, as PostgreSQL does itself."""
     raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)
     raw.set_progress_handler(lambda: time.monotonic() > deadline, _SQLITE_STEPS)

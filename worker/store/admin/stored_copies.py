@@ -14,7 +14,7 @@ from worker.store.database.dialects import among
 from worker.store.database.postgresql import Pooler
 
 PAGE_SIZE: Final = 500
-"""How many files a page looks at. The filter may leave none of them."""
+"""How many files a page reads. The filter may remove all of them."""
 
 
 class CopiesFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,9 +29,9 @@ class CopiesFilter(msgspec.Struct, frozen=True, kw_only=True):
 def each_stored(
     url: str, condition: CopiesFilter, *, pooler: Pooler = "none", page_size: int = PAGE_SIZE
 ) -> Iterator[StoredCopy | StoredManifest]:
-    """Each file that was archived, and after the files of a recording its manifest.
+    """Each archived file, and after the files of a recording its manifest.
 
-    A manifest is left out if a newer one is to be written. A page is read at a time, so no
+    A manifest is left out if a newer one must be written. One page is read at a time, so no
     transaction stays open. Raises as `open_read_only` does.
     """
     if condition.since is not None and not condition.recording_ids:
@@ -65,7 +65,7 @@ def _end_of_page(
 ) -> _Key | None:
     """The last file of a full page. None: the files behind `after` are the last ones.
 
-    Whatever the filter leaves, so that no statement reads through history.
+    Independent of the filter, so that no statement reads through history.
     """
     columns = archive_files.c
     keys = sa.select(columns.recording_id, columns.file_index).where(after < _KEY)

@@ -1,4 +1,4 @@
-"""What to do about errors of PostgreSQL whose own words do not say it."""
+"""What to do about errors of PostgreSQL whose text does not say it."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -24,7 +24,7 @@ _BY_WORDS: Final[Mapping[str, str]] = {
     "remaining connection slots": _TOO_FEW_CONNECTIONS,
     "statement pooling mode": "set pool_mode = transaction in PgBouncer",
 }
-"""Errors of a connection that was refused have no SQLSTATE here. PgBouncer's have a general one."""
+"""Errors of a refused connection have no SQLSTATE here. PgBouncer's have a general one."""
 
 
 def reason_of(error: exc.DBAPIError) -> str:

@@ -30,7 +30,7 @@ archive_files = sa.Table(
     sa.Column("queued_at", sa.Double, nullable=False),
     # The next attempt or the end of the owner's lease; null if the file is not queued.
     sa.Column("due_at", sa.Double),
-    # When the URL expires, and from when on the file goes before those that are not urgent.
+    # When the URL expires, and from when on the file is urgent.
     sa.Column("expires_at", sa.Double, nullable=False),
     sa.Column("urgent_at", sa.Double, nullable=False),
     sa.Column("owner", sa.String(64)),
@@ -40,8 +40,8 @@ archive_files = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     # How often in a row the storage refused it.
     sa.Column("refusals", sa.Integer, nullable=False),
-    # How often in a row its source denied it, each time with another URL; or how often in a row
-    # there was the same doubtful answer (`worker/archive/denials.py`).
+    # How often in a row its source denied it, each time with another URL; or how often in a row it
+    # gave the same doubtful answer (`worker/archive/denials.py`).
     sa.Column("denials", sa.Integer, nullable=False),
     sa.Column("last_error", sa.Text),
     # JSON of a `CopiedFile`: the last copy.
@@ -68,8 +68,8 @@ for _name, _columns, _where in (
 ):
     sa.Index(_name, *_columns, sqlite_where=_where, postgresql_where=_where)
 
-# What the manifest needs besides the files. `changes` counts what was added: a manifest that was
-# composed before the last change is written once more.
+# The data of the manifest besides the files. `changes` counts additions: a manifest that was
+# composed before the last addition is written once more.
 archive_recordings = sa.Table(
     "archive_recordings",
     metadata,
@@ -80,7 +80,7 @@ archive_recordings = sa.Table(
     sa.Column("without_file", sa.Text),
     sa.Column("completed_at", sa.Double),
     sa.Column("changes", sa.Integer, nullable=False),
-    # When the manifest is to be written, or the end of its owner's lease; null: nothing to write.
+    # When the manifest must be written, or the end of its owner's lease; null: it is up to date.
     sa.Column("manifest_due_at", sa.Double),
     sa.Column("owner", sa.String(64)),
     sa.Column("attempts", sa.Integer, nullable=False),
@@ -89,7 +89,7 @@ archive_recordings = sa.Table(
     sa.Column("manifest_at", sa.Double),
 )
 MANIFEST_DUE = sa.text("archive_recordings.manifest_due_at IS NOT NULL")
-# The last attempt to write it ended so.
+# The error of the last attempt to write it.
 MANIFEST_REFUSED = sa.func.coalesce(
     archive_recordings.c.last_error.like('{"code":"storage_refused"%'), sa.false()
 )

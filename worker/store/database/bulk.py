@@ -66,7 +66,7 @@ class NumberedInsert(BulkStatement):
     def reserve(self, connection: sa.Connection, count: int) -> LateResult[Sequence[int]]:
         """Numbers for rows that this transaction inserts next.
 
-        None on SQLite, and if the column's numbers come from a sequence of somebody else.
+        None on SQLite, and if the column's numbers come from another program's sequence.
         """
         if connection.dialect.name == "sqlite" or not count:
             return LateResult(LaterRows(connection, []), lambda _: ())
@@ -76,9 +76,9 @@ class NumberedInsert(BulkStatement):
     def positions(
         self, connection: sa.Connection, rows: Sequence[Row], reserved: Sequence[int] = ()
     ) -> Sequence[int]:
-        """Insert at least one row. Returns the numbers of all, which ascend as the rows do.
+        """Insert at least one row. Returns the numbers of all, in the order of the rows.
 
-        They are of the reserved ones, if these are enough.
+        They are reserved ones, if enough are reserved.
         """
         if connection.dialect.name == "sqlite":
             self._for_one_row.execute_for_each(connection, rows)

@@ -1,4 +1,4 @@
-"""One clock for everybody who shares a database.
+"""One clock for all who share a database.
 
 Replicas compare leases and other times, but the clocks of their machines may differ or jump.
 PostgreSQL's clock is the same for all of them. SQLite serves one process, so its machine's clock is
@@ -39,8 +39,8 @@ class TransactionClock(Protocol):
     """A clock that takes part in every transaction, in the store's thread."""
 
     def on_begin(self, connection: sa.Connection) -> Callable[[], None]:
-        """Called first in every transaction. May read and write. Returns what is to be called after
-        the commit."""
+        """Called first in every transaction. May read and write. Returns a function to call
+        after the commit."""
 
 
 class MachineClock:
@@ -106,7 +106,7 @@ class DatabaseClock:
         return partial(self._move_forward, asked)
 
     def _move_forward(self, asked: LateResult[float]) -> None:
-        """Keep `now` from being behind what the database has said in the transaction."""
+        """Set `now` to at least the time that the database reported in the transaction."""
         if (time_then := asked.get()) > self.now():
             self._reading = (time_then, time.monotonic())
 

@@ -34,10 +34,10 @@ def texts(connection: sa.Connection, ids: Iterable[str]) -> list[str] | str:
 
 
 def open_or_closed(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """The condition on an id of recordings, for open and closed recordings alike.
+    """The condition on an id of recordings, for both open and closed recordings.
 
     SQLite has one index of open recordings and one of closed ones (`schema.index_by_id`). It uses
-    an index only for a condition that says which of the two it is about.
+    an index only for a condition that names one of the two.
     """
     return _OpenOrClosed(condition)
 
@@ -56,8 +56,8 @@ class _Condition(FunctionElement[bool]):
     inherit_cache = True
 
     def self_group(self, against: OperatorType | None = None) -> Self:
-        """The column itself. SQLAlchemy would compare it with 1 on SQLite, and no index serves
-        that."""
+        """The column itself. SQLAlchemy would compare it with 1 on SQLite, and then no index is
+        used."""
         return self
 
 

@@ -1,15 +1,15 @@
-"""Gives statements to the driver, past SQLAlchemy's execution (docs/adr/0036).
+"""Passes statements directly to the driver, without SQLAlchemy's execution (docs/adr/0036).
 
 SQLAlchemy still compiles them, once in a process for each engine. Its execution costs six times as
-much as SQLite's, and many times that when the processor has done something else in between: this is
-so for each single command at an everyday rate. So the statements of a command's path use this.
+much as SQLite's, and many times that if the processor did something else in between, as it does
+between single commands. So the statements of a command's path use this.
 
-Values are given by name, as the driver takes them. On SQLite a boolean is read as 0 or 1.
+Values are given by name, in the driver's form. On SQLite a boolean is read as 0 or 1.
 
 On PostgreSQL each statement costs a round trip. So on a connection of `connect_direct` statements
-wait until their rows are needed, or for the commit, and all of them go in one message. It is one
-message, so that the server's time-out for an idle transaction always runs while it waits for this
-process. That is not so in the protocol's pipeline.
+wait until their rows are needed, or for the commit. Then all of them go in one message. With one
+message, the server's time-out for an idle transaction runs whenever the server waits for this
+process. With the protocol's pipeline it would not.
 """
 
 from collections import deque
@@ -69,7 +69,7 @@ class DirectStatement:
             self.execute(connection, row)
 
     def _compile(self, dialect: sa.Dialect) -> tuple[str, Values]:
-        """The statement's text and its constant values, which are kept for the next time."""
+        """The statement's text and its constant values, which are kept for the next execution."""
         name = dialect.name
         if name == "sqlite":  # by name, because the order of the values is SQLAlchemy's
             dialect = sqlite.dialect(paramstyle="named")
@@ -82,7 +82,7 @@ class DirectStatement:
 class LaterRows:
     """The rows of a statement, which may still wait in the queue.
 
-    After the commit the rows are there. After a rollback they are not to be had.
+    After the commit the rows are available. After a rollback they are not.
     """
 
     def __init__(self, connection: sa.Connection, rows: Rows | None = None) -> None:
@@ -112,7 +112,7 @@ def execute_text(connection: sa.Connection, text: str) -> None:
 
 
 def begin_with(engine: sa.Engine, text: str) -> None:
-    """Let each transaction of this engine begin with these statements."""
+    """Begin each transaction of this engine with these statements."""
     engine.update_execution_options(**{_BEGIN: text})
 
     @sa.event.listens_for(engine, "begin")
@@ -121,10 +121,10 @@ def begin_with(engine: sa.Engine, text: str) -> None:
 
 
 def connect_direct(engine: sa.Engine) -> sa.Connection:
-    """A connection whose first transaction has begun. `begin` and `commit` are for it alone.
+    """A connection whose first transaction has begun. `begin` and `commit` are only for it.
 
-    SQLAlchemy's begin and commit take ten times as long as the driver's. So SQLAlchemy takes all
-    that happens on this connection for one transaction. Closing the connection rolls back.
+    SQLAlchemy's begin and commit take ten times as long as the driver's. So for SQLAlchemy, the
+    whole life of this connection is one transaction. Closing the connection rolls back.
     """
     connection = engine.connect()
     try:
@@ -154,7 +154,7 @@ def commit(connection: sa.Connection) -> None:
 
 
 def send_before_sqlalchemys(engine: sa.Engine) -> None:
-    """Let queued statements go before those that SQLAlchemy executes."""
+    """Send queued statements before those that SQLAlchemy executes."""
 
     @sa.event.listens_for(engine, "before_cursor_execute")
     def before(connection: sa.Connection, *_: object) -> None:
@@ -162,7 +162,7 @@ def send_before_sqlalchemys(engine: sa.Engine) -> None:
 
 
 class _Queue:
-    """Statements that wait to be sent, and those among them whose rows somebody wants."""
+    """Statements that wait to be sent, and those among them whose rows are needed."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -173,7 +173,7 @@ class _Queue:
 class _Driver:
     """The driver's connection below a connection of SQLAlchemy, and the queue, if there is one.
 
-    It is kept with SQLAlchemy's connection, because to ask that for the driver's takes four calls.
+    It is stored with SQLAlchemy's connection, because SQLAlchemy needs four calls to get it.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -210,7 +210,7 @@ class _Driver:
         return later
 
     def send_queued(self, connection: sa.Connection) -> None:
-        """Send the queue in one message, and give their rows to those who want them."""
+        """Send the queue in one message, and give the rows to their statements."""
         queue = self.queue
         if queue is None or not queue.texts:
             return
@@ -233,7 +233,7 @@ class _Driver:
         if values is None:
             return text
         if self._quoting is None:
-            import psycopg  # SQLite does without this driver
+            import psycopg  # SQLite does not need this driver
 
             self._quoting = psycopg.ClientCursor(self._connection)
         quoted: str = self._quoting.mogrify(text, values)

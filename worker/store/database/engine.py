@@ -26,7 +26,7 @@ MIN_SQLITE_VERSION: Final = (3, 33, 0)
 """The oldest version that the worker supports."""
 
 CHECKPOINT_PAGES: Final = 4_000
-"""SQLite's write-ahead log may have this many pages before it is written back: 16 MB."""
+"""SQLite's write-ahead log may have this many pages before a checkpoint: 16 MB."""
 
 CACHE_KIB: Final = 16 * 1024
 """The size of SQLite's page cache. After a long history, a start changes pages at random. The pages
@@ -98,16 +98,16 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
 
 def make_private(database: str | None) -> None:
-    """Create the database if it is missing, and let only its owner read it. SQLite gives its other
-    files the database's mode."""
+    """Create the database if it is missing, and permit only its owner to read it. SQLite gives
+    its other files the same mode."""
     if not database or database == ":memory:" or database.startswith("file:"):
         return
-    database = os.path.realpath(database)  # SQLite's other files lie beside it
+    database = os.path.realpath(database)  # SQLite's other files are in its folder
     with contextlib.suppress(OSError):  # SQLite reports what is wrong with the path
         os.close(os.open(database, os.O_RDWR | os.O_CREAT, PRIVATE_MODE))
     for suffix in ("", "-wal", "-shm", ".lock"):
         path = Path(f"{database}{suffix}")
-        with contextlib.suppress(OSError):  # the file is missing, or somebody else's
+        with contextlib.suppress(OSError):  # the file is missing, or belongs to another user
             mode = path.stat().st_mode
             if stat.S_ISREG(mode) and mode & 0o077:  # never a device, which all programs share
                 path.chmod(PRIVATE_MODE)
@@ -122,7 +122,7 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the
     # For a statement that changes many rows, SQLite keeps the pages as they were before. They are
     # read only if the statement fails, so memory is enough.
     connection.execute("PRAGMA temp_store=MEMORY")
-    # A page that every commit changes is written back once for many commits.
+    # A page that every commit changes reaches the database file once for many commits.
     connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     # A long read lets the log grow. Afterwards the log is cut back.
     connection.execute(f"PRAGMA journal_size_limit={MAX_WAL_BYTES}")
@@ -134,9 +134,9 @@ def sqlite_lock(database: str | None) -> IO[bytes] | None:
     A worker that opens an SQLite file frees every lease, because every owner must be dead. With two
     workers on one file that would be wrong, and one meeting could be recorded twice.
 
-    The lock lies beside the real file, whatever links the path has. None for a database in memory.
-    Raises StoreUnavailable if another process has the lock, if the volume has no locks, or if the
-    path is that of a device, a pipe or a folder.
+    The lock is in the folder of the real file, even if the path has links. None for a database in
+    memory. Raises StoreUnavailable if another process has the lock, if the volume has no locks, or
+    if the path is that of a device, a pipe or a folder.
     """
     if not database or database == ":memory:":
         return None

@@ -1,7 +1,7 @@
 """Group commit: requests that wait at the same time share one transaction.
 
-A commit costs one sync of the disk, however small it is. All requests that arrive while a commit
-runs therefore go into the next transaction together, up to the limits of `submission_queue`. No
+A commit costs one sync of the disk, regardless of its size. So all requests that arrive while a
+commit runs go into the next transaction together, up to the limits of `submission_queue`. No
 request waits for others: an idle store commits a single request at once.
 """
 
@@ -36,18 +36,18 @@ from worker.store.database.submissions import (
 
 MAX_TRIES: Final = 3
 CONFLICT_SQLSTATES: Final = frozenset({"40001", "40P01"})
-"""Serialization failure and deadlock between replicas: worth another try at once."""
+"""Serialization failure and deadlock between replicas: try again at once."""
 
 
 ArgumentsT = TypeVarTuple("ArgumentsT")
 
 
 class _RideFailed(Exception):
-    """A transaction failed, maybe because of an operation that rode with it. It was rolled back."""
+    """A transaction failed and was rolled back, possibly because of a `ride` operation in it."""
 
 
 class GroupCommit:
-    """Runs operations on one connection, in a thread of its own, many requests per transaction.
+    """Runs operations on one connection, in a separate thread, many requests per transaction.
 
     `notifier` publishes the topics of each commit. `clock`, if given, takes part in every
     transaction. `files`, if given, are checked after every transaction.
@@ -79,7 +79,7 @@ class GroupCommit:
         self.commit_error: str | None = None
         """Why the last transaction could not be committed; None if it was committed."""
         self.must_end = asyncio.Event()
-        """Set when only another process can use the database."""
+        """Set when only a new process can use the database."""
 
     # On the loop
 
@@ -110,7 +110,7 @@ class GroupCommit:
 
         Use `urgent` if a command waits for it. `size` is how many recordings it is about.
 
-        Use `last` for an operation that locks a row that all replicas want: it comes last in its
+        Use `last` for an operation that locks a row that all replicas need: it comes last in its
         transaction. Then it holds the lock only for the commit, and never while it waits for
         another lock.
 
@@ -131,10 +131,11 @@ class GroupCommit:
     ) -> asyncio.Future[ResultT]:
         """Run the operation at the end of the next transaction that notifies `topic`.
 
-        So it sees what that transaction wrote, without a transaction of its own. Then nobody else
-        is notified. Cancel the future to withdraw. The operation may run all the same, so it must
-        be safe to repeat. If the transaction fails, the operation waits for the next one. If the
-        operation fails, the transaction is executed without it, and the subscribers are notified.
+        So it sees that transaction's changes, without a separate transaction. Then no other
+        subscriber is notified. Cancel the future to withdraw. The operation may run anyway, so it
+        must be safe to repeat. If the transaction fails, the operation waits for the next one. If
+        the operation fails, the transaction is executed without it, and the subscribers are
+        notified.
 
         Only operations submitted with `last` come after it, because it may wait for a lock.
         """
@@ -157,7 +158,7 @@ class GroupCommit:
             raise error
 
     def _begin(self) -> None:
-        """Give the waiting requests to the store's thread, for one transaction."""
+        """Pass the waiting requests to the store's thread, for one transaction."""
         batch = self._waiting.take_batch()
         self._riders = [rider for rider in self._riders if not rider.done.done()]
         self._thread.run(
@@ -165,7 +166,7 @@ class GroupCommit:
         )
 
     def _on_done(self, batch: list[Submission], results: list[Any] | Exception) -> None:
-        """Give the results, and begin the next transaction if requests wait for it."""
+        """Return the results, and begin the next transaction if requests wait for it."""
         if isinstance(results, Exception):
             results = [results] * len(batch)
         self.commit_error = _commit_error(results)
@@ -206,7 +207,8 @@ class GroupCommit:
         return [self._commit_alone(submission) for submission in batch]
 
     def _commit_alone(self, submission: Submission) -> Any:  # noqa: ANN401 - of any operation
-        """The result of a request whose batch failed. A race between replicas is tried again."""
+        """The result of a request whose batch failed. After a conflict between replicas it is
+        tried again."""
         for tries_left in reversed(range(MAX_TRIES)):
             try:
                 return self._commit_together([submission])[0]
@@ -222,7 +224,7 @@ class GroupCommit:
 
     def _unavailable(self, error: exc.DBAPIError) -> StoreUnavailable:
         if getattr(error.orig, "sqlstate", None) == READ_ONLY_SQLSTATE:
-            self._engine.dispose()  # another server takes writes: only a new connection finds it
+            self._engine.dispose()  # another server accepts writes: only a new connection finds it
         unavailable = StoreUnavailable(reason_of(error))
         unavailable.__cause__ = error.orig
         return unavailable
@@ -254,11 +256,11 @@ class GroupCommit:
                 topics = self._notifier.announce(connection)
         except Exception as error:
             is_lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
-            if not riding or is_lost:  # a lost connection fails without riders, too
+            if not riding or is_lost:  # a lost connection fails without `ride` operations, too
                 raise
             raise _RideFailed from error
         if self._files is not None:
-            self._files.check()  # a commit to files that are gone is lost
+            self._files.check()  # a commit to removed files is lost
         self._topics |= topics
         self._ridden += zip(riding, map(made, ridden), strict=True)
         if after_commit is not None:

@@ -1,4 +1,4 @@
-"""A PostgreSQL session that holds a lock in the name of a replica, as long as the session lasts.
+"""A PostgreSQL session that holds a replica's lock for as long as the session lasts.
 
 The server ends a session when the process of its client ends, and then releases its locks. The
 session does nothing else: the server sends nothing that a frozen client would have to read, so a
@@ -22,11 +22,11 @@ CALL_TIMEOUT_SECONDS: Final = 3.0
 
 
 class LockSession:
-    """One session with the lock of `owner`; see `open`. Any call may raise psycopg.Error, OSError
-    or TimeoutError. Then the session is lost.
+    """One session with the lock of `owner`; see `open`.
 
-    The lock is shared, because a replica that lost a connection may have a new session before the
-    server notices the end of the old one.
+    Any call may raise psycopg.Error, OSError or TimeoutError. Then the session is lost. The lock is
+    shared, because a replica that lost a connection may have a new session before the server
+    notices the end of the old one.
     """
 
     def __init__(self, connection: "psycopg.AsyncConnection[Any]", owner: str) -> None:
@@ -36,7 +36,7 @@ class LockSession:
     @classmethod
     async def open(cls, parameters: Mapping[str, Any], owner: str) -> "LockSession":
         """Connect, and take the lock. `parameters` are those of the driver's `connect`."""
-        import psycopg  # SQLite does without this driver
+        import psycopg  # SQLite does not need this driver
 
         async with asyncio.timeout(longest_connect_seconds(parameters)):
             connection = await psycopg.AsyncConnection.connect(autocommit=True, **parameters)
@@ -59,7 +59,7 @@ class LockSession:
         return frozenset(owner for (owner,) in await cursor.fetchall())
 
     def close(self) -> None:
-        """Close it without a word to the server: the server may be what does not answer."""
+        """Close it without a message to the server, because the server may not answer."""
         self._connection.pgconn.finish()
 
     async def _execute(self, query: str, values: Mapping[str, Any]) -> "psycopg.AsyncCursor[Any]":

@@ -53,7 +53,7 @@ def migrate(connection: sa.Connection) -> None:
 
 
 def _check_that_tables_are_ours(connection: sa.Connection, revision: str | None) -> None:
-    """Another program may use Alembic as well, or a table of the same name."""
+    """Another program may also use Alembic, or have a table of the same name."""
     inspector = sa.inspect(connection)
     if revision is None:
         foreign = next(filter(inspector.has_table, metadata.tables), None)
@@ -67,7 +67,7 @@ def _check_that_tables_are_ours(connection: sa.Connection, revision: str | None)
 
 
 def _take_turn(connection: sa.Connection) -> None:
-    # Asks again and again, because one long wait would hit the time-outs of statements and locks.
+    # Tries repeatedly, because one long wait would hit the time-outs of statements and locks.
     until = time.monotonic() + MIGRATION_LOCK_TIMEOUT_SECONDS
     lock = sa.select(sa.func.pg_try_advisory_xact_lock(ADVISORY_LOCK))
     while not connection.execute(lock).scalar_one():

@@ -1,4 +1,4 @@
-"""Notifications: after a commit, the worker's parts learn that they have something to do.
+"""Notifications: after a commit, the worker's parts learn that they have work.
 
 A notification goes to the subscribers on this loop. On PostgreSQL it also goes to every other
 replica: NOTIFY, once per topic and transaction, arrives with the commit. A notification can be lost
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import psycopg
 
 Topic = Literal["outbox", "replies", "due", "lease", "parked", "archive"]
-"""`outbox`: there are events to publish. `replies`: there are replies to publish. `due`: there are
-recordings to read by themselves. `lease`: a lease was released. `parked`: parked commands are due.
+"""`outbox`: there are events to publish. `replies`: there are replies to publish. `due`: there
+are recordings to read. `lease`: a lease was released. `parked`: parked commands are due.
 `archive`: there are files to copy, or manifests to write."""
 
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
@@ -59,7 +59,7 @@ class Notifier:
     """The notifications of one store's commits and, on PostgreSQL, of the other replicas'.
 
     `parameters` are those of the driver's `connect`. With None, there is no exchange with other
-    replicas: SQLite has none, and a pooler of transactions cannot listen.
+    replicas: SQLite has none, and behind a pooler in transaction mode LISTEN does not work.
     """
 
     def __init__(self, parameters: Mapping[str, Any] | None) -> None:
@@ -80,7 +80,7 @@ class Notifier:
     # In the store's thread
 
     def begin(self, connection: sa.Connection) -> None:
-        """Forget the topics of the transaction before."""
+        """Drop the topics of the previous transaction."""
         _topics_of(connection).clear()
 
     def take(self, connection: sa.Connection, topic: Topic) -> bool:
@@ -132,10 +132,10 @@ def _pid(connection: sa.Connection) -> int:
 async def _listen(arguments: dict[str, Any], on_notification: OnNotification) -> NoReturn:
     """Call `on_notification` for each notification, and whenever a connection is new.
 
-    A lost connection is made again, after pauses that grow to ten seconds. `arguments` are those of
+    A lost connection is replaced, after pauses that grow to ten seconds. `arguments` are those of
     the driver's `connect`.
     """
-    import psycopg  # SQLite does without this driver
+    import psycopg  # SQLite does not need this driver
 
     failures = 0
     while True:
@@ -158,7 +158,7 @@ class _ListenSession:
         self.was_up = False
 
     async def run(self, on_notification: OnNotification) -> NoReturn:
-        import psycopg  # SQLite does without this driver
+        import psycopg  # SQLite does not need this driver
 
         async with asyncio.timeout(longest_connect_seconds(self._arguments)):
             connection = await psycopg.AsyncConnection.connect(autocommit=True, **self._arguments)
@@ -174,7 +174,7 @@ class _ListenSession:
                 async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
                     await connection.execute("SELECT 1")
         finally:
-            # Closed without a word to the server: the server may be what does not answer.
+            # Closed without a message to the server, because the server may not answer.
             connection.pgconn.finish()
 
     async def _begin(self, connection: "psycopg.AsyncConnection[Any]") -> str:

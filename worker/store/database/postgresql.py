@@ -1,11 +1,11 @@
 """Connections to PostgreSQL: the parameters of libpq, and the settings of each session.
 
 A session gets its settings as start-up options. PgBouncer refuses those, and in its transaction
-mode each transaction may run in another session. Behind it the settings come with each transaction,
-there are no prepared statements, and nobody listens (docs/explanation/databases.md).
+mode each transaction may run in another session. Behind it the settings are sent with each
+transaction, there are no prepared statements, and no LISTEN (docs/explanation/databases.md).
 
 A client that is frozen or cut off inside a transaction keeps its row locks, and with them the
-leader's lease or a command. Therefore the settings also bound how long the server waits for it.
+leader's lease or a command. Therefore the settings also limit how long the server waits for it.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from worker.domain.errors import WrongSettings
 from worker.store.database.direct import begin_with
 
 Pooler = Literal["none", "transaction"]
-"""What stands between the worker and PostgreSQL: nothing, or a pooler of transactions."""
+"""What is between the worker and PostgreSQL: nothing, or a pooler in transaction mode."""
 
 URL_SYNTAX: Final = (
     "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
@@ -34,13 +34,14 @@ REPLICA_LOCK_SEED: Final = 7_265_636_073
 other programs."""
 
 IDLE_TRANSACTION_TIMEOUT_SECONDS: Final = 10
-"""The server ends a session that sends nothing for this long inside a transaction. A worker needs
-milliseconds. A replica waits 5 s for a lock, so it gets one at the second or third try."""
+"""The server ends a session that sends nothing for this long inside a transaction. A worker
+needs milliseconds. A replica waits 5 s for a lock, so it gets one at the second or third
+attempt."""
 
 _CLIENT: Final[Mapping[str, Any]] = {
     "application_name": "recording-worker",
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-    # A peer that vanished silently must be noticed.
+    # Detects a peer that vanished silently.
     "keepalives_idle": 5,
     "keepalives_interval": 5,
     "keepalives_count": 2,
@@ -48,9 +49,9 @@ _CLIENT: Final[Mapping[str, Any]] = {
 }
 
 _SERVER: Final[Mapping[str, str]] = {
-    # The server, too, must notice a peer that vanished silently, with or without an answer to it
-    # on the way. It ends a session that takes no answer for so long, because that session cannot
-    # be cancelled otherwise.
+    # The server, too, must notice a peer that vanished silently, with or without an answer in
+    # flight. It ends a session that reads no answer for this long, because such a session cannot be
+    # cancelled otherwise.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "2",
@@ -65,12 +66,12 @@ WRITER: Final[Mapping[str, str]] = {
     # No bitmap scans: they visit every row that left the index of unsent events and is not vacuumed
     # yet, at every execution. An index scan visits such a row once.
     "enable_bitmapscan": "off",
-    # No hash and merge joins: rows to change are looked up one by one, even where reading the whole
+    # No hash and merge joins: rows to change are looked up one by one, even if reading the whole
     # table would be as fast today, because the table grows.
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    # The statements are written for it: after a wait for a lock, the next one sees what others have
-    # committed meanwhile. An administrator may have set another level for the role.
+    # The statements are written for it: after a wait for a lock, the next one sees the commits of
+    # others. An administrator may have set another level for the role.
     "default_transaction_isolation": "read committed",
     # A new plan at each execution, for its number of ids: a generic plan is made while the tables
     # are small, reads them whole, and is kept while they grow.
@@ -82,8 +83,8 @@ _DURABILITY: Final = "synchronous_commit"
 _DURABLE: Final = f"""
 set_config('{_DURABILITY}', replace(current_setting('{_DURABILITY}'), 'off', 'on'), {{is_local}})
 """
-"""With `off`, the server forgets commits when it crashes, and the worker has acknowledged commands
-that are among them. Only this value is replaced: others are promises about standbys."""
+"""With `off`, the server loses commits when it crashes, and the worker has acknowledged commands
+that are among them. Only this value is replaced: others are about standbys."""
 
 NEVER_IDLE: Final = """
 SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'
@@ -92,7 +93,8 @@ SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_
 
 READER: Final[Mapping[str, str]] = {
     **_SERVER,
-    # A reader holds no row, but no worker can change a table that it has read.
+    # A reader locks no row, but while it holds its transaction no worker can change a table that it
+    # has read.
     "idle_in_transaction_session_timeout": "60s",
     # The first one is for the transactions of a session, the second one for this transaction.
     "default_transaction_read_only": "on",
@@ -112,18 +114,19 @@ def connection_parameters(
 ) -> dict[str, Any]:
     """The arguments with which psycopg connects. The URL overrides ours, parameter by parameter.
 
-    Of several hosts the first one is used that takes writes, unless the URL says otherwise.
+    Of several hosts the first one that accepts writes is used, unless the URL says otherwise.
 
-    Raises WrongSettings if libpq does not take the URL. Its text never repeats the URL.
+    Raises WrongSettings if libpq does not accept the URL. Its text never repeats the URL.
     """
-    from psycopg import ProgrammingError  # SQLite does without this driver
+    from psycopg import ProgrammingError  # SQLite does not need this driver
     from psycopg.conninfo import conninfo_to_dict
 
     try:
         of_url = conninfo_to_dict(url)
     except ProgrammingError:
         raise WrongSettings([URL_SYNTAX]) from None
-    # Whatever an administrator or PGCLIENTENCODING says: commands and events have any character.
+    # Overrides the role's settings and PGCLIENTENCODING: commands and events may have any
+    # character.
     parameters = {**_CLIENT, **of_url, "client_encoding": "UTF8"}
     _choose_server(parameters, may_write=session is WRITER)
     if pooler == "transaction":
@@ -143,12 +146,12 @@ def _choose_server(parameters: dict[str, Any], *, may_write: bool) -> None:
     if may_write and several:
         parameters.setdefault("target_session_attrs", "read-write")
     elif not may_write and parameters.get("target_session_attrs") == "read-write":
-        # libpq would not count our session, which is read-only by choice, as one that can write.
+        # libpq would not accept our session as writable, because it is read-only by choice.
         parameters["target_session_attrs"] = "primary"
 
 
 def longest_connect_seconds(parameters: Mapping[str, Any]) -> float:
-    """How long the driver may take to connect: it tries the hosts in turn, and each may be silent.
+    """How long the driver may take to connect: it tries the hosts in order, and each may be silent.
 
     `parameters` are those of `connection_parameters`.
     """
@@ -199,10 +202,10 @@ def open_postgresql(
 
 
 def _begin_statement(session: Mapping[str, str]) -> str:
-    """Begins a transaction, and does what a `SET LOCAL` for each of the settings would do.
+    """Begins a transaction with the effect of a `SET LOCAL` for each of the settings.
 
-    Both go in one message. The driver's own BEGIN would go alone: a worker that is frozen after it
-    would keep one of the pooler's sessions, because no time-out is set yet.
+    Both go in one message. The driver's own BEGIN would be a separate message: a worker that is
+    frozen after it would keep one of the pooler's sessions, because no time-out is set yet.
     """
     calls = [
         f"set_config('{name}', '{value}', true)"

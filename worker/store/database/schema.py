@@ -58,7 +58,7 @@ inbox = sa.Table(
     # Whether the last attempt runs alone: beside no other crash suspect.
     sa.Column("alone", sa.Boolean, nullable=False),
     sa.Column("first_seen_at", sa.Double, nullable=False),
-    # What a start occupies: app, meeting and kind.
+    # The slot of a start: app, meeting and kind.
     sa.Column("slot", sa.String(512)),
     # The same as `slot` while other starts may not have it, else null.
     sa.Column("holds", sa.String(512)),
@@ -71,7 +71,7 @@ inbox = sa.Table(
     sa.Column("outcome", sa.Text),
     sa.Column("finished_at", sa.Double),
     # JSON, for a postponed start: the address for its outcome, and its metadata. A stop may end the
-    # start before the start's delivery comes back.
+    # start before the start is delivered again.
     sa.Column("reply", sa.Text),
     # JSON list of recording ids. Of a command that is not done: the recordings that its earlier
     # attempts acted on. Of a start that is done: the surplus recordings that it led to.
@@ -89,15 +89,15 @@ inbox = sa.Table(
     # JSON, for a start that names custom ids: the participants that its call asks for. They are
     # written before the call, and kept while it may have been executed.
     sa.Column("people", sa.Text),
-    # What the body asks for that has the id (`domain/command_digest.py`). Null in a placeholder of
+    # The digest of the body that has the id (`domain/command_digest.py`). Null in a placeholder of
     # a stop, and in rows that older versions wrote: then the next claim writes it.
     sa.Column("digest", sa.String(32)),
     sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
     sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),
 )
 sa.Index("inbox_holds", inbox.c.holds, unique=True)
-# Written out, not bound: an index on some of the rows serves only conditions that name its values,
-# and a planner does not know the value of a parameter.
+# Literals, not parameters: a partial index serves only conditions that contain its values, and a
+# planner does not know the value of a parameter.
 FINISHED = sa.text("inbox.state = 'done'")
 UNFINISHED = sa.text("inbox.state <> 'done'")
 sa.Index(
@@ -139,11 +139,11 @@ recordings = sa.Table(
     sa.Column("changed_at", sa.Double, nullable=False),
     # When it was first observed; null in rows that older versions wrote.
     sa.Column("first_seen_at", sa.Double),
-    # When the last webhook about it came.
+    # When the last webhook about it arrived.
     sa.Column("told_at", sa.Double),
-    # When it is to be read by itself; null: no read is scheduled.
+    # When it must be read; null: no read is scheduled.
     sa.Column("read_at", sa.Double),
-    # Where the outbox has its events. See worker/store/event_positions.py.
+    # The positions of its events in the outbox. See worker/store/event_positions.py.
     sa.Column("event_positions", sa.Text),
     # When the worker next tries to stop it, because its start limits its duration; null: never.
     sa.Column("stop_at", sa.Double),
@@ -217,12 +217,12 @@ files = sa.Table(
     sa.Column("file_name", sa.Text, nullable=False),
     sa.Column("user_id", sa.Text),
     sa.Column("found_at", sa.Double, nullable=False),
-    # The URL that was published last, as a hash because the URL permits the download, and when it
-    # expires. Null if there was none, and in rows that older versions wrote.
+    # The last published URL, as a hash because the URL permits the download, and when it expires.
+    # Null if there was none, and in rows that older versions wrote.
     sa.Column("url_hash", sa.String(64)),
     sa.Column("url_expires_at", sa.Double),
 )
-# Files come in the order of their expiry, so that new ones are added at the end of the index.
+# New files expire last, so they are added at the end of the index.
 HAS_URL = sa.text("files.url_expires_at IS NOT NULL")
 sa.Index("files_url_expiry", files.c.url_expires_at, sqlite_where=HAS_URL, postgresql_where=HAS_URL)
 
@@ -245,10 +245,10 @@ outbox = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("sent_at", sa.Double),
-    # 0: publish it. Above 0: the broker did not take it, try again at that time. Below 0: it is set
-    # aside, an operator decides.
+    # 0: publish it. Above 0: the broker did not accept it, try again at that time. Below 0: it is
+    # set aside, and an operator decides.
     sa.Column("retry_at", sa.Double, nullable=False, server_default="0"),
-    # How often the broker did not take it; how often the channel was lost over it.
+    # How often the broker did not accept it; how often the channel was lost because of it.
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("losses", sa.Integer, nullable=False, server_default="0"),
     sa.Column("last_error", sa.Text),
@@ -263,7 +263,7 @@ sa.Index(
     sqlite_where=outbox.c.sent_at.is_(None),
     postgresql_where=outbox.c.sent_at.is_(None),
 )
-# Events that the broker did not take. An event that it takes at once is never in this index.
+# Events that the broker did not accept. An event that it accepts at once is never in this index.
 HELD = sa.text("outbox.sent_at IS NULL AND outbox.retry_at <> 0")
 sa.Index(
     "outbox_held",
@@ -306,7 +306,7 @@ parked = sa.Table(
     sa.Column("due_at", sa.Double, nullable=False),
     # A list of live sessions that was requested earlier does not count.
     sa.Column("look_after", sa.Double, nullable=False),
-    # The message. Null if it has secrets: then the retry queues keep it.
+    # The message. Null if it has secrets: then its deliveries stay in the retry queues.
     sa.Column("body", sa.LargeBinary),
     # JSON: the properties, routing key and headers of the message.
     sa.Column("message", sa.Text),
@@ -317,8 +317,8 @@ sa.Index("parked_commands_id", parked.c.command_id, parked.c.number, unique=True
 sa.Index("parked_commands_subject", parked.c.waits_for, parked.c.app, parked.c.subject)
 sa.Index("parked_commands_due", parked.c.due_at)
 
-# Replays whose events are too many for one page. `barrier` is the position of the last event,
-# `next_position` where the page begins that is going out. See worker/store/replay_pages.py.
+# Replays with too many events for one page. `barrier` is the position of the last event,
+# `next_position` where the page begins that is being published. See worker/store/replay_pages.py.
 replays = sa.Table(
     "replays",
     metadata,
@@ -335,7 +335,7 @@ leases = sa.Table(
     sa.Column("until", sa.Double, nullable=False),
 )
 
-# The replicas that hold a lock in a session of their own at PostgreSQL. If such a replica's lock is
+# The replicas that hold a lock in their own session at PostgreSQL. If such a replica's lock is
 # free, the replica has ended. See worker/store/replicas.py.
 replica_sessions = sa.Table(
     "replica_sessions",
@@ -351,7 +351,7 @@ budgets = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
 )
 
-# Up to when something has been followed, by name. See worker/store/cursors.py.
+# Cursors: named times up to which something was followed. See worker/store/cursors.py.
 marks = sa.Table(
     "marks",
     metadata,

@@ -1,12 +1,12 @@
 """Notices that SQLite's files were removed or replaced while the worker has them open.
 
-The worker would go on with its open files, but no other process finds them. All that is committed
-there would be lost when the process ends. Therefore every commit is followed by a look at the
-paths, which costs some microseconds, and a commit to files that are gone counts as failed.
+The worker could continue with its open files, but no other process finds them. Everything that is
+committed there would be lost when the process ends. Therefore every commit is followed by a check
+of the paths, which takes some microseconds. A commit to removed files counts as failed.
 
-- **The database is gone.** Its content lives only as long as this process. It is saved beside the
+- **The database is gone.** Its content exists only as long as this process. It is saved beside the
   path, and the worker waits: nothing is committed until the file is back.
-- **Another database is there.** The worker must end. The next one opens what is there.
+- **Another database is there.** The worker must end. The next one opens the new file.
 - **Only the log, its index or the lock is gone.** The worker must end too. SQLite then writes the
   log back into the database, so nothing is lost.
 """
@@ -26,7 +26,7 @@ PRIVATE_MODE: Final = 0o600
 """The mode of SQLite's files and of the lock: their owner alone may read and write them."""
 
 BESIDE_DATABASE: Final = ("-wal", "-shm", ".lock")
-"""What lies beside a database in use: its log, the index of the log, and the lock of workers."""
+"""The files beside a database in use: its log, the index of the log, and the lock of workers."""
 
 Identity = tuple[int, int]
 """Device and inode. Another file at the same path has another identity."""
@@ -39,13 +39,13 @@ class FilesLost(StoreUnavailable):
 class SqliteFiles:
     """The files of an open database. Create it before SQLite opens the file.
 
-    `path` may be a link. `must_end` says that only a new process can go on. Used in the store's
+    `path` may be a link. `must_end` says that only a new process can continue. Used in the store's
     thread.
     """
 
     def __init__(self, path: str) -> None:
         self._path = os.path.realpath(path)
-        """SQLite's other files lie beside the real file."""
+        """SQLite's other files are in the folder of the real file."""
         self._known = {name: _identity(name) for name in (path, self._path)}
         self._lost: list[str] = []
         self._saved = ""
@@ -83,8 +83,8 @@ class SqliteFiles:
             structlog.get_logger().info("store_files_back", path=self._path)
 
     def explain(self, connection: sqlite3.Connection) -> FilesLost:
-        """Save the content of a lost database. Returns the error that says what is lost and what to
-        do."""
+        """Save the content of a lost database. Returns the error that describes the loss and
+        what to do."""
         is_new = self._advice is None
         found = _identity(self._path)
         if found == self._known[self._path]:
@@ -125,7 +125,7 @@ class SqliteFiles:
         )
 
     def _save(self, connection: sqlite3.Connection) -> None:
-        """Try once to save what the open files hold."""
+        """Try once to save the content of the open files."""
         if self._advice is not None:
             return
         path = f"{self._path}.saved-{time.time_ns()}"

@@ -1,7 +1,7 @@
 """The thread in which the store's transactions run.
 
-An executor makes two futures, a condition and a task for each call. At everyday rates each command
-pays for that twice, and it took more CPU than the handing over itself (docs/adr/0036).
+An executor makes two futures, a condition and a task for each call. Each single command pays for
+that twice, and it took more CPU than the call itself (docs/adr/0036).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ OnDone = Callable[[Any], None]
 
 
 class StoreThread:
-    """Runs one piece of work after another in a thread of its own."""
+    """Runs one piece of work after another in a separate thread."""
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[tuple[Work, OnDone, asyncio.AbstractEventLoop] | None] = (
@@ -28,7 +28,7 @@ class StoreThread:
         self._thread.start()
 
     def run(self, work: Work, on_done: OnDone) -> None:
-        """Run `work` after what was handed over before. Called on the loop."""
+        """Run `work` after all earlier work. Called on the loop."""
         self._waiting.put((work, on_done, asyncio.get_running_loop()))
 
     def end(self) -> None:
@@ -47,5 +47,5 @@ def _execute(work: Work, on_done: OnDone, loop: asyncio.AbstractEventLoop) -> No
         result = work()
     except Exception as error:  # noqa: BLE001 - handed to whoever waits for the result
         result = error
-    with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits
+    with contextlib.suppress(RuntimeError):  # the loop is closed, so no caller waits
         loop.call_soon_threadsafe(on_done, result)

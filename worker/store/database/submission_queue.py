@@ -11,15 +11,15 @@ from typing import Final
 from worker.store.database.submissions import Submission
 
 MAX_COMMANDS: Final = 500
-"""So many urgent requests share a transaction at most."""
+"""At most this many urgent requests share a transaction."""
 
 MAX_OTHERS: Final = 32
-"""The sizes of the other requests of a transaction are at most this, unless one alone is larger. A
-webhook has size 1. So a hundred of them, which share three commits, lose little."""
+"""The sizes of the other requests of a transaction are at most this, unless one alone is larger.
+A webhook has size 1. A hundred webhooks need three commits instead of one, which costs little."""
 
 
 class SubmissionQueue:
-    """What waits, in two lanes. Each lane keeps its order."""
+    """The waiting requests, in two lanes. Each lane keeps its order."""
 
     def __init__(self) -> None:
         self._urgent: deque[Submission] = deque()
@@ -33,7 +33,7 @@ class SubmissionQueue:
         (self._urgent if submission.urgent else self._others).append(submission)
 
     def take_batch(self) -> list[Submission]:
-        """Remove what the next transaction executes: the oldest of both lanes.
+        """Remove the requests of the next transaction: the oldest of both lanes.
 
         Neither lane waits for the other one to be empty.
         """

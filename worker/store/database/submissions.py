@@ -15,7 +15,8 @@ ResultT = TypeVar("ResultT")
 
 
 class LateResult(Generic[ResultT]):
-    """A result that is made after the commit, so that its rows may come together with that."""
+    """A result that is made after the commit, so that its rows may arrive together with the
+    commit."""
 
     def __init__(self, rows: LaterRows, read: Callable[[Rows], ResultT]) -> None:
         self._rows = rows

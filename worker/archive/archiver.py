@@ -59,7 +59,7 @@ class Archiver:
         owner: str,
         concurrency: int,
         now: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._store = store
         self._files = files

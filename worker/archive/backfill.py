@@ -4,7 +4,6 @@ The leader searches at most once an hour: first for all files, later for new one
 update switches the archive on, replicas without it still announce files.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
@@ -45,7 +44,7 @@ class Backfill:
         *,
         now: Callable[[], float],
         ticks: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._store = store
         self._now = now

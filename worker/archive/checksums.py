@@ -21,7 +21,7 @@ class Checksums:
     proves nothing. With MD5, `update` takes three times as long.
     """
 
-    def __init__(self, part_bytes: int, *, part_hash: PartHash | None = "md5") -> None:
+    def __init__(self, part_bytes: int, *, part_hash: PartHash | None) -> None:
         self._part_bytes = part_bytes
         self.part_hash = part_hash
         self._sha256 = hashlib.sha256()

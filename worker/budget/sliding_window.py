@@ -152,7 +152,7 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
         slots = tuple(by_number[key] for key in sorted(by_number) if by_number[key][1])
         return msgspec.structs.replace(self, slots=slots)
 
-    def report_left(self, left: int | None, now: float, *, resets_in: float | None = None) -> Self:
+    def report_left(self, left: int | None, now: float, *, resets_in: float | None) -> Self:
         """The window after the API reported `left` requests, None if it did not say.
 
         Other programs spent the requests that are missing and were not ours. If that is everything,

@@ -16,7 +16,7 @@ from worker.domain.command_keys import is_start
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation
 from worker.domain.times import utc
-from worker.observability.tracing import NO_TRACING, Tracing
+from worker.observability.tracing import Tracing
 from worker.store.claims import LostCommand
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
@@ -45,7 +45,7 @@ class CommandCompleter:
         owner: str,
         source: str,
         now: Callable[[], float],
-        tracing: Tracing = NO_TRACING,
+        tracing: Tracing,
     ) -> None:
         self._store = store
         self._parker = parker

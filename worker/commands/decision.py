@@ -99,7 +99,7 @@ class Complete(msgspec.Struct, frozen=True):
     """
 
     outcome: Outcome
-    observations: tuple[Observation, ...] = ()
+    observations: tuple[Observation, ...]
     cancelled: tuple[CancelledStart, ...] = ()
     replay_ids: tuple[str, ...] = ()
 

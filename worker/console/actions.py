@@ -75,7 +75,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """What an action has done, in sentences. `command_ids` are the commands that were sent."""
 
     lines: tuple[str, ...]
-    command_ids: tuple[str, ...] = ()
+    command_ids: tuple[str, ...]
 
 
 class Actions:

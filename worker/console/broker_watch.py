@@ -46,7 +46,7 @@ class BrokerWatch:
         *,
         on_event: Callable[[CloudEvent], None],
         on_state: Callable[[BrokerState], None],
-        count_interval_seconds: float = COUNT_INTERVAL_SECONDS,
+        count_interval_seconds: float,
     ) -> None:
         self._url = url
         self._topology = topology

@@ -84,7 +84,7 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
     start_id: str | None = None
     meeting_id: str | None = None
     recording_id: str | None = None
-    digest: str | None = None
+    digest: str | None
 
     @property
     def locks(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class MeetingParticipant(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     user_id: str
-    custom_participant_id: str | None = None
+    custom_participant_id: str | None
 
 
 class MeetingParticipants:
@@ -46,7 +46,7 @@ class MeetingParticipants:
     """
 
     def __init__(
-        self, participants: Iterable[MeetingParticipant], *, read_at: float, is_whole: bool = True
+        self, participants: Iterable[MeetingParticipant], *, read_at: float, is_whole: bool
     ) -> None:
         self.read_at = read_at
         self.is_whole = is_whole

@@ -21,7 +21,7 @@ class Watchdog:
     def __init__(
         self,
         *,
-        stuck_after: float = STUCK_AFTER_SECONDS,
+        stuck_after: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stuck_after = stuck_after

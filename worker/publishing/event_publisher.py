@@ -41,7 +41,7 @@ class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
     wait."""
 
     marks: PageMarks
-    is_unavailable: bool = False
+    is_unavailable: bool
 
 
 class EventPublisher:

@@ -16,7 +16,7 @@ class ReplyPolicy:
     commands would be dead-lettered, and one to a retry queue would end there.
     """
 
-    def __init__(self, topology: Topology, pattern: str = "") -> None:
+    def __init__(self, topology: Topology, pattern: str) -> None:
         self._own = {queue.name for queue in topology.queues}
         self._retry_prefix = f"{topology.command_queue}.retry."
         self._pattern = re.compile(pattern)

@@ -215,9 +215,7 @@ class RealtimeKitClient:
                 break
         return tuple(found.values())
 
-    async def list_meeting_participants(
-        self, meeting_id: str, *, page_no: int = 1
-    ) -> ParticipantPage:
+    async def list_meeting_participants(self, meeting_id: str, *, page_no: int) -> ParticipantPage:
         """One page of the people who may join the meeting. Pages are counted from 1."""
         path = f"/meetings/{path_segment(meeting_id, 'meeting_id')}/participants"
         query = query_params(page_no=page_no, per_page=PAGE_SIZE)
@@ -232,7 +230,7 @@ class RealtimeKitClient:
             return False
         return session.is_live
 
-    async def list_live_sessions(self, *, page_no: int = 1) -> SessionPage:
+    async def list_live_sessions(self, *, page_no: int) -> SessionPage:
         """One page of the app's live sessions, the newest first. Pages are counted from 1."""
         query = query_params(
             status="LIVE",

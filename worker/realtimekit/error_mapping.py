@@ -68,7 +68,7 @@ class _ErrorBody(NamedTuple):
 
     message: str
     codes: tuple[int, ...]
-    names_limit: bool = False
+    names_limit: bool
     is_of_product: bool = False
     is_page: bool = False
 

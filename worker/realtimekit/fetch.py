@@ -22,7 +22,7 @@ DEFAULT_FILE_PREFIX: Final = "default"
 async def fetch_all_recordings(
     api: RealtimeKitClient,
     *,
-    meeting_id: str | None = None,
+    meeting_id: str | None,
     statuses: Sequence[Status] = (),
     whole: bool = False,
 ) -> list[RecordingSnapshot]:

@@ -27,8 +27,8 @@ class ApiRequest(NamedTuple):
     method: str
     path: str
     url: httpx.URL
-    content: bytes | None = None
-    secrets: tuple[str, ...] = ()
+    content: bytes | None
+    secrets: tuple[str, ...]
 
 
 class ApiResponse(NamedTuple):
@@ -91,10 +91,10 @@ class RecordingPage(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     recordings: tuple[RecordingSnapshot, ...]
-    total_count: int | None = None
-    end_offset: int | None = None
-    is_last: bool = True
-    unreadable_count: int = 0
+    total_count: int | None
+    end_offset: int | None
+    is_last: bool
+    unreadable_count: int
 
 
 class ParticipantPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,9 +105,9 @@ class ParticipantPage(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     participants: tuple[MeetingParticipant, ...]
-    total_count: int | None = None
-    is_last: bool = True
-    unreadable_count: int = 0
+    total_count: int | None
+    is_last: bool
+    unreadable_count: int
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +121,7 @@ class SessionPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of a list of sessions. `is_last`: there is no further page."""
 
     sessions: tuple[Session, ...]
-    is_last: bool = True
+    is_last: bool
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +129,6 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 
     webhook_id: str
     url: str
-    name: str | None = None
-    events: tuple[str, ...] = ()
+    name: str | None
+    events: tuple[str, ...]
     enabled: bool | None = None

@@ -15,7 +15,7 @@ class SilentPipe(Exception):
     """Nothing was written to the pipe in time."""
 
 
-def read_small_file(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -> bytes:
+def read_small_file(path: Path, *, pipe_timeout: float) -> bytes:
     """The content of a file, of at most `MAX_FILE_BYTES` + 1 bytes.
 
     `pipe_timeout` is in seconds. Raises OSError, and SilentPipe for a pipe to which nothing was

@@ -20,7 +20,7 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True):
 
     owner: str
     until: float
-    files: tuple[tuple[str, int], ...] = ()
+    files: tuple[tuple[str, int], ...]
     manifests: tuple[str, ...] = ()
 
 

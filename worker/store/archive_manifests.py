@@ -23,7 +23,7 @@ class ManifestTask(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     changes: int
     attempts: int
-    was_refused: bool = False
+    was_refused: bool
 
 
 class ManifestPostponement(msgspec.Struct, frozen=True, kw_only=True):

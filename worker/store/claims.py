@@ -92,7 +92,7 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: ClaimVerdict
     attempts: int = 0
-    first_seen_at: float = 0.0
+    first_seen_at: float
     age_from: float = 0.0
     waits_since: float | None = None
     called_at: float | None = None

@@ -101,7 +101,7 @@ def find_command_recordings(
     recording_id: str | None,
     meeting_id: str | None,
     live_only: bool,
-    surplus_ids: Sequence[str] = (),
+    surplus_ids: Sequence[str],
 ) -> tuple[Recording, ...]:
     """The recordings of a start, else the recording with an id, else those of an app's meeting.
 

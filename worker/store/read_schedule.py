@@ -34,8 +34,8 @@ class TrackedRecording(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     recording: Recording
-    read_at: float | None = None
-    last_webhook_at: float | None = None
+    read_at: float | None
+    last_webhook_at: float | None
 
 
 class OverdueQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class LiveQuery(msgspec.Struct, frozen=True, kw_only=True):
     `after`."""
 
     app: str
-    after: str = ""
+    after: str
     limit: int = MAX_LIVE_ROWS
 
 

@@ -35,7 +35,7 @@ class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
 
     recordings: tuple[Recording, ...]
     events: int
-    read_at: tuple[float | None, ...] = ()
+    read_at: tuple[float | None, ...]
 
 
 def apply_observations(

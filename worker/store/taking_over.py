@@ -21,7 +21,7 @@ class EndedReplica(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     now: float
     call_seconds: float
-    is_own: bool = False
+    is_own: bool
 
 
 def take_over(connection: sa.Connection, request: EndedReplica) -> int | None:

@@ -43,9 +43,9 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     limit: int
-    marks: PageMarks = PageMarks()
-    now: float = 0.0
-    replies: bool | None = None
+    marks: PageMarks
+    now: float
+    replies: bool | None
     resume: bool = False
 
 

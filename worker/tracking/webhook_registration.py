@@ -33,7 +33,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
     webhook: Webhook
     action: Action
-    removed: int = 0
+    removed: int
 
 
 def callback_url(public_url: str, app: str) -> str:

@@ -1,6 +1,5 @@
 """Notices a source that is too slow. It would occupy a place among the copies for days."""
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -18,9 +17,7 @@ class SourceRate:
     slow.
     """
 
-    def __init__(
-        self, bytes_per_second: float, *, ticks: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, bytes_per_second: float, *, ticks: Callable[[], float]) -> None:
         self._least = bytes_per_second
         self._ticks = ticks
         self._began = 0.0

@@ -31,8 +31,8 @@ class DeadLetterReason(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     message: str | None = None
     attempts: int | None = None
-    first_seen: datetime | None = None
-    last_seen: datetime | None = None
+    first_seen: datetime | None
+    last_seen: datetime | None
 
 
 def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> DeadLetterReason:

@@ -30,7 +30,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: Literal["exchange", "queue"]
     state: State
-    detail: str | None = None
+    detail: str | None
     messages: int | None = None
     consumers: int | None = None
 

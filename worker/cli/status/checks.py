@@ -42,7 +42,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     state: State
-    text: str = ""
+    text: str
     see: str | None = None
 
 

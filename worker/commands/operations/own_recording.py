@@ -27,7 +27,7 @@ class StartedRecording(msgspec.Struct, frozen=True, kw_only=True):
 
     meeting_id: str
     kind: Kind
-    file_name_prefix: str | None = None
+    file_name_prefix: str | None
 
     def fits(self, snapshot: RecordingSnapshot) -> bool:
         """Whether the listed recording may belong to this start."""

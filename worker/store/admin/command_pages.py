@@ -178,7 +178,7 @@ def find_starts_of_meeting(
 
 
 def find_meetings_of_starts(
-    connection: sa.Connection, beginning: str, *, max_commands: int = MAX_LOOKED_AT
+    connection: sa.Connection, beginning: str, *, max_commands: int
 ) -> tuple[str, ...]:
     """Meetings with a start among the newest commands, whose ids begin like this."""
     beginning = meeting_key(beginning) or ""

@@ -98,7 +98,7 @@ class OutcomeSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The most frequent first. `looked_back_to` as in PastCommands."""
 
     counts: tuple[OutcomeCount, ...]
-    looked_back_to: float | None = None
+    looked_back_to: float | None
 
 
 def summarize_past_commands(

@@ -58,8 +58,8 @@ class RecordingDetails(msgspec.Struct, frozen=True, kw_only=True):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What an id names: recordings, and the start command if it is the id of one."""
 
-    recordings: tuple[RecordingDetails, ...] = ()
-    start: PastCommand | None = None
+    recordings: tuple[RecordingDetails, ...]
+    start: PastCommand | None
 
 
 def find_details(connection: sa.Connection, wanted_id: str, *, max_events: int) -> Found:

@@ -58,7 +58,7 @@ class GroupCommit:
         engine: sa.Engine,
         notifier: Notifier,
         *,
-        clock: TransactionClock | None = None,
+        clock: TransactionClock | None,
         files: SqliteFiles | None = None,
     ) -> None:
         self._engine = engine

@@ -163,7 +163,7 @@ def longest_connect_seconds(parameters: Mapping[str, Any]) -> float:
 def open_postgresql(
     url: str,
     *,
-    pooler: Pooler = "none",
+    pooler: Pooler,
     session: Mapping[str, str] = WRITER,
     **pool: Any,  # noqa: ANN401 - SQLAlchemy's own
 ) -> sa.Engine:

@@ -13,7 +13,7 @@ from aio_pika.exceptions import (
 from worker.broker.aiormq.batch_publish import Confirmation
 from worker.broker.aiormq.message_encoder import ENCODING_ERRORS
 from worker.broker.aiormq.raw_channel import PERMISSION_ERRORS
-from worker.broker.connection import CLOSED_MESSAGE
+from worker.broker.connection import CLOSED_MESSAGE, described
 from worker.broker.messages import Outgoing
 from worker.domain.errors import (
     BrokerUnavailable,
@@ -52,7 +52,7 @@ def publish_result(
     if error is None:
         return True
     if isinstance(error, ENCODING_ERRORS):
-        return MessageUnsendable(_described(error))
+        return MessageUnsendable(described(error))
     if not isinstance(error, DeliveryError):
         lost = unavailable(error)
         return LostInFlight(str(lost)) if type(lost) is BrokerUnavailable else lost
@@ -73,7 +73,7 @@ def unavailable(error: BaseException) -> BrokerUnavailable:
     """The library's error as BrokerUnavailable, with the error as its cause."""
     # Calls that a closed channel ends raise one of these, without a text.
     is_closed = type(error) in {Exception, asyncio.CancelledError}
-    text = CLOSED_MESSAGE if is_closed else _described(error)
+    text = CLOSED_MESSAGE if is_closed else described(error)
     converted = BrokerUnavailable(text)
     if is_closed_by_broker(error):
         converted = ChannelLost(text, is_permission=isinstance(error, PERMISSION_ERRORS))
@@ -90,7 +90,3 @@ def is_closed_by_broker(error: BaseException) -> bool:
         ChannelClosed,
         ConnectionClosed,
     }
-
-
-def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:300]

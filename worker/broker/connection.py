@@ -13,6 +13,7 @@ from yarl import URL
 
 from worker.aio import wait_until_set
 from worker.broker.aiormq.frame_reader import TolerantConnection
+from worker.broker.aiormq.raw_channel import RawChannel
 from worker.broker.aiormq.refusals import is_refused_virtual_host
 from worker.broker.broker_url import host_of, urls_of
 from worker.domain.errors import BrokerUnavailable
@@ -73,7 +74,7 @@ class BrokerConnection:
                 await self._run_session(url, session)
                 reason = "the connection was lost"
             except BROKER_ERRORS as error:
-                reason = _described(error)
+                reason = described(error)
             if self._stopping.is_set():
                 return
             self.unavailable_reason = f"{host_of(url)}: {reason}" if len(urls) > 1 else reason
@@ -85,7 +86,7 @@ class BrokerConnection:
                 reason=reason,
                 pause_seconds=round(pause, 3),
             )
-            await self._pause(pause)
+            await wait_until_set(self._stopping, pause)
 
     def _max_pause(self, hosts: int) -> float:
         rounds = min(self._failures // hosts, MAX_DOUBLED_PAUSES)
@@ -121,9 +122,6 @@ class BrokerConnection:
             connecting.cancel()
             stopping.cancel()
 
-    async def _pause(self, seconds: float) -> None:
-        await wait_until_set(self._stopping, seconds)
-
 
 async def open_connection(url: str, name: str) -> TolerantConnection:
     """Connect once, to the first host of the URL that accepts the connection.
@@ -139,7 +137,7 @@ async def open_connection(url: str, name: str) -> TolerantConnection:
         except BROKER_ERRORS as error:
             if len(urls) == 1:
                 raise
-            failures.append(f"{host_of(host_url)}: {_described(error)}")
+            failures.append(f"{host_of(host_url)}: {described(error)}")
     raise BrokerUnavailable("; ".join(failures))
 
 
@@ -158,7 +156,8 @@ async def _connect(url: URL, name: str) -> TolerantConnection:
         raise
 
 
-def _described(error: BaseException) -> str:
+def described(error: BaseException) -> str:
+    """The error with its class, for log lines and reasons."""
     return f"{type(error).__name__}: {error}"[:300]
 
 
@@ -199,10 +198,13 @@ async def open_channel(
             raise BrokerUnavailable(str(error)) from error
 
 
-async def close_quietly(connection: AbstractConnection) -> None:
-    """Close a connection that may already be broken."""
+async def close_quietly(
+    closable: AbstractConnection | AbstractChannel | RawChannel,
+    timeout: float = CLOSE_TIMEOUT_SECONDS,
+) -> None:
+    """Close a connection or a channel that may already be broken, within `timeout` seconds."""
     try:
-        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-            await broker_call(connection.close())
+        async with asyncio.timeout(timeout):
+            await broker_call(closable.close())
     except BROKER_ERRORS:
         pass

@@ -43,10 +43,10 @@ def read_dead_letter(delivery: Delivery, command_queue: str) -> Delivery:
     """
     death = latest_death(delivery.headers, command_queue)
     delivery = with_trusted_headers(delivery, command_queue)
-    return delivery if death is None else delivery.with_dead_reason(reason_of(death))
+    return delivery if death is None else delivery.with_dead_reason(_reason_of(death))
 
 
-def reason_of(death: Mapping[str, object]) -> str:
+def _reason_of(death: Mapping[str, object]) -> str:
     """The reason in a record of the broker, "unknown" if it is none of `REASONS`."""
     reason = death.get("reason")
     return reason if isinstance(reason, str) and reason in REASONS else "unknown"

@@ -25,7 +25,6 @@ from worker.broker.messages import (
     REDELIVERY_COUNT_HEADER,
     UNPARKED_HEADER,
     Delivery,
-    Headers,
 )
 
 MAX_ROUTING_KEY_BYTES: Final = 255
@@ -131,8 +130,3 @@ def is_sent_on(name: str) -> bool:
 def is_replayed(name: str) -> bool:
     """Whether a replay repeats this header of the letter. The reason stays, counts begin anew."""
     return is_sent_on(name) or name in REPLAYED_HEADERS
-
-
-def trusted_headers(headers: Headers, names: frozenset[str]) -> Headers:
-    """The worker's headers with these names, which each copy repeats."""
-    return {name: headers[name] for name in names if name in headers}

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from worker.broker import headers
 from worker.broker.aiormq.message_encoder import encoded_table
-from worker.broker.headers import is_sent_on, trusted_headers
+from worker.broker.headers import is_sent_on
 from worker.broker.messages import (
     ATTEMPTS_HEADER,
     CALLED_AT_HEADER,
@@ -53,6 +53,7 @@ _CARRIED: Final = frozenset(
         CALLED_AT_HEADER,
     }
 )
+"""The worker's headers that each copy repeats."""
 
 
 class MessageCopy(NamedTuple):
@@ -82,7 +83,7 @@ def copy_of(
     """
     properties, as_headers = properties_of_copy(delivery.properties, own_user)
     own = {
-        **trusted_headers(delivery.headers, _CARRIED),
+        **{name: delivery.headers[name] for name in _CARRIED if name in delivery.headers},
         **as_headers,
         **_headers_of_copy(delivery, code, reason, now),
         **own_headers,

@@ -22,6 +22,7 @@ from worker.broker.connection import (
     CLOSED_MESSAGE,
     BrokerConnection,
     broker_call,
+    close_quietly,
     open_channel,
 )
 from worker.broker.message_copy import DEFAULT_FRAME_BYTES
@@ -30,7 +31,7 @@ from worker.broker.topology import Topology, declare, verify
 from worker.domain.errors import BrokerUnavailable, ChannelLost, LostInFlight, NotConfirmed
 
 WATCH_INTERVAL_SECONDS: Final = 1.0
-CLOSE_TIMEOUT_SECONDS: Final = 2.0
+CLOSE_CHANNEL_TIMEOUT_SECONDS: Final = 2.0
 MIN_CHANNEL_AGE_SECONDS: Final = 5.0
 """A younger channel is kept even if queues refuse its messages."""
 
@@ -85,7 +86,7 @@ class Publisher:
         try:
             await broker_call(self._prepare(channel, self._topology))
         finally:
-            await _close_quietly(channel)
+            await close_quietly(channel, CLOSE_CHANNEL_TIMEOUT_SECONDS)
 
     async def _watch(self, channel: AbstractChannel, raw: RawChannel) -> None:
         """Report whether a broker's alarm blocks publishers, until the channel is abandoned."""
@@ -236,7 +237,7 @@ class Publisher:
             self._connection.unavailable_reason = f"no confirmation within {self._timeout:g} s"
             structlog.get_logger().warning("publish_channel_replaced")
             self._abandon(channel)
-            await _close_quietly(channel)
+            await close_quietly(channel, CLOSE_CHANNEL_TIMEOUT_SECONDS)
         return self._late_message(message)
 
     def _late_message(self, message: Outgoing) -> str:
@@ -253,7 +254,7 @@ class Publisher:
         age = asyncio.get_running_loop().time() - self._opened_at
         if self._channel is channel and age >= MIN_CHANNEL_AGE_SECONDS:
             self._abandon(channel)
-            await _close_quietly(channel)
+            await close_quietly(channel, CLOSE_CHANNEL_TIMEOUT_SECONDS)
 
     def _abandon(self, channel: RawChannel) -> None:
         """Do not use this channel again. `session` opens another one. A newer channel is not
@@ -261,14 +262,6 @@ class Publisher:
         if self._channel is channel:
             self._channel = None
             self._ready.clear()
-
-
-async def _close_quietly(channel: AbstractChannel | RawChannel) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-            await broker_call(channel.close())
-    except BROKER_ERRORS:
-        pass
 
 
 async def _is_blocked(channel: RawChannel) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection
-from types import TracebackType
 from typing import Any, Final, Self
 
 CANCEL_INTERVAL_SECONDS: Final = 1.0
@@ -100,12 +99,7 @@ class HeldKeys:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         self._release_acquired()
 
     def _release_acquired(self) -> None:

@@ -12,7 +12,6 @@ import socket
 import struct
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from recording_sandbox.services.ports import free_ports
@@ -53,12 +52,7 @@ class TcpProxy:
         self._server.listen()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         self.refuse()
         self.cut()
         await self._server.aclose()

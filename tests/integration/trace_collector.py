@@ -1,7 +1,6 @@
 """A collector of traces: takes OTLP over HTTP and keeps every span."""
 
 from contextlib import AsyncExitStack
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -49,12 +48,7 @@ class TraceCollector:
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self._rooms.aclose()
 
     def named(self, name: str) -> list[CollectedSpan]:

@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import AsyncExitStack
 from email.utils import formatdate
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -80,12 +79,7 @@ class Sandbox:
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self._stack.aclose()
 
     async def _listen(self, stack: AsyncExitStack) -> None:

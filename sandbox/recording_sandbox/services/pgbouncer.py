@@ -2,8 +2,7 @@
 
 import os
 import signal
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from recording_sandbox.services.install import ensure_program
@@ -14,6 +13,7 @@ from recording_sandbox.services.processes import (
     ordinary_user,
     wait_until,
 )
+from recording_sandbox.services.service import Closable
 
 START_TIMEOUT_SECONDS: Final = 10.0
 CONFIGURATION: Final = """\
@@ -31,7 +31,7 @@ server_round_robin = 1
 """
 
 
-class PgBouncer:
+class PgBouncer(Closable):
     """A pooler that gives each transaction another one of `sessions` sessions, in turn.
 
     A session setting or a prepared statement of one client is thus met by another client soon.
@@ -77,14 +77,3 @@ class PgBouncer:
         """Stop it for good. Clients are disconnected."""
         self._process.end(signal.SIGTERM, seconds=START_TIMEOUT_SECONDS)
         self._owned.remove()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

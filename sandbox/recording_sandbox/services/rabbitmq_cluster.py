@@ -5,8 +5,7 @@ import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
@@ -14,6 +13,7 @@ from recording_sandbox.services.port_mapper import PortMapper
 from recording_sandbox.services.processes import LaunchError, OwnedDirectory
 from recording_sandbox.services.rabbitmq_launch import ensure_rabbitmq
 from recording_sandbox.services.rabbitmq_local import ClusterMembership, LocalNode
+from recording_sandbox.services.service import Closable
 
 
 def launch_cluster(nodes: int = 3) -> "RabbitMQCluster":
@@ -29,19 +29,15 @@ def launch_cluster(nodes: int = 3) -> "RabbitMQCluster":
 
 
 class QuorumQueue(msgspec.Struct, frozen=True):
-    """A replicated queue: its leader, its members, and those members that are online.
+    """A replicated queue: its leader, and the nodes that are online and have it.
 
-    The messages were counted up to five seconds ago. Dead letters that no other queue has taken yet
-    are in `messages`, but neither ready nor unacknowledged.
+    The messages were counted up to five seconds ago.
     """
 
     name: str
     leader: str
-    members: list[str]
     online: list[str]
     messages: int
-    messages_ready: int
-    messages_unacknowledged: int
 
 
 _QUEUES: Final = f"""
@@ -53,7 +49,7 @@ base64:encode_to_string(rabbit_json:encode([
 """
 
 
-class RabbitMQCluster:
+class RabbitMQCluster(Closable):
     """Nodes by name. Each can be stopped, killed and started on its own.
 
     A node keeps its name, port and durable data, and joins the others again when it starts. As a
@@ -72,17 +68,6 @@ class RabbitMQCluster:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _form(self) -> None:
         """Start the first node alone, then the others concurrently; they find it and join it."""

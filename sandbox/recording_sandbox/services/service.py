@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from recording_sandbox.services.install import Container, can_apt, can_docker, docker_pull
@@ -13,25 +12,28 @@ BOOT_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 30.0
 
 
-class Service(ABC):
-    """A running server. All methods block; in an event loop, call them by `asyncio.to_thread`.
-
-    Its address and its durable data survive `stop`, `kill` and `start`. As a context manager it is
-    closed at the end. `external` is true if we did not start it.
-    """
-
-    external = False
+class Closable(ABC):
+    """As a context manager it is closed at the end. All methods block."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop it for good and delete its data. May be called again."""
+
+
+class Service(Closable):
+    """A running server. In an event loop, call the methods by `asyncio.to_thread`.
+
+    Its address and its durable data survive `stop`, `kill` and `start`. `external` is true if we
+    did not start it.
+    """
+
+    external = False
 
     @abstractmethod
     def start(self) -> None:
@@ -49,10 +51,6 @@ class Service(ABC):
         """Shut it down cleanly and start it again."""
         self.stop()
         self.start()
-
-    @abstractmethod
-    def close(self) -> None:
-        """Stop it for good and delete its data. May be called again."""
 
 
 class ExternalService(Service):

@@ -1,8 +1,7 @@
 """Tinyproxy: an HTTP proxy on this machine that opens CONNECT tunnels and asks for a password."""
 
 import os
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from recording_sandbox.services.install import ensure_program
 from recording_sandbox.services.ports import free_ports, listens
@@ -12,6 +11,7 @@ from recording_sandbox.services.processes import (
     ordinary_user,
     wait_until,
 )
+from recording_sandbox.services.service import Closable
 
 START_TIMEOUT_SECONDS: Final = 10.0
 PASSWORD: Final = "sesame"  # noqa: S105 - that of a test
@@ -25,7 +25,7 @@ BasicAuth worker {password}
 """
 
 
-class TinyProxy:
+class TinyProxy(Closable):
     """A running proxy. `url` has its name and password, `address` has neither."""
 
     def __init__(self) -> None:
@@ -57,14 +57,3 @@ class TinyProxy:
         """Stop it for good. May be called again."""
         self._process.kill()
         self._owned.remove()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

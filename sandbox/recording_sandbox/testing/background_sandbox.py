@@ -1,7 +1,6 @@
 """A sandbox for tests of any style: its methods block, and may be called from any thread."""
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self, TypeVar
 
 import msgspec
@@ -27,12 +26,7 @@ class BackgroundSandbox:
         self.loop.run(self._sandbox.__aenter__())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.loop.run(self._sandbox.__aexit__(None, None, None))
 
     @property

@@ -16,9 +16,9 @@ class Column(msgspec.Struct, frozen=True):
     """A column: its title, and the field of the rows that it shows.
 
     A terminal shows a short `id`, a relative `time`, a whole `name`, the `type` of a command or an
-    event without what all types have, and a `file` cut in the middle. A time is a number of seconds
-    since the epoch, or a datetime. On a terminal, a `wide` column needs --wide, and a `spare` one
-    too if there is no room for it.
+    event without the parts common to all types, and a `file` cut in the middle. A time is a number
+    of seconds since the epoch, or a datetime. On a terminal, a `wide` column needs --wide. So does
+    a `spare` one if there is not enough space.
     """
 
     title: str

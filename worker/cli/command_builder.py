@@ -68,7 +68,7 @@ def build_command(
             _assign(command, path, value, "--field")
     try:
         body = msgspec.json.encode(envelope)
-    except UnicodeEncodeError:  # bytes of an argument that are not the terminal's encoding
+    except UnicodeEncodeError:  # bytes of an argument that are not in the terminal's encoding
         raise click.UsageError("a flag has bytes that are not UTF-8 text") from None
     return _decode_checked(body, overrides, from_file=file_body is not None)
 
@@ -103,7 +103,7 @@ def _decode_file(body: bytes) -> Fields:
         content = None
     if isinstance(content, dict):
         return _with_plain_data(content)
-    # It cannot be a command: the decoder of commands has the exact reason.
+    # Not a command: the decoder of commands has the exact reason.
     try:
         decode_command(body, message_id="none")
     except Malformed as error:

@@ -1,4 +1,4 @@
-"""The shared beginning of subcommands: settings from the environment, and signals."""
+"""The common start of subcommands: settings from the environment, and signals."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ def common_settings() -> "CommonSettings":
 
 
 def silence_libraries() -> None:
-    """Stop libraries from logging errors that they also raise: we print those ourselves."""
+    """Stop libraries from logging errors that they also raise, because the caller prints those."""
     logging.getLogger().addHandler(logging.NullHandler())
 
 
@@ -37,7 +37,7 @@ def topology_from(settings: "CommonSettings") -> "Topology":
 def stopped_by_signals() -> Iterator[asyncio.Event]:
     """An event that the first SIGTERM, SIGINT or SIGHUP sets; the next ends the process at once.
 
-    A terminal that is closed sends SIGHUP. `nohup` has the process ignore it, so it stays ignored.
+    A closed terminal sends SIGHUP. `nohup` makes the process ignore it, so it stays ignored.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()

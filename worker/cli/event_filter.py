@@ -10,12 +10,12 @@ from worker.domain.short_ids import stands_for
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects events by meeting, recording and type. None, or no type, accepts any event.
+    """Selects events by meeting, recording and type. None, or no type, matches any event.
 
-    Short ids of meetings and recordings select every id for which they are short.
+    Short ids of meetings and recordings match every id that they abbreviate.
 
-    A type also accepts the longer types that begin with it and a dot: `recording.file_ready`
-    accepts all its versions, `command` every outcome.
+    A type also matches the longer types that begin with it and a dot: `recording.file_ready`
+    matches all its versions, `command` every outcome.
     """
 
     meeting_id: str | None = None

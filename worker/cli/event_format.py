@@ -1,4 +1,4 @@
-"""Renders an event or outcome as one line for people. click drops the colours in a pipe."""
+"""Renders an event or outcome as one line for users. click drops the colours in a pipe."""
 
 import re
 from typing import Final, assert_never
@@ -45,12 +45,12 @@ _LABEL_WIDTH: Final = 9
 _TIME_WIDTH: Final = 8
 _WHOLE_UUID: Final = re.compile(rf"(?<![\w-]){UUID.pattern}(?![\w-])", re.IGNORECASE)
 _LEFT_OUT: Final = re.compile(r"  was [A-Z]+(?=  )|  [a-z0-9]+://\S*")
-"""The former status, and URLs. `recordings show` has the whole story."""
+"""The previous status, and URLs. `recordings show` has all fields."""
 
 _COMMAND_TYPE: Final = re.compile(r"^([a-z]+(?:_[a-z]+)?)_recording(?= )")
 
 MAX_WORDS: Final = (36, 28, 22, 16)
-"""Words are cut to the first of these widths with which the line fits, else to the widest."""
+"""Words are cut to the first of these widths with which the line fits, else to the last."""
 
 MAX_NAMED_PEOPLE: Final = 5
 

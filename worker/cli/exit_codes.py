@@ -18,8 +18,8 @@ WRONG_INPUT: Final = 2
 INTERRUPTED: Final = 130
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What a write to stdout fails with, if stdout is a file. The worker's own files are not here:
-their errors have classes of their own."""
+"""Errors of a write to stdout, if stdout is a file. The worker's own files are not here: their
+errors have their own classes."""
 
 
 def report_error(error: BaseException) -> int | None:
@@ -41,7 +41,7 @@ def report_error(error: BaseException) -> int | None:
 
 
 def _say(line: str) -> None:
-    """Write a line to stderr. If that is impossible too, the exit code has to say all."""
+    """Write a line to stderr. If that fails too, only the exit code reports the error."""
     try:
         click.echo(line, err=True)
     except OSError:
@@ -49,13 +49,14 @@ def _say(line: str) -> None:
 
 
 def _discard(stream: IO[str]) -> None:
-    """Write to nowhere. Else the interpreter tries once more at its exit, and exits with 120."""
+    """Discard further output. Otherwise the interpreter would try once more at its exit, and
+    exit with 120."""
     with Path(os.devnull).open("wb") as nothing, suppress(io.UnsupportedOperation):
         os.dup2(nothing.fileno(), stream.fileno())
 
 
 def _show(error: click.ClickException) -> int:
-    """Print an error of click in its own form. It may repeat what a database says."""
+    """Print an error of click in its own form. It may repeat texts from a database."""
     text = io.StringIO()
     error.show(text)
     for line in text.getvalue().splitlines():

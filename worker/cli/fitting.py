@@ -12,7 +12,7 @@ from worker.domain.short_ids import MAX_WHOLE_LENGTH, SHOWN_LETTERS, shorten
 
 MIN_FILE: Final = 22
 MIN_TEXT: Final = 24
-"""A long text folds, so that other columns have room."""
+"""A long text wraps, so that other columns have enough space."""
 
 MAX_ID_LENGTH: Final = 128
 _GAP: Final = 2

@@ -12,12 +12,12 @@ class SuggestingGroup(click.Group):
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The subcommand that the arguments name. Raises click.UsageError if there is none."""
-        if not context.resilient_parsing:  # completion in the shell goes on with what is there
+        if not context.resilient_parsing:  # completion in the shell must not fail
             self._require_command(context, arguments[0])
         return super().resolve_command(context, arguments)
 
     def _require_command(self, context: click.Context, name: str) -> None:
-        # Asks for the one command first: to list them all means to look into every package.
+        # Loads only the one command first: listing all of them imports every package.
         if name.startswith("-") or self.get_command(context, name) is not None:
             return
         names = self.list_commands(context)

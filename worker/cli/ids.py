@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from worker.store.admin.short_ids import IdKind
 
 MAX_CANDIDATES: Final = 10
-"""So many ids are named in an error."""
+"""An error names at most this many ids."""
 
 
 def complete(
@@ -22,8 +22,8 @@ def complete(
 ) -> str | None:
     """The whole id that `text` means, by the database.
 
-    Returns `text` itself if it is no short id, or short for none. Raises click.BadParameter with
-    the candidates if it is short for several, and StoreUnavailable.
+    Returns `text` itself if it is not a short id, or abbreviates no id. Raises click.BadParameter
+    with the candidates if it fits several, and StoreUnavailable.
     """
     from worker.store.admin.short_ids import find_whole_ids
 
@@ -33,10 +33,10 @@ def complete(
 
 
 def only_id_that_begins(settings: "CommonSettings", text: str, *kinds: "IdKind") -> str:
-    """The only id of the first kind that has ids which begin with `text`, else `text`.
+    """The only id that begins with `text`, from the first kind that has any; else `text`.
 
-    Says so on stderr. For commands that only show, and only to people: a script would take what it
-    gets for what it wanted. Raises StoreUnavailable.
+    Prints it on stderr. Only for commands that read and whose output is text: a script would take
+    another id for the requested one. Raises StoreUnavailable.
     """
     from worker.store.admin.short_ids import find_whole_ids
 

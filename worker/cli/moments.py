@@ -89,7 +89,7 @@ def local_time(time: datetime | float | str | None) -> str | None:
 
 
 def here(time: datetime) -> datetime:
-    """The time in the machine's time zone, or unchanged if its calendar does not reach so far."""
+    """The time in the machine's time zone, or unchanged if it would leave the calendar."""
     try:
         return time.astimezone()
     except OverflowError:

@@ -33,7 +33,7 @@ _WAITS: Final = {
 
 
 def details_json(details: "RecordingDetails") -> Row:
-    """The JSON line of one recording. Download URLs are left out: events carry them."""
+    """The JSON line of one recording. Download URLs are left out: only events have them."""
     recording = details.recording
     state = msgspec.to_builtins(recording)
     start = state.pop("origin", None)
@@ -98,7 +98,7 @@ def _event_json(event: "KeptEvent") -> Row:
 
 
 def _people_without_file(details: "RecordingDetails") -> list[dict[str, Any]] | None:
-    """As the last completion that is kept names them. None if nothing is known."""
+    """The people named by the last kept completion. None if unknown."""
     completions = [event.data for event in details.events if event.event_type == COMPLETED]
     people: list[dict[str, Any]] | None = (
         completions[-1].get("participants_without_file") if completions else None
@@ -114,7 +114,7 @@ def _status_events(details: "RecordingDetails") -> list["KeptEvent"]:
 
 
 def print_details(details: "RecordingDetails") -> None:
-    """Print the recording for people, in lines that fit into 80 columns as far as ids do."""
+    """Print the recording for users, in lines that fit into 80 columns if the ids permit."""
     recording = details.recording
     shown = recording.status + (
         f", API: {recording.unknown_status}" if recording.unknown_status else ""
@@ -151,7 +151,7 @@ def print_command(start: "PastCommand") -> None:
 
 
 def _waits_or_fails(error: "ErrorInfo | None") -> tuple[str, object]:
-    """Why the last attempt did not end the command. To wait is no error."""
+    """Why the last attempt did not end the command. A wait is not an error."""
     if error is None:
         return "last error", None
     if error.code in _WAITS:

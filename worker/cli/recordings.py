@@ -52,8 +52,8 @@ JSON_FIELDS: Final = (
     "completed",
     "changed_at",
 )
-"""Named as in the events. `unknown_status` is what the API reports if that is not documented, and
-`status` is then the last one that is. `completed` is true when all file events are out."""
+"""Named as in the events. `unknown_status` is the API's status if it is undocumented, and
+`status` is then the last documented one. `completed` is true when all file events are published."""
 
 EXAMPLES = """\
 \b
@@ -173,7 +173,7 @@ def command(
 
 
 def _say_what_begins(settings: "CommonSettings", filters: dict[str, Any]) -> None:
-    """For each id that was given, say which ids only begin with it."""
+    """For each given id that is incomplete, print the ids that begin with it."""
     for flag, kind in _ID_FLAGS.items():
         text = filters[f"{kind}_id"]
         if known := ids_that_begin(settings, text, kind):

@@ -102,14 +102,14 @@ def _may_hold_secret(text: str) -> bool:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """The text as it is, without the usual escapes, and what is Base64 in it."""
+    """The text itself, the text without the usual escapes, and its Base64 parts decoded."""
     text = text.replace("\0", "")  # JSON in UTF-16 has one in every second place
     yield text
     plain = _JSON_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)
     yield html.unescape(unquote(plain))
     for run in _BASE64.finditer(text.replace("\n", "").replace("\r", "")):
         letters = run[0].translate(_URL_SAFE)
-        for start in range(4):  # it may stand behind letters that do not belong to it
+        for start in range(4):  # it may follow letters that do not belong to it
             quanta = letters[start:]
             decoded = base64.b64decode(quanta + "A" * (-len(quanta) % 4))
             yield decoded.decode("latin-1").replace("\0", "")

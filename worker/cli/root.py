@@ -32,7 +32,7 @@ PLUGIN_GROUP: Final = "recording_worker.commands"
 """The entry-point group through which installed packages add subcommands."""
 
 OPTIONAL: Final = {"demo": "recording-worker-sandbox", "sandbox": "recording-worker-sandbox"}
-"""Subcommands of packages of ours that need not be installed, and those packages."""
+"""Subcommands of our packages that need not be installed, and those packages."""
 
 EPILOG: Final = """\
 \b
@@ -55,7 +55,7 @@ class Subcommands(SuggestingGroup):
         return [*MODULES, *sorted(_plugins().keys() | OPTIONAL.keys())]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Import and return the subcommand; None when there is none of this name."""
+        """Import and return the subcommand; None if there is none with this name."""
         if name in MODULES:
             return _require_command(importlib.import_module(MODULES[name]).command)
         if (plugin := _plugins().get(name)) is None:
@@ -89,7 +89,7 @@ def _require_command(found: object) -> click.Command:
 
 
 def _stand_in(name: str, package: str | None) -> click.Command:
-    """A command in place of a plugin that cannot be imported. It names the package to install."""
+    """A command instead of a plugin that cannot be imported. It names the package to install."""
 
     @click.command(
         name,

@@ -24,8 +24,8 @@ Examples:
 Exit codes: 0 stopped cleanly, 1 cannot start or continue, 2 wrong settings.
 """
 GC_THRESHOLD: Final = 50_000
-"""The number of new objects between two runs of the garbage collector. Commands make many objects
-and few cycles: with the interpreter's 700, the collector took a tenth of the time."""
+"""The number of new objects between two runs of the garbage collector. Commands make many
+objects and few cycles: with the interpreter's 700, the collector took a tenth of the time."""
 
 TERMINAL_LIBRARIES: Final = ("httpx._main", "rich", "pygments")
 """Libraries that httpx, structlog and mako import for terminal output, where they are installed.
@@ -92,7 +92,7 @@ def _address_error(settings: "Settings", error: OSError) -> str:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop, which is faster, where it exists."""
+    """uvloop, which is faster, if it is installed."""
     if sys.platform == "win32":
         return None
     import uvloop

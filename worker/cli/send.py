@@ -31,7 +31,7 @@ ID_FLAGS: "Final[dict[str, IdKind]]" = {
     "--start-id": "command",
     "--meeting-id": "meeting",
 }
-"""The flags that accept the short ids of tables, if the database of DATABASE_URL is there."""
+"""The flags that accept the short ids of tables, if the database of DATABASE_URL can be read."""
 
 EXAMPLES = f"""\
 \b

@@ -25,7 +25,7 @@ from worker.settings.settings import CommonSettings
 
 
 class ReceivedOutcome(NamedTuple):
-    """An outcome of a command id. `id_conflict`: it is that of another body with this id."""
+    """An outcome of a command id. `id_conflict`: it belongs to another body with this id."""
 
     event: CloudEvent
     id_conflict: bool
@@ -45,7 +45,7 @@ async def send(
     Raises TopologyDiffers if no queue takes it, BrokerUnavailable if the broker does not confirm,
     and click.UsageError for a command that is too large.
     """
-    # The events of a replay go to its reply address alone. The subscribers are to get them.
+    # The events of a replay go only to its reply address. Here the subscribers must get them.
     replay = isinstance(command, ReplayRecording)
     watched = [topology_from(settings).exchange("results")] if replay else []
     async with connect(settings.amqp_url.reveal(), "send") as connection:

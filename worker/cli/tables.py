@@ -1,4 +1,4 @@
-"""Tables for people. On a terminal, a row fits into 80 columns; elsewhere nothing is left out."""
+"""Tables for users. On a terminal, a row fits into 80 columns; elsewhere nothing is left out."""
 
 import shutil
 import sys
@@ -16,7 +16,7 @@ WIDE: Final = f"{__name__}.wide"
 """In the context of a command: whether --wide is given."""
 
 MIN_FOLDED: Final = 6
-"""A column that folds gets at least this many letters."""
+"""A column that wraps has at least this many letters."""
 
 _STYLES: Final = {
     "ok": "green",
@@ -40,7 +40,7 @@ _FOLDING: Final = (
     {"text", "id", "type"},
     frozenset(get_args(Kind)),  # nothing may be cut off
 )
-"""The kinds of columns whose cells fold, in the order in which a table makes itself narrow."""
+"""The kinds of columns whose cells wrap, in the order in which a table gets narrower."""
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Row], *, nothing: str = "") -> None:
@@ -58,7 +58,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Row], *, nothing: str 
 
 
 def is_wide() -> bool:
-    """Whether the command that runs has --wide."""
+    """Whether the running command has --wide."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(WIDE))
 
@@ -84,7 +84,8 @@ def _print_short_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
 
 
 def _needed_folding(columns: Sequence[Column], lines: Sequence[Sequence[str]]) -> Collection[str]:
-    """The kinds of columns that fold: texts, then ids, types and the others if there is no room."""
+    """The kinds of columns that wrap: texts, then ids, types and others if there is not enough
+    space."""
     for folding in _FOLDING:
         if _least_width(columns, lines, folding) <= _terminal_width():
             return folding
@@ -98,9 +99,9 @@ def _terminal_width() -> int:
 def _print_rich_table(
     columns: Sequence[Column], lines: Sequence[Sequence[str]], *, folding: Collection[str]
 ) -> None:
-    """Print a table in which columns of these kinds fold. Without them, it is as wide as its rows.
+    """Print a table in which columns of these kinds wrap. Without them, it is as wide as its rows.
 
-    A terminal wraps a row that is wider, and an id that is copied from there is still whole.
+    A terminal wraps a wider row itself, and an id that is copied from there is still complete.
     """
     # Imported here because it is slow, and only a terminal needs it.
     from rich.console import Console
@@ -124,7 +125,7 @@ def _print_rich_table(
 def _least_width(
     columns: Sequence[Column], lines: Sequence[Sequence[str]], folding: Collection[str]
 ) -> int:
-    """How wide the table is if only columns of these kinds fold."""
+    """How wide the table is if only columns of these kinds wrap."""
     widths = (
         max(cells(text) for text in (column.title, *(line[index] for line in lines)))
         for index, column in enumerate(columns)

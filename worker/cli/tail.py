@@ -115,7 +115,7 @@ async def _tail(
 async def _run_until(
     stop: asyncio.Event, seconds: float | None, showing: Coroutine[None, None, None]
 ) -> None:
-    """Run `showing` until it ends, `seconds` have passed, or a signal came."""
+    """Run `showing` until it ends, `seconds` have passed, or a signal arrived."""
     show_task = asyncio.create_task(showing, name="showing")
     stop_task = asyncio.create_task(stop.wait(), name="stopped")
     try:

@@ -8,7 +8,7 @@ ELLIPSIS: Final = "…"
 
 
 def utf8(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    """The callback of a flag with a text. Refuses bytes that are no text: no database has them."""
+    """The callback of a flag with a text. Refuses bytes that are not text: no database has them."""
     try:
         (text or "").encode()
     except UnicodeEncodeError:
@@ -17,7 +17,7 @@ def utf8(_context: click.Context, _parameter: click.Parameter, text: str | None)
 
 
 def counted(number: int, noun: str, nouns: str | None = None) -> str:
-    """The number with its noun. `nouns` is the plural, if it has no simple one."""
+    """The number with its noun. `nouns` is an irregular plural."""
     return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
 
 

@@ -1,8 +1,8 @@
 """Decides who may read and who may act.
 
 A page of another site must not use the console through the operator's browser. Therefore a request
-needs a Host that is known, which stops DNS rebinding, and a change needs the Origin of this page,
-which stops forged requests. With a token, a session is a random id in a cookie that scripts cannot
+needs a known Host, which prevents DNS rebinding. An action needs the Origin of this page, which
+prevents forged requests. With a token, a session is a random id in a cookie that scripts cannot
 read and other sites cannot send.
 """
 
@@ -34,10 +34,10 @@ class _Session(NamedTuple):
 class Access:
     """The rules for one server.
 
-    `allowed_hosts` are names under which the console may be opened, beside `localhost` and plain IP
-    addresses, which no other site can point at us. `token` None: nobody may act.
-    `is_public`: other machines can connect, so reading needs the token, too. Whoever sends many
-    wrong tokens has to wait, and nobody else.
+    `allowed_hosts` are names under which the console may be opened, besides `localhost` and plain
+    IP addresses, which no other site can point at us. `token` None: no actions. `is_public`: other
+    machines can connect, so reading needs the token too. A peer that sends many wrong tokens must
+    wait, and no other peer.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Access:
         return not self._is_public or self.may_act(request)
 
     def may_act(self, request: web.Request) -> bool:
-        """Whether the request has the token, or the session of somebody who had it."""
+        """Whether the request has the token, or a session that was opened with it."""
         if self._token is None:
             return False
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -86,13 +86,14 @@ class Access:
         return self._is_session(request.cookies.get(COOKIE, ""))
 
     def address(self, request: web.Request) -> str:
-        """Where the request comes from."""
+        """The address that the request comes from."""
         return self._peers.address(request)
 
     def log_in(self, token: str, *, address: str = "") -> str:
         """The id of a new session, for a browser at this address.
 
-        Raises HTTPForbidden for a wrong token, and HTTPTooManyRequests after many from there.
+        Raises HTTPForbidden for a wrong token, and HTTPTooManyRequests after many from this
+        address.
         """
         if not self._is_right(token, address):
             raise web.HTTPForbidden(reason="this is not the token of WORKER_CONSOLE_TOKEN")
@@ -126,7 +127,7 @@ class Access:
 
     def _is_own_page(self, request: web.Request) -> bool:
         origin = request.headers.get("Origin")
-        if origin is None:  # a program, which says by its header that no browser sends it
+        if origin is None:  # a program: its header shows that no browser sent it
             return "Authorization" in request.headers
         return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
 

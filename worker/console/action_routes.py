@@ -21,7 +21,7 @@ _ACTION = msgspec.json.Decoder(Action)
 
 
 class ActionRoutes:
-    """Shows dead letters, and previews and does actions for whoever has the token."""
+    """Shows dead letters, and previews and performs actions for users with the token."""
 
     def __init__(self, access: Access, letters: DeadLetters, actions: Actions) -> None:
         self._access = access
@@ -57,7 +57,7 @@ class ActionRoutes:
         return action
 
     def _actor(self, request: web.Request) -> dict[str, Any]:
-        """Who acts, for the audit line. A program sends the token itself, and has no session."""
+        """The actor for the audit line. A program sends the token itself, and has no session."""
         # A proxy may send other credentials beside the session.
         is_program = request.headers.get("Authorization", "").lower().startswith("bearer ")
         session = "bearer" if is_program else session_name(request.cookies.get(COOKIE, ""))

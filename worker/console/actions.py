@@ -1,4 +1,4 @@
-"""What whoever has the token may do. Each action has a preview, and leaves an audit line."""
+"""The actions of users with the token. Each action has a preview, and leaves an audit line."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ RecordingId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 class ReplayLetters(
     msgspec.Struct, frozen=True, kw_only=True, tag="replay", forbid_unknown_fields=True
 ):
-    """Send dead letters back to the queue of commands, perhaps under new ids."""
+    """Send dead letters back to the queue of commands, optionally under new ids."""
 
     letters: Fingerprints
     new_id: bool
@@ -39,7 +39,7 @@ class ReplayLetters(
 class DropLetters(
     msgspec.Struct, frozen=True, kw_only=True, tag="drop", forbid_unknown_fields=True
 ):
-    """Remove dead letters for good."""
+    """Remove dead letters permanently."""
 
     letters: Fingerprints
 
@@ -79,7 +79,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Actions:
-    """Previews and does actions. Raises ImpossibleAction, and the errors of broker and state."""
+    """Previews and performs actions. Raises ImpossibleAction, and the errors of broker and
+    state."""
 
     def __init__(self, settings: CommonSettings, state: ConsoleState, letters: DeadLetters) -> None:
         self._settings = settings
@@ -102,7 +103,7 @@ class Actions:
         return Preview(lines=tuple(lines))
 
     async def act(self, action: Action, actor: dict[str, Any]) -> Done:
-        """Do it. `actor` are the fields of the audit line that say who does."""
+        """Perform it. `actor` are the fields of the audit line about the user."""
         match action:
             case ReplayLetters():
                 name = "replay_with_new_id" if action.new_id else "replay"
@@ -145,7 +146,7 @@ class Actions:
         facts = {"recording_id": recording.recording_id, "command_id": command.id}
         try:
             await send(self._settings, command, wait_seconds=None)
-        except BrokerUnavailable as error:  # the broker may have it nevertheless
+        except BrokerUnavailable as error:  # the broker may have it anyway
             audit(name, actor, **facts, result="unconfirmed", detail=str(error))
             raise
         audit(name, actor, **facts)

@@ -1,4 +1,4 @@
-"""Says in sentences what has become of the copies of a recording in the archive. Pure."""
+"""Describes the state of a recording's copies in the archive, in sentences. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ REFUSED = "storage_refused"
 
 
 def archive_verdicts(files: Sequence[ArchiveFile], manifest: ManifestState | None) -> list[Verdict]:
-    """What has become of each copy and of the manifest, trouble first. Empty without an archive."""
+    """The state of each copy and of the manifest, problems first. Empty without an archive."""
     wanted = [file for file in files if file.state != "external"]
     return [
         *_given_up(wanted),

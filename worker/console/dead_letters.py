@@ -1,6 +1,6 @@
-"""The dead letters as the page shows and changes them: the same walks as `recording-worker dead`.
+"""Shows and changes dead letters for the page, with the functions of `recording-worker dead`.
 
-Each walk takes all letters from the queue and returns them, so that only one runs at a time.
+Each call receives all letters from the queue and requeues them, so only one runs at a time.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class DeadLetters:
         return list(_replay_lines(rows, len(fingerprints), new_id=new_id))
 
     async def drop_preview(self, fingerprints: Collection[str]) -> list[str]:
-        """What it would mean to drop these letters, in sentences."""
+        """What dropping these letters would mean, in sentences."""
 
         async def pretend(_queue: "DeadLetterQueue", _decoded: DecodedLetter) -> Row:
             return {}
@@ -89,7 +89,7 @@ class DeadLetters:
         return await self._walk(fingerprints, act, report)
 
     async def drop(self, fingerprints: Collection[str], *, report: Report) -> list[Row]:
-        """Remove these letters for good. Reports each as soon as it is done."""
+        """Remove these letters permanently. Reports each as soon as it is done."""
         return await self._walk(fingerprints, drop_letter, report)
 
     async def _walk(
@@ -131,7 +131,8 @@ def _replay_lines(rows: list[Row], wanted: int, *, new_id: bool) -> list[str]:
 
 
 def gone_lines(rows: Sequence[Row], wanted: int) -> list[str]:
-    """How many of the wanted letters were not there. The broker does not say why."""
+    """How many of the selected letters were not in the queue. The broker does not give the
+    reason."""
     if (missing := wanted - len(rows)) <= 0:
         return []
     text = (

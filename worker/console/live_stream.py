@@ -1,7 +1,7 @@
-"""Sends messages to the browsers that look, as server-sent events.
+"""Sends messages to the connected browsers, as server-sent events.
 
-The number of browsers is bounded, and so is what waits for each of them: a browser that reads too
-slowly loses messages and is told to read everything again.
+The number of browsers is limited, and so are the messages that wait for each of them. A browser
+that reads too slowly loses messages and is told to read everything again.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ MAX_BATCH: Final = 100
 
 
 class _Client:
-    """What waits for one browser."""
+    """The messages that wait for one browser."""
 
     def __init__(self) -> None:
         self.waiting: deque[bytes] = deque()
@@ -38,7 +38,7 @@ class _Client:
 
 
 class LiveStream:
-    """The browsers that listen now. `watched` is set while there is one."""
+    """The connected browsers. `watched` is set while there is one."""
 
     def __init__(self) -> None:
         self.watched = asyncio.Event()
@@ -120,7 +120,7 @@ class LiveStream:
 
 @asynccontextmanager
 async def _quiet_when_gone() -> AsyncIterator[None]:
-    """A browser that closes its page is no error."""
+    """It is not an error when a browser closes its page."""
     try:
         yield
     except ConnectionError:

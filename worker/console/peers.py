@@ -1,4 +1,4 @@
-"""Whose request it is, and who has sent too many wrong tokens."""
+"""The address of a request, and the addresses with too many wrong tokens."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
@@ -9,13 +9,15 @@ from aiohttp import web
 
 MAX_FAILURES: Final = 10
 FAILURE_WINDOW_SECONDS: Final = 60.0
-"""So many wrong tokens of one peer are compared in this time. Further ones are refused unseen."""
+"""This many wrong tokens of one peer are compared in this time. Further ones are refused without
+a comparison."""
 
 MAX_PEERS: Final = 1_000
-"""So many peers are remembered. The one whose last wrong token is oldest is forgotten first."""
+"""At most this many peers are remembered. The one whose last wrong token is oldest is dropped
+first."""
 
 _HOME_PREFIX: Final = 64
-"""Whoever has one IPv6 address has all of its /64 network."""
+"""A client with one IPv6 address has all addresses of its /64 network."""
 
 Network = IPv4Network | IPv6Network
 
@@ -27,7 +29,8 @@ class Peers:
         self._trusted = tuple(trusted_proxies)
 
     def address(self, request: web.Request) -> str:
-        """The nearest address that is no trusted proxy. Only such a proxy's header is believed."""
+        """The nearest address that is not a trusted proxy. Only the header of such a proxy
+        counts."""
         address = request.remote or ""
         hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
         while hops and self._is_trusted(address):
@@ -52,7 +55,7 @@ class WrongTokens:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def are_too_many(self, address: str) -> bool:
-        """Whether the peer at this address has to wait."""
+        """Whether the peer at this address must wait."""
         times = self._times.get(_peer(address), ())
         now = self._now()
         # A time in the future is from before the clock was set back.
@@ -60,7 +63,7 @@ class WrongTokens:
         return len(recent) == MAX_FAILURES
 
     def add(self, address: str) -> None:
-        """Count one."""
+        """Count one wrong token."""
         peer = _peer(address)
         self._times.setdefault(peer, deque(maxlen=MAX_FAILURES)).append(self._now())
         self._times.move_to_end(peer)

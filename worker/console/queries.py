@@ -31,7 +31,7 @@ def path_id(request: web.Request) -> str:
 
 
 def checked_text(name: str, value: str) -> str:
-    """The text, unless no id can be like it."""
+    """The text, unless no id can have this form."""
     if len(value) > MAX_TEXT_LENGTH:
         raise wrong(f"{name}: has more than {MAX_TEXT_LENGTH} characters")
     try:
@@ -68,7 +68,7 @@ def statuses(request: web.Request) -> frozenset[Status]:
 
 
 def place(request: web.Request, kind: type[T]) -> T | None:
-    """The place in `after`, as an earlier page gave it."""
+    """The position in `after`, as an earlier page gave it."""
     value = text(request, "after")
     if value is None:
         return None

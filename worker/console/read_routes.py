@@ -83,7 +83,7 @@ class ReadRoutes:
         }
 
     async def _judged(self, details: RecordingDetails) -> views.Json:
-        """The sentences about a recording, trouble with its archive first, and that archive."""
+        """The sentences about a recording, problems with its archive first, and that archive."""
         recording_id = details.recording.recording_id
         files, manifest = await self._state.read(read_recording_archive, recording_id)
         return {

@@ -1,4 +1,4 @@
-"""Puts the parts of the console together, and serves until it is told to stop."""
+"""Puts the parts of the console together, and serves until `stop` is set."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -35,7 +35,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_BODY_BYTES: Final = 65_536
 SECURITY_HEADERS: Final = {
-    # No script, style or request but our own; no frame around us; no text that becomes HTML.
+    # Only our own scripts, styles and requests; no frame around us; no text becomes HTML.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -49,7 +49,7 @@ SECURITY_HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 OPEN_PATHS: Final = ("/static/", "/livez", "/readyz", "/metrics", "/api/session", "/api/login")
-"""What may be read without the token, also from other machines: nothing of the state."""
+"""Paths that are readable without the token, also from other machines: they show no state."""
 
 
 class ConsoleOptions(msgspec.Struct, frozen=True, kw_only=True):

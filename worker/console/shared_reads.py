@@ -1,4 +1,4 @@
-"""Lets many browsers share a read that is dear."""
+"""Lets many browsers share an expensive read."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 class SharedReads(Generic[T]):
-    """Runs at most one read of each key at a time, however many ask.
+    """Runs at most one read of each key at a time, for any number of callers.
 
-    Whoever asks while a read runs waits for the next one. That begins after the question, so that
-    nobody gets what was true before, and everybody who waits gets its result.
+    A caller that asks while a read runs waits for the next one. That one begins after the question,
+    so its result is not outdated, and all waiting callers get it.
     """
 
     def __init__(self) -> None:

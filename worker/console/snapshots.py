@@ -1,4 +1,4 @@
-"""Reads the figures of the page *now*, at a pace that costs the database little."""
+"""Reads the figures of the page *now*, at intervals that cost the database little."""
 
 import asyncio
 import time
@@ -34,8 +34,8 @@ API: Final = "api"
 class Snapshots:
     """The figures, read while `watched` is set. `on_snapshot` gets each.
 
-    `queues` returns the counts of the queues, or why there are none. `worker` is asked for what
-    only a worker knows.
+    `queues` returns the counts of the queues, or the reason why there are none. `worker` returns
+    the checks that only a worker knows.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ def now_json(now: LiveNow | str, facts: Facts) -> dict[str, Any]:
 def checks(facts: Facts) -> list[Check]:
     """The checks of `recording-worker status`.
 
-    A worker that the console cannot reach is no fault. The state says whether one is alive.
+    It is not an error if the console cannot reach a worker. The state shows whether one is alive.
     """
     found = judge(facts).checks
     if isinstance(facts.readiness, Readiness):

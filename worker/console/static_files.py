@@ -1,4 +1,4 @@
-"""The page itself: files of this package, read once. The path of a view gets the page, too."""
+"""The page itself: files of this package, read once. The path of a view returns the page, too."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,7 +29,7 @@ VIEWS: Final = (
 """The paths that the page shows. It reads them itself."""
 
 ELSEWHERE: Final = "/{address:(?!(?:api|static)/|(?:livez|readyz|metrics)$).+}"
-"""Any other address that a person may open. The page says there that it does not exist."""
+"""Any other address that a user may open. The page reports there that it does not exist."""
 
 
 def static_routes() -> Iterator[web.RouteDef]:

@@ -1,4 +1,4 @@
-"""Says in sentences what has become of a recording or a start, and why there is no file. Pure."""
+"""Describes the state of a recording or a start in sentences, and why there is no file. Pure."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -36,9 +36,9 @@ class Verdict(msgspec.Struct, frozen=True):
 def recording_verdicts(
     details: RecordingDetails, archive: Sequence[Verdict] = (), now: datetime | None = None
 ) -> list[Verdict]:
-    """What has become of a recording and of its files, the most important sentence first.
+    """The state of a recording and of its files, the most important sentence first.
 
-    `archive` says what has become of the copies. Trouble with them goes before everything else.
+    `archive` describes the copies. Problems with them go before everything else.
     """
     now = now or datetime.now(UTC)
     recording = details.recording
@@ -101,7 +101,7 @@ def _absent_people(details: RecordingDetails) -> Iterator[Verdict]:
 
 
 def people_without_file(details: RecordingDetails) -> list[dict[str, Any]]:
-    """As the last completion names them, which the outbox still has."""
+    """The people named by the last completion that the outbox still has."""
     completions = [event.data for event in details.events if event.event_type == _COMPLETED]
     people: list[dict[str, Any]] | None = (
         completions[-1].get("participants_without_file") if completions else None
@@ -134,7 +134,7 @@ def _unsent(details: RecordingDetails) -> Iterator[Verdict]:
 
 
 def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict:
-    """What has become of a command."""
+    """The state of a command."""
     if command.outcome == "succeeded":
         return Verdict("good", "It was executed.")
     if command.outcome is not None:

@@ -50,7 +50,7 @@ def command_row(command: PastCommand) -> Json:
 
 
 def message_of(command: PastCommand) -> str | None:
-    """The error in words: that of the outcome, else that of the last attempt."""
+    """The error as text: that of the outcome, else that of the last attempt."""
     if command.data is None:
         return command.last_error.message if command.last_error else None
     error = command.data.get("last_error") or command.data
@@ -184,7 +184,7 @@ def archive_json(state: ArchiveState) -> Json:
 def recording_archive_json(
     files: tuple[ArchiveFile, ...], manifest: ManifestState | None
 ) -> Json | None:
-    """The archive of one recording. None if the archive knows nothing of it."""
+    """The archive of one recording. None if the archive does not have it."""
     if not files and manifest is None:
         return None
     return {

@@ -4,5 +4,5 @@ commands.py      the subcommands and their help
 entries.py       `list`: the rows of the table, and why a file waits
 retrying.py      `retry`: sends `archive_recording` for recordings
 verifying.py     `verify`: reads copies back, with progress
-places.py        `verify`: where copies are that are not below the URL of the archive
+places.py        `verify`: the places of copies that are not below the URL of the archive
 """

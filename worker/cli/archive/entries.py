@@ -63,7 +63,7 @@ def _shown_file(entry: ArchiveEntry) -> str:
 
 
 def why(entry: ArchiveEntry, now: float) -> str | None:
-    """Why the file waits or failed, in words. None if all is well."""
+    """Why the file waits or failed. None if it does neither."""
     error = f"{entry.last_error.code}: {entry.last_error.message}" if entry.last_error else None
     return _why(entry, now, error)
 

@@ -1,4 +1,4 @@
-"""Where copies are that lie elsewhere: `WORKER_ARCHIVE_URL` was another one when they were made."""
+"""The places of copies that were made with another `WORKER_ARCHIVE_URL`."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ MAX_SHOWN: Final = 10
 
 
 class Places:
-    """Counts objects by bucket or container, and those in folders by what they have in common."""
+    """Counts objects by bucket or container, and those in folders by their common parent."""
 
     def __init__(self) -> None:
         self._objects: dict[str, int] = {}

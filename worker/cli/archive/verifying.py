@@ -18,7 +18,7 @@ from worker.domain.escaping import escape_controls
 from worker.store.admin.copy_rows import StoredCopy, StoredManifest
 
 MAX_UNREADABLE: Final = 5
-"""So many objects in a row that cannot be read mean that the storage is away."""
+"""After this many unreadable objects in a row, the storage counts as away."""
 
 _PROGRESS_INTERVAL_SECONDS: Final = 0.2
 
@@ -27,8 +27,8 @@ Report = Callable[[Stored, Verdict], None]
 
 
 class Totals(msgspec.Struct):
-    """What was verified: objects, their bytes, and how many are not as they were archived. Those
-    that lie `elsewhere` are counted apart."""
+    """What was verified: objects, their bytes, and how many differ from the archived files.
+    Those that are `elsewhere` are counted separately."""
 
     objects: int = 0
     size_bytes: int = 0
@@ -37,9 +37,9 @@ class Totals(msgspec.Struct):
 
 
 class Verifier:
-    """Verifies objects one after the other or side by side, and passes each to `report`.
+    """Verifies objects one after the other or concurrently, and passes each to `report`.
 
-    With `only_here`, those that lie elsewhere are not reported.
+    With `only_here`, those that are elsewhere are not reported.
     """
 
     def __init__(self, storage: ArchiveStorage, report: Report, *, only_here: bool) -> None:
@@ -108,7 +108,7 @@ class Verifier:
 
 
 def summary(totals: Totals) -> str:
-    """The totals in words."""
+    """The totals as text."""
     objects = f"{totals.objects:,} object{'' if totals.objects == 1 else 's'}"
     faults = f"{totals.faults:,} not as archived" if totals.faults else "all as archived"
     return f"{objects}, {totals.size_bytes:,} bytes: {faults}"
@@ -128,7 +128,7 @@ def print_verdict(stored: Stored, verdict: Verdict) -> None:
 
 
 def print_fault(stored: Stored, verdict: Verdict) -> None:
-    """Print an object that is not as it was archived. Those elsewhere are only counted."""
+    """Print an object that differs from the archived file. Those elsewhere are only counted."""
     if verdict.result not in {"ok", "elsewhere"}:
         label = click.style(verdict.result.ljust(10), fg="red", bold=True)
         name = _file_name(stored) or "(manifest)"

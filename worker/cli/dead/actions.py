@@ -1,4 +1,4 @@
-"""Walks the dead-letter queue once and acts on the selected letters."""
+"""Reads the dead-letter queue once and acts on the selected letters."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.settings.settings import CommonSettings
 
 MAY_BE_HELD = "If another command or a console reads the letters at this moment, repeat this one"
-"""The broker does not say that somebody else has taken the letters out of the queue."""
+"""The broker does not report that another consumer holds the letters of the queue."""
 
 Action = Callable[["DeadLetterQueue", DecodedLetter], Awaitable[Row]]
 """Acts on one letter and returns the fields of its result."""
@@ -50,10 +50,11 @@ class UnknownLetter(click.ClickException):
 
 
 async def find_letters(settings: "CommonSettings", name: str) -> list[DecodedLetter]:
-    """Every letter with this handle; else the letter at this position; else those for whose handle
-    the name is short.
+    """The letters that the name means.
 
-    Raises click.BadParameter if it is short for several handles, and UnknownLetter.
+    These are the letters with this handle, else the letter at this position, else those whose
+    handle begins with the name. Raises click.BadParameter if several handles do, and
+    UnknownLetter.
     """
     by_handle, by_position, by_short = [], [], []
     handles: set[str] = set()
@@ -95,7 +96,7 @@ async def act_on_letters(
 
 
 async def replay_letter(queue: "DeadLetterQueue", decoded: DecodedLetter, *, new_id: bool) -> Row:
-    """Send the letter back, perhaps under a new id. If that is impossible, the letter stays."""
+    """Send the letter back, optionally under a new id. If that is impossible, the letter stays."""
     new_command_id = str(uuid.uuid4()) if new_id else None
     try:
         letter = decoded.letter if new_command_id is None else with_new_id(decoded, new_command_id)
@@ -106,14 +107,14 @@ async def replay_letter(queue: "DeadLetterQueue", decoded: DecodedLetter, *, new
 
 
 async def drop_letter(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
-    """Remove the letter from the queue for good."""
+    """Remove the letter from the queue permanently."""
     await queue.drop(decoded.letter)
     return {"result": "dropped"}
 
 
 @asynccontextmanager
 async def _open_queue(settings: "CommonSettings") -> "AsyncIterator[DeadLetterQueue]":
-    """The dead-letter queue that these settings name. At the end, the letters are put back."""
+    """The dead-letter queue that these settings name. At the end, the letters are requeued."""
     from worker.broker.admin.dead_letter_queue import open_dead_letter_queue
     from worker.broker.admin.one_shot import connect
 

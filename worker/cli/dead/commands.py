@@ -195,7 +195,7 @@ def _apply(
 
 
 def _with_whole_names(settings: "CommonSettings", change: Change) -> Change:
-    """The change with the names of the letters that are in the queue in place of short ones."""
+    """The change, in which short names are replaced by those of the letters in the queue."""
     handles = change.selection.handles
     if all(beginning(name) is None for name in handles):
         return change
@@ -209,7 +209,7 @@ def _with_whole_names(settings: "CommonSettings", change: Change) -> Change:
 def _confirmed(settings: "CommonSettings", change: Change) -> Change:
     """Show the selected letters and ask. The result selects only the letters that were shown.
 
-    The queue is not held open meanwhile: a person may take longer than the broker waits.
+    The queue is not held open meanwhile, because the user may take longer than the broker waits.
     """
     if not sys.stdin.isatty():
         raise click.UsageError(

@@ -1,4 +1,4 @@
-"""Renders dead letters: as tables and text for people, as JSON lines for scripts."""
+"""Renders dead letters: as tables and text for users, as JSON lines for scripts."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ def letter_details(decoded: DecodedLetter, *, raw: bool) -> Row:
 
 
 def _reason_help(reason: "DeadLetterReason") -> str | None:
-    """The address of the section about the reason, None if nobody knows the reason."""
+    """The address of the section about the reason, None if the reason has none."""
     from recording_schemas import error_section
     from worker.domain.outcomes import DEAD_LETTERED
 

@@ -22,7 +22,7 @@ _OBJECT_DECODER: Final = msgspec.json.Decoder(JsonFields)
 
 
 class DecodedLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter with what could be decoded of its command.
+    """A dead letter, with the parts of its command that could be decoded.
 
     `size` is in bytes. `command_type` is "unknown" unless the type is a known one.
     """

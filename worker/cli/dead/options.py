@@ -46,7 +46,7 @@ _CHANGE_FLAGS: Final = (
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """The letters that `replay` or `drop` shall change."""
+    """The letters that `replay` or `drop` will change."""
 
     selection: Selection
     limit: int | None

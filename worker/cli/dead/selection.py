@@ -6,11 +6,11 @@ from worker.cli.dead.letter import DecodedLetter
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects the letters that satisfy every field. An empty field, or None, accepts any letter.
+    """Selects the letters that match every field. An empty field, or None, matches any letter.
 
-    `before` is in seconds since the epoch. It is compared with the time when the letter became
-    dead, else with the time when a worker first received it. A letter without either time is not
-    selected by it.
+    `before` is in seconds since the epoch. It is compared with the time of the dead-lettering, else
+    with the time when a worker first received the letter. A letter without either time does not
+    match.
     """
 
     handles: frozenset[str] = frozenset()

@@ -23,7 +23,7 @@ State = Literal["ok", "warning", "failed", "unknown"]
 
 MAX_OUTBOX_AGE_SECONDS: Final = 60.0
 MAX_SILENCE_SECONDS: Final = 900.0
-"""So old may a sweep be, and so long may a scheduled read be due."""
+"""The maximum age of the last sweep, and the longest time for which a scheduled read may be due."""
 
 MAX_ARCHIVE_AGE_SECONDS: Final = 7_200.0
 MIN_EXPIRY_SECONDS: Final = 86_400.0
@@ -47,14 +47,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """All checks. `well` is None if neither a worker nor the database can tell."""
+    """All checks. `well` is None if neither a worker nor the database can be read."""
 
     well: bool | None
     checks: tuple[Check, ...]
 
 
 def judge(facts: Facts) -> Verdict:
-    """Whether the workers are well. Warnings and what is unknown do not count against them."""
+    """Whether the workers are well. Warnings and unknown values do not count against them."""
     checks = tuple(_checks(facts))
     is_failed = any(check.state == "failed" for check in checks)
     is_unknown = isinstance(facts.readiness, str) and isinstance(facts.overview, str)

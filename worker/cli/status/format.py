@@ -1,4 +1,4 @@
-"""Renders the verdict and its checks: a screen for people, one JSON object for scripts."""
+"""Renders the verdict and its checks: a screen for users, one JSON object for scripts."""
 
 import shutil
 import textwrap
@@ -23,7 +23,7 @@ _MIN_WIDTH: Final = 60
 
 
 def status_json(facts: Facts, verdict: Verdict) -> Row:
-    """One object with everything that is known. What cannot be told is null."""
+    """One object with everything that is known. Unknown values are null."""
     overview = facts.overview if isinstance(facts.overview, Overview) else None
     queues = None if isinstance(facts.queues, str) else msgspec.to_builtins(facts.queues)
     return {
@@ -64,7 +64,7 @@ def _iso_field(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def checks_from(facts: Facts) -> str:
-    """Who made the checks: `worker`, `state`, or `nobody`."""
+    """The source of the checks: `worker`, `state`, or `nobody`."""
     if isinstance(facts.readiness, Readiness):
         return "worker"
     return "state" if isinstance(facts.overview, Overview) else "nobody"

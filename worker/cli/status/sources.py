@@ -1,4 +1,4 @@
-"""Asks the worker, the database and the broker at the same time, each for a few seconds."""
+"""Reads from the worker, the database and the broker at the same time, each for a few seconds."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ _EVERY_ADDRESS: Final = {"::", "0.0.0.0", ""}  # noqa: S104 - nothing is bound h
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """The answers. A text in place of an answer says why there is none."""
+    """The answers. A text instead of an answer is the reason for its absence."""
 
     worker_url: str
     readiness: Readiness | str
@@ -35,7 +35,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Question(Generic[Answer]):
-    """A call on a thread of its own. It does not keep the process from ending."""
+    """A call in a separate thread, which does not keep the process from ending."""
 
     def __init__(self, ask: Callable[[], Answer]) -> None:
         self._ask = ask
@@ -53,7 +53,7 @@ class _Question(Generic[Answer]):
             self._bug = error
 
     def answer(self, deadline: float) -> Answer | str:
-        """The answer, if it comes before `deadline` by the monotonic clock; else why not."""
+        """The answer, if it arrives before `deadline` by the monotonic clock; else the reason."""
         self._thread.join(max(deadline - time.monotonic(), 0.0))
         if self._bug is not None:
             raise self._bug
@@ -61,7 +61,7 @@ class _Question(Generic[Answer]):
 
 
 def gather_facts(settings: CommonSettings, worker_url: str | None) -> Facts:
-    """Ask all three. `worker_url` is that of a worker; None: as HTTP_HOST and HTTP_PORT say."""
+    """Read from all three. `worker_url` is a worker's address; None: HTTP_HOST and HTTP_PORT."""
     url = worker_url or local_url(settings)
     deadline = time.monotonic() + TIMEOUT_SECONDS
     readiness = _Question(lambda: fetch_readiness(url, timeout=PROBE_TIMEOUT_SECONDS))

@@ -151,9 +151,10 @@ async def test_a_track_with_a_plain_url_is_a_file_of_sound(tracking: TrackingBen
 # Answers about something else
 
 
+@pytest.mark.parametrize("status", ["INVOKED", "RECORDING"])
 @pytest.mark.parametrize("of_start", ["start-1", None])
 async def test_a_start_that_is_answered_with_a_running_recording_succeeds_unless_it_is_of_another(
-    bench: CommandBench, of_start: str | None
+    bench: CommandBench, of_start: str | None, status: str
 ) -> None:
     """The recording of another start is a conflict. One that no start began may be our own."""
     if of_start:
@@ -162,7 +163,7 @@ async def test_a_start_that_is_answered_with_a_running_recording_succeeds_unless
         await bench.api.start_track_recording({"meeting_id": bench.meeting})
     running = bench.started()[-1].recording_id
     bench.pass_time(5)
-    row = {"id": running, "meeting_id": bench.meeting, "status": "RECORDING", "type": "TRACK"}
+    row = {"id": running, "meeting_id": bench.meeting, "status": status, "type": "TRACK"}
 
     def answer_with_running(request: httpx.Request, body: Any) -> None:
         if request.method == "POST":

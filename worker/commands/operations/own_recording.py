@@ -81,11 +81,11 @@ async def is_of_other_start(
 ) -> bool:
     """Whether the answer to our call of `asked_at` names the recording of another start.
 
-    The store is read only if the recording does not look new.
+    The store is read only if the answer does not show that the recording has just begun.
     """
     began = _began(snapshot)
-    looks_new = snapshot.status is Status.INVOKED and (began is None or began >= asked_at)
-    if looks_new or context.find_start_id is None:
+    is_new = began is not None and began >= asked_at - READING_TOLERANCE
+    if (is_new and snapshot.status is Status.INVOKED) or context.find_start_id is None:
         return False
     start_id = await context.find_start_id(snapshot.recording_id)
     return start_id not in {None, context.start_context.start_id}

@@ -7,7 +7,11 @@ from typing import Final
 import msgspec
 
 from recording_schemas import Kind, Status
-from worker.commands.operations.call_time import first_call_by_api_clock, is_since
+from worker.commands.operations.call_time import (
+    READING_TOLERANCE,
+    first_call_by_api_clock,
+    is_since,
+)
 from worker.commands.operations.context import OperationContext
 from worker.domain.errors import OutcomeUnknown, Refused
 from worker.domain.file_names import is_template
@@ -84,7 +88,7 @@ async def is_of_other_start(
     The store is read only if the answer does not show that the recording has just begun.
     """
     began = _began(snapshot)
-    is_new = began is not None and began >= asked_at - READING_TOLERANCE
+    is_new = began is not None and is_since(began, asked_at - READING_TOLERANCE)
     if (is_new and snapshot.status is Status.INVOKED) or context.find_start_id is None:
         return False
     start_id = await context.find_start_id(snapshot.recording_id)

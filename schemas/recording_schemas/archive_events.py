@@ -92,7 +92,7 @@ class ArchiveFailed(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a recording is not in the archive.
 
     With `final` true the worker has given the file up. Otherwise the storage refuses the file, and
-    the worker goes on trying.
+    the worker tries again.
     """
 
     recording_id: RecordingId

@@ -68,7 +68,7 @@ class AudioConfig(Parameter, frozen=True, kw_only=True):
     export_file: Annotated[
         bool | UnsetType,
         Meta(
-            description="Whether the sound becomes a file of its own as well. Without it the "
+            description="Whether the sound also becomes a separate file. Without it the "
             "API makes one.",
             examples=[True],
         ),

@@ -116,7 +116,7 @@ class SyncRecording(
 ):
     """Read a recording now, publish its changes, and track it if it was not tracked.
 
-    Files that turned up since are published, and so is each file's URL if it was signed again.
+    Late files are published, and so is each file's URL if it was signed again.
     """
 
     recording_id: Annotated[
@@ -163,7 +163,8 @@ class ReplayRecording(
     """Publish all events of a recording again that are still kept, in order and with their ids.
 
     Exactly one of `recording_id` and `start_id` (the `id` of the start command) names it. If the
-    message has a `reply_to`, the events go only there. The API is not asked. Null means not given.
+    message has a `reply_to`, the events go only there. No request goes to the API. Null means not
+    given.
     """
 
     schema_rules: ClassVar[dict[str, Any]] = {

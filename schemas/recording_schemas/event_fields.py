@@ -182,7 +182,7 @@ FileIndex = Annotated[
 ErrorCodeText = Annotated[
     str,
     Meta(
-        description="A slug for programs, with a section of its own in the reference of error "
+        description="A slug for programs, with a section in the reference of error "
         "codes. Later versions may add codes, so accept one that you do not know.",
         examples=codes_of("rejected", "failed", "errored", "archive"),
         extra_json_schema={"pattern": CODE_PATTERN},
@@ -191,7 +191,7 @@ ErrorCodeText = Annotated[
 ErrorMessage = Annotated[
     str,
     Meta(
-        description="A sentence for people: it names the field, or has the API's own words. In "
+        description="A sentence for users: it names the field, or has the API's own text. In "
         "outcomes it ends with the document that explains the code. Do not let programs read it.",
         examples=["the API responded with status 503"],
     ),

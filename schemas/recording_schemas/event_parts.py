@@ -16,7 +16,7 @@ from recording_schemas.values import Time
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """An error: `code` is for programs, `message` is for people.
+    """An error: `code` is for programs, `message` is for users.
 
     The codes `stalled` and `vanished` mean that the worker itself ended the recording; the API may
     still report another end.

@@ -71,8 +71,8 @@ def envelope(data: type[EventData], data_schema: Schema) -> Schema:
     properties: Schema = {
         "id": text
         | {
-            "description": "Stable: the same fact always has the same id, whoever publishes it and "
-            "however often. Keep the ids that you have handled.",
+            "description": "Stable: the same fact always has the same id, in every copy of its "
+            "event. Keep the ids that you have handled.",
             "examples": ["0b9f1c2d-3e4f-5a6b-8c7d-9e0f1a2b3c08"],
         },
         "source": text
@@ -92,7 +92,7 @@ def envelope(data: type[EventData], data_schema: Schema) -> Schema:
         },
         "datacontenttype": _constant("application/json", "The form of `data`."),
         "dataschema": _constant(
-            DATASCHEMA[data], "The `$id` of this schema: a name, no address to fetch from."
+            DATASCHEMA[data], "The `$id` of this schema: a name, not an address."
         ),
         "data": data_schema | {"description": cleandoc(data.__doc__ or "")},
     }

@@ -74,7 +74,7 @@ def _any_event(event: Schema) -> Schema:
             event["properties"]["subject"]["examples"][0],
         ),
         "dataschema": (
-            "The `$id` of the type's JSON Schema: a name, no address to fetch from.",
+            "The `$id` of the type's JSON Schema: a name, not an address.",
             event["properties"]["dataschema"]["const"],
         ),
     }
@@ -82,7 +82,7 @@ def _any_event(event: Schema) -> Schema:
         name: text | {"description": meaning, "examples": [example]}
         for name, (meaning, example) in words.items()
     }
-    properties["data"] = {"type": "object", "description": "What the table of the type lists."}
+    properties["data"] = {"type": "object", "description": "The fields in the table of the type."}
     return event | {"properties": properties}
 
 

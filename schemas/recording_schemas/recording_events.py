@@ -44,7 +44,7 @@ class StatusChanged(msgspec.Struct, frozen=True, kw_only=True):
     """A recording has a new status.
 
     Statuses never go backwards, except between RECORDING and PAUSED. Nothing follows UPLOADED or
-    ERRORED, except the truth after an ERRORED with the error code `stalled` or `vanished`.
+    ERRORED, except the real status after an ERRORED with the error code `stalled` or `vanished`.
     """
 
     recording_id: RecordingId
@@ -137,7 +137,7 @@ class FileUrlRenewed(FileEvent, frozen=True, kw_only=True):
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
     """A recording has ended, and a `file_ready` event was published for each of its files, if any.
 
-    If a file turns up later, the event follows again, with the new count.
+    If a file appears later, the event follows again, with the new count.
     """
 
     recording_id: RecordingId

@@ -87,7 +87,7 @@ class StartRecording(
     max_seconds: Annotated[
         MaxSeconds | UnsetType,
         Meta(
-            description="The API stops the recording after so many seconds: a whole number "
+            description="The API stops the recording after this many seconds: a whole number "
             "from 60 to 86400. Without it after 86400.",
             examples=[7200],
         ),

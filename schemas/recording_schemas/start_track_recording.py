@@ -1,4 +1,4 @@
-"""The command that records each participant into a file of its own."""
+"""The command that records each participant into a separate file."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -81,7 +81,7 @@ class StartTrackRecording(
         UserIds | UnsetType,
         Meta(
             description="Whom to record: 1 to 100 of RealtimeKit's participant ids. An id that "
-            "is none of the meeting's participants ends the command as `unknown_participant`. "
+            "no participant of the meeting has ends the command as `unknown_participant`. "
             "Without this and `custom_participant_ids` everybody is recorded.",
             examples=[["aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b05"]],
         ),
@@ -90,15 +90,15 @@ class StartTrackRecording(
         CustomParticipantIds | UnsetType,
         Meta(
             description="Whom to record: 1 to 100 ids that your application gave the "
-            "participants. The worker looks up the participants who have them; several may "
-            "have the same. Both lists together may name at most 100 different people.",
+            "participants. The worker finds the participants who have them. Several may "
+            "have the same id. Both lists together may name at most 100 different people.",
             examples=[["bob@example.com"]],
         ),
     ] = UNSET
     max_seconds: Annotated[
         MaxSeconds | UnsetType,
         Meta(
-            description="The worker stops the recording so many seconds after its first "
+            description="The worker stops the recording this many seconds after its first "
             "RECORDING: a whole number from 60 to 86400. Without it the recording ends with "
             "the session.",
             examples=[5400],

@@ -10,6 +10,7 @@ from worker.cli.outcomes import command_json
 from worker.cli.recording_details import details_json
 from worker.domain.archive import ArchiveFile
 from worker.domain.recording import Recording
+from worker.observability.tracing import trace_id_of
 from worker.store.admin.archive_pages import ArchiveState, ManifestState
 from worker.store.admin.command_pages import CommandsSummary, WaitingPlace
 from worker.store.admin.past_commands import PastCommand
@@ -90,12 +91,12 @@ def waiting_json(place: WaitingPlace | None) -> Json | None:
 def details_view(details: RecordingDetails) -> Json:
     """Everything about one recording, with the data of each event."""
     view = details_json(details)
-    trace = (details.recording.start.trace if details.recording.start else {}) or {}
+    start = details.recording.start
     return {
         **view,
         "row": recording_row(details.recording),
         "start_command": command_row(details.start) if details.start else None,
-        "trace_id": trace_id_of(trace.get("traceparent")),
+        "trace_id": trace_id_of(start.trace) if start else None,
         "people": people_of(details.events),
         "events": [
             {**row, "data": without_queries(event.data)}
@@ -129,12 +130,6 @@ def people_of(events: tuple[KeptEvent, ...]) -> list[Json]:
         stay = {name: person[name] for name in ("peer_id", "joined_at", "left_at")}
         known["stays"].append({**stay, "file_name": event.data["file_name"]})
     return list(people.values())
-
-
-def trace_id_of(traceparent: str | None) -> str | None:
-    """The id in a W3C `traceparent` header: 32 hexadecimal digits."""
-    parts = (traceparent or "").split("-")
-    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else None
 
 
 def without_queries(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -24,6 +24,7 @@ from opentelemetry.util.re import parse_env_headers
 
 from worker.observability.tracing import Attributes, Span, SpanKind, TraceHeaders, Tracing
 
+SERVICE_NAME: Final = "recording-worker"
 CLOSE_TIMEOUT_SECONDS: Final = 3.0
 _OTEL_KINDS: Final[Mapping[SpanKind, trace.SpanKind]] = {
     "consumer": trace.SpanKind.CONSUMER,
@@ -37,26 +38,24 @@ class OtlpTracing(Tracing):
     """Exports spans to the collector at `endpoint`, a complete URL.
 
     `headers` has the syntax of OTEL_EXPORTER_OTLP_HEADERS. The SDK reads the other OTEL_ variables
-    itself: resource, sampler, batches, TLS. `service_name` is used if they name no service.
+    itself: resource, sampler, batches, TLS. SERVICE_NAME is used if they name no service.
     Raises ValueError if a variable has a value that the SDK cannot parse.
     """
 
     is_enabled = True
 
-    def __init__(
-        self, endpoint: str, *, headers: str | None, service_name: str, version: str, instance: str
-    ) -> None:
+    def __init__(self, endpoint: str, *, headers: str | None, version: str, instance: str) -> None:
         identity = {"service.version": version, "service.instance.id": instance}
         resource = Resource.create(identity)
         if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
-            resource = resource.merge(Resource({"service.name": service_name}))
+            resource = resource.merge(Resource({"service.name": SERVICE_NAME}))
         exporter = OTLPSpanExporter(
             endpoint=endpoint,
             headers=None if headers is None else parse_env_headers(headers, liberal=True),
         )
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._tracer = self._provider.get_tracer("recording-worker", version)
+        self._tracer = self._provider.get_tracer(SERVICE_NAME, version)
 
     def span(
         self, name: str, kind: SpanKind, *, parent: TraceHeaders, attributes: Attributes

@@ -29,7 +29,6 @@ def open_tracing(
         return OtlpTracing(
             url,
             headers=headers,
-            service_name="recording-worker",
             version=version,
             instance=instance,
         )

@@ -20,11 +20,10 @@ SCRIPT_DIRECTORIES = (
 
 
 def launch_rabbitmq(
-    directory: Path | None = None, *, environ: Mapping[str, str] = os.environ, private: bool = False
+    *, environ: Mapping[str, str] = os.environ, private: bool = False
 ) -> RabbitMQNode:
     """The broker of AMQP_URL, or a private one that is started now.
 
-    `directory` has the node's files; by default it is a temporary one that is deleted at the end.
     With `private` AMQP_URL is ignored, so that the broker can be stopped and killed.
 
     Raises:
@@ -33,7 +32,7 @@ def launch_rabbitmq(
     if environ.get("AMQP_URL") and not private:
         return ExternalNode(environ["AMQP_URL"])
     scripts = ensure_rabbitmq()
-    return DockerNode() if scripts is None else LocalNode(scripts, directory)
+    return DockerNode() if scripts is None else LocalNode(scripts)
 
 
 def ensure_rabbitmq() -> Path | None:

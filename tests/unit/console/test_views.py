@@ -3,9 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
-from worker.console.views import people_of, trace_id_of, without_queries
+from worker.console.views import people_of, without_queries
 from worker.store.admin.recording_details import KeptEvent
 
 SECRET = "https://files.example.com/a.webm?X-Signature=secret"  # noqa: S105 - not a password
@@ -54,20 +52,3 @@ def test_each_person_has_a_stay_for_each_file() -> None:
         one["user_id"]: [stay["peer_id"] for stay in one["stays"]] for one in people_of(events)
     }
     assert stays == {"u1": ["p1", "p3"], "u2": ["p2"], None: ["p5"]}
-
-
-@pytest.mark.parametrize(
-    ("header", "trace_id"),
-    [
-        (
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "0af7651916cd43dd8448eb211c80319c",
-        ),
-        (None, None),
-        ("", None),
-        ("00-short-b7ad6b7169203331-01", None),
-        ("nonsense", None),
-    ],
-)
-def test_the_trace_is_that_of_the_header(header: str | None, trace_id: str | None) -> None:
-    assert trace_id_of(header) == trace_id

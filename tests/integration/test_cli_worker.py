@@ -197,7 +197,7 @@ async def test_the_outcome_of_another_body_ends_with_exit_code_7(
         ended = await send(cli, *other)
         assert ended.code == 7
         assert ended.lines == first.lines
-        assert "another command with the id s-1 came first" in ended.err
+        assert "another command with the id s-1 arrived first" in ended.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -60,7 +60,7 @@ Examples:
 
 \b
 Exit codes: 0 sent; 1 not sent; 2 the command is wrong. With --wait: 0 succeeded, 3 rejected,
-4 expired, 5 failed, 6 no outcome in time, 7 another command with the same --id came first: the
+4 expired, 5 failed, 6 no outcome in time, 7 another command with the same --id arrived first: the
 outcome is that command's, and this one was not executed. After 6 the command is still valid: to get
 its outcome, send it again with the same --id.
 """
@@ -175,8 +175,8 @@ def command(
 
 def _other_body(command: "Command") -> str:
     return (
-        f"Error: another command with the id {command.id} came first, and this outcome is that "
-        "command's. Yours was not executed: send it with another --id."
+        f"Error: another command with the id {command.id} arrived first, and this is its "
+        "outcome. Your command was not executed: send it with another --id."
     )
 
 

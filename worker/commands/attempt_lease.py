@@ -49,7 +49,7 @@ class AttemptLease:
             [clock() - began for clock, began in zip(self._clocks, self._began, strict=True)]
         )
         if remaining <= 0:
-            raise LeaseLost("lease_lost", "the attempt was interrupted for too long to go on")
+            raise LeaseLost("lease_lost", "the attempt was interrupted for too long")
         return remaining
 
     async def confirm(self, command_id: str) -> None:

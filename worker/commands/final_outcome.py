@@ -14,7 +14,7 @@ from worker.domain.errors import NotYet, OutcomeUnknown, Refused, Unavailable
 from worker.store.claims import ClaimResult, LostCommand
 
 NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
-NEVER_CAME_BACK: Final = ErrorInfo(code="too_old", message="its message did not come back in time")
+NEVER_CAME_BACK: Final = ErrorInfo(code="too_old", message="its message did not return in time")
 
 AttemptEnd = OperationResult | Refused | NotYet | Unavailable | OutcomeUnknown
 

@@ -24,7 +24,7 @@ PARKED: Final = "parked"
 """The name of the end of an attempt that parked its command."""
 
 REPEAT: Final = ErrorInfo(code=PARKED, message="the command is parked, and this is a repeat of it")
-NOT_DUE: Final = ErrorInfo(code=PARKED, message="what the command waits for is not there yet")
+NOT_DUE: Final = ErrorInfo(code=PARKED, message="its session or start does not exist yet")
 
 
 class CommandParker:

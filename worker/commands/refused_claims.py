@@ -70,7 +70,7 @@ class RefusedClaims:
         if claim.lost is not None:
             await self._completer.complete_lost(claim.lost)
         delay = self._policy.recheck_conflict(delivery.first_seen, self._now())
-        reason = "another body with this id came first and has no outcome yet"
+        reason = "another body with this id arrived first and has no outcome yet"
         return retry_later(delay, ID_IN_USE, reason, redelivery_count=delivery.redelivery_count)
 
 

@@ -162,8 +162,8 @@ def _stop_lines(recording: Recording) -> list[str]:
     meeting = f" of meeting {recording.meeting_id}" if recording.meeting_id else ""
     return [
         f"The {recording.kind} recording {recording.recording_id}{meeting} will be stopped.",
-        "It cannot go on afterwards: a later start makes a new recording.",
-        "Its files come as soon as the API has uploaded them.",
+        "It cannot continue afterwards: a later start makes a new recording.",
+        "Its files follow as soon as the API has uploaded them.",
     ]
 
 
@@ -171,7 +171,7 @@ def _archive_lines(recording: Recording) -> list[str]:
     return [
         f"The files of recording {recording.recording_id} will be read from the API again.",
         "They will be copied to the archive, also those that are there already.",
-        "Each copy is announced by an event with an id of its own.",
+        "Each copy is announced by an event with a new id.",
     ]
 
 

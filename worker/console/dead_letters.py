@@ -73,8 +73,8 @@ class DeadLetters:
 
         rows = await self._walk(fingerprints, pretend)
         lines = [
-            f"{counted(len(rows), 'letter')} will be removed for good.",
-            "Nobody can bring back a dropped letter.",
+            f"{counted(len(rows), 'letter')} will be removed permanently.",
+            "A dropped letter cannot be restored.",
         ]
         return [*lines, *gone_lines(rows, len(fingerprints)), *_names(rows)]
 

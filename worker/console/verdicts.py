@@ -20,8 +20,8 @@ _COMPLETED: Final = "recording.completed.v1"
 
 _LIVE_TEXTS: Final = {
     Status.INVOKED: "The API has accepted the start. The recorder has not begun yet.",
-    Status.RECORDING: "It is being recorded now. Files come after it has stopped.",
-    Status.PAUSED: "It is paused. Files come after it has stopped.",
+    Status.RECORDING: "It is being recorded now. Its files follow after it has stopped.",
+    Status.PAUSED: "It is paused. Its files follow after it has stopped.",
     Status.UPLOADING: "It has stopped, and the API is uploading the files.",
 }
 
@@ -75,7 +75,7 @@ def _state(recording: Recording, files: int) -> Iterator[Verdict]:
 
 def _reasons(recording: Recording) -> Iterator[Verdict]:
     if recording.unknown_status:
-        yield Verdict("note", f"The API reports a status of its own: {recording.unknown_status}.")
+        yield Verdict("note", f"The API reports an unknown status: {recording.unknown_status}.")
     if recording.surplus_of:
         yield Verdict(
             "note", "Its start made a second recording, so the worker stops this one at once."

@@ -79,7 +79,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
             "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES",
             switch,
             "`on` also downloads from private addresses and over plain HTTP. For tests only: "
-            "download URLs come from outside.",
+            "download URLs come from the API.",
             default="off",
         ),
     ]

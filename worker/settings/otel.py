@@ -111,7 +111,7 @@ def _check_parts(environ: Mapping[str, str]) -> list[OtelWarning]:
     parts = [part.strip() for part in environ.get(variable, "").split(",") if part.strip()]
     if all(part.partition("=")[0].strip() and "=" in part for part in parts):
         return []
-    reason = "must be `name=value`, separated by commas: what is not is ignored"
+    reason = "must be `name=value`, separated by commas: other entries are ignored"
     return [OtelWarning(variable, reason)]
 
 

@@ -134,7 +134,7 @@ def read_text(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -> str:
         raise ValueError(f"the file {shown_path(path)} cannot be read: {error.strerror}") from None
     except SilentPipe:
         raise ValueError(
-            f"the file {path} is a pipe that nobody has written to for {pipe_timeout:g} s"
+            f"the file {path} is a pipe to which nothing was written for {pipe_timeout:g} s"
         ) from None
     if len(content) > MAX_FILE_BYTES:
         raise ValueError(f"the file {path} is larger than {MAX_FILE_BYTES} bytes")

@@ -679,7 +679,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         if settings.keep_finished_seconds <= longest_life:
             faults.append(
                 "WORKER_KEEP_FINISHED_SECONDS: must exceed WORKER_COMMAND_MAX_AGE_SECONDS plus the "
-                "longest of WORKER_RETRY_DELAYS_SECONDS; otherwise a command could be forgotten "
+                "longest of WORKER_RETRY_DELAYS_SECONDS; otherwise a command could be pruned "
                 "before its last attempt"
             )
         faults += settings.archive.faults()

@@ -154,7 +154,7 @@ class DurationLimiter:
     async def _stop_at_api(self, recording: Recording, claimed_until: float) -> RecordingSnapshot:
         async def check_claim() -> None:
             if self._now().timestamp() >= claimed_until:  # the process was frozen
-                raise LeaseLost("lease_lost", "the attempt was interrupted for too long to go on")
+                raise LeaseLost("lease_lost", "the attempt was interrupted for too long")
 
         try:
             async with asyncio.timeout(self._attempt_seconds):

@@ -130,7 +130,7 @@ def test_a_file_that_became_a_pipe_does_not_keep_the_worker_waiting(
 def test_a_pipe_that_nobody_writes_to_is_a_fault(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(ValueError, match=r"is a pipe that nobody has written to for 0\.05 s"):
+    with pytest.raises(ValueError, match=r"is a pipe to which nothing was written for 0\.05 s"):
         read_text(path, pipe_timeout=0.05)
 
 

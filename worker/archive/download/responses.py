@@ -71,10 +71,8 @@ def check_continues(response: httpx.Response, version: Version, offset: int) -> 
         and response.headers.get("Last-Modified") == version.modified
     )
     if not same:
-        message = (
-            f"the rest of the file after {offset} bytes cannot be had: the file has changed, or"
-        )
-        message += " the source does not resume"
+        message = f"the file cannot be resumed after {offset} bytes: it has changed, or the source"
+        message += " does not support it"
         raise SourceUnavailable("source_not_resumed", message)
     _length(response)
 
@@ -89,7 +87,7 @@ def _length(response: httpx.Response) -> int | None:
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     is_encoded = encoding not in _NOT_ENCODED
     if is_encoded or response.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
-        raise SourceUnavailable("source_compressed", "the source compresses the file on its way")
+        raise SourceUnavailable("source_compressed", "the source compresses the file")
     text = response.headers.get("Content-Length")
     if text is None:
         return None

@@ -47,7 +47,7 @@ Examples:
   recording-worker archive list --recording-id "$RECORDING" --json | jq -r .archive_url
 
 The most urgent files come first: those that wait, by the expiry of their URLs, then those that
-failed. "why" says why a file waits or failed. A row without a file is a manifest that is to be
+failed. "why" says why a file waits or failed. A row without a file is a manifest that must be
 written. The command reads the database of DATABASE_URL and changes nothing.
 
 \b
@@ -126,7 +126,7 @@ def list_(limit: int, as_json: bool, **filters: Any) -> None:  # noqa: ANN401
     now = time.time()
     to_row = entry_json if as_json else entry_row
     rows = [to_row(entry, now) for entry in entries]
-    print_rows(COLUMNS, rows, as_json=as_json, nothing="The archive knows no file like this.")
+    print_rows(COLUMNS, rows, as_json=as_json, nothing="The archive has no such file.")
     known = "" if entries else ids_that_begin(settings, recording_id, "recording")
     if known:
         click.echo(f"No file of a recording {recording_id}{known}", err=True)
@@ -185,7 +185,7 @@ def retry(
     "--archive-url",
     metavar="URL",
     callback=_place,
-    help="Verify what is below this URL, not below WORKER_ARCHIVE_URL.",
+    help="Verify the objects below this URL instead of WORKER_ARCHIVE_URL.",
 )
 @click.option(
     "--concurrency",

@@ -155,7 +155,7 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
     if with_outcome and not new_id:
         click.echo(
             f"{with_outcome} already have an outcome: workers only publish it again. Add --new-id "
-            "to have them executed",
+            "so that they are executed",
             err=True,
         )
     context.exit(_exit_code(settings, rows, change.selection))

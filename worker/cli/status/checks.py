@@ -208,7 +208,7 @@ def _sweep(name: str, sweep: SweepInfo, now: float) -> Check:
 def _webhooks(name: str, sweep: SweepInfo, now: float) -> Check:
     heard, missed = sweep.webhook_at, sweep.missed_webhook_at
     if heard is None:
-        text = "none came for a live recording; sweeps find the changes"
+        text = "none arrived for a live recording; sweeps find the changes"
         return Check(name=name, state="ok", text=text)
     text = f"came {span(now - heard)} ago"
     if missed is None or missed <= heard:

@@ -47,7 +47,7 @@ Exit codes: 0 well, 1 not well, 2 cannot tell, or wrong flags or settings. With 
     show_default=True,
     callback=duration(least=0.2, most=3_600),
     metavar="DURATION",
-    help="The pause between two looks of --watch, in seconds or such as 1m.",
+    help="The interval of --watch, in seconds or such as 1m.",
 )
 @worker_url_option
 @json_option

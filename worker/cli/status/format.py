@@ -98,7 +98,7 @@ def _names(verdict: Verdict, state: str) -> str:
 def _origin(facts: Facts) -> str:
     origin = checks_from(facts)
     if origin == "worker":
-        return f"A worker made its checks at {facts.worker_url}; the rest is from the state."
+        return f"A worker made its checks at {facts.worker_url}; the others are from the state."
     if origin == "state":
         return "No worker answers over HTTP, so the checks are from the state alone."
     return "Set DATABASE_URL, or --worker-url, to those of the worker."

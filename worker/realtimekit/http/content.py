@@ -15,6 +15,6 @@ def unpacked_chunks(response: httpx.Response) -> AsyncIterator[bytes]:
     if encoding == "gzip":
         return response.aiter_bytes()
     if encoding != "identity":
-        raise httpx.DecodingError("the response has a content encoding that was not asked for")
+        raise httpx.DecodingError("the response has a content encoding that was not requested")
     assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - an async transport's
     return aiter(response.stream)

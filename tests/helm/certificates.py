@@ -28,13 +28,18 @@ class Authority:
         self._certificate = self._sign(self._name, self._key, authority=True)
         self.certificate = _pem(self._certificate)
 
-    def pair(self, name: str) -> Pair:
-        """A certificate for a server at 127.0.0.1, or for a client named `name`."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        return Pair(_pem(self._sign(_name(name), key)), _key_pem(key))
+    def pair(self, name: str, *, days_ago: int = 0) -> Pair:
+        """A certificate for a server at 127.0.0.1, or for a client named `name`.
 
-    def _sign(self, name: x509.Name, key: Key, *, authority: bool = False) -> x509.Certificate:
-        now = datetime.now(UTC)
+        With `days_ago` it was valid for one hour at that time.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        return Pair(_pem(self._sign(_name(name), key, days_ago=days_ago)), _key_pem(key))
+
+    def _sign(
+        self, name: x509.Name, key: Key, *, authority: bool = False, days_ago: int = 0
+    ) -> x509.Certificate:
+        now = datetime.now(UTC) - timedelta(days=days_ago)
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         usage = x509.KeyUsage(

@@ -4,7 +4,8 @@ Consuming and publishing have one connection each, so that acknowledgements cont
 alarm blocks publishers. No other package imports aio-pika.
 
 Read in this order. `topology` has the exchanges and queues, and `messages` the types of this
-package's interface. `connection` keeps one connection to one of the hosts of `broker_url`.
+package's interface. `connection` keeps one connection to one of the hosts of `broker_url`,
+and `connect_hints` says what may be wrong when none can be opened.
 `consumer` receives commands, and `headers` decides which of their headers to trust. `settlement`
 publishes the copy for a retry or the dead-letter queue. `message_copy` makes it from the encoded
 `properties`, and `kept_copy` makes one for the store. `acknowledger` then acknowledges the

@@ -16,6 +16,7 @@ from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import RawChannel
 from worker.broker.aiormq.refusals import is_refused_virtual_host
 from worker.broker.broker_url import host_of, urls_of
+from worker.broker.connect_hints import described_failure
 from worker.domain.errors import BrokerUnavailable
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ CLOSE_TIMEOUT_SECONDS: Final = 5.0
 FIRST_PAUSE_SECONDS: Final = 0.5
 MAX_PAUSE_SECONDS: Final = 30.0
 MAX_DOUBLED_PAUSES: Final = 10
+MAX_REASON_LENGTH: Final = 500
 REFUSED_VIRTUAL_HOST: Final = (
     "RabbitMQ closed the connection while it was opened. The virtual host of AMQP_URL does not "
     "exist, its user may not use it, or it has no connection left."
@@ -153,12 +155,14 @@ async def _connect(url: URL, name: str) -> TolerantConnection:
     except BROKER_ERRORS as error:
         if is_refused_virtual_host(error):
             raise BrokerUnavailable(REFUSED_VIRTUAL_HOST) from error
+        if described := described_failure(error, uses_tls=url.scheme == "amqps"):
+            raise BrokerUnavailable(described) from error
         raise
 
 
 def described(error: BaseException) -> str:
     """The error with its class, for log lines and reasons."""
-    return f"{type(error).__name__}: {error}"[:300]
+    return f"{type(error).__name__}: {error}"[:MAX_REASON_LENGTH]
 
 
 async def broker_call(call: Awaitable[T]) -> T:

@@ -35,5 +35,6 @@ completes. If the API reports nothing more, timeouts end the recording.
     short_ids.py             short forms of ids, for users
     escaping.py              characters that could deceive the reader of a text
     hosts.py                 URLs that may name several hosts
+    tls_faults.py            why a TLS connection was not opened
     times.py, rate.py        epoch seconds to datetimes; a limit on requests over time
 """

@@ -1,7 +1,8 @@
 """Checks AMQP_URL before anything connects. No error repeats a part that may be a password."""
 
 import re
-from collections.abc import Sequence
+import ssl
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Final
@@ -51,6 +52,7 @@ def amqp_url(text: str) -> str:
     for name, value in parameters:
         _check_parameter(name, value, uses_tls=parts.scheme == "amqps")
     _check_once([name for name, _ in parameters])
+    _check_pem_files(dict(parameters))
     return text
 
 
@@ -118,3 +120,25 @@ def _check_certificate(parameter: str, path: str, *, uses_tls: bool) -> None:
         raise ValueError(
             f"must name a {parameter} that can be read, not {path}: {error.strerror}"
         ) from None
+
+
+def _check_pem_files(parameters: Mapping[str, str]) -> None:
+    """Raise ValueError if the library could not use the files. Its errors name none of them."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if cafile := parameters.get("cafile"):
+        try:
+            context.load_verify_locations(cafile)
+        except ssl.SSLError:
+            raise ValueError(f"must name a cafile of PEM certificates, not {cafile}") from None
+    certfile, keyfile = parameters.get("certfile"), parameters.get("keyfile")
+    if keyfile and not certfile:
+        raise ValueError("must name a certfile when it names a keyfile")
+    if certfile:
+        try:
+            # Without a password here, OpenSSL would ask for it on the terminal.
+            context.load_cert_chain(certfile, keyfile, password="")
+        except (ssl.SSLError, ValueError):
+            raise ValueError(
+                f"must name a certfile of a PEM certificate and a keyfile with its key, without a "
+                f"passphrase, not {certfile} and {keyfile or 'nothing'}"
+            ) from None

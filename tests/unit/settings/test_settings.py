@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
+from tests.helm.certificates import Authority
 from worker.domain.errors import WrongSettings
 from worker.domain.hosts import IMPOSSIBLE_HOST
 from worker.domain.rate import Rate
@@ -277,12 +279,51 @@ def test_a_fault_never_shows_a_password() -> None:
 
 
 def test_an_unreadable_certificate_is_a_fault_that_names_the_file(tmp_path: Path) -> None:
-    there, missing = tmp_path / "ca.pem", tmp_path / "key.pem"
-    there.write_text("certificates")
-    url = f"amqps://guest:sesame@h/?cafile={there}&keyfile="
-    assert settings_with(AMQP_URL=f"{url}{there}").amqp_url.reveal() == f"{url}{there}"
+    missing = tmp_path / "key.pem"
     fault = f"must name a keyfile that can be read, not {missing}: No such file or directory"
-    assert faults_of(AMQP_URL=f"{url}{missing}") == (f"AMQP_URL: {fault}",)
+    url = f"amqps://guest:sesame@h/?keyfile={missing}"
+    assert faults_of(AMQP_URL=url) == (f"AMQP_URL: {fault}",)
+
+
+def test_certificate_files_that_tls_cannot_use_are_a_fault_that_names_them(tmp_path: Path) -> None:
+    authority = Authority()
+    (tmp_path / "ca").write_text(authority.certificate)
+    for name in ("one", "two"):
+        pair = authority.pair(name)
+        (tmp_path / f"{name}.crt").write_text(pair.certificate)
+        (tmp_path / f"{name}.key").write_text(pair.key)
+
+    def faults(**files: str) -> tuple[str, ...]:
+        query = "&".join(f"{name}={tmp_path / file}" for name, file in files.items())
+        return faults_of(AMQP_URL=f"amqps://guest:sesame@h/?{query}")
+
+    good = {"certfile": "one.crt", "keyfile": "one.key"}
+    files = "&".join(f"{name}={tmp_path / file}" for name, file in good.items())
+    url = f"amqps://guest:sesame@h/?cafile={tmp_path / 'ca'}&{files}"
+    assert settings_with(AMQP_URL=url).amqp_url.reveal() == url
+    no_authority = f"AMQP_URL: must name a cafile of PEM certificates, not {tmp_path / 'one.key'}"
+    assert faults(cafile="one.key") == (no_authority,)
+    alone = "AMQP_URL: must name a certfile when it names a keyfile"
+    assert faults(keyfile="one.key") == (alone,)
+    for wrong in ({"keyfile": "two.key"}, {"keyfile": "one.crt"}, {"certfile": "one.key"}):
+        (fault,) = faults(**{**good, **wrong})
+        assert "a certfile of a PEM certificate and a keyfile with its key" in fault
+        assert str(tmp_path / next(iter(wrong.values()))) in fault
+    (fault,) = faults(certfile="one.crt")
+    assert fault.endswith("one.crt and nothing")
+
+
+def test_a_key_with_a_passphrase_is_a_fault_and_asks_nobody(tmp_path: Path) -> None:
+    pair = Authority().pair("client")
+    key = serialization.load_pem_private_key(pair.key.encode(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"sesame"),
+    )
+    (tmp_path / "client").write_bytes(pair.certificate.encode() + locked)
+    (fault,) = faults_of(AMQP_URL=f"amqps://h/?certfile={tmp_path / 'client'}")
+    assert "without a passphrase" in fault
 
 
 @pytest.mark.parametrize(

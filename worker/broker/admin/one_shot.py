@@ -43,8 +43,10 @@ async def connect(url: str, name: str) -> AsyncIterator[Connection]:
         connection = await open_connection(url, name)
     except BROKER_ERRORS as error:
         hosts = ", ".join(map(host_of, urls_of(url)))
+        reason = error_summary(error)
+        question = "" if "AMQP_URL" in reason else ". Is AMQP_URL right?"
         raise BrokerUnavailable(
-            f"no connection to RabbitMQ at {hosts}: {error_summary(error)}. Is AMQP_URL right?"
+            f"no connection to RabbitMQ at {hosts}: {reason}{question}"
         ) from error
     try:
         yield connection

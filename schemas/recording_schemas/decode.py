@@ -35,6 +35,7 @@ _ID: Final = msgspec.json.Decoder(CommandId)
 # msgspec's errors and UnicodeDecodeError are ValueErrors; deep nesting is a RecursionError.
 _UNDECODABLE: Final = (ValueError, RecursionError)
 
+_MAX_LENIENT_BYTES: Final = 65_536
 _JSON: Final = "application/json"
 _CLOUDEVENTS: Final = "application/cloudevents+json"
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^"';\s]*)""", re.IGNORECASE)
@@ -265,8 +266,11 @@ def _peek_leniently(text: bytes) -> Fields:
     """The fields of an object with something that JSON forbids and other encoders write.
 
     JavaScript writes half of a cut emoji as a lone surrogate, Python writes NaN. Without the
-    fields, the publisher would have no answer. Numbers become null.
+    fields, the publisher would have no answer. Numbers become null. A text larger than a command
+    is not searched, because this takes long.
     """
+    if len(text) > _MAX_LENIENT_BYTES:
+        return {}
     try:
         fields = json.loads(text.decode(), parse_int=_null, parse_float=_null, parse_constant=_null)
         if not isinstance(fields, dict):

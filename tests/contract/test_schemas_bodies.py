@@ -296,3 +296,10 @@ def test_an_id_that_cannot_be_made_out_is_not_guessed(found: str) -> None:
     with pytest.raises(Malformed) as refused:
         decode_command(body.encode())
     assert (refused.value.code, refused.value.command_id) == ("not_json", None)
+
+
+def test_a_large_body_that_is_not_json_is_not_searched_for_an_id() -> None:
+    body = b'{"id": "start-1", "x": [' + b"0," * 40_000 + b"NaN]}"
+    with pytest.raises(Malformed) as refused:
+        decode_command(body, message_id="message-1")
+    assert refused.value.command_id == "message-1"

@@ -11,7 +11,7 @@ itself ended the recording (`timed_out`), the API's later report follows.
 """
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -227,3 +227,23 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     renews_urls: bool = False
     archives_again: bool = False
     read_again_at: datetime | None = None
+
+    @classmethod
+    def by_sweep(
+        cls,
+        snapshot: RecordingSnapshot,
+        asked_at: datetime,
+        observed_at: datetime,
+        app: str,
+        *,
+        missing: bool = False,
+    ) -> Self:
+        """What tracking was told by a list, by a read, or by a call of its own."""
+        return cls(
+            snapshot=snapshot,
+            observed_by="sweep",
+            asked_at=asked_at,
+            observed_at=observed_at,
+            app=app,
+            missing=missing,
+        )

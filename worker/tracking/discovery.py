@@ -231,13 +231,7 @@ class ExternalRecordingDiscovery:
         # A list may not show the kind, and the kind never changes later.
         if snapshot.kind is None or snapshot.kind_is_guessed:
             return await self._read(snapshot.recording_id)
-        return Observation(
-            snapshot=snapshot,
-            observed_by="sweep",
-            asked_at=asked_at,
-            observed_at=self._now(),
-            app=self._app,
-        )
+        return Observation.by_sweep(snapshot, asked_at, self._now(), self._app)
 
     async def _read(self, recording_id: str) -> Observation | None:
         try:

@@ -191,13 +191,7 @@ class DurationLimiter:
     async def _apply(
         self, recording: Recording, snapshot: RecordingSnapshot, asked_at: datetime
     ) -> None:
-        observation = Observation(
-            snapshot=snapshot,
-            observed_by="sweep",
-            asked_at=asked_at,
-            observed_at=self._now(),
-            app=self._app,
-        )
+        observation = Observation.by_sweep(snapshot, asked_at, self._now(), self._app)
         await self._store.apply([observation])
         structlog.get_logger().info(
             "recording_stopped",

@@ -132,7 +132,10 @@ class EndedList:
             return EndedResult()
         for snapshot in ended:
             self._shown_files.put(snapshot, known[snapshot.recording_id].recording)
-        events = await self._store.apply_page([self._observation(row, asked_at) for row in ended])
+        now = self._now()
+        events = await self._store.apply_page(
+            [Observation.by_sweep(row, asked_at, now, self._app) for row in ended]
+        )
         return EndedResult(0, len(ended), events)
 
     async def _wanted(self) -> list[Recording]:
@@ -205,15 +208,6 @@ class EndedList:
     def _distrust_times(self) -> None:
         """The API does not select recordings by the time when they were invoked."""
         self._distrusted_sweeps = DISTRUSTED_SWEEPS
-
-    def _observation(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation:
-        return Observation(
-            snapshot=snapshot,
-            observed_by="sweep",
-            asked_at=asked_at,
-            observed_at=self._now(),
-            app=self._app,
-        )
 
 
 def _invoked_at(recording: Recording) -> datetime:

@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 
 from worker.domain.recording import LIVE, Observation
-from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.transitions import apply_observation
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
@@ -160,7 +159,7 @@ class LiveList:
         for snapshot in page.recordings:
             if (tracked := known.get(snapshot.recording_id)) is None:
                 continue
-            observation = self._observation(snapshot, asked_at)
+            observation = Observation.by_sweep(snapshot, asked_at, self._now(), self._app)
             after = apply_observation(tracked.recording, observation).after
             self._coverage.compare(tracked, after, asked_at, since=reading.since)
             if after != tracked.recording or _was_due(tracked, asked_at):
@@ -198,15 +197,6 @@ class LiveList:
         if absent:
             await self._store.schedule_read(ScheduledRead(ids=absent, at=asked_at.timestamp()))
             self._coverage.add_unreported(absent, started_at)
-
-    def _observation(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation:
-        return Observation(
-            snapshot=snapshot,
-            observed_by="sweep",
-            asked_at=asked_at,
-            observed_at=self._now(),
-            app=self._app,
-        )
 
 
 def _was_due(tracked: TrackedRecording, asked_at: datetime) -> bool:

@@ -115,7 +115,7 @@ class RecordingReader:
             snapshot = await self._api.control_recording(recording.recording_id, "stop")
         except Refused:
             return None
-        return self._observation(snapshot, asked_at)
+        return Observation.by_sweep(snapshot, asked_at, self._now(), self._app)
 
     async def _end(
         self, recording: Recording, api_status: Status, asked_at: datetime
@@ -132,7 +132,7 @@ class RecordingReader:
                 pass
             else:
                 if RANK[snapshot.status] > RANK[recording.status]:
-                    return self._observation(snapshot, asked_at)
+                    return Observation.by_sweep(snapshot, asked_at, self._now(), self._app)
         now = self._now()
         error = stalled_error(recording, self._timeouts, now)
         return end_observation(recording, error, asked_at=asked_at, now=now)
@@ -143,19 +143,7 @@ class RecordingReader:
         snapshot = RecordingSnapshot(
             recording_id=recording.recording_id, status=recording.status, kind=recording.kind
         )
-        return self._observation(snapshot, asked_at, missing=missing)
-
-    def _observation(
-        self, snapshot: RecordingSnapshot, asked_at: datetime, *, missing: bool = False
-    ) -> Observation:
-        return Observation(
-            snapshot=snapshot,
-            observed_by="sweep",
-            asked_at=asked_at,
-            observed_at=self._now(),
-            app=self._app,
-            missing=missing,
-        )
+        return Observation.by_sweep(snapshot, asked_at, self._now(), self._app, missing=missing)
 
 
 def _lacks_files(recording: Recording, observation: Observation) -> bool:

@@ -1,5 +1,6 @@
 """What an operator reads when TLS to the broker fails: the cause, and the part of AMQP_URL."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
@@ -58,8 +59,14 @@ def refusing_server(context: ssl.SSLContext) -> Iterator[int]:
 
     def shake_hands() -> None:
         peer, _ = listener.accept()
-        with suppress(OSError), peer, context.wrap_socket(peer, server_side=True):
-            pass
+        with context.wrap_socket(
+            peer, server_side=True, do_handshake_on_connect=False
+        ) as peer_of_tls:
+            with suppress(ssl.SSLError):
+                peer_of_tls.do_handshake()
+            peer_of_tls.shutdown(socket.SHUT_WR)
+            while peer_of_tls.recv(4096):  # what is unread would reset the connection
+                pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
         done = threads.submit(shake_hands)
@@ -123,7 +130,19 @@ async def test_a_client_certificate_that_is_missing_or_refused_is_told(
         url += f"&certfile={files.folder / client}.pem"
     with refusing_server(files.server(version=version, wants_client=True)) as port:
         text = await reason_at(port, url)
-    assert "Check `certfile` and `keyfile` in AMQP_URL" in text
+    assert "The broker refuses the client certificate, or requires one" in text
+
+
+async def test_a_tls_connection_that_is_cut_off_asks_for_the_client_certificate(
+    files: Files,
+) -> None:
+    async def cut(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    url = f"amqps://guest:sesame@127.0.0.1:PORT/?cafile={files.folder / 'ca.pem'}"
+    async with LoopbackServer(cut, tls=files.server()) as server:
+        text = await reason_at(server.port, url)
+    assert "If the broker requires a client certificate" in text
 
 
 async def test_a_port_without_tls_and_a_port_with_tls_are_told_apart(

@@ -20,6 +20,9 @@ _HINTS: Final[Mapping[TlsFault, str]] = {
     "be that of the certificate.",
 }
 _CUT_OFF: Final = ("Server connection reset", "Server connection unexpectedly closed")
+_MAY_NEED_CLIENT: Final = (
+    "If the broker requires a client certificate, check `certfile` and `keyfile` in AMQP_URL."
+)
 _NEEDS_TLS: Final = "If this port speaks TLS, AMQP_URL needs amqps://."
 
 
@@ -34,8 +37,10 @@ def described_failure(error: BaseException, *, uses_tls: bool) -> str | None:
 
 def _hint(error: BaseException, *, uses_tls: bool) -> str | None:
     text = str(error)
+    if any(sign in text for sign in _CUT_OFF):  # a reset may overtake the alert of TLS
+        return _MAY_NEED_CLIENT if uses_tls else _NEEDS_TLS
     if not uses_tls:
-        return _NEEDS_TLS if any(sign in text for sign in _CUT_OFF) else None
+        return None
     is_file_error = isinstance(error, FileNotFoundError | PermissionError)
     fault = "files" if is_file_error else tls_fault(text)
     return None if fault is None else _HINTS[fault]

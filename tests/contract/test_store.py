@@ -179,6 +179,14 @@ async def test_a_start_past_its_age_keeps_no_other_start_out(store: Store) -> No
     assert (await store.claim(claim("c3", now=9001.0, abandoned_before=5000.0))).verdict == "busy"
 
 
+async def test_the_store_knows_which_start_began_a_recording(store: Store) -> None:
+    await store.apply((seen(recording_id="theirs", start_id="other"),))
+    await store.apply((seen(Status.UPLOADED, recording_id="ended", start_id="over"),))
+    await store.apply((seen(recording_id="nobodys", start_id=None),))
+    found = [await store.find_start_id(name) for name in ("theirs", "ended", "nobodys", "none")]
+    assert found == ["other", "over", None, None]
+
+
 async def test_a_start_claimed_again_gets_the_known_recordings_of_its_meeting(
     store: Store,
 ) -> None:

@@ -163,6 +163,7 @@ async def everything(store: Any) -> None:
     await store.claim(claim("stop-recording", recording_id="a"))
     await store.claim(claim("late", slot="n/track", abandoned_before=NOW.timestamp() + 9))
     await store.holds_command("new", "me", 1.0)
+    await store.find_start_id("old1")
     people = People(user_ids=("u1",), custom_ids={"u1": "ann"})
     await store.keep_people(PeopleOfStart(command_id="new", owner="me", people=people))
     await store.release(

@@ -103,7 +103,7 @@ class AttemptRunner:
             session_wait=self._session_wait(command, claim),
             progress=progress,
             find_replayable=self._store.find_replayable,
-            find_start_id=self._find_start_id,
+            find_start_id=self._store.find_start_id,
             storage_profiles=self._storage_profiles,
             archives=self._archives,
         )
@@ -115,10 +115,6 @@ class AttemptRunner:
             has_waited=claim.waits_since is not None,
             is_over=self._policy.is_wait_over(claim.waits_since, self._now()),
         )
-
-    async def _find_start_id(self, recording_id: str) -> str | None:
-        tracked = (await self._store.tracked([recording_id])).get(recording_id)
-        return tracked.recording.start_id if tracked else None
 
     def _utc_now(self) -> datetime:
         return utc(self._now())

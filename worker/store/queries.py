@@ -129,6 +129,16 @@ def find_command_recordings(
     return tuple(msgspec.json.decode(state, type=Recording) for state in states)
 
 
+def find_start_id(connection: sa.Connection, recording_id: str) -> str | None:
+    """The id of the start that began the recording; None if nobody knows of one."""
+    return connection.execute(_START_ID, {"recording_id": recording_id}).scalar()
+
+
+_START_ID = sa.select(recordings.c.start_id).where(
+    open_or_closed(recordings.c.recording_id == sa.bindparam("recording_id"))
+)
+
+
 def _is_meeting(meeting_id: str, app: str | None) -> sa.ColumnElement[bool]:
     """Two apps may have different meetings with the same id."""
     return sa.and_(

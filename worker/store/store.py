@@ -233,6 +233,10 @@ class Store:
         """Commit the end of a command: its observations, its outcome, and the events of both."""
         return await self._group.submit(self._apply_batch, request, urgent=True)
 
+    async def find_start_id(self, recording_id: str) -> str | None:
+        """The id of the start that began the recording; None if nobody knows of one."""
+        return await self._group.run(queries.find_start_id, recording_id, urgent=True)
+
     async def find_replayable(self, recording_ids: Collection[str]) -> frozenset[str]:
         """The recordings among these of which any event is still kept."""
         return await self._group.run(replaying.find_replayable, recording_ids, urgent=True)

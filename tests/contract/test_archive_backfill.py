@@ -152,7 +152,7 @@ async def test_a_recording_that_a_replica_without_the_archive_completed_gets_its
         assert await take_manifests(store, at=START + 20) == ()
 
 
-async def test_of_a_rolling_update_only_what_the_old_replica_announced_is_queued(
+async def test_after_a_rolling_update_only_files_of_the_old_replica_are_queued(
     database_url: str,
 ) -> None:
     async with opened(database_url) as store:
@@ -172,7 +172,7 @@ async def test_of_a_rolling_update_only_what_the_old_replica_announced_is_queued
         assert len(await take_manifests(store)) == 1
 
 
-async def test_a_second_look_and_a_second_replica_queue_nothing_more(
+async def test_a_second_search_and_a_second_replica_queue_nothing_more(
     database_url: str, engine: sa.Engine
 ) -> None:
     async with without_archive(database_url) as store:
@@ -243,7 +243,7 @@ async def test_recordings_that_ended_before_the_api_forgot_their_files_are_not_l
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("life", [7 * DAY, None])
-async def test_later_looks_find_what_a_replica_without_the_archive_announced_meanwhile(
+async def test_later_searches_find_files_that_a_replica_without_the_archive_announced(
     life: timedelta | None, database_url: str
 ) -> None:
     at = START
@@ -259,7 +259,7 @@ async def test_later_looks_find_what_a_replica_without_the_archive_announced_mea
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_a_look_while_the_clock_was_far_ahead_makes_no_later_look_pass_over_files(
+async def test_a_search_while_the_clock_was_far_ahead_makes_no_later_search_skip_files(
     database_url: str,
 ) -> None:
     at = START + 30 * DAY.total_seconds()
@@ -273,7 +273,7 @@ async def test_a_look_while_the_clock_was_far_ahead_makes_no_later_look_pass_ove
         assert len(await take(store)) == 1
 
 
-async def test_a_later_look_passes_over_what_was_looked_at_before(
+async def test_a_later_search_skips_rows_that_were_read_before(
     database_url: str, engine: sa.Engine
 ) -> None:
     """A file that is forgotten between two looks shows it."""
@@ -350,7 +350,7 @@ class Clock:
         return self.seconds >= self._leads_from
 
 
-async def test_the_leader_looks_at_once_and_then_every_hour(sqlite_url: str) -> None:
+async def test_the_leader_searches_at_once_and_then_every_hour(sqlite_url: str) -> None:
     clock = Clock(leads_from=60.0)
     looked_at: list[float] = []
 

@@ -183,7 +183,7 @@ def read_by_hand(url: str) -> None:
     engine.dispose()
 
 
-async def test_no_statement_of_the_archive_reads_through_what_was_archived(
+async def test_no_statement_of_the_archive_reads_through_archived_files(
     database_url: str,
 ) -> None:
     await (await Store.open(database_url, source="test")).close()

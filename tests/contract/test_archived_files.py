@@ -259,7 +259,7 @@ async def test_a_manifest_follows_the_files_of_its_recording_once_it_is_written(
     assert stored[-1].checksums == ("0" * 64,) * 3
 
 
-async def test_copies_since_a_time_come_in_the_order_in_which_they_were_made(
+async def test_copies_since_a_time_are_in_the_order_of_copying(
     store: Store, database_url: str
 ) -> None:
     for recording_id in ("r1", "r2"):

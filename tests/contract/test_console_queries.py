@@ -138,7 +138,7 @@ def fill_live(engine: sa.Engine) -> None:
         connection.execute(sa.text("ANALYZE"))
 
 
-async def test_beside_many_live_recordings_no_page_reads_through_what_is_over(
+async def test_with_many_live_recordings_no_page_reads_through_finished_ones(
     database_url: str,
 ) -> None:
     await (await Store.open(database_url, source="test")).close()
@@ -209,7 +209,7 @@ async def test_pages_show_each_recording_once_the_latest_change_first(
     assert ("other" in ids) is (app is None)
 
 
-async def test_a_page_has_only_the_wanted_statuses(sqlite_url: str) -> None:
+async def test_a_page_has_only_the_requested_statuses(sqlite_url: str) -> None:
     store = await Store.open(sqlite_url, source="test")
     await store.apply([seen("live"), seen("paused", Status.PAUSED)])
     await store.apply([seen("over", Status.ERRORED)])
@@ -347,7 +347,7 @@ async def test_a_search_finds_a_meeting_whose_starts_led_to_no_recording(databas
 # What goes on
 
 
-async def test_what_goes_on_is_counted_by_app_and_status(database_url: str) -> None:
+async def test_live_work_is_counted_by_app_and_status(database_url: str) -> None:
     store = await Store.open(database_url, source="test")
     await store.apply([seen("a"), seen("b"), seen("c", Status.PAUSED)])
     await store.apply([seen("d", app="eu")])

@@ -145,7 +145,7 @@ async def test_every_file_has_its_owner_also_after_a_rejoin(
 
 
 @pytest.mark.parametrize("form", get_args(FileNameForm))
-async def test_a_file_has_its_owner_in_whatever_form_its_name_ends(
+async def test_a_file_has_its_owner_with_any_ending_of_its_name(
     sandbox: Sandbox, client: RealtimeKitClient, form: Any
 ) -> None:
     sandbox.behaviour.change({"track_file_names": form})

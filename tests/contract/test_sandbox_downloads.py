@@ -143,7 +143,7 @@ async def test_a_changed_file_has_other_bytes_another_tag_and_no_part_of_the_old
 
 @pytest.mark.parametrize("kind", ["download_truncate", "download_reset"])
 @pytest.mark.parametrize("lengths", [True, False])
-async def test_a_download_that_breaks_off_goes_on_with_the_next_range(
+async def test_a_download_that_breaks_off_continues_with_the_next_range(
     client: Client, url: str, store: httpx.AsyncClient, kind: Any, *, lengths: bool
 ) -> None:
     client.sandbox.behaviour.download_lengths = lengths
@@ -201,7 +201,7 @@ async def test_an_expired_url_stays_expired_and_the_next_get_has_another_that_wo
     assert again["download_url_expiry"] > recording["download_url_expiry"]
 
 
-async def test_a_redirect_leads_to_its_location_or_goes_on_for_ever(
+async def test_a_redirect_leads_to_its_location_or_repeats_for_ever(
     client: Client, url: str, store: httpx.AsyncClient
 ) -> None:
     private = "http://169.254.169.254/latest/meta-data"

@@ -177,7 +177,7 @@ def test_a_fault_in_the_body_of_an_event_in_binary_mode_has_the_id_of_the_event(
     assert (found.code, found.field, found.command_id) == ("unknown_field", "user_id", "event-id")
 
 
-def test_a_structured_event_stays_one_whatever_its_headers_say() -> None:
+def test_a_structured_event_stays_one_with_any_headers() -> None:
     structured = json.dumps(EVENT | {"id": "inner", "data": NAMELESS}).encode()
     content_type = "application/cloudevents+json"
     command = decode_command(structured, content_type=content_type, headers=event_headers())
@@ -247,7 +247,7 @@ def test_the_number_of_a_structured_event_may_have_a_point() -> None:
     assert decode_command(json.dumps(EVENT | {"data": data}).encode()).id == "a"
 
 
-def test_a_fault_beside_a_number_with_a_point_is_named() -> None:
+def test_a_fault_next_to_a_number_with_a_point_is_named() -> None:
     found = refusal(max_seconds('3600.0, "url": 7'))
     assert (found.code, found.field) == ("invalid_field", "url")
 
@@ -279,7 +279,7 @@ def test_two_different_types_are_refused(types: tuple[str, str]) -> None:
     ['"half an emoji: \\ud83d"', "NaN", "-Infinity", '"", "b": NaN', '"", "\\udfff": ""'],
 )
 @pytest.mark.parametrize("wrap", ["%s", '{"specversion": "1.0", "id": "event-1", "data": %s}'])
-def test_a_publisher_that_writes_what_json_forbids_has_an_answer_under_its_id(
+def test_a_publisher_of_forbidden_json_values_gets_an_outcome_for_its_id(
     value: str, wrap: str
 ) -> None:
     command = f'{{"type": "start_track_recording", "id": "start-1", "metadata": {{"a": {value}}}}}'

@@ -259,7 +259,7 @@ def test_a_broken_rule_is_refused_and_its_field_is_named(bad: Bad) -> None:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=_label)
-def test_the_json_schema_refuses_what_the_decoder_refuses(bad: Bad) -> None:
+def test_the_json_schema_and_the_decoder_refuse_the_same(bad: Bad) -> None:
     assert not Draft202012Validator(SCHEMAS[bad.type]).is_valid(bad.body)
 
 

@@ -25,7 +25,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("name", "field"), FIELDS)
-def test_a_field_says_what_it_means_in_more_than_the_words_of_its_name(
+def test_the_description_of_a_field_has_more_than_the_words_of_its_name(
     name: str, field: str
 ) -> None:
     description = PARTS[name]["properties"][field]["description"]
@@ -110,7 +110,7 @@ def test_the_schema_takes_max_seconds_exactly_as_the_worker_does(name: str, valu
     assert Draft202012Validator(SCHEMAS[name]).is_valid(fields) == is_taken
 
 
-def test_the_examples_have_ids_of_their_own_and_those_that_the_worker_would_give_them() -> None:
+def test_the_examples_have_different_ids_and_those_that_the_worker_would_give_them() -> None:
     events = [body for body in examples.documents().values() if "specversion" in body]
 
     for event in events:

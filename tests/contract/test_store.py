@@ -240,7 +240,7 @@ async def test_a_repeated_command_has_its_stored_outcome_published_again_with_th
     assert again[0].body == first[0].body
 
 
-async def test_a_repeat_is_answered_while_the_first_outcome_is_on_its_way(store: Store) -> None:
+async def test_a_repeat_is_answered_while_the_first_outcome_is_in_flight(store: Store) -> None:
     await store.claim(claim())
     await store.finish(finish("c1"))
     on_its_way = await store.unsent(10)
@@ -386,7 +386,7 @@ async def test_a_stop_of_a_start_means_its_surplus_recordings_too(store: Store) 
     assert known == {"r1", "r2", "r3"}
 
 
-async def test_a_start_that_comes_in_one_commit_with_its_stop_is_cancelled_or_waited_for(
+async def test_a_start_in_one_commit_with_its_stop_is_cancelled_or_waited_for(
     store: Store,
 ) -> None:
     stop = claim("stop", slot=None, meeting_id=None, start_id="c1", cancels_starts=True)
@@ -402,7 +402,7 @@ async def test_a_start_that_comes_in_one_commit_with_its_stop_is_cancelled_or_wa
     assert (again.cancelled_by, again.may_call) == ("stop-2", False)
 
 
-async def test_a_stop_that_is_claimed_again_leaves_starts_that_came_later_alone(
+async def test_a_stop_that_is_claimed_again_does_not_affect_later_starts(
     store: Store,
 ) -> None:
     stop = claim("stop", slot=None, rival_slots=("m1/track",), cancels_starts=True)
@@ -414,7 +414,7 @@ async def test_a_stop_that_is_claimed_again_leaves_starts_that_came_later_alone(
     assert (await store.claim(claim("later"))).cancelled_by is None
 
 
-async def test_a_stop_that_was_postponed_leaves_starts_alone_that_came_in_the_meantime(
+async def test_a_postponed_stop_does_not_affect_starts_that_arrived_meanwhile(
     store: Store,
 ) -> None:
     for command_id, now in (("earlier", 1000.0), ("later", 1010.0)):
@@ -444,7 +444,7 @@ async def test_a_stop_that_expired_after_it_was_executed_still_cancels_the_start
     assert (await store.claim(postponed)).cancelled_by == "stop"
 
 
-async def test_what_a_command_acted_on_is_no_surplus_recording_of_a_start(store: Store) -> None:
+async def test_the_recordings_of_a_command_are_no_surplus_of_a_start(store: Store) -> None:
     await store.claim(claim())
     await store.finish(finish("c1", seen(recording_id="r1")))
     await store.claim(claim("pause", command_type="pause_recording", slot=None))
@@ -458,7 +458,7 @@ async def test_what_a_command_acted_on_is_no_surplus_recording_of_a_start(store:
     assert (await store.claim(stop)).known_recordings == ()
 
 
-async def test_a_cancelled_start_that_only_looks_does_not_put_off_when_its_call_is_settled(
+async def test_a_cancelled_start_that_only_searches_does_not_delay_its_settlement(
     store: Store,
 ) -> None:
     uncertain = ReleaseRequest(command_id="c1", uncertain=True, last_error="{}")
@@ -482,7 +482,7 @@ async def test_a_stop_for_another_app_cancels_no_start(store: Store) -> None:
     assert [one.command_id for one in claimed.cancelled_starts] == ["c1"]
 
 
-async def test_a_start_cancelled_in_advance_that_never_came_is_forgotten_by_age(
+async def test_a_start_cancelled_in_advance_that_never_arrived_is_pruned_by_age(
     store: Store,
 ) -> None:
     stop = claim("stop", slot=None, meeting_id=None, start_id="never", cancels_starts=True)

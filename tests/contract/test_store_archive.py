@@ -249,7 +249,7 @@ async def test_the_failure_of_an_owner_that_lost_the_file_counts_for_nothing(sto
     assert len(await events(store)) == 1
 
 
-async def test_what_an_owner_gives_back_is_due_at_once(store: Store) -> None:
+async def test_work_that_an_owner_returns_is_due_at_once(store: Store) -> None:
     await end(store, "r1", "a", "b")
     await take(store, 1)
     await take(store, 1, owner="other")
@@ -267,7 +267,7 @@ async def test_the_nearest_expiry_is_first_once_a_third_of_its_time_has_passed(
     assert names(await take(store, at=later)) == ["soon", "late", "patient"]
 
 
-async def test_files_that_nobody_has_tried_go_first_if_asked_for(store: Store) -> None:
+async def test_untried_files_go_first_if_requested(store: Store) -> None:
     await end(store, "soon", "soon", "tried", life=2 * DAY)
     later = START + DAY.total_seconds()
     assert names(await take(store, at=later)) == ["soon", "tried"]
@@ -288,7 +288,7 @@ async def test_a_file_that_was_tried_and_is_due_longer_is_not_taken_for_an_untri
     assert names(await take(store, 1, at=START + 3.0, untried_first=True)) == ["new"]
 
 
-async def test_a_file_that_is_not_urgent_has_its_turn_beside_urgent_ones_that_always_fail(
+async def test_a_file_that_is_not_urgent_is_tried_although_urgent_ones_always_fail(
     store: Store,
 ) -> None:
     await end(store, "urgent", "u1", "u2", life=timedelta(seconds=3))
@@ -440,7 +440,7 @@ async def test_a_file_in_the_customers_storage_is_not_copied(store: Store) -> No
     assert [file.state for file in archive.files] == ["external"]
 
 
-async def test_a_file_that_is_given_up_is_told_as_final_and_lets_the_manifest_go_on(
+async def test_a_file_that_is_given_up_is_reported_as_final_and_does_not_block_the_manifest(
     store: Store,
 ) -> None:
     await end(store, "r1", "a")
@@ -500,7 +500,7 @@ async def test_a_manifest_that_the_storage_refuses_is_counted_until_it_is_writte
     assert (await store.archive.depth()).refused == 0
 
 
-async def test_a_file_for_which_somebody_asked_for_a_new_url_is_due_at_once(store: Store) -> None:
+async def test_a_file_with_a_requested_new_url_is_due_at_once(store: Store) -> None:
     await end(store, "r1", "a")
     (task,) = await take(store)
     await later(store)
@@ -526,7 +526,7 @@ async def test_a_url_that_the_archive_asked_for_wakes_a_waiting_file_only_if_the
 
 
 @pytest.mark.parametrize(("after", "first"), [(3599, "longer"), (3601, "a")])
-async def test_a_url_that_is_no_news_makes_a_file_urgent_when_a_third_of_its_time_has_passed(
+async def test_a_url_without_an_event_makes_a_file_urgent_after_a_third_of_its_time(
     store: Store, after: int, first: str
 ) -> None:
     await end(store, "longer", "longer", life=6 * DAY, at=NOW - timedelta(minutes=1))
@@ -536,7 +536,7 @@ async def test_a_url_that_is_no_news_makes_a_file_urgent_when_a_third_of_its_tim
     assert names(await take(store, 1, at=START + after)) == [first]
 
 
-async def test_a_url_that_is_no_news_makes_an_urgent_file_no_less_urgent(store: Store) -> None:
+async def test_a_url_without_an_event_makes_an_urgent_file_no_less_urgent(store: Store) -> None:
     await end(store, "longer", "longer", life=9 * DAY, at=NOW - timedelta(minutes=1))
     await end(store, "r1", "a", life=3 * DAY)
     again = track("a", url="https://files.example/a?again")
@@ -559,7 +559,7 @@ async def test_a_url_of_which_the_api_shows_no_owner_makes_a_file_urgent_in_time
     assert names(await take(store, 1, at=START + after)) == [first]
 
 
-async def test_archived_again_means_new_events_with_ids_of_their_own(store: Store) -> None:
+async def test_archived_again_means_new_events_with_new_ids(store: Store) -> None:
     await end(store, "r1", "a")
     await done(store, (await take(store))[0])
     await end(store, "r1", "a", archives_again=True)
@@ -705,7 +705,7 @@ async def test_when_the_archive_was_switched_off_a_recording_is_kept_while_a_fil
 
 
 @pytest.mark.parametrize("archives", [True, False])
-async def test_a_manifest_that_nobody_writes_keeps_a_recording_only_while_the_archive_is_on(
+async def test_an_unwritten_manifest_keeps_a_recording_only_while_the_archive_is_on(
     archives: bool, database_url: str
 ) -> None:
     on = await Store.open(database_url, source="test", archives=True)

@@ -60,7 +60,7 @@ async def test_nothing_is_pruned_that_was_new_by_the_clock_before(
     assert rows(engine, recordings.c.recording_id) == ["new"]
 
 
-async def test_what_was_written_by_the_clock_ahead_is_kept_too(
+async def test_rows_written_by_the_clock_ahead_are_kept_too(
     store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "ahead", at=NOW + MONTH)
@@ -71,7 +71,7 @@ async def test_what_was_written_by_the_clock_ahead_is_kept_too(
     assert rows(engine, outbox.c.position)
 
 
-async def test_a_new_leader_that_knows_only_the_clock_ahead_forgets_nothing(
+async def test_a_new_leader_that_knows_only_the_clock_ahead_prunes_nothing(
     database_url: str, store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "new", at=NOW)
@@ -199,7 +199,7 @@ async def test_nothing_is_brought_back_while_the_clock_is_behind_for_a_moment(
     assert rows(engine, recordings.c.changed_at) == before
 
 
-async def test_what_is_rightly_ahead_stays(store: Store, engine: sa.Engine) -> None:
+async def test_valid_times_ahead_stay(store: Store, engine: sa.Engine) -> None:
     await store.apply([seen("a", at=NOW)])
     tomorrow = (NOW + timedelta(days=1)).timestamp()
     await store.schedule_read(ScheduledRead(ids=("a",), at=tomorrow, postpone=True))
@@ -208,7 +208,7 @@ async def test_what_is_rightly_ahead_stays(store: Store, engine: sa.Engine) -> N
 
 
 @pytest.mark.parametrize("api_says_when", [True, False])
-async def test_a_stop_planned_by_a_clock_that_was_ahead_comes_in_time(
+async def test_a_stop_planned_by_a_clock_that_was_ahead_is_sent_in_time(
     store: Store, engine: sa.Engine, api_says_when: bool
 ) -> None:
     began = NOW - timedelta(seconds=5) if api_says_when else None
@@ -284,7 +284,7 @@ async def test_a_start_that_was_called_by_a_clock_ahead_may_call_again_after_it_
     [(NOW + MONTH, NOW), (NOW, NOW - timedelta(hours=1)), (NOW + timedelta(hours=1), NOW)],
     ids=["month ahead", "hour behind", "hour ahead"],
 )
-async def test_a_stop_of_a_meeting_by_another_time_cancels_no_start_that_comes_later(
+async def test_a_stop_of_a_meeting_by_another_clock_cancels_no_later_start(
     store: Store, stopped_at: datetime, now: datetime
 ) -> None:
     stop = claim(

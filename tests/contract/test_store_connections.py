@@ -183,7 +183,7 @@ def shown(url: str, setting: str, pooler: Pooler) -> object:
 
 @pytest.mark.parametrize("pooler", ["none", "transaction"])
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
-def test_a_transaction_reads_what_others_have_committed_whatever_the_default_is(
+def test_a_transaction_reads_the_commits_of_others_with_any_default(
     level: str, pooler: Pooler, postgresql_url: str, pgbouncer: PgBouncer
 ) -> None:
     """Else a migration that waited for another one would not see it, and start over."""
@@ -196,7 +196,7 @@ def test_a_transaction_reads_what_others_have_committed_whatever_the_default_is(
 @pytest.mark.parametrize(
     ("default", "used"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")]
 )
-def test_a_commit_waits_for_the_disk_whatever_the_default_is(
+def test_a_commit_waits_for_the_disk_with_any_default(
     default: str, used: str, pooler: Pooler, postgresql_url: str, pgbouncer: PgBouncer
 ) -> None:
     set_for_database(postgresql_url, synchronous_commit=default)
@@ -235,7 +235,7 @@ def sessions(connection: psycopg.Connection[Any]) -> set[int]:
 
 
 @pytest.mark.parametrize("pooler", ["none", "transaction"])
-async def test_every_character_is_kept_whatever_the_encoding_of_clients_is(
+async def test_every_character_is_kept_with_any_encoding_of_clients(
     pooler: Pooler,
     postgresql_url: str,
     pgbouncer: PgBouncer,

@@ -83,7 +83,7 @@ def rows(url: str, *columns: sa.Column[Any]) -> list[Any]:
     return list(found)
 
 
-async def test_what_a_dead_replica_held_is_free_soon_and_what_others_hold_is_not(
+async def test_the_work_of_a_dead_replica_is_free_soon_and_that_of_others_is_not(
     postgresql_url: str, eventually: Eventually
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -123,7 +123,7 @@ async def test_what_a_dead_replica_held_is_free_soon_and_what_others_hold_is_not
         }
 
 
-async def test_a_replica_whose_session_is_terminated_gets_another_one_and_keeps_what_it_holds(
+async def test_a_replica_whose_session_is_terminated_gets_another_one_and_keeps_its_work(
     postgresql_url: str, eventually: Eventually
 ) -> None:
     async with (
@@ -177,7 +177,7 @@ async def both_lead(*replicas: Replica) -> None:
     await waits_until(lambda: all(one.is_leader() for one in leaders), seconds=60)
 
 
-async def test_a_replica_that_leaves_gives_up_at_once_what_it_holds(
+async def test_a_replica_that_stops_releases_its_work_at_once(
     postgresql_url: str, eventually: Eventually
 ) -> None:
     async with (

@@ -137,7 +137,7 @@ async def test_an_open_recording_and_its_start_are_not_pruned(
     )
 
 
-async def test_what_must_stay_does_not_keep_what_is_younger_from_being_pruned(
+async def test_rows_that_must_stay_do_not_keep_younger_ones_from_being_pruned(
     store: Store, engine: sa.Engine
 ) -> None:
     waiting = [f"waits-{number:03}" for number in range(2 * MAX_RECORDINGS + 1)]

@@ -103,7 +103,7 @@ async def test_a_row_of_an_older_version_goes_to_the_body_that_claims_it_next(
     assert digest_in(database_url) == "second"
 
 
-async def test_a_body_claims_the_row_that_a_stop_wrote_for_a_start_that_never_came(
+async def test_a_body_claims_the_row_that_a_stop_wrote_for_a_start_that_never_arrived(
     store: Store,
 ) -> None:
     stop = {"command_type": "stop_recording", "slot": None, "cancels_starts": True}

@@ -124,7 +124,7 @@ async def test_an_owner_during_whose_copy_a_late_one_is_written_begins_anew(stor
     assert len(await events(store, "file_archived")) == 1
 
 
-async def test_a_late_copy_of_which_nobody_knows_whether_it_was_written_counts_as_other_bytes(
+async def test_a_late_copy_that_may_have_been_written_counts_as_other_bytes(
     store: Store,
 ) -> None:
     task = await lose(store)

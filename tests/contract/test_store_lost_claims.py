@@ -77,7 +77,7 @@ async def test_a_start_that_may_have_called_in_a_lost_attempt_searches_before_it
     assert (settled.called_at, settled.may_call) == (CALLED_AT, True)
 
 
-async def test_a_stop_that_came_before_the_start_came_back_does_not_end_it_unsearched(
+async def test_a_stop_before_the_next_delivery_of_a_start_does_not_end_it_unsearched(
     store: Store,
 ) -> None:
     await store.claim(claim(**STOP))
@@ -100,7 +100,7 @@ async def test_only_the_body_of_a_start_brings_its_call_back(
     assert first.called_at in {None, NOW}
 
 
-async def test_a_command_whose_claim_is_lost_ends_beside_others_and_is_known_from_then_on(
+async def test_a_command_whose_claim_is_lost_ends_with_others_and_is_known_afterwards(
     store: Store, engine: sa.Engine
 ) -> None:
     await store.claim(claim(command_id="kept"))

@@ -75,7 +75,7 @@ async def test_a_commit_with_events_notifies_its_own_subscribers_on_either_engin
         await eventually(lambda: one.heard == ["outbox"])
 
 
-async def test_a_commit_without_a_topic_notifies_nobody(
+async def test_a_commit_without_a_topic_causes_no_notification(
     database_url: str, eventually: Eventually
 ) -> None:
     async with replica(database_url, listening=False) as one:

@@ -60,7 +60,7 @@ async def test_open_recordings_are_counted_by_app_and_status(
     )
 
 
-async def test_the_outbox_tells_what_is_refused_and_set_aside(
+async def test_the_outbox_shows_refused_and_set_aside_events(
     store: Store, database_url: str
 ) -> None:
     await store.apply([seen("a"), seen("b"), seen("c")])
@@ -95,7 +95,7 @@ async def test_a_budget_shows_what_is_left_in_each_window(store: Store, database
     assert [window.spent for window in usage.windows] == [3, 3]  # during a pause only stops
 
 
-async def test_sweeps_and_webhooks_are_told_by_app_without_apps_of_the_past(
+async def test_sweeps_and_webhooks_are_shown_by_app_without_former_apps(
     store: Store, database_url: str
 ) -> None:
     now = store.now()
@@ -118,7 +118,7 @@ async def test_sweeps_and_webhooks_are_told_by_app_without_apps_of_the_past(
     assert (us.app, us.webhook_at, us.missed_webhook_at) == ("us/1", None, None)
 
 
-def test_a_database_that_nobody_used_is_an_error(tmp_path: Path) -> None:
+def test_a_database_that_no_worker_has_used_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="no worker has used it yet"):
         read_state(f"sqlite:///{tmp_path / 'state.db'}", read_overview)
 

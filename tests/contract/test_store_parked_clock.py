@@ -82,7 +82,7 @@ async def woken(store: Store) -> list[int]:
     return due
 
 
-async def test_what_is_parked_by_a_right_clock_stays(store: Store, engine: sa.Engine) -> None:
+async def test_rows_parked_by_a_right_clock_stay(store: Store, engine: sa.Engine) -> None:
     await park(store, NOW, look_after=NOW.timestamp() + 60)
     await prune(store, *minutes(NOW, 3))
     assert rows(engine, parked.c.due_at) == [NOW.timestamp() + WAIT]

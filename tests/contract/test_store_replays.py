@@ -104,7 +104,7 @@ async def test_events_that_were_not_sent_yet_go_out_once_and_in_their_place(stor
     assert numbers(await send(store), "r") == [1, 2]
 
 
-async def test_an_event_that_was_on_its_way_meanwhile_is_repeated_in_its_place(
+async def test_an_event_that_was_in_flight_meanwhile_is_repeated_in_its_place(
     store: Store,
 ) -> None:
     await store.apply([seen("r")])
@@ -142,7 +142,7 @@ async def test_an_event_that_is_set_aside_stays_so_and_is_not_doubled(
     assert (await store.outbox_depth()).set_aside == 1
 
 
-async def test_live_events_come_behind_the_replay(store: Store) -> None:
+async def test_live_events_follow_the_replay(store: Store) -> None:
     await record(store, "r", PAGE_EVENTS * 2)
     await send(store)
     await replay(store, "r")
@@ -328,7 +328,7 @@ async def test_events_that_are_partly_removed_are_replayed_as_far_as_they_are_ke
     assert await store.find_replayable(["r"]) == frozenset()
 
 
-async def test_what_a_recording_keeps_of_a_replay_are_the_newest_copies(
+async def test_a_recording_keeps_the_newest_copies_of_a_replay(
     store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "r")

@@ -82,7 +82,7 @@ async def commit(store: Store, observations: Sequence[Observation]) -> None:
     await store._group.submit(store._apply_batch, observations)
 
 
-async def test_the_commit_that_adds_events_reads_them_and_wakes_nobody_else(store: Store) -> None:
+async def test_the_commit_that_adds_events_reads_them_and_notifies_no_other(store: Store) -> None:
     heard: list[str] = []
     store.subscribe("outbox", lambda: heard.append("outbox"))
     page = ride(store)
@@ -91,7 +91,7 @@ async def test_the_commit_that_adds_events_reads_them_and_wakes_nobody_else(stor
     assert not heard
 
 
-async def test_a_page_holds_what_was_committed_before(store: Store) -> None:
+async def test_a_page_has_all_events_that_were_committed_before(store: Store) -> None:
     await commit(store, [seen("earlier")])
     page = ride(store)
     await commit(store, [seen("later")])
@@ -160,7 +160,7 @@ async def test_a_direct_statement_without_one_of_its_values_is_an_error(
         statement.rows(connection, {})
 
 
-async def test_a_statement_of_sqlalchemy_sees_what_direct_statements_wrote_before_it(
+async def test_a_statement_of_sqlalchemy_sees_the_rows_of_earlier_direct_statements(
     store: Store,
 ) -> None:
     write = DirectStatement(sa.update(inbox).values(last_error=sa.bindparam("words")))
@@ -192,7 +192,7 @@ async def test_a_ride_that_fails_does_not_stop_the_commit_that_carries_it(store:
     assert not page.done()
 
 
-async def test_a_ride_comes_before_an_operation_that_locks_a_row_that_all_replicas_want(
+async def test_a_ride_runs_before_an_operation_that_locks_a_row_of_all_replicas(
     store: Store,
 ) -> None:
     """A ride marks events, and another replica may have locked them."""
@@ -234,7 +234,7 @@ async def test_statements_whose_rows_are_asked_for_later_each_get_their_own(stor
     assert found == [both, [("c2",)], [("c1",)], []]
 
 
-async def test_a_late_result_is_made_of_the_rows_that_come_with_the_commit(store: Store) -> None:
+async def test_a_late_result_is_made_of_the_rows_that_arrive_with_the_commit(store: Store) -> None:
     ids = command_ids(sa.true())
 
     def operation(connection: sa.Connection, requests: object) -> list[LateResult[Any]]:
@@ -303,7 +303,7 @@ async def test_a_start_takes_four_messages_to_postgresql(store: Store, tmp_path:
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_events_are_numbered_by_the_columns_own_sequence_whatever_its_name(
+async def test_events_are_numbered_by_the_columns_own_sequence_with_any_name(
     store: Store, engine: sa.Engine
 ) -> None:
     with engine.begin() as connection:

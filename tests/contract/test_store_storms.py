@@ -89,7 +89,7 @@ class _Block:
 
 
 @pytest.mark.parametrize("urgent", [claim, acquire_tokens, publish_outcomes, keep_lease])
-async def test_what_a_command_needs_is_committed_with_a_few_of_many_webhooks(
+async def test_a_commands_request_is_committed_with_a_few_of_many_webhooks(
     store: Store, urgent: Any
 ) -> None:
     block = _Block(store)

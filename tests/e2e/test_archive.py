@@ -56,7 +56,7 @@ def copy_of(event: FileArchived) -> bytes:
     return Path(event.archive_url.removeprefix("file://")).read_bytes()
 
 
-async def test_every_file_is_copied_and_the_manifest_lists_what_is_there(
+async def test_every_file_is_copied_and_the_manifest_lists_the_copies(
     amqp_url: str, names_prefix: str, tmp_path: Path
 ) -> None:
     async with archiving(amqp_url, names_prefix, tmp_path) as environment:
@@ -102,7 +102,7 @@ async def test_an_expired_url_is_replaced_and_the_file_is_copied(
         await environment.event(FileUrlRenewed, recording_id=recording_id)
 
 
-async def test_archive_recording_copies_again_with_events_of_their_own(
+async def test_archive_recording_copies_again_with_new_events(
     amqp_url: str, names_prefix: str, tmp_path: Path
 ) -> None:
     async with archiving(amqp_url, names_prefix, tmp_path) as environment:
@@ -120,7 +120,7 @@ async def test_archive_recording_copies_again_with_events_of_their_own(
         assert len(copies) == len({one.id for one in copies}) == 6
 
 
-async def test_a_file_that_may_not_be_fetched_is_given_up_and_told(
+async def test_a_file_that_may_not_be_fetched_is_given_up_and_reported(
     amqp_url: str, names_prefix: str, tmp_path: Path
 ) -> None:
     private = {"WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES": "off"}

@@ -226,7 +226,7 @@ async def test_a_start_that_may_have_been_executed_is_looked_for_after_it_expire
     assert calls.triggered == 1
 
 
-async def test_a_command_that_somebody_else_rejected_has_failed(bench: Bench) -> None:
+async def test_a_command_that_another_consumer_rejected_has_failed(bench: Bench) -> None:
     await bench.stop_worker()
     await bench.send(bench.command("start"))
     await bench.take("commands", reject=True)
@@ -251,7 +251,7 @@ async def test_a_full_dead_letter_queue_keeps_no_outcome_back(bench: Bench) -> N
         assert len({event.id for event in bench.outcomes(f"start-{number}")}) == 1
 
 
-async def test_what_a_worker_dead_letters_is_answered_once(bench: Bench) -> None:
+async def test_a_letter_that_a_worker_dead_letters_is_answered_once(bench: Bench) -> None:
     await bench.send({"type": "nonsense", "id": "bad"})
     assert isinstance(await bench.data("bad"), CommandRejected)
     await bench.waits("commands.dead", 1)

@@ -27,7 +27,7 @@ def of(events: list[CloudEvent], recording_id: str) -> list[CloudEvent]:
 @pytest.mark.parametrize(
     "fault", [Fault(kind="late_files", seconds=5), Fault(kind="late_urls", seconds=5)]
 )
-async def test_files_that_come_late_all_precede_the_completion(
+async def test_late_files_all_precede_the_completion(
     amqp_url: str, names_prefix: str, tmp_path: Path, fault: Fault
 ) -> None:
     async with open_worker_environment(amqp_url, names_prefix, tmp_path) as environment:

@@ -126,7 +126,7 @@ async def unready(environment: WorkerEnvironment, *checks: str) -> bool:
     return True
 
 
-async def test_the_metrics_count_what_was_done(
+async def test_the_metrics_count_the_work(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with open_worker_environment(

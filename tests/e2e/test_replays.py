@@ -77,7 +77,7 @@ def without_repeats(numbers: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
-async def test_a_replay_that_a_kill_interrupts_goes_on_in_order(
+async def test_a_replay_that_a_kill_interrupts_continues_in_order(
     rabbitmq: RabbitMQNode,
     postgresql: PostgreSQLServer,
     names_prefix: str,
@@ -182,7 +182,7 @@ async def test_a_replay_with_a_reply_address_goes_only_there_and_ends_with_the_o
     assert on_exchanges == []
 
 
-async def test_events_that_come_during_a_replay_come_behind_it(
+async def test_events_during_a_replay_follow_it(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     async with open_worker_environment(rabbitmq.amqp_url, names_prefix, tmp_path) as environment:

@@ -42,7 +42,7 @@ async def live_and_end(environment: WorkerEnvironment, command: str) -> int:
 @pytest.mark.parametrize(
     ("command", "most"), [("start_track_recording", 3), ("start_recording", 2)]
 )
-async def test_a_recording_of_which_webhooks_tell_costs_few_requests(
+async def test_a_recording_that_webhooks_report_costs_few_requests(
     amqp_url: str,
     names_prefix: str,
     tmp_path: Path,
@@ -61,7 +61,7 @@ async def test_a_composite_whose_webhook_shows_its_files_costs_its_start(
         assert await live_and_end(environment, "start_recording") == RECORDINGS
 
 
-async def test_a_track_recording_whose_webhook_shows_its_files_needs_no_read_of_its_own(
+async def test_a_track_recording_whose_webhook_shows_its_files_needs_no_read(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:

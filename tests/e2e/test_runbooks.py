@@ -557,7 +557,7 @@ async def prepare(bench: Bench) -> None:
     await bench.environment.start("long", meeting_id="5f0e2f5c-9b1d-4a53-8f3f-2f8f1e0c7b16")
 
 
-async def test_each_runbook_shows_what_it_says_while_its_fault_is_present(bench: Bench) -> None:
+async def test_each_command_of_a_runbook_shows_the_fault_that_it_describes(bench: Bench) -> None:
     for name, execute in SECTIONS.items():
         try:
             await execute(Section(f"RecordingWorker{name}", bench))
@@ -571,7 +571,7 @@ async def test_each_runbook_shows_what_it_says_while_its_fault_is_present(bench:
 # The rights themselves
 
 
-async def test_each_user_may_do_what_the_documents_say_and_no_more(
+async def test_each_user_has_exactly_the_documented_rights(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     users = Users(rabbitmq, names_prefix)
@@ -607,7 +607,7 @@ async def test_each_user_may_do_what_the_documents_say_and_no_more(
         assert all("ACCESS_REFUSED" in text for text in refused), refused
 
 
-async def test_a_subscriber_reads_events_in_queues_of_its_own_name_only(
+async def test_a_subscriber_reads_events_only_in_queues_with_its_own_name(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     users = Users(rabbitmq, names_prefix)

@@ -113,7 +113,7 @@ async def test_two_replicas_copy_each_file_once(
     assert all("file_archived" in worker.log.read_text() for worker in workers)
 
 
-async def test_while_the_storage_is_away_events_go_on_and_memory_is_bounded(
+async def test_while_the_storage_is_away_events_continue_and_memory_is_limited(
     amqp_url: str, names_prefix: str, storage: RcloneS3, tmp_path: Path
 ) -> None:
     async with proxy_to(storage.url) as link:
@@ -145,7 +145,7 @@ def _peak(worker: KillableWorker) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-async def test_a_storage_that_refuses_is_told_once_and_gets_the_files_later(
+async def test_a_refusing_storage_is_reported_once_and_gets_the_files_later(
     amqp_url: str, names_prefix: str, storage: RcloneS3, tmp_path: Path
 ) -> None:
     s3 = {**s3_environ(storage.url), "WORKER_ARCHIVE_URL": f"s3://{names_prefix}/calls"}
@@ -161,7 +161,7 @@ async def test_a_storage_that_refuses_is_told_once_and_gets_the_files_later(
     assert len(published(environment, ArchiveFailed)) == 1
 
 
-async def test_a_file_whose_url_expires_for_good_is_told_as_final(
+async def test_a_file_whose_url_expires_without_a_new_one_is_reported_as_final(
     amqp_url: str, names_prefix: str, tmp_path: Path
 ) -> None:
     async with archiving(amqp_url, names_prefix, tmp_path) as environment:

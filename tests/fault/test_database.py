@@ -219,7 +219,7 @@ async def test_a_worker_leaves_a_server_that_became_a_standby_for_the_new_primar
 
 
 @pytest.mark.timeout(120 + int(AWAY_SECONDS))
-async def test_a_worker_without_its_database_reports_it_and_recovers_by_itself(
+async def test_a_worker_without_its_database_reports_it_and_recovers_without_a_restart(
     amqp_url: str, names_prefix: str, postgresql_url: str, tmp_path: Path
 ) -> None:
     async with open_fault_environment(

@@ -111,7 +111,7 @@ async def test_a_replica_finishes_the_work_of_a_killed_leader_long_before_its_le
     await nothing_is_lost_or_doubled(environment)
 
 
-async def test_a_restarted_worker_finishes_what_it_had_in_hand_long_before_its_leases_end(
+async def test_a_restarted_worker_finishes_its_commands_long_before_its_leases_end(
     environment: FaultEnvironment,
 ) -> None:
     worker = await ready_worker(environment)
@@ -222,7 +222,7 @@ async def test_after_a_restart_of_postgresql_every_replica_keeps_its_commands(
         assert not any("replica_taken_over" in one.log.read_text() for one in replicas)
 
 
-async def test_a_frozen_replica_keeps_its_commands_and_doubles_none_when_it_goes_on(
+async def test_a_frozen_replica_keeps_its_commands_and_doubles_none_when_it_continues(
     environment: FaultEnvironment,
 ) -> None:
     frozen = await ready_worker(environment)

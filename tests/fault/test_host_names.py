@@ -39,7 +39,7 @@ async def test_with_an_unknown_host_name_commands_wait_and_the_worker_stops_clea
 
 
 @pytest.mark.usefixtures("bubblewrap")
-async def test_a_worker_recovers_by_itself_when_a_host_name_resolves_again(
+async def test_a_worker_recovers_without_a_restart_when_a_host_name_resolves_again(
     environment: FaultEnvironment, tmp_path: Path
 ) -> None:
     names = HostNameTable(tmp_path)

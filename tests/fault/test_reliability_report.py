@@ -320,7 +320,7 @@ def test_the_report_lines_end_with_the_seed_and_name_each_violation() -> None:
     assert lines[-1] == "lost: recording r1 has no completed event"
 
 
-def test_an_event_that_the_broker_sends_again_may_come_late() -> None:
+def test_an_event_that_the_broker_sends_again_may_be_late() -> None:
     late = msgspec.structs.replace(INVOKED, redelivered=True)
     received = (outcome(), UPLOADED, late, file_ready(3), completed(4))
     assert report_on(changed(received=received)) == report_on(GOOD)

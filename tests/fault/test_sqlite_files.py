@@ -116,7 +116,7 @@ async def test_a_file_that_is_moved_away_and_back_is_used_again(store: Store, pa
     assert cursors(path) >= {"before"}
 
 
-async def test_what_cannot_be_saved_is_said_and_the_same_file_is_taken_back(
+async def test_a_failed_save_is_reported_and_the_same_file_is_accepted_again(
     store: Store, path: Path
 ) -> None:
     elsewhere = path.parent.with_name("elsewhere")
@@ -145,7 +145,7 @@ async def test_a_worker_ends_when_its_file_is_replaced_and_leaves_the_new_file_a
     assert cursors(saved(path)) >= {"before"}
 
 
-async def test_a_log_that_lies_beside_the_new_file_is_not_removed(store: Store, path: Path) -> None:
+async def test_a_log_beside_the_new_file_is_not_removed(store: Store, path: Path) -> None:
     log = path.with_name("state.db-wal")
     log.unlink()
     another_database(path).replace(path)

@@ -165,7 +165,7 @@ async def test_an_unreachable_target_looks_like_a_reset() -> None:
             await asyncio.wait_for(streams[0].read(), 10)
 
 
-async def test_several_targets_get_connections_in_turn() -> None:
+async def test_several_targets_get_connections_in_rotation() -> None:
     echoes = Echo(), Echo()
     async with AsyncExitStack() as stack:
         ports = []

@@ -34,7 +34,7 @@ def entries(name: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_annotation_is_a_text_that_artifact_hub_knows() -> None:
+def test_every_annotation_is_a_text_that_artifact_hub_reads() -> None:
     known = {"category", "changes", "containsSecurityUpdates", "images", "license", "links"}
     assert annotations().keys() == known | {"prerelease", "recommendations"}
     assert all(isinstance(text, str) for text in annotations().values())

@@ -86,7 +86,7 @@ def queues(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("delays", ["5,30,120,600", "0.5, 7.25,86400", "10"])
 @pytest.mark.parametrize("prefix", ["recording", "eu.staging_1"])
-def test_the_operator_declares_what_the_worker_needs(prefix: str, delays: str) -> None:
+def test_the_operator_declares_all_that_the_worker_needs(prefix: str, delays: str) -> None:
     chosen = {"WORKER_NAME_PREFIX": prefix, "WORKER_RETRY_DELAYS_SECONDS": delays}
     found = manifests(merged(MINIMAL, OPERATOR, {"settings": chosen}))
     needed = Topology(prefix=prefix, retry_delays=tuple(float(step) for step in delays.split(",")))

@@ -80,7 +80,7 @@ def test_each_app_has_one_token() -> None:
     )
 
 
-def test_other_containers_run_before_and_beside_the_worker() -> None:
+def test_init_containers_and_sidecars_run_with_the_worker() -> None:
     others = {
         "initContainers": [
             {"name": "tunnel", "image": "tunnel:1", "restartPolicy": "Always"},

@@ -98,7 +98,7 @@ def test_a_command_that_needs_an_operator_reads_the_url_from_stdin(case: str) ->
     assert " < operator-url\n" in notes(CASES[case])
 
 
-def test_the_notes_explain_an_image_that_nobody_published() -> None:
+def test_the_notes_explain_an_unpublished_image() -> None:
     assert "ErrImagePull" in notes(MINIMAL)
     assert "ErrImagePull" not in notes(merged(MINIMAL, {"image": {"registry": "a.example"}}))
 

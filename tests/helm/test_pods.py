@@ -121,7 +121,7 @@ def test_no_credential_is_in_the_environment_or_in_a_configmap(name: str) -> Non
     assert of_kind(found, "Secret") == []
 
 
-def test_each_of_several_apps_has_a_token_file_of_its_own() -> None:
+def test_each_of_several_apps_has_its_own_token_file() -> None:
     found = manifests(example("several-apps"))
     (settings,) = [
         config_map

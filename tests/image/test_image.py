@@ -36,7 +36,7 @@ SETTINGS: Final = {
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("bubblewrap")
-async def test_what_the_steps_make_works_read_only_as_nobody_and_is_made_the_same_again(
+async def test_the_result_of_the_steps_works_read_only_without_root_and_is_reproducible(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     stages = build_stages(STAGES, tmp_path / "stages")
@@ -125,7 +125,7 @@ async def is_healthy_while_it_works_and_ends_by_sigterm(
     assert (image.root / "var/lib/recording-worker/recording-worker.db").exists()
 
 
-def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_build() -> None:
+def test_only_the_parts_of_the_image_are_sent_to_the_build() -> None:
     rules = (PROJECT / ".dockerignore").read_text()
     kept = [
         "LICENSE",

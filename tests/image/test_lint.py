@@ -43,6 +43,6 @@ def test_hadolint_has_nothing_to_say_about_the_dockerfile() -> None:
         ("RUN python", "RUN sudo python", "DL3004"),
     ],
 )
-def test_hadolint_has_a_word_for_what_is_wrong(right: str, wrong: str, rule: str) -> None:
+def test_hadolint_reports_a_fault(right: str, wrong: str, rule: str) -> None:
     assert right in DOCKERFILE
     assert rule in said_about(DOCKERFILE.replace(right, wrong))

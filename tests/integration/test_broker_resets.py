@@ -67,7 +67,7 @@ async def test_a_broker_that_takes_no_queues_with_dead_letters_takes_them_after_
     await declare_with_dead_letters(node.amqp_url)
 
 
-async def test_dead_letters_that_nobody_forwards_arrive_when_the_broker_is_started_again(
+async def test_dead_letters_that_are_not_forwarded_arrive_when_the_broker_is_started_again(
     private_rabbitmq: RabbitMQNode, eventually: Eventually
 ) -> None:
     """What the page about deployment tells operators to do."""

@@ -113,7 +113,7 @@ async def test_a_broker_with_one_version_of_tls_and_client_certificates_is_reach
     ],
     ids=["authority", "host", "period"],
 )
-async def test_a_certificate_that_is_not_accepted_is_told_with_what_to_do(
+async def test_a_refused_certificate_is_reported_with_advice(
     amqp_url: str, files: Files, host: str, ca: str, days: int, words: str
 ) -> None:
     url = f"amqps://guest:sesame@{host}:PORT/?cafile={files.folder / ca}.pem"
@@ -122,7 +122,7 @@ async def test_a_certificate_that_is_not_accepted_is_told_with_what_to_do(
 
 @pytest.mark.parametrize("version", [TLS_1_2, TLS_1_3], ids=["1.2", "1.3"])
 @pytest.mark.parametrize("client", [None, "stranger"])
-async def test_a_client_certificate_that_is_missing_or_refused_is_told(
+async def test_a_client_certificate_that_is_missing_or_refused_is_reported(
     files: Files, client: str | None, version: ssl.TLSVersion
 ) -> None:
     url = f"amqps://guest:sesame@127.0.0.1:PORT/?cafile={files.folder / 'ca.pem'}"
@@ -145,7 +145,7 @@ async def test_a_tls_connection_that_is_cut_off_asks_for_the_client_certificate(
     assert "If the broker requires a client certificate" in text
 
 
-async def test_a_port_without_tls_and_a_port_with_tls_are_told_apart(
+async def test_a_port_without_tls_and_a_port_with_tls_are_distinguished(
     amqp_url: str, files: Files
 ) -> None:
     url = f"amqps://guest:sesame@127.0.0.1:PORT/?cafile={files.folder / 'ca.pem'}"
@@ -155,7 +155,7 @@ async def test_a_port_without_tls_and_a_port_with_tls_are_told_apart(
 
 
 @pytest.mark.parametrize("content", [None, "rubbish"], ids=["removed", "overwritten"])
-async def test_a_file_that_was_damaged_while_the_worker_runs_is_told(
+async def test_a_file_that_was_damaged_while_the_worker_runs_is_reported(
     amqp_url: str, files: Files, content: str | None
 ) -> None:
     client = files.folder / "client.pem"
@@ -165,7 +165,7 @@ async def test_a_file_that_was_damaged_while_the_worker_runs_is_told(
     assert "in AMQP_URL must be PEM files" in await reason(amqp_url, files.server(), url)
 
 
-async def test_a_way_to_authenticate_that_the_broker_does_not_offer_is_told(
+async def test_an_authentication_that_the_broker_does_not_offer_is_reported(
     amqp_url: str, files: Files
 ) -> None:
     client, ca = files.folder / "client.pem", files.folder / "ca.pem"

@@ -81,7 +81,7 @@ def url_to(*ports: int, user: str = "guest:guest") -> str:
     return f"amqp://{user}@{','.join(f'127.0.0.1:{port}' for port in ports)}/"
 
 
-async def test_hosts_are_tried_in_turn_until_one_takes_the_connection(
+async def test_hosts_are_tried_in_order_until_one_accepts_the_connection(
     links: list[TcpProxy], eventually: Eventually
 ) -> None:
     links[0].refuse()

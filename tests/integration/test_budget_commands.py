@@ -113,7 +113,7 @@ async def test_a_stop_has_a_reserve_that_starts_cannot_spend(sqlite_url: str) ->
 
 
 @pytest.mark.parametrize("envelope", ["cloudflare", "message", "html", "empty"])
-async def test_a_stop_goes_on_while_starts_are_throttled_and_no_pause_is_asked_for(
+async def test_a_stop_is_sent_while_starts_are_throttled_without_a_requested_pause(
     sqlite_url: str, envelope: Envelope
 ) -> None:
     start = {"type": "start_track_recording", "meeting_id": str(uuid.uuid4())}

@@ -379,7 +379,7 @@ async def test_wrong_flags_of_a_retry_are_refused(cli: CommandLine) -> None:
         assert words in refused.err, arguments
 
 
-async def test_a_retry_without_a_queue_says_what_to_do(cli: CommandLine) -> None:
+async def test_a_retry_without_a_queue_raises_an_error_with_advice(cli: CommandLine) -> None:
     retried = await cli("archive", "retry", ARCHIVED)
 
     assert retried.code == 1

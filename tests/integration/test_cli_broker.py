@@ -382,7 +382,7 @@ async def test_a_message_that_is_no_event_is_skipped_and_reported(
     assert "track.uploaded" in ended.err
 
 
-async def test_tail_without_exchanges_says_what_to_do(cli: CommandLine) -> None:
+async def test_tail_without_exchanges_prints_advice(cli: CommandLine) -> None:
     ended = await cli("tail")
 
     assert ended.code == 1

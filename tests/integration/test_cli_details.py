@@ -292,7 +292,7 @@ async def many_outcomes(store: Store) -> None:
         await run(store, outcome, at=NOW - timedelta(hours=hours), app=app)
 
 
-async def test_outcomes_come_newest_first_and_can_be_selected(
+async def test_outcomes_are_listed_newest_first_and_can_be_selected(
     database_url: str, tmp_path: Path
 ) -> None:
     cli = CommandLine({"DATABASE_URL": database_url}, tmp_path)

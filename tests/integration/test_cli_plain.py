@@ -146,7 +146,7 @@ async def test_config_check_shows_every_setting_with_its_source_and_no_secret(
     assert "hunter2" not in checked.out + checked.err
 
 
-async def test_config_check_does_not_show_a_secret_that_stands_in_place_of_its_file(
+async def test_config_check_does_not_show_a_secret_that_is_given_instead_of_its_file(
     cli: CommandLine,
 ) -> None:
     checked = await cli(
@@ -336,7 +336,7 @@ async def test_a_full_disk_is_one_line_with_exit_code_1(unbuffered: str) -> None
 @pytest.mark.parametrize(
     ("words", "code"), [("config show-defaults > /dev/full", 1), ("dead drop", 2)]
 )
-async def test_the_exit_code_says_what_a_full_disk_hides(
+async def test_the_exit_code_reports_the_error_on_a_full_disk(
     words: str, code: int, unbuffered: str
 ) -> None:
     process = await asyncio.create_subprocess_shell(

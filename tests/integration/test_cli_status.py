@@ -100,7 +100,7 @@ async def test_a_wrong_url_of_a_worker_is_named(sqlite_url: str, tmp_path: Path,
 
 
 @pytest.mark.parametrize("body", [b"hello", b'{"ok":true,"checks":{"\xff":1}}', b"[" * 100_000])
-async def test_what_is_no_worker_is_named_and_the_rest_is_shown(
+async def test_an_address_that_is_no_worker_is_named_and_the_rest_is_shown(
     amqp_url: str, sqlite_url: str, tmp_path: Path, body: bytes
 ) -> None:
     async def answer(_request: web.BaseRequest) -> web.Response:

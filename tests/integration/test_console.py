@@ -92,7 +92,9 @@ async def test_everything_about_a_recording_is_answered_and_no_url_with_its_quer
     assert b"secret" not in raw
 
 
-async def test_a_meeting_tells_why_it_has_no_files(console: ConsoleClient, store: Store) -> None:
+async def test_the_page_of_a_meeting_says_why_it_has_no_files(
+    console: ConsoleClient, store: Store
+) -> None:
     await run(store, rejected("start-2", "already_recording"))
 
     command = await console.get("/api/command/start-2")
@@ -139,7 +141,7 @@ async def test_a_wrong_parameter_is_named(console: ConsoleClient, path: str, say
     assert says in (await console.get(path, status=400))["error"]
 
 
-async def test_what_nobody_knows_is_not_found(console: ConsoleClient) -> None:
+async def test_an_unknown_id_is_not_found(console: ConsoleClient) -> None:
     assert "no recording" in (await console.get("/api/recordings/x", status=404))["error"]
     assert "no command" in (await console.get("/api/command/x", status=404))["error"]
 
@@ -211,7 +213,7 @@ async def test_the_cookie_of_a_session_is_for_this_page_alone(
     assert TOKEN not in cookie
 
 
-async def test_a_browser_that_comes_later_is_told_that_the_broker_is_away(
+async def test_a_browser_that_connects_later_learns_that_the_broker_is_away(
     console: ConsoleClient, eventually: Eventually
 ) -> None:
     async def is_known() -> bool:
@@ -258,7 +260,7 @@ async def test_a_lost_broker_is_said_and_found_again(
     assert broker["state"] == "failed"
 
 
-async def test_events_and_figures_arrive_while_somebody_looks(
+async def test_events_and_figures_arrive_while_a_browser_is_connected(
     amqp_url: str, names_prefix: str, store: Store, sqlite_url: str
 ) -> None:
     topology = Topology(prefix=names_prefix, retry_delays=(5.0,))

@@ -92,7 +92,7 @@ async def test_nothing_is_done_and_nothing_previewed_without_the_token(
     assert column(await letters_of(console), "letter") == ["one"]
 
 
-async def test_the_first_figures_after_a_silence_have_the_letters_that_came_meanwhile(
+async def test_the_first_figures_after_a_pause_have_the_letters_that_arrived_meanwhile(
     environ: dict[str, str], broker: BrokerQueues, eventually: Eventually
 ) -> None:
     async with running_console(environ, count_interval_seconds=0.0) as console:
@@ -169,7 +169,7 @@ async def test_only_the_chosen_letters_are_dropped(
 @pytest.mark.parametrize(
     ("kind", "command"), [("stop", "stop_recording"), ("archive", "archive_recording")]
 )
-async def test_an_action_on_a_recording_is_a_command_of_its_own(
+async def test_an_action_on_a_recording_is_a_separate_command(
     console: ConsoleClient, broker: BrokerQueues, kind: str, command: str
 ) -> None:
     await log_in(console)

@@ -204,7 +204,7 @@ async def delete_dead_letter_queue(bench: BrokerBench) -> None:
 @pytest.mark.parametrize(
     "remove", [delete_exchange_of_commands, remove_binding_of_commands, delete_dead_letter_queue]
 )
-async def test_what_somebody_removes_from_the_topology_is_declared_again(
+async def test_removed_parts_of_the_topology_are_declared_again(
     remove: Callable[[BrokerBench], Awaitable[None]],
     broker: BrokerBenches,
     eventually: Eventually,
@@ -238,7 +238,7 @@ def user_url(rabbitmq: RabbitMQNode, names_prefix: str) -> Iterator[str]:
     rabbitmq.delete_user(names_prefix)
 
 
-async def test_a_consumer_whose_right_to_declare_is_withdrawn_says_so_and_goes_on(
+async def test_a_consumer_that_loses_its_right_to_declare_logs_it_and_continues(
     rabbitmq: RabbitMQNode, user_url: str, names_prefix: str, eventually: Eventually
 ) -> None:
     async with open_broker_benches(user_url, names_prefix) as broker:

@@ -55,7 +55,7 @@ async def test_a_stop_whose_start_never_arrives_fails_as_start_unknown(bench: Co
     assert data["last_error"]["code"] == "start_unknown"
 
 
-async def test_a_pause_of_a_start_that_nobody_sent_takes_few_turns_from_others(
+async def test_a_pause_of_a_start_that_nobody_sent_is_attempted_rarely(
     bench: CommandBench,
 ) -> None:
     pause = {"type": "pause_recording", "id": "pause", "start_id": "never"}
@@ -134,7 +134,7 @@ REFUSED_NEXT: Final = Fault(
     [([LOST, LOST], True), ([LOST, REFUSED_NEXT], True), ([REFUSED], False)],
     ids=["lost", "lost, then refused", "refused"],
 )
-async def test_a_stop_names_what_has_ended_by_its_next_attempt_if_it_may_have_ended_it(
+async def test_a_stop_names_a_recording_that_it_may_have_ended_before_its_next_attempt(
     bench: CommandBench, calls: list[Fault], is_named: bool
 ) -> None:
     await bench.send(bench.start())

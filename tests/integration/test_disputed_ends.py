@@ -58,7 +58,7 @@ def refuse(operation: str, status: int, recording_id: str | None = None) -> Faul
     return Fault(kind="refuse", operation=operation, status=status, recording_id=recording_id)
 
 
-async def test_a_recording_listed_as_invoked_but_not_found_ends_in_time_for_good(
+async def test_a_recording_listed_as_invoked_but_not_found_ends_in_time_and_stays_ended(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))

@@ -75,7 +75,7 @@ async def test_a_few_bodies_above_the_limit_get_the_reason_into_their_headers(
         assert letter.headers["x-reason-code"] == "too_large"
 
 
-async def test_a_dead_letter_that_nobody_read_has_its_bytes_and_properties(
+async def test_an_unread_dead_letter_has_its_bytes_and_properties(
     broker: BrokerBenches, eventually: Eventually
 ) -> None:
     bench = await broker.bench(refuse_large, max_body_bytes=LIMIT)

@@ -191,7 +191,7 @@ async def test_an_expected_file_that_is_missing_is_looked_for_a_last_time(
 
 
 @pytest.mark.parametrize("failures", [1, 3])
-async def test_the_last_look_is_repeated_until_the_owners_of_its_files_can_be_read(
+async def test_the_last_read_is_repeated_until_the_owners_of_its_files_can_be_read(
     bench: TrackingBench, failures: int
 ) -> None:
     recording_id = await upload(bench, late("late_files", 60))
@@ -208,7 +208,7 @@ async def test_the_last_look_is_repeated_until_the_owners_of_its_files_can_be_re
     assert bench.take_operations() == []
 
 
-async def test_the_last_look_changes_nothing_if_it_finds_no_further_file(
+async def test_the_last_read_changes_nothing_if_it_finds_no_further_file(
     bench: TrackingBench,
 ) -> None:
     recording_id = await upload(bench, late("late_files"))

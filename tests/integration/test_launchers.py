@@ -92,7 +92,7 @@ def test_the_memory_alarm_is_raised_and_cleared(private_rabbitmq: RabbitMQNode) 
 
 
 @pytest.mark.parametrize("expressions", ["ok = 1.", "no:such().", "1"])
-def test_what_the_broker_cannot_evaluate_is_an_error(
+def test_an_expression_that_the_broker_cannot_evaluate_is_an_error(
     rabbitmq: RabbitMQNode, expressions: str
 ) -> None:
     with pytest.raises(LaunchError):
@@ -139,7 +139,7 @@ def processes_that_mention(*texts: str) -> list[str]:
     return [line for line in listing.splitlines() if any(text in line for text in texts)]
 
 
-def test_every_test_has_a_database_of_its_own(postgresql: PostgreSQLServer) -> None:
+def test_every_test_has_a_separate_database(postgresql: PostgreSQLServer) -> None:
     first, second = postgresql.new_database(), postgresql.new_database()
 
     with psycopg.connect(first) as connection:

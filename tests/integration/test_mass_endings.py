@@ -231,7 +231,7 @@ async def test_few_ends_are_read_without_another_list(bench: TrackingBench) -> N
     assert asked.count("get_recording") == 5
 
 
-async def test_times_at_which_nobody_was_invoked_are_skipped(bench: TrackingBench) -> None:
+async def test_times_without_an_invoked_recording_are_skipped(bench: TrackingBench) -> None:
     early = await started(bench, 10, "composite")
     for recording_id in await started(bench, 110, "composite"):
         bench.sandbox.recordings.force(bench.sandbox.recordings.index.get(recording_id), "UPLOADED")
@@ -266,7 +266,7 @@ API_FORMS = {
 
 @pytest.mark.parametrize("form", API_FORMS)
 @pytest.mark.parametrize("kind", ["track", "composite"])
-async def test_every_end_is_published_once_whatever_the_api_makes_of_a_list(
+async def test_every_end_is_published_once_with_any_kind_of_list(
     bench: TrackingBench, http: httpx.Client, form: str, kind: Kind
 ) -> None:
     ids = await started(bench, 12, kind)
@@ -357,7 +357,7 @@ async def test_an_error_is_published_with_its_reason_although_the_list_gives_non
         assert change["error"]["message"] == "the upload failed"
 
 
-async def test_a_list_with_ended_recordings_does_not_replace_the_last_look_for_files(
+async def test_a_list_with_ended_recordings_does_not_replace_the_last_read_for_files(
     bench: TrackingBench, http: httpx.Client
 ) -> None:
     ended, _live = await started(bench, 2, "track")

@@ -87,7 +87,7 @@ async def test_a_recording_is_stopped_once_when_its_longest_duration_has_passed(
     assert (last["status"], last["stop_reason"]) == ("UPLOADED", "API_CALL")
 
 
-async def test_a_recording_without_a_longest_duration_goes_on(bench: TrackingBench) -> None:
+async def test_a_recording_without_a_maximum_duration_continues(bench: TrackingBench) -> None:
     recording_id = await bench.start()
     for _ in range(10):
         await bench.run_due(8000)
@@ -174,7 +174,7 @@ async def test_it_is_stopped_although_its_status_is_no_longer_a_documented_one(
 
 
 @on_both_engines
-async def test_it_is_stopped_by_a_worker_that_was_down_when_the_time_came(
+async def test_it_is_stopped_by_a_worker_that_was_down_at_the_stop_time(
     bench: TrackingBench,
 ) -> None:
     recording_id = await limited(bench)
@@ -272,7 +272,7 @@ async def test_two_replicas_that_both_lead_send_one_stop(bench: TrackingBench) -
     assert status(bench, recording_id) == "UPLOADING"
 
 
-async def test_replicas_with_connections_of_their_own_send_one_stop_for_each_recording(
+async def test_replicas_with_separate_connections_send_one_stop_for_each_recording(
     postgresql_url: str,
 ) -> None:
     async with open_bench(postgresql_url) as bench:

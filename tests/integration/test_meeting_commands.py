@@ -73,7 +73,9 @@ async def test_a_recording_that_cannot_be_stopped_yet_does_not_keep_the_others_r
     assert statuses == ["UPLOADING", "UPLOADING"]
 
 
-async def test_a_pause_of_a_meeting_leaves_out_what_is_being_uploaded(bench: Bench) -> None:
+async def test_a_pause_of_a_meeting_leaves_out_recordings_that_are_being_uploaded(
+    bench: Bench,
+) -> None:
     ended, running = await bench.start(), await bench.start()
     bench.sandbox.clock.advance(5)
     await bench.api.control_recording(ended, "stop")

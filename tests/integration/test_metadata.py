@@ -190,7 +190,7 @@ async def test_metadata_is_never_sent_to_the_api(bench: CommandBench) -> None:
     assert len(bench.started()) == 2  # the sandbox refuses a field that the API does not have
 
 
-async def test_metadata_stands_in_no_log_line(
+async def test_metadata_is_in_no_log_line(
     bench: CommandBench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await is_cancelled_while_it_waits(bench)

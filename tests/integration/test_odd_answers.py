@@ -215,7 +215,7 @@ async def test_a_start_adopts_no_recording_of_another_meeting(bench: CommandBenc
     assert (await bench.outcome())["data"]["recording_ids"] != [elsewhere]
 
 
-async def test_an_action_on_a_meeting_leaves_out_what_has_ended_if_the_api_ignores_the_statuses(
+async def test_an_action_on_a_meeting_leaves_out_ended_recordings_if_the_api_ignores_the_statuses(
     bench: CommandBench,
 ) -> None:
     async with aclosing(altered_client(bench.sandbox.base_url, ignores=["status"])) as api:

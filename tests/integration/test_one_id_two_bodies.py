@@ -294,7 +294,7 @@ async def test_a_reply_to_a_second_body_says_so(bench: CommandBench) -> None:
     assert len({(event.event_id, event.body) for event in replies}) == 1
 
 
-async def test_a_second_body_is_counted_once_however_often_it_comes_back(
+async def test_a_second_body_is_counted_once_over_all_its_deliveries(
     bench: CommandBench,
 ) -> None:
     await certainly_not_executed(bench)

@@ -130,7 +130,7 @@ async def test_a_recording_without_any_file_names_everybody_asked_for(
     assert bench.take_operations().count("list_participants") == 1
 
 
-async def test_ids_that_mean_nobody_are_named(bench: TrackingBench) -> None:
+async def test_ids_that_nobody_has_are_named(bench: TrackingBench) -> None:
     join(bench, "alice")
     recording_id = await record(bench, user_ids=["alice"])
     await follow(bench)
@@ -149,7 +149,7 @@ async def test_who_rejoins_and_speaks_once_is_not_missing(bench: TrackingBench) 
     assert await missing(bench, recording_id) == [[]]
 
 
-async def test_who_came_and_left_outside_the_recording_is_not_missing(
+async def test_a_person_who_was_there_outside_the_recording_is_not_missing(
     bench: TrackingBench,
 ) -> None:
     join(bench, "speaker")
@@ -180,7 +180,7 @@ async def test_a_file_that_turns_up_later_takes_its_owner_off_the_list(
     assert await missing(bench, recording_id) == [[(second, "second", True)], []]
 
 
-async def test_the_same_list_costs_no_second_look_at_the_participants(
+async def test_the_same_list_costs_no_second_read_of_the_participants(
     bench: TrackingBench,
 ) -> None:
     join(bench, "speaker")
@@ -205,7 +205,7 @@ async def test_a_restart_while_files_are_awaited_keeps_who_has_none(bench: Track
     assert await missing(bench, recording_id) == [[(silent, "silent", True)]]
 
 
-async def test_where_the_api_refuses_the_participants_nobody_is_named(
+async def test_if_the_api_refuses_the_participants_nobody_is_named(
     bench: TrackingBench,
 ) -> None:
     join(bench, "speaker")

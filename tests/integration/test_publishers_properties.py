@@ -255,7 +255,7 @@ async def test_headers_that_fill_a_frame_are_kept_as_far_as_there_is_room(
 
 
 @pytest.mark.parametrize("message_id", [b"\xff\xfe", b"\xff" * 255, b"ok"])
-async def test_a_copy_that_no_queue_takes_is_noticed_whatever_its_properties_are(
+async def test_a_copy_that_no_queue_accepts_is_noticed_with_any_properties(
     broker: BrokerBenches, message_id: bytes
 ) -> None:
     original = {MESSAGE_ID: short(message_id), HEADERS: joined_table(EVERY_TYPE)}
@@ -392,7 +392,7 @@ def assert_unaccounted(delivery: Delivery, *, key: str = "some.key") -> None:
 
 
 @pytest.mark.parametrize("has_death", [False, True])
-async def test_the_account_in_a_message_to_the_exchange_is_not_believed(
+async def test_the_account_in_a_message_to_the_exchange_is_not_trusted(
     broker: BrokerBenches, amqp_url: str, has_death: bool, eventually: Eventually
 ) -> None:
     bench = await broker.bench(retry_once_then(DEAD))
@@ -411,7 +411,7 @@ async def test_the_account_in_a_message_to_the_exchange_is_not_believed(
     assert not {"x-original-user-id", "x-dropped-headers"} & letter.headers.keys()
 
 
-async def test_the_account_in_a_message_to_the_queue_itself_is_not_believed(
+async def test_the_account_in_a_message_to_the_queue_itself_is_not_trusted(
     broker: BrokerBenches, eventually: Eventually
 ) -> None:
     bench = await broker.bench(acknowledge)

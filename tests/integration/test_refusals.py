@@ -28,7 +28,7 @@ def stop(start_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-async def test_a_start_beyond_the_limit_of_recordings_waits_and_keeps_nobody_waiting(
+async def test_a_start_beyond_the_limit_of_recordings_waits_and_delays_no_other(
     bench: CommandBench, status: int
 ) -> None:
     await bench.send(bench.start("first"))
@@ -52,7 +52,7 @@ async def test_a_start_beyond_the_limit_of_recordings_waits_and_keeps_nobody_wai
         (403, "html", "forbidden"),
     ],
 )
-async def test_what_concerns_one_request_delays_no_other_until_its_age(
+async def test_a_refusal_of_one_request_delays_no_other_until_its_age(
     bench: CommandBench, status: int, envelope: Any, code: str
 ) -> None:
     refused = Fault(
@@ -69,7 +69,7 @@ async def test_what_concerns_one_request_delays_no_other_until_its_age(
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, None), (403, None), (429, None), (403, 971)])
-async def test_what_the_gateway_refuses_holds_up_all_starts(
+async def test_a_refusal_of_the_gateway_delays_all_starts(
     bench: CommandBench, status: int, code: int | None
 ) -> None:
     fault = Fault(kind="refuse", status=status, envelope="cloudflare", code=code)

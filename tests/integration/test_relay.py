@@ -643,7 +643,7 @@ async def test_repeats_while_the_broker_is_away_publish_the_same_outcome(
     assert len({(message.message_id, message.body) for message in bench.received}) == 1
 
 
-async def test_a_commit_reaches_a_relay_that_nobody_wakes_and_its_events_are_marked(
+async def test_a_commit_reaches_a_relay_without_a_wake_up_and_its_events_are_marked(
     bench: Bench, eventually: Eventually
 ) -> None:
     relay = bench.another_relay(idle_interval_seconds=60.0)

@@ -91,7 +91,7 @@ async def park_many(store: Store, count: int) -> list[str]:
     return meetings
 
 
-async def test_a_look_finds_a_session_that_no_webhook_reported(bench: CommandBench) -> None:
+async def test_a_list_finds_a_session_that_no_webhook_reported(bench: CommandBench) -> None:
     await wait(bench)
     watch = watch_of(bench)
     assert await watch.look() == 0
@@ -147,7 +147,7 @@ async def test_a_long_list_is_read_less_often(bench: CommandBench) -> None:
     assert len(bench.requests(LIST)) == 6  # two looks of three pages
 
 
-async def test_sessions_that_have_ended_make_nobody_due(bench: CommandBench) -> None:
+async def test_sessions_that_have_ended_make_no_start_due(bench: CommandBench) -> None:
     begin(bench)
     bench.sandbox.meetings.end_session(bench.meeting)
     await wait(bench)
@@ -168,7 +168,7 @@ async def test_no_list_is_read_while_the_api_is_away(bench: CommandBench) -> Non
     assert await bench.parked() == 1
 
 
-async def test_a_session_of_another_app_makes_nobody_due(bench: CommandBench) -> None:
+async def test_a_session_of_another_app_makes_no_start_due(bench: CommandBench) -> None:
     await wait(bench)
     sessions = SessionsSeen(app="other", meeting_ids={bench.meeting})
     assert await bench.store.sessions_seen(sessions) == 0

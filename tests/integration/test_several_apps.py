@@ -128,7 +128,7 @@ async def test_a_command_goes_to_the_api_of_the_app_that_it_names(bench: Bench) 
     assert await bench.store.recordings(RecordingsFilter(app="eu")) == []
 
 
-async def test_a_command_that_names_no_app_means_the_only_one_whatever_it_is_called(
+async def test_a_command_without_an_app_means_the_only_one_with_any_name(
     bench: Bench,
 ) -> None:
     eu, _ = bench.apps
@@ -197,7 +197,7 @@ async def test_stopping_a_meeting_neither_waits_for_nor_stops_another_app_s(benc
         ("sync_recording", "recording_id"),
     ],
 )
-async def test_a_command_for_a_recording_of_another_app_is_told_so(
+async def test_a_command_for_a_recording_of_another_app_is_rejected_as_wrong_app(
     bench: Bench, command: str, by: str
 ) -> None:
     await bench.start("start-1", app="us")
@@ -239,7 +239,7 @@ async def test_to_be_put_off_uses_up_no_attempt(bench: Bench) -> None:
     assert (await bench.outcome("eu-1"))[0] == "succeeded"
 
 
-async def test_an_app_that_is_back_is_found_out_by_one_of_its_own_commands(
+async def test_one_command_of_an_app_finds_out_that_its_api_is_back(
     bench: Bench, eventually: Any
 ) -> None:
     await bench.take_away("eu")

@@ -105,7 +105,7 @@ async def test_a_connection_whose_headers_do_not_arrive_in_time_is_closed(sent: 
         assert await is_closed(await clients.open(sent))
 
 
-async def test_the_header_timeout_counts_from_the_first_byte_whatever_drips_in() -> None:
+async def test_the_header_timeout_counts_from_the_first_byte_of_a_slow_request() -> None:
     async with open_server(ConnectionLimits(header_timeout=0.2)) as clients:
         reader, writer = await clients.open(b"GET /livez HTTP/1.1\r\nX: ")
         closed = asyncio.ensure_future(reader.read())

@@ -79,7 +79,7 @@ async def test_a_stop_ends_a_start_that_waits_for_its_next_attempt_at_once(
     assert bench.started() == []
 
 
-async def test_the_outcome_of_a_start_that_a_stop_ended_goes_where_the_start_wants_it(
+async def test_the_outcome_of_a_start_that_a_stop_ended_goes_to_its_reply_queue(
     bench: CommandBench,
 ) -> None:
     refuse_starts(bench, 401)
@@ -92,7 +92,7 @@ async def test_the_outcome_of_a_start_that_a_stop_ended_goes_where_the_start_wan
     assert outcomes == {"start_track_recording.rejected": "order-7", "mine": "order-7"}
 
 
-async def test_a_stop_that_comes_before_its_start_cancels_it(bench: CommandBench) -> None:
+async def test_a_stop_that_arrives_before_its_start_cancels_it(bench: CommandBench) -> None:
     assert await bench.send(by_start()) == Ack()
     assert await bench.unpark() == []
     bench.handler = bench.new_handler()
@@ -114,7 +114,7 @@ async def test_a_stop_does_not_wait_on_when_its_start_turns_out_to_be_malformed(
     assert await data_of(bench, "stop")
 
 
-async def test_a_start_that_comes_after_its_stop_has_given_up_is_cancelled(
+async def test_a_start_that_arrives_after_its_stop_has_failed_is_cancelled(
     bench: CommandBench,
 ) -> None:
     await bench.send(by_start())
@@ -205,7 +205,7 @@ async def test_a_stop_that_expired_while_its_start_was_in_doubt_still_ends_the_r
     assert statuses(bench) == ["UPLOADING"]
 
 
-async def test_a_start_whose_answer_comes_after_its_stop_expired_is_stopped(
+async def test_a_start_whose_answer_arrives_after_its_stop_expired_is_stopped(
     bench: CommandBench, eventually: Eventually
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="slow", operation=START, seconds=1.5, count=1))
@@ -270,7 +270,7 @@ async def test_a_stop_of_a_start_that_the_api_refused_says_that_it_failed(
 # By meeting_id
 
 
-async def test_a_stop_of_a_meeting_stops_what_records_behind_a_stuck_start_at_once(
+async def test_a_stop_of_a_meeting_stops_live_recordings_despite_a_stuck_start(
     bench: CommandBench,
 ) -> None:
     await bench.send({**bench.start("mix"), "type": COMPOSITE})
@@ -316,7 +316,7 @@ async def test_a_stop_of_one_kind_neither_ends_nor_waits_for_a_start_of_the_othe
     assert len(bench.started()) == 1
 
 
-async def test_a_start_that_comes_after_a_stop_of_its_meeting_is_executed(
+async def test_a_start_that_arrives_after_a_stop_of_its_meeting_is_executed(
     bench: CommandBench,
 ) -> None:
     await bench.send(by_meeting(bench))
@@ -324,7 +324,7 @@ async def test_a_start_that_comes_after_a_stop_of_its_meeting_is_executed(
     assert len(bench.started()) == 1
 
 
-async def test_a_start_that_comes_while_a_stop_of_its_meeting_waits_is_not_cancelled(
+async def test_a_start_that_arrives_while_a_stop_of_its_meeting_waits_is_not_cancelled(
     bench: CommandBench,
 ) -> None:
     lose_starts(bench, COMPOSITE)
@@ -359,7 +359,7 @@ async def test_a_start_that_waited_for_the_api_when_its_meeting_was_stopped_is_c
     assert await is_cancelled(bench)
 
 
-async def test_a_stop_of_a_meeting_stops_what_the_list_does_not_show_yet(
+async def test_a_stop_of_a_meeting_stops_recordings_that_the_list_does_not_show_yet(
     bench: CommandBench,
 ) -> None:
     bench.sandbox.behaviour.change({"list_lag_seconds": 3600.0})
@@ -369,7 +369,7 @@ async def test_a_stop_of_a_meeting_stops_what_the_list_does_not_show_yet(
     assert statuses(bench) == ["UPLOADING"]
 
 
-async def test_a_stop_of_a_meeting_stops_what_it_knows_while_the_list_fails(
+async def test_a_stop_of_a_meeting_stops_the_known_recordings_while_the_list_fails(
     bench: CommandBench,
 ) -> None:
     await bench.send(bench.start())
@@ -379,7 +379,7 @@ async def test_a_stop_of_a_meeting_stops_what_it_knows_while_the_list_fails(
     assert statuses(bench) == ["UPLOADING"]
 
 
-async def test_a_stop_of_a_meeting_that_the_list_denies_names_what_it_stopped(
+async def test_a_stop_of_a_meeting_that_the_list_denies_names_the_stopped_recordings(
     bench: CommandBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings", status=404))

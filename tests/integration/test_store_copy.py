@@ -177,7 +177,7 @@ async def test_events_that_follow_the_copied_ones_are_numbered_behind_them(
     await store.close()
 
 
-async def test_the_numbering_goes_on_behind_events_that_are_pruned(
+async def test_the_numbering_continues_behind_pruned_events(
     database_url: str, target_url: str
 ) -> None:
     """A recording names its events by their numbers. Its new events must not seem older ones."""

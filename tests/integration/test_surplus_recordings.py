@@ -80,7 +80,7 @@ def status(bench: TrackingBench, recording_id: str) -> str:
 
 
 @on_both_engines
-async def test_a_surplus_recording_is_stopped_at_once_and_the_starts_own_goes_on(
+async def test_a_surplus_recording_is_stopped_at_once_and_the_starts_own_continues(
     bench: TrackingBench,
 ) -> None:
     own, surplus = await start_twice(bench)

@@ -375,7 +375,7 @@ async def test_a_recording_that_stays_not_found_ends_as_vanished(
     assert await bench.store.count_by_app() == {}
 
 
-async def test_a_recording_that_is_not_found_for_a_moment_goes_on(bench: TrackingBench) -> None:
+async def test_a_recording_that_is_not_found_for_a_moment_continues(bench: TrackingBench) -> None:
     recording_id = await bench.start()
     await bench.sweep_and_read(2)
     bench.sandbox.behaviour.change({"list_lag_seconds": 3600.0})

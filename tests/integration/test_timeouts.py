@@ -63,7 +63,7 @@ async def errors(bench: TrackingBench, recording_id: str) -> list[tuple[str, str
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",
 )
-async def test_every_recording_ends_in_time_whatever_happens_to_it(
+async def test_every_recording_ends_in_time(
     bench: TrackingBench, fault: Fault, within: float, last: str
 ) -> None:
     bench.sandbox.faults.add(fault)
@@ -87,7 +87,7 @@ async def test_every_recording_ends_in_time_whatever_happens_to_it(
     ],
     ids=lambda value: f"{value.kind} {value.operation}" if isinstance(value, Fault) else "",
 )
-async def test_every_start_ends_in_time_whatever_the_api_keeps_answering(
+async def test_every_start_ends_in_time_with_every_answer_of_the_api(
     bench: TrackingBench, fault: Fault, last: str
 ) -> None:
     recording_id = await bench.start()

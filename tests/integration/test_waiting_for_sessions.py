@@ -276,7 +276,7 @@ async def test_a_message_that_was_published_twice_is_executed_once(bench: Comman
     assert len(bench.started()) == 1
 
 
-async def test_a_message_comes_before_its_parking_is_removed(bench: CommandBench) -> None:
+async def test_a_message_is_published_before_its_parking_is_removed(bench: CommandBench) -> None:
     await bench.send(waiting(bench))
     await report(bench)
     due = await bench.store.due_commands(bench.store.now())
@@ -363,7 +363,7 @@ async def test_a_stop_waits_in_the_store_until_its_start_has_ended(bench: Comman
     assert await bench.parked() == 0
 
 
-async def test_a_start_that_waits_can_be_stopped_before_it_came(bench: CommandBench) -> None:
+async def test_a_waiting_start_can_be_stopped_before_it_arrives(bench: CommandBench) -> None:
     await bench.send(stop(start_id="start-1"))
     await bench.send(waiting(bench))
     assert await code_of(bench) == "cancelled"

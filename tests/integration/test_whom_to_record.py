@@ -92,7 +92,7 @@ async def test_the_custom_ids_of_people_named_by_participant_id_are_kept_too(
         ({"user_ids": ["nobody"], "custom_participant_ids": ["ann"]}, "user_ids[0]", "none of"),
     ],
 )
-async def test_an_id_of_nobody_is_rejected_with_its_field_and_nothing_is_started(
+async def test_an_id_that_nobody_has_is_rejected_with_its_field_and_nothing_is_started(
     bench: CommandBench, fields: dict[str, list[str]], field: str, words: str
 ) -> None:
     known = {"{ann}": ids(bench)[0]}

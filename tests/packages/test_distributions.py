@@ -90,7 +90,7 @@ def test_the_wheel_of_the_sdist_is_that_of_the_checkout(built: Built, tmp_path: 
     assert contents(wheel) == contents(built.wheel)
 
 
-def test_the_metadata_says_what_it_is_who_made_it_and_where_to_read_on(metadata: Message) -> None:
+def test_the_metadata_has_the_description_the_authors_and_the_links(metadata: Message) -> None:
     classifiers = metadata.get_all("Classifier", [])
     pythons = [f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)]
 

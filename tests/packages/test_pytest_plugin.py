@@ -159,7 +159,7 @@ def test_each_file_of_a_meeting_that_ends_arrives(recording_worker, recording_sa
     assert len({file.user_id for file in files}) == 3
 
 
-def test_it_can_crash_and_go_on(recording_worker):
+def test_it_can_crash_and_continue(recording_worker):
     recording_worker.kill()
     recording_worker.start()
     assert recording_worker.running

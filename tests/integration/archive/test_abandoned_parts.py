@@ -32,7 +32,7 @@ asyncio.run(main())
 """
 
 
-async def test_what_a_killed_process_left_is_removed_by_key_and_by_age(
+async def test_the_remains_of_a_killed_process_are_removed_by_key_and_by_age(
     storage: ArchiveStorage, archive_url: str
 ) -> None:
     await storage.put("app/a.webm", b"before", "video/webm")

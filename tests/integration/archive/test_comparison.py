@@ -108,7 +108,7 @@ def keeps_sha256(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("keeps_sha256")
-async def test_the_sha256_that_the_storage_keeps_proves_a_copy_whatever_its_etag(
+async def test_the_sha256_that_the_storage_keeps_proves_a_copy_with_any_etag(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with OddS3("of-kms", BODY, kept=SHA256) as store:

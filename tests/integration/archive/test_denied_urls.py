@@ -389,7 +389,7 @@ async def test_a_file_without_bytes_is_given_up_after_about_a_day_and_never_arch
     assert not (tmp_path / "r1/a.webm").exists()
 
 
-async def test_a_file_whose_bytes_come_later_is_copied(sqlite_url: str, tmp_path: Path) -> None:
+async def test_a_file_whose_bytes_appear_later_is_copied(sqlite_url: str, tmp_path: Path) -> None:
     async with one_file(sqlite_url, tmp_path, status=200, url_life=7 * DAY) as archive:
         archive.source.turns = [EMPTY] * 20
         archive.source.otherwise = Turn()

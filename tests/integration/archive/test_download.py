@@ -75,7 +75,7 @@ def closed(after: int) -> Turn:
 
 @pytest.mark.parametrize("breaks", [[0], [1], [MIB], [100, 200, 300], [LARGE, 1, 0, LARGE, 1, 0]])
 @pytest.mark.parametrize("kind", [reset, closed])
-async def test_a_broken_transfer_goes_on_where_it_broke(
+async def test_a_broken_transfer_continues_where_it_stopped(
     breaks: list[int], kind: Callable[[int], Turn]
 ) -> None:
     turns = [kind(size) for size in breaks]
@@ -93,7 +93,7 @@ async def test_a_body_that_is_not_compressed_is_taken_however_the_source_says_so
         assert b"".join(await read(source.url)) == BODY
 
 
-async def test_a_silent_source_is_left_and_asked_for_the_rest() -> None:
+async def test_a_silent_source_gets_a_new_request_for_the_rest() -> None:
     async with FileSource(BODY, Turn(hang_after=MIB)) as source:
         download = Download(timeout_seconds=1.0, allow_private_sources=True, sleep=at_once)
         assert b"".join(await read(source.url, download)) == BODY
@@ -122,7 +122,7 @@ async def test_a_source_without_an_etag_is_resumed_by_the_time_of_its_change() -
         Turn(break_after=MIB, chunked=True),
     ],
 )
-async def test_what_cannot_be_resumed_safely_begins_anew_later(turn: Turn) -> None:
+async def test_a_transfer_that_cannot_be_resumed_safely_begins_again_later(turn: Turn) -> None:
     async with FileSource(BODY, turn) as source:
         error = await failure(SourceUnavailable, source.url)
     assert error.code == "source_broken"
@@ -217,7 +217,7 @@ async def test_a_source_that_does_not_answer_at_all_is_tried_later() -> None:
         assert (await failure(SourceUnavailable, url, IMPATIENT)).code == "source_silent"
 
 
-async def test_a_source_that_nobody_serves_is_tried_later() -> None:
+async def test_a_source_that_does_not_listen_is_tried_later() -> None:
     async with FileSource(BODY) as source:
         url = source.url
     assert (await failure(SourceUnavailable, url)).code == "source_unreachable"

@@ -52,7 +52,7 @@ async def test_objects_and_abandoned_uploads_are_looked_for_at_one_endpoint(
 
 
 @pytest.mark.parametrize("status", ["301 Moved Permanently", "307 Temporary Redirect"])
-async def test_a_bucket_of_another_region_is_a_refusal_whatever_is_asked_for(
+async def test_a_bucket_of_another_region_is_a_refusal_for_every_request(
     status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with AskedServer(status) as server:

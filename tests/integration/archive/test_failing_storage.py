@@ -128,7 +128,7 @@ async def test_the_storage_has_the_last_word_in_the_message(
             await put(open_at(store.url))
 
 
-async def test_a_storage_that_nobody_serves_is_tried_later(
+async def test_a_storage_that_does_not_listen_is_tried_later(
     open_at: Callable[..., ArchiveStorage],
 ) -> None:
     async with FailingStore(200) as store:

@@ -54,7 +54,7 @@ async def test_look_ups_without_an_answer_keep_no_thread_that_others_need(
         assert await read(patient, source.url) == BODY
 
 
-async def test_a_look_up_without_an_answer_ends_with_the_time_out(
+async def test_a_name_lookup_without_an_answer_ends_with_the_time_out(
     resolver: threading.Event,
 ) -> None:
     impatient = Download(timeout_seconds=0.2, allow_private_sources=True)

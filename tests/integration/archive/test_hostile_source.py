@@ -56,7 +56,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_whatever_a_source_answers_is_a_file_or_an_error_of_the_archive(seed: int) -> None:
+async def test_every_answer_of_a_source_is_a_file_or_an_error_of_the_archive(seed: int) -> None:
     dice, texts = random.Random(seed), list[str]()
     answer = b""
 

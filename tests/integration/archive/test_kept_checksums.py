@@ -40,5 +40,5 @@ async def test_the_sha256_of_an_upload_in_parts_proves_these_bytes_and_no_others
     assert not other.prove(told)
 
 
-async def test_what_is_not_there_has_no_sha256(storage: ArchiveStorage) -> None:
+async def test_a_missing_object_has_no_sha256(storage: ArchiveStorage) -> None:
     assert await storage.sha256_of("missing.webm") is None

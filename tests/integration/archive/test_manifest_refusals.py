@@ -40,7 +40,7 @@ async def attempt(store: Store, status: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("unavailable", [0, 5])
-async def test_a_refusal_is_told_once_also_if_the_fifth_attempt_was_no_refusal(
+async def test_a_refusal_is_reported_once_even_if_the_fifth_attempt_was_no_refusal(
     unavailable: int, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await Store.open(sqlite_url, source="test", archives=True)

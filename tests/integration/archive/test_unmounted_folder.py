@@ -203,7 +203,7 @@ async def test_a_copy_during_which_the_volume_goes_is_not_announced(
         assert await events(store, "file_archived") == []
 
 
-async def test_a_mark_that_somebody_writes_makes_a_new_folder_usable(
+async def test_a_mark_that_an_operator_writes_makes_a_new_folder_usable(
     sqlite_url: str, volume: Volume
 ) -> None:
     async with archiving(sqlite_url, volume.mount_point) as store, FileSource(BODY) as source:

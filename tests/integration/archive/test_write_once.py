@@ -137,7 +137,7 @@ async def test_other_bytes_of_the_same_length_are_no_manifest_of_an_earlier_atte
     assert await told(store) == []
 
 
-async def test_a_manifest_that_has_grown_is_refused_and_told_and_the_first_one_stays(
+async def test_a_manifest_that_has_grown_is_refused_and_reported_and_the_first_one_stays(
     store: Store, bucket: WriteOnceS3
 ) -> None:
     await end(store, "r1", "a")

@@ -43,7 +43,7 @@ def test_uploads_are_listed_where_objects_are_written(
         ("a.webm", None, False),
     ],
 )
-async def test_only_what_an_upload_has_left_is_removed_from_a_folder(
+async def test_only_the_remains_of_uploads_are_removed_from_a_folder(
     name: str, key: str | None, is_removed: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "calls").mkdir()

@@ -40,7 +40,7 @@ def test_a_body_that_arrives_in_any_portions_is_given_whole_and_in_order(
     assert b"".join(taken) == sent
 
 
-def test_what_was_taken_is_never_written_again() -> None:
+def test_bytes_that_were_taken_are_never_overwritten() -> None:
     body = BufferedBody(3 * BUFFER_BYTES)
     receive(body, b"a" * 10)
     first = body.take()

@@ -45,7 +45,7 @@ async def test_the_end_of_a_body_may_arrive_while_a_piece_is_in_use(extra: bytes
     assert b"".join(pieces) == BODY
 
 
-async def test_what_arrived_before_a_break_is_given_before_the_error() -> None:
+async def test_bytes_before_a_break_are_delivered_before_the_error() -> None:
     connection = await opened(LENGTH + BODY[:100])
     connection.connection_lost(None)
     body = aiter(connection.body())

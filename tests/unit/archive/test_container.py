@@ -100,11 +100,11 @@ def test_both_versions_of_a_movie_header_are_read(version: int) -> None:
 
 
 @pytest.mark.parametrize("ticks", [0, 0xFFFFFFFF])
-def test_a_movie_header_with_an_unknown_duration_tells_none(ticks: int) -> None:
+def test_a_movie_header_with_an_unknown_duration_gives_none(ticks: int) -> None:
     assert duration(box(b"ftyp", b"isom") + box(b"moov", mvhd(1000, ticks))) is None
 
 
-def test_a_movie_header_without_a_time_scale_tells_none() -> None:
+def test_a_movie_header_without_a_time_scale_gives_none() -> None:
     assert duration(box(b"ftyp", b"isom") + box(b"moov", mvhd(0, 500))) is None
 
 
@@ -133,7 +133,7 @@ def test_a_box_that_contradicts_itself_ends_the_reading(bad: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [1_000_000, 2_000_000, 2**32 - 1])
-def test_what_is_kept_of_a_box_that_never_ends_is_bounded(size: int) -> None:
+def test_the_memory_for_a_box_that_never_ends_is_limited(size: int) -> None:
     reader = DurationReader()
     reader.feed(box(b"ftyp", b"isom") + struct.pack(">I4s", size, b"trun"))
     for _ in range(30):
@@ -182,6 +182,6 @@ def test_an_impossible_stated_duration_counts_as_none(stated: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [b"\0", b"\x08", b"\xec\0", b"\xec" + UNKNOWN])
-def test_what_is_no_element_ends_the_reading(bad: bytes) -> None:
+def test_bytes_that_are_no_element_end_the_reading(bad: bytes) -> None:
     cluster = element(0x1F43B675, element(0xE7, b"\0") + block(0) + block(700))
     assert duration(webm(cluster, bad, bytes(20))) is None

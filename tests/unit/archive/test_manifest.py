@@ -254,7 +254,7 @@ def test_nobody_is_expected_to_have_a_file_of_a_composite() -> None:
     assert manifest.participants_without_file is None
 
 
-def test_stays_of_people_without_ids_are_people_of_their_own() -> None:
+def test_stays_of_people_without_ids_are_separate_people() -> None:
     found = people(composed(stays=[stay("p1"), stay("p2"), stay("p3", custom_participant_id="x")]))
 
     assert set(found) == {"p1", "p2", "x"}
@@ -303,7 +303,7 @@ def test_the_owner_of_a_file_is_a_participant_also_if_the_list_lacks_the_person(
     assert all(person.expected for person in found.values())
 
 
-def test_participants_are_null_if_nobody_knows_them_and_files_still_name_their_owners() -> None:
+def test_participants_are_null_if_unknown_and_files_still_name_their_owners() -> None:
     manifest = composed(recording("a"), [row("1.webm", user_id="a")], stays=None)
 
     assert manifest.participants is None

@@ -65,7 +65,7 @@ async def test_a_folder_is_looked_at_only_when_it_is_used(tmp_path: Path) -> Non
         ("s3://bucket", "SSL_CERT_FILE", "/missing.pem", "/missing.pem"),
     ],
 )
-def test_what_a_variable_of_the_provider_gets_wrong_stops_the_start(
+def test_a_wrong_variable_of_the_provider_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, url: str, variable: str, value: str, reason: str
 ) -> None:
     monkeypatch.setenv(variable, value)

@@ -76,7 +76,7 @@ def speed(one: ContestantRound) -> float:
     return one.fast_api.per_second
 
 
-def test_a_ratio_compares_only_what_ran_in_the_same_round() -> None:
+def test_a_ratio_compares_only_figures_of_the_same_round() -> None:
     rates = {"sqlite": (100, 10, 60), "bare": (50, 10, 20)}
     run = measured(*((name, burst(rate)) for name in rates for rate in rates[name]))
     assert run.ratio("sqlite", "bare", speed) == 2.0  # of 2, 1 and 3, and not 60 to 20
@@ -102,7 +102,7 @@ def test_who_does_not_take_part_is_named() -> None:
         contestants_named("bare,nobody")
 
 
-def test_a_report_leaves_the_rest_of_its_page_as_it_is(tmp_path: Path) -> None:
+def test_a_report_does_not_change_the_rest_of_its_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     marks = BEGIN.format(name="n", command="make n"), END.format(name="n")
     page.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nafter\n")
@@ -130,7 +130,7 @@ def test_a_status_that_was_never_observed_is_skipped_only_if_the_last_one_was_pu
     assert (measured.p50, measured.most) == (3.0, 3.0)
 
 
-def test_files_are_told_when_the_last_of_them_is() -> None:
+def test_the_delay_of_files_is_that_of_the_last_one() -> None:
     ledger = [change(one, "UPLOADED", 1.0) for one in "ab"]
     ears = EventTimes()
     ears.files, ears.completed = {"a": [2.0, 3.0, 9.0], "b": [2.0, 3.0]}, {"a": 9.1, "b": 3.1}
@@ -300,7 +300,7 @@ def test_runs_that_were_made_in_parts_make_the_same_table() -> None:
         tracking.merged([parts[0], TrackingResults(profile=LoadProfile(seconds=1.0), outcomes=[])])
 
 
-def test_a_run_is_read_again_as_it_was_written_also_where_nobody_was_told(tmp_path: Path) -> None:
+def test_a_run_is_read_back_as_it_was_written_even_with_missing_figures(tmp_path: Path) -> None:
     told = TrackingResults(
         profile=LoadProfile(), outcomes=[outcome(10_000, 0, webhooks=False, p99=math.nan)]
     )
@@ -310,12 +310,12 @@ def test_a_run_is_read_again_as_it_was_written_also_where_nobody_was_told(tmp_pa
     assert math.isnan(again.status.p99)
 
 
-def test_what_nobody_was_told_is_not_told_in_seconds() -> None:
+def test_a_missing_figure_is_not_shown_in_seconds() -> None:
     nobody = outcome(10_000, 0, webhooks=False, p99=math.nan)
     assert "3.0 s · never" in report.text(TrackingResults(profile=LoadProfile(), outcomes=[nobody]))
 
 
-async def test_what_a_childs_child_takes_counts(tmp_path: Path, eventually: Eventually) -> None:
+async def test_the_usage_of_a_grandchild_counts(tmp_path: Path, eventually: Eventually) -> None:
     spin = f"{sys.executable} -c 'while True: pass' & wait"
     process = OwnedProcess(["/bin/sh", "-c", spin], environ=os.environ, log=tmp_path / "log")
     try:
@@ -356,7 +356,7 @@ async def test_the_stub_answers_as_the_worker_expects(stub: tuple[Stub, Realtime
     assert [len(held.asked[meeting]) for meeting in meetings] == [1] * 150
 
 
-async def test_the_stub_gives_a_recording_as_many_files_as_it_is_told(
+async def test_the_stub_gives_a_recording_the_requested_number_of_files(
     stub: tuple[Stub, RealtimeKitClient],
 ) -> None:
     held, api = stub

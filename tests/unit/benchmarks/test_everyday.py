@@ -46,7 +46,7 @@ def test_postgresql_is_judged_only_if_it_took_part() -> None:
     assert not any("postgresql" in name for name in names)
 
 
-def test_what_following_adds_is_the_difference_to_the_same_worker_without_it() -> None:
+def test_the_cost_of_following_is_the_difference_to_the_same_worker_without_it() -> None:
     rounds = everyday(bare=(1.0,), sqlite=(5.5,), sqlite_alone=(4.0,))
     (row,) = following_table(rounds)[1:]
     assert row == ["sqlite", "+0.0 ms", "+0.0 ms", "+1.5 ms"]

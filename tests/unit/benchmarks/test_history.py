@@ -92,7 +92,7 @@ async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs
     assert history.ended_at(0) < history.until - 30 * DAY
 
 
-def test_the_tables_show_both_databases_and_what_failed() -> None:
+def test_the_tables_show_both_databases_and_failures() -> None:
     fast = Measured(group="Commands", name="a start", short=(1.0, 2.0), long=(2.0, 4.0))
     failed = Measured(group="Console", name="a page", error="StoreUnavailable: it takes too long")
     step = UpgradeStep(revision="0017", rows=9, seconds=0.5)

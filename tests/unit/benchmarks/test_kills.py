@@ -27,7 +27,7 @@ def test_a_contestant_that_lost_an_event_never_finishes() -> None:
     assert table([lossy])[1][-1] == "never"
 
 
-def test_the_section_says_how_the_kills_came() -> None:
+def test_the_section_describes_the_kills() -> None:
     text = section([RESULT])
     assert text.startswith("10 kills, 2 s after each start, at 20 commands a second.")
     assert "| bare loop |" in text

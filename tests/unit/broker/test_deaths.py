@@ -29,7 +29,7 @@ def test_a_letter_of_the_broker_is_marked_with_its_reason(reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", [None, 7, "made up"])
-def test_a_reason_that_nobody_knows_is_unknown(reason: object) -> None:
+def test_an_undocumented_reason_is_unknown(reason: object) -> None:
     assert read_dead_letter(letter(**{"x-death": [death(reason)]}), QUEUE).dead_reason == "unknown"
 
 
@@ -48,7 +48,7 @@ def test_a_record_of_another_queue_is_no_death_of_a_command() -> None:
     assert read_dead_letter(letter(**{"x-death": deaths}), QUEUE).dead_reason is None
 
 
-def test_a_letter_whose_records_are_too_large_to_read_is_marked_all_the_same() -> None:
+def test_a_letter_whose_records_are_too_large_to_read_is_still_marked() -> None:
     assert read_dead_letter(letter(**{"x-death": b"A..."}), QUEUE).dead_reason == "unknown"
 
 

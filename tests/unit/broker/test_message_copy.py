@@ -83,7 +83,7 @@ def test_the_time_of_the_first_delivery_is_never_in_the_future(
 ACCOUNT: dict[str, object] = {"x-attempts": 3, "x-death": FROM_RETRY}
 
 
-def test_what_the_broker_moved_from_a_retry_queue_is_believed() -> None:
+def test_a_message_that_the_broker_moved_from_a_retry_queue_is_trusted() -> None:
     assert with_trusted_headers(delivery(ACCOUNT), QUEUE).attempts == 3
 
 

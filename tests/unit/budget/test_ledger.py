@@ -86,7 +86,7 @@ def test_late_requests_count_from_the_time_of_their_report() -> None:
     assert sum(budget.take(STOPS).tokens) == 7
 
 
-def test_prefetched_tokens_come_out_of_the_first_half_of_the_quota() -> None:
+def test_prefetched_tokens_are_from_the_first_half_of_the_quota() -> None:
     budget = TimedLedger((100, HOUR))
     assert sum(budget.take(ahead=(0, 1000, 0)).tokens) == 50
     assert sum(budget.take(ahead=(0, 1000, 0)).tokens) == 0
@@ -144,7 +144,7 @@ def test_commands_take_from_the_share_of_reads_as_fast_as_it_frees_up() -> None:
     assert commands > 0.8 * 1200 * 300 / 306
 
 
-def test_reads_leave_room_for_as_many_commands_as_came() -> None:
+def test_reads_leave_quota_for_as_many_commands_as_arrived() -> None:
     budget, waited = saturated(), []
     for second in range(1200):
         if second % 2 == 0 and not sum(budget.take((0, 1, 0)).tokens):  # 150 in each window
@@ -305,7 +305,7 @@ def test_a_request_without_an_answer_is_followed_by_another_one_ten_seconds_late
     assert budget.take(STOPS).tokens == (1, 0, 0)
 
 
-def test_our_own_limit_is_kept_whatever_the_api_says() -> None:
+def test_our_own_limit_is_kept_with_every_answer_of_the_api() -> None:
     budget = TimedLedger((1200, 300.0), (10, 300.0))
     budget.take(STOPS)
     budget.take(limits=[used_up()])

@@ -154,7 +154,7 @@ async def test_a_request_is_rejected_at_its_deadline() -> None:
     assert not patient.token.done()
 
 
-async def test_a_request_whose_token_would_come_too_late_is_rejected_at_once() -> None:
+async def test_a_request_whose_token_would_be_too_late_is_rejected_at_once() -> None:
     queue = WaitQueue()
     (start,) = enqueue(queue, Priority.COMMAND, deadline=NOON + 5)
     queue.reject_unservable(NOON, (NOON + 1, NOON + 120, NOON + 1))

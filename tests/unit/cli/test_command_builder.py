@@ -57,7 +57,7 @@ def test_flags_name_people_by_their_own_ids() -> None:
     assert command.body() == {"meeting_id": MEETING}
 
 
-def test_metadata_is_text_whatever_it_looks_like_and_is_put_over_the_file() -> None:
+def test_metadata_is_always_text_and_overrides_the_file() -> None:
     base = {"type": "start_recording", "meeting_id": MEETING, "metadata": {"case": "1", "a": "b"}}
     command = built(base, metadata=("case=7", "url=https://e.com/?x=y", "empty=", "dotted.name=z"))
 
@@ -90,7 +90,7 @@ def test_a_wrong_own_id_is_an_error_that_names_its_flag() -> None:
     assert "--custom-participant-id" in text
 
 
-def test_the_prefix_of_a_composite_is_a_field_of_its_own() -> None:
+def test_the_prefix_of_a_composite_is_a_separate_field() -> None:
     command = built(type="start_recording", meeting_id=MEETING, prefix="p")
 
     assert isinstance(command, StartRecording)

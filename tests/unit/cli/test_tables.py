@@ -172,7 +172,7 @@ def test_no_id_is_cut_off_where_there_is_no_room() -> None:
         assert not Counter(short) - Counter(text)
 
 
-def test_a_row_fits_into_80_columns_whatever_its_ids() -> None:
+def test_a_row_fits_into_80_columns_with_any_ids() -> None:
     lines = plain(shown(error="x" * 30)).splitlines()
     assert max(map(len, lines)) <= 80
 
@@ -284,7 +284,7 @@ def test_a_pipe_gets_whole_ids_and_exact_times_in_text(
     [(0, "0s ago"), (59.9, "59s ago"), (60, "1m ago"), (7_199, "1h ago"), (86_400, "1d ago"),
      (-59, "in 59s"), (-3_600, "in 1h")],
 )  # fmt: skip
-def test_a_time_is_told_in_its_largest_unit(seconds: float, text: str) -> None:
+def test_a_time_is_shown_in_its_largest_unit(seconds: float, text: str) -> None:
     now = NOW.timestamp()
     assert relative_time(now - seconds, now) == text
     assert relative_time(None) is None

@@ -157,7 +157,7 @@ def test_an_api_that_asks_for_a_pause_gets_the_first_step_that_is_as_long() -> N
 
 
 @pytest.mark.parametrize("attempts", [1, 9])
-def test_an_exhausted_budget_delays_by_what_it_asks_however_many_attempts(attempts: int) -> None:
+def test_an_exhausted_budget_sets_the_delay_after_any_number_of_attempts(attempts: int) -> None:
     failure = OverBudget("over_budget", "no quota left", retry_after=31)
     decided = decision(failure, claim(attempts=attempts))
     assert isinstance(decided, RetryAfter)
@@ -244,7 +244,7 @@ def test_a_command_that_ended_the_process_too_often_fails_as_crashed(
         (AttemptMode.CALL, NOTHING_FOUND, True, True, CallState.MAYBE_EXECUTED),
     ],
 )
-def test_what_is_known_of_a_call_follows_from_the_claim_and_the_failure(
+def test_the_state_of_a_call_follows_from_the_claim_and_the_failure(
     mode: AttemptMode,
     failure: Unavailable | OutcomeUnknown,
     called: bool,
@@ -288,7 +288,7 @@ def test_a_start_out_of_time_that_may_have_been_executed_only_looks() -> None:
     assert attempt_mode(start(PAST), claimed, NOW, POLICY) is AttemptMode.LOOK_ONLY
 
 
-def test_a_start_that_crashes_even_while_it_only_looks_is_not_attempted_again() -> None:
+def test_a_start_that_crashes_even_while_it_only_searches_is_not_attempted_again() -> None:
     claimed = claim(called=True, crashes=MAX_CRASHES)
     assert attempt_mode(start(), claimed, NOW, POLICY) is AttemptMode.LOOK_ONLY
     once_more = claim(called=True, crashes=MAX_CRASHES + 1)
@@ -351,14 +351,14 @@ def test_a_cancelled_start_that_may_have_been_executed_is_looked_for_again(
     assert decided.call is CallState.MAYBE_EXECUTED
 
 
-def test_an_outcome_names_what_all_attempts_acted_on_once_each() -> None:
+def test_an_outcome_names_the_recordings_of_all_attempts_once_each() -> None:
     claimed = claim(acted_on=("a", "b"))
     outcome = outcome_of(decision(OperationResult(recording_ids=("b", "c")), claimed))
     assert isinstance(outcome, CommandSucceeded)
     assert outcome.recording_ids == ("a", "b", "c")
 
 
-def test_what_an_attempt_acted_on_before_it_failed_is_kept_for_the_next_one() -> None:
+def test_the_recordings_of_a_failed_attempt_are_kept_for_the_next_one() -> None:
     claimed = claim(acted_on=("a",))
     done = OperationResult(recording_ids=("b",))
     decided = decide(

@@ -63,7 +63,7 @@ def start(*custom_ids: str, **fields: Any) -> StartTrackRecording:
     return StartTrackRecording(id="s", meeting_id=MEETING, **fields)
 
 
-async def test_a_start_uses_a_read_that_began_shortly_before_it_came() -> None:
+async def test_a_start_uses_a_read_that_began_shortly_before_its_arrival() -> None:
     world = World()
     await world.finder().find(start("ann"))
     world.time += 60.0  # it had to wait for its turn
@@ -80,7 +80,7 @@ async def test_a_participant_who_got_the_custom_id_before_that_is_recorded_too()
     assert people.user_ids == ("u-ann", "u-ann-2")
 
 
-async def test_somebody_added_in_a_burst_is_looked_for_by_a_read_of_its_own() -> None:
+async def test_a_participant_added_in_a_burst_is_found_by_a_separate_read() -> None:
     world = World()
     await world.finder().find(start("ann"))
     world.people["u-bob"] = "bob"
@@ -90,7 +90,7 @@ async def test_somebody_added_in_a_burst_is_looked_for_by_a_read_of_its_own() ->
 
 
 @pytest.mark.parametrize("command", [start("bob"), start(user_ids=("u-bob",))])
-async def test_an_id_of_nobody_is_refused_only_when_everybody_must_be_listed(
+async def test_an_id_that_nobody_has_is_refused_only_when_everybody_must_be_listed(
     command: StartTrackRecording,
 ) -> None:
     world = World()
@@ -151,7 +151,7 @@ async def test_a_start_whose_claim_is_lost_is_not_called() -> None:
         (start("ann"), True, True),
     ],
 )
-def test_participants_are_read_only_for_starts_that_name_somebody(
+def test_participants_are_read_only_for_starts_that_name_people(
     command: StartTrackRecording, if_checked: bool, if_not: bool
 ) -> None:
     assert names_people(command, check_user_ids=True) is if_checked

@@ -41,7 +41,7 @@ def test_a_postponed_command_ends_before_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(("waited", "waits"), [(None, 5), (0, 5), (29, 5), (30, 30), (900, 30)])
-def test_a_check_of_an_id_that_another_body_has_comes_after_as_long_as_it_has_waited(
+def test_a_check_of_an_id_that_another_body_has_doubles_its_wait(
     waited: float | None, waits: float
 ) -> None:
     first_seen = None if waited is None else NOW - waited

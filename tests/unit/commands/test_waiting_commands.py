@@ -11,7 +11,7 @@ from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING
 
 
-def test_a_reason_is_news_once() -> None:
+def test_a_reason_is_new_once() -> None:
     waiting = WaitingCommands()
 
     said = [waiting.is_news("a", reason) for reason in ("over_budget",) * 3 + ("timeout",) * 2]
@@ -20,7 +20,7 @@ def test_a_reason_is_news_once() -> None:
     assert waiting.is_news("b", "timeout")
 
 
-def test_a_command_that_ended_and_comes_again_is_news() -> None:
+def test_a_command_that_ended_and_waits_again_is_new() -> None:
     waiting = WaitingCommands()
     waiting.is_news("a", "timeout")
     waiting.ended("a")
@@ -29,13 +29,13 @@ def test_a_command_that_ended_and_comes_again_is_news() -> None:
     assert waiting.is_news("a", "timeout")
 
 
-def test_a_message_without_an_id_is_always_news() -> None:
+def test_a_message_without_an_id_is_always_new() -> None:
     waiting = WaitingCommands()
     assert [waiting.is_news(None, "timeout") for _ in range(2)] == [True, True]
     waiting.ended(None)
 
 
-def test_memory_is_bounded_by_forgetting_those_that_began_first() -> None:
+def test_memory_is_limited_by_dropping_the_oldest() -> None:
     waiting = WaitingCommands(limit=2)
     for command_id in ("a", "b", "c"):
         waiting.is_news(command_id, "timeout")

@@ -113,7 +113,7 @@ def fail(own: Access, address: str, times: int = MAX_FAILURES) -> None:
             own.log_in("wrong", address=address)
 
 
-def test_whoever_sends_many_wrong_tokens_has_to_wait_even_with_the_right_one() -> None:
+def test_a_peer_with_many_wrong_tokens_must_wait_even_with_the_right_one() -> None:
     clock = Clock()
     own = access(clock)
     fail(own, "192.0.2.1")

@@ -20,7 +20,7 @@ def test_the_page_offers_each_outcome() -> None:
     assert set(words("commands.js", "OUTCOMES")) == outcomes
 
 
-def test_the_page_knows_each_status() -> None:
+def test_the_page_has_a_text_for_each_status() -> None:
     assert words("recordings.js", "STATUSES") == [*Status]
     assert set(words("now.js", "LIVE")) == LIVE
     assert set(words("recording.js", "STOPPABLE")) == STOPPABLE

@@ -58,7 +58,7 @@ def test_without_trusted_proxies_no_header_counts() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "proxy", "10.0.0.0/33", "10.0.0", "::1/129"])
-def test_what_is_no_network_is_refused(text: str) -> None:
+def test_a_text_that_is_no_network_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"does not appear|at most|not permitted"):
         parse_network(text)
 

@@ -88,7 +88,7 @@ def test_the_form_of_the_message_does_not_count(fields: Fields) -> None:
     ],
     ids=str,
 )
-def test_what_does_not_change_what_is_executed_does_not_count(same: Fields) -> None:
+def test_parts_that_do_not_change_the_execution_do_not_count(same: Fields) -> None:
     assert digest(TRACK | same) == digest(TRACK)
 
 

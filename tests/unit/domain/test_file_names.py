@@ -15,7 +15,7 @@ from worker.domain.file_names import endings, time_in_name, track_name_after
         ("_a_", ["a_", ""]),
     ],
 )
-def test_an_ending_stands_behind_each_underscore(text: str, found: list[str]) -> None:
+def test_every_text_after_an_underscore_is_an_ending(text: str, found: list[str]) -> None:
     assert list(endings(text)) == found
 
 

@@ -64,7 +64,7 @@ def test_a_list_with_a_file_for_each_stay_is_whole() -> None:
     assert found([file("p1"), file("p2")], recording(), [stay("p1"), stay("p2")]) == "whole"
 
 
-def test_each_stay_of_one_person_needs_a_file_of_its_own() -> None:
+def test_each_stay_of_one_person_needs_a_separate_file() -> None:
     assert found([file("p1")], recording(), [stay("p1"), stay("p2")]) == "lacking"
 
 

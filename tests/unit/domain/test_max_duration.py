@@ -75,7 +75,7 @@ def test_the_duration_counts_from_the_apis_time_within_what_was_observed(
 
 @pytest.mark.parametrize("status", [Status.RECORDING, Status.PAUSED])
 @pytest.mark.parametrize("by", ["command", "webhook", "sweep"])
-def test_whoever_shows_first_that_it_has_begun_sets_the_time(status: Status, by: str) -> None:
+def test_the_first_observation_of_the_beginning_sets_the_time(status: Status, by: str) -> None:
     recording = state(INVOKED, observed(status, 7, observed_by=by))
     assert recording.stop_at == after(7 + LIMIT)
 
@@ -98,7 +98,7 @@ def test_a_recording_that_was_known_before_its_start_is_limited_too() -> None:
     assert recording.stop_at == after(10 + LIMIT)
 
 
-def test_nothing_that_comes_later_moves_the_time() -> None:
+def test_no_later_observation_moves_the_time() -> None:
     begun = state(INVOKED, observed(Status.RECORDING, 10))
     later = [
         observed(Status.PAUSED, 20),

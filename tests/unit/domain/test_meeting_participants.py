@@ -80,7 +80,7 @@ def test_the_custom_id_of_everybody_is_kept_also_of_those_named_by_participant_i
         (("nobody",), ("nobody",), "user_ids[0]", "none of the meeting's"),
     ],
 )
-def test_an_id_of_nobody_is_refused_with_its_place_and_the_field_to_use(
+def test_an_id_that_nobody_has_is_refused_with_its_place_and_the_field_to_use(
     user_ids: Sequence[str], custom_ids: Sequence[str], field: str, advice: str
 ) -> None:
     with pytest.raises(Refused) as refused:
@@ -91,7 +91,7 @@ def test_an_id_of_nobody_is_refused_with_its_place_and_the_field_to_use(
     assert refused.value.http_status is None
 
 
-def test_without_the_check_a_participant_id_of_nobody_is_sent_and_a_custom_id_is_refused() -> None:
+def test_without_the_check_an_unknown_participant_id_is_sent_and_a_custom_id_is_refused() -> None:
     assert people(("nobody",), ("anna",), check=False).user_ids == ("nobody", "u-anna")
     with pytest.raises(Refused):
         people(("nobody",), ("nobody",), check=False)
@@ -111,7 +111,7 @@ def test_at_most_a_hundred_different_people_are_recorded(count: int, is_refused:
     assert "101" in refused.value.message
 
 
-def test_in_a_meeting_with_more_people_than_are_read_only_what_is_certain_is_refused() -> None:
+def test_in_a_meeting_with_more_people_than_are_read_only_certain_ids_are_refused() -> None:
     crowd = known(is_whole=False)
     assert people_to_record(crowd, user_ids=("later",), custom_ids=()).user_ids == ("later",)
     for user_ids, custom_ids in ((("bert",), ()), ((), ("later",))):

@@ -118,7 +118,7 @@ def test_files_are_due_since_the_recording_stopped(
     [recording(surplus_of="start-1"), recording(Status.PAUSED, cancelled_by="stop-1")],
     ids=["surplus", "cancelled"],
 )
-def test_a_recording_that_nobody_wants_is_read_each_second_until_it_is_stopped(
+def test_an_unwanted_recording_is_read_each_second_until_it_is_stopped(
     unwanted: Recording,
 ) -> None:
     assert next_read(observed(), after=unwanted) == 101
@@ -265,7 +265,7 @@ def test_a_completed_recording_is_read_until_its_list_has_settled(
     assert seconds_until_reread(completed, second) == pause
 
 
-def test_a_recording_that_completed_without_files_gets_the_last_look_as_well() -> None:
+def test_a_recording_that_completed_without_files_is_read_a_last_time_too() -> None:
     empty = recording(Status.UPLOADED, completed=True)
 
     assert seconds_until_reread(empty, 3000) == 720
@@ -290,7 +290,7 @@ STALLED = ErrorInfo(code="stalled", message="x")
     ],
     ids=["live", "uploaded", "errored"],
 )
-def test_a_recording_whose_state_is_proven_is_not_read_by_itself(proven: Recording) -> None:
+def test_a_recording_whose_state_is_proven_needs_no_single_read(proven: Recording) -> None:
     assert seconds_until_reread(proven, 5) is None
 
 

@@ -199,7 +199,7 @@ ODD_TAILS = {
 @pytest.mark.parametrize("tail", ODD_TAILS)
 @pytest.mark.parametrize("prefix", ["default", "job_7", f"{BERT}_{PEER_2}"])
 @pytest.mark.parametrize("known_by", ["participants", "user_ids"])
-def test_a_known_participant_owns_a_file_whatever_follows_the_two_uuids(
+def test_a_known_participant_owns_a_file_with_any_text_after_the_two_uuids(
     tail: str, prefix: str, known_by: str
 ) -> None:
     rows = [person(PEER_1, ANNA, "u-7"), person(PEER_2, BERT, "u-8")]
@@ -215,13 +215,13 @@ def test_a_known_participant_owns_a_file_whatever_follows_the_two_uuids(
     assert file.recorded_at == datetime(2026, 7, 7, 6, 33, 22, millisecond * 1000, tzinfo=UTC)
 
 
-def test_two_unknown_uuids_in_an_odd_name_are_nobodys() -> None:
+def test_two_unknown_uuids_in_an_odd_name_have_no_owner() -> None:
     name = track_name("default", ANNA, PEER_1, "peer_audio_2026-07-07T06-33-22Z.webm")
     file = owned(name, participants=[person(PEER_2, BERT, "u-8")])
     assert (file.user_id, file.peer_id, file.custom_participant_id) == (None, None, None)
 
 
-def test_a_peer_who_is_known_as_somebody_elses_is_not_given_to_the_user_in_an_odd_name() -> None:
+def test_a_peer_of_another_user_is_not_given_to_the_user_in_an_odd_name() -> None:
     name = track_name("default", ANNA, PEER_2, "screen_share_audio_1783406002832.webm")
     file = owned(name, participants=[person(PEER_1, ANNA), person(PEER_2, BERT)])
     assert (file.user_id, file.peer_id) == (None, None)

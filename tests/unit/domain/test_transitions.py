@@ -164,7 +164,7 @@ def test_an_upload_does_not_complete_before_its_files_were_looked_for() -> None:
     assert not after(observed(Status.UPLOADED)).completed
 
 
-def test_a_file_after_the_completion_is_announced_with_a_completion_of_its_own() -> None:
+def test_a_file_after_the_completion_is_announced_with_another_completion() -> None:
     done = after(observed(Status.UPLOADED, files=(file("a"),)))
     events = apply_observation(
         done, observed(Status.UPLOADED, files=(file("a"), file("b"))), ["a"]

@@ -58,7 +58,7 @@ def test_a_url_is_renewed_if_it_is_another_one_and_expires_later(
     assert bool(renewed_files(read(url, expiry), {"a.webm": known})) is is_news
 
 
-def test_a_read_that_nobody_asked_for_renews_no_url() -> None:
+def test_a_read_without_a_request_renews_no_url() -> None:
     observation = read(NEW, LATER, renews_urls=False)
 
     assert renewed_files(observation, {"a.webm": KNOWN}) == ()
@@ -81,7 +81,7 @@ def uploaded(*, file_count: int) -> Recording:
     )
 
 
-def test_renewals_come_behind_new_files_and_before_the_completion_and_keep_their_numbers() -> None:
+def test_renewals_follow_new_files_and_precede_the_completion_and_keep_their_numbers() -> None:
     recording = uploaded(file_count=2)
     names = ("a.webm", "b.webm")
     urls = dict.fromkeys(names, KNOWN)

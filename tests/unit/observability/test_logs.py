@@ -315,7 +315,7 @@ async def test_a_warning_is_written_at_once_and_overtakes_nothing() -> None:
     ]
 
 
-async def test_no_line_of_a_thread_is_lost_beside_the_loop() -> None:
+async def test_no_line_of_a_thread_is_lost_while_the_loop_logs() -> None:
     stream = Counting()
     configure_logs(format="json", stream=stream)
 

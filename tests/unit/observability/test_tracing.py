@@ -110,7 +110,7 @@ def test_without_the_packages_the_worker_starts_and_names_the_extra_that_has_the
         ("OTEL_BSP_MAX_QUEUE_SIZE", "9" * 30),
     ],
 )
-def test_a_variable_that_only_the_sdk_refuses_is_named_and_traces_go_on(
+def test_a_variable_that_only_the_sdk_refuses_is_named_and_traces_continue(
     variable: str, text: str
 ) -> None:
     opened = opened_with(f"import os; os.environ[{variable!r}] = {text!r}")

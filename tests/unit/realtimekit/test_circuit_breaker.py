@@ -141,7 +141,7 @@ async def test_a_half_open_circuit_allows_one_probe_at_a_time(
 
 
 @pytest.mark.parametrize("code", ["capacity", "forbidden"])
-def test_what_the_product_refuses_for_now_closes_the_circuit_and_never_opens_it(
+def test_a_temporary_refusal_of_the_product_closes_the_circuit_and_never_opens_it(
     breaker: CircuitBreaker, code: str
 ) -> None:
     for _ in range(FAILURE_THRESHOLD * 3):

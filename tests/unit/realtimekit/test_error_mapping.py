@@ -119,7 +119,7 @@ LIMIT_TEXTS = (
 @pytest.mark.parametrize("response", [error_response, gateway_response])
 @pytest.mark.parametrize("status", [200, 400, 403, 409, 422, 429, 500, 503])
 @pytest.mark.parametrize("text", LIMIT_TEXTS)
-async def test_a_limit_of_concurrent_recordings_is_recognised_in_whatever_status_it_comes(
+async def test_a_limit_of_concurrent_recordings_is_recognised_with_every_status(
     call: Call, response: Callable[..., httpx.Response], status: int, text: str
 ) -> None:
     api = Api(response(status, text))
@@ -150,14 +150,14 @@ async def test_the_limit_is_recognised_if_a_secret_is_one_of_the_words_that_name
         "recordings are limited to live sessions",
     ],
 )
-async def test_other_limits_and_conflicts_of_a_start_are_refused_for_good(
+async def test_other_limits_and_conflicts_of_a_start_are_final_refusals(
     status: int, text: str
 ) -> None:
     assert type(await Api(error_response(status, text)).failure(start_track)) is Refused
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_what_the_gateway_refuses_concerns_the_token(status: int) -> None:
+async def test_a_refusal_of_the_gateway_concerns_the_token(status: int) -> None:
     assert isinstance(await Api(gateway_response(status)).failure(start_track), Unauthorized)
 
 
@@ -268,7 +268,7 @@ async def test_a_start_whose_response_has_no_id_has_an_unknown_outcome(
 
 
 @pytest.mark.parametrize("status", [None, "MELTED"])
-async def test_a_start_whose_response_has_an_id_has_started_whatever_its_status(
+async def test_a_start_whose_response_has_an_id_has_started_with_any_status(
     status: str | None,
 ) -> None:
     reply = httpx.Response(200, json={"data": {"recording": {"id": "rec-1", "status": status}}})
@@ -294,7 +294,7 @@ async def test_a_read_whose_response_has_no_recording_is_unavailable_after_the_r
         httpx.Response(200, json={"success": False, "errors": [{"code": 971}]}),
     ],
 )
-async def test_throttling_is_tried_again_whatever_its_status(
+async def test_throttling_is_tried_again_with_every_status(
     call: Call, reply: httpx.Response
 ) -> None:
     api = Api(reply, GOOD)

@@ -74,7 +74,7 @@ class Api:
         return httpx.Response(200, json=body)
 
 
-async def test_a_read_knows_everybody_by_both_ids() -> None:
+async def test_a_read_finds_everybody_by_both_ids() -> None:
     known = await Api([row(1), row(2), row(3, "custom-2")]).read()
     assert known.has_user("user-1")
     assert known.custom_id("user-1") == "custom-1"
@@ -178,7 +178,7 @@ async def test_a_participant_without_a_usable_custom_id_has_only_the_participant
     "name",
     [r"cut \ud83d", r"\udc4d tail", r"\ud83d\ud83d", r"C:\\ud83d", r"\ud83d\u0041", r"\uDBFF\\n"],
 )
-async def test_a_name_that_was_cut_within_an_emoji_costs_nobody(name: str) -> None:
+async def test_a_name_that_was_cut_within_an_emoji_loses_no_participant(name: str) -> None:
     api = Api([])
     rows = f'[{{"id":"user-1","name":"{name}","custom_participant_id":"\\ud83d\\udc4d"}}]'
     body = f'{{"success":true,"data":{rows}}}'.encode()

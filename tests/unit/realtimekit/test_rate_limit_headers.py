@@ -14,14 +14,14 @@ def limits(policy: str, left: str | None = None) -> tuple[ReportedLimit, ...]:
     return parse_rate_limits(headers if left is None else headers | {"ratelimit": left})
 
 
-def test_a_policy_and_what_is_left_of_it_belong_together_by_name() -> None:
+def test_a_policy_and_its_remaining_quota_belong_together_by_name() -> None:
     assert limits('"a";q=100;w=60, "b";q=9;w=1', '"b";r=7;t=1,"a";r=50;t=30') == (
         ReportedLimit(Rate(100, 60.0), 50, 30),
         ReportedLimit(Rate(9, 1.0), 7, 1),
     )
 
 
-def test_one_policy_and_one_remainder_belong_together_whatever_their_names() -> None:
+def test_one_policy_and_one_remainder_belong_together_with_any_names() -> None:
     assert limits('"burst";q=100;w=60', '"default";r=50;t=30') == (
         ReportedLimit(Rate(100, 60.0), 50, 30),
     )

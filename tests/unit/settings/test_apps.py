@@ -49,14 +49,14 @@ def test_with_a_file_the_plain_variables_are_not_needed(path: Path) -> None:
     assert list(by_name(read(path, {"eu": EU, "us": EU | {"app_id": "us-app"}}))) == ["eu", "us"]
 
 
-def test_the_plain_app_is_named_default_beside_a_file(path: Path) -> None:
+def test_the_plain_app_is_named_default_if_there_is_a_file(path: Path) -> None:
     apps = by_name(read(path, {"eu": EU}, **PLAIN))
     assert list(apps) == ["default", "eu"]
     assert apps["default"].api_token.reveal() == "plain-token"
     assert apps["eu"].api_token.reveal() == "eu-token"
 
 
-def test_the_variables_fill_in_what_an_app_leaves_out(path: Path) -> None:
+def test_the_variables_supply_fields_that_an_app_leaves_out(path: Path) -> None:
     fields = {
         "base_url": "http://eu:1/v4",
         "webhook_key_url": "http://eu:1/keys",

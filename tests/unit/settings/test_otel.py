@@ -59,7 +59,7 @@ ARE_FINE = [
 
 
 @pytest.mark.parametrize(("variable", "text"), TURN_TRACES_OFF)
-def test_what_says_where_traces_go_and_cannot_be_used_turns_them_off(
+def test_an_unusable_variable_about_the_destination_turns_traces_off(
     variable: str, text: str
 ) -> None:
     usable = usable_environment({**LEAST, variable: text})
@@ -71,7 +71,7 @@ def test_what_says_where_traces_go_and_cannot_be_used_turns_them_off(
 
 
 @pytest.mark.parametrize(("variable", "text"), ARE_IGNORED)
-def test_what_only_says_how_to_export_is_ignored(variable: str, text: str) -> None:
+def test_variables_about_the_export_alone_are_ignored(variable: str, text: str) -> None:
     usable = usable_environment({**LEAST, variable: text})
     (warning,) = usable.warnings
     assert (warning.variable, warning.reason[-13:]) == (variable, "it is ignored")

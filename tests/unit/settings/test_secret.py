@@ -127,7 +127,7 @@ def test_a_file_that_became_a_pipe_does_not_keep_the_worker_waiting(
     assert secret.refresh() is False
 
 
-def test_a_pipe_that_nobody_writes_to_is_a_fault(path: Path) -> None:
+def test_a_pipe_without_a_writer_is_a_fault(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(ValueError, match=r"is a pipe to which nothing was written for 0\.05 s"):

@@ -313,7 +313,7 @@ def test_certificate_files_that_tls_cannot_use_are_a_fault_that_names_them(tmp_p
     assert fault.endswith("one.crt and nothing")
 
 
-def test_a_key_with_a_passphrase_is_a_fault_and_asks_nobody(tmp_path: Path) -> None:
+def test_a_key_with_a_passphrase_is_a_fault_and_prompts_nobody(tmp_path: Path) -> None:
     pair = Authority().pair("client")
     key = serialization.load_pem_private_key(pair.key.encode(), None)
     locked = key.private_bytes(
@@ -655,7 +655,7 @@ def test_every_secret_setting_is_tested_below() -> None:
 
 @pytest.mark.parametrize("kind", [CommonSettings, ConsoleSettings, Settings])
 @pytest.mark.parametrize("name", SECRETS)
-def test_every_secret_may_come_from_a_file_whatever_else_reads_the_environment(
+def test_every_secret_may_come_from_a_file_even_if_a_library_reads_its_variable(
     name: str, kind: type[CommonSettings], tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text(SECRETS[name])

@@ -26,13 +26,13 @@ def minutes(start: float, count: float) -> list[float]:
 USED: Final = PruneClock(last=NOW)
 
 
-def test_a_steady_clock_forgets_what_is_older_than_it_is_kept() -> None:
+def test_a_steady_clock_prunes_rows_after_their_full_time() -> None:
     clock = pruned(USED, *minutes(NOW, 100))
     assert clock.horizon(KEEP) == clock.last - KEEP if clock.last else False
     assert clock.jumps == {}
 
 
-def test_a_clock_that_is_ahead_for_a_moment_forgets_nothing_that_was_new_before() -> None:
+def test_a_clock_that_is_ahead_for_a_moment_prunes_nothing_that_was_new_before() -> None:
     ahead = pruned(USED, *minutes(NOW + MONTH, 60))
     assert ahead.horizon(KEEP) <= NOW - KEEP + 2 * 3600.0
     again = pruned(ahead, *minutes(NOW + 3600.0, 3))
@@ -40,7 +40,7 @@ def test_a_clock_that_is_ahead_for_a_moment_forgets_nothing_that_was_new_before(
     assert again.jumps == {}
 
 
-def test_a_clock_that_stays_ahead_forgets_what_was_before_once_it_was_kept_that_long() -> None:
+def test_a_clock_that_stays_ahead_prunes_earlier_rows_after_their_full_time() -> None:
     clock = pruned(USED, NOW + MONTH)
     before = NOW - 60.0
     clock = clock.advance(NOW + MONTH + KEEP - 1.0, longest=KEEP)
@@ -49,11 +49,11 @@ def test_a_clock_that_stays_ahead_forgets_what_was_before_once_it_was_kept_that_
     assert late.horizon(KEEP) > before
 
 
-def test_the_first_pruning_ever_forgets_nothing() -> None:
+def test_the_first_pruning_ever_removes_nothing() -> None:
     assert pruned(PruneClock(), NOW, *minutes(NOW, 10)).horizon(KEEP) < 0
 
 
-def test_a_clock_that_was_wrong_at_the_first_pruning_forgets_nothing_and_prunes_later() -> None:
+def test_a_clock_that_was_wrong_at_the_first_pruning_removes_nothing_and_prunes_later() -> None:
     clock = pruned(PruneClock(), NOW + MONTH, *minutes(NOW, 5))
     assert clock.horizon(KEEP) < 0
     clock = pruned(clock, *minutes(NOW, KEEP / 60 + 10))
@@ -75,7 +75,7 @@ def test_after_a_step_back_the_clock_counts_as_steady_only_after_a_while() -> No
 
 
 @given(st.lists(st.floats(-2 * MONTH, 2 * MONTH), max_size=6))
-def test_whatever_the_clock_does_nothing_written_in_the_last_minutes_is_forgotten(
+def test_no_jump_of_the_clock_prunes_rows_of_the_last_minutes(
     jumps: list[float],
 ) -> None:
     clock, shown, written = USED, NOW, [NOW]

@@ -92,7 +92,7 @@ def test_an_incomplete_reading_does_not_change_the_order() -> None:
     script=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=40),
     choice=st.randoms(use_true_random=False),
 )
-def test_no_listed_recording_counts_as_absent_whatever_ends_and_begins_meanwhile(
+def test_no_listed_recording_counts_as_absent_while_others_end_and_begin(
     count: int, cap: int, script: list[tuple[int, int]], choice: Any
 ) -> None:
     live, roll = [f"r{one}" for one in range(count)], AbsenceDetector()

@@ -178,7 +178,7 @@ changes = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), max_size=12
     script=changes,
     choice=st.randoms(use_true_random=False),
 )
-def test_every_recording_that_stays_live_is_listed_whatever_ends_and_begins_meanwhile(
+def test_every_recording_that_stays_live_is_listed_while_others_end_and_begin(
     count: int, cap: int, guess: int, script: list[tuple[int, int]], choice: Any
 ) -> None:
     api = ListApi(list(range(count)))

@@ -200,7 +200,7 @@ def test_a_budget_that_is_paused_or_used_up_is_a_warning() -> None:
         (NOW - 7200, NOW - 60, "warning", "came 2h ago; a change was missed 1m ago"),
     ],
 )
-def test_webhooks_are_a_warning_once_they_came_and_then_missed_a_change(
+def test_webhooks_are_a_warning_after_they_worked_and_then_missed_a_change(
     webhook_at: float | None, missed_at: float | None, state: str, words: str
 ) -> None:
     sweep = msgspec.structs.replace(SWEPT, webhook_at=webhook_at, missed_webhook_at=missed_at)
@@ -265,7 +265,7 @@ def test_files_that_may_be_lost_are_noticed(
         (queues(dead=2), "dead letters", "warning", "2"),
     ],
 )
-def test_queues_show_what_waits_and_who_consumes(
+def test_queues_show_their_messages_and_consumers(
     counts: QueueCounts, name: str, state: str, words: str
 ) -> None:
     found = check(name, facts(queues=counts))

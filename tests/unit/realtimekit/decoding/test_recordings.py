@@ -131,7 +131,7 @@ UUID = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01"
 
 @pytest.mark.parametrize("answered", [UUID, UUID.upper(), UUID.replace("-", "")])
 @pytest.mark.parametrize("requested", [UUID, UUID.upper()])
-def test_one_recording_has_one_id_in_whatever_form_the_api_writes_it(
+def test_one_recording_has_one_id_in_every_form_that_the_api_writes(
     requested: str, answered: str
 ) -> None:
     answer = body({"id": answered, "status": "RECORDING"})
@@ -206,7 +206,7 @@ def test_times_with_a_space_and_microseconds_are_read() -> None:
     "no_time",
     ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59-14:00", 1783406002],
 )
-def test_a_time_that_nobody_can_believe_counts_as_missing(no_time: object) -> None:
+def test_an_impossible_time_counts_as_missing(no_time: object) -> None:
     found = snapshot(invoked_time=no_time, download_url_expiry=no_time)
     assert (found.invoked_time, found.download_url_expiry) == (None, None)
 
@@ -283,13 +283,13 @@ def test_the_kind_comes_from_the_type_else_from_the_files(
         ({}, False),
     ],
 )
-def test_a_kind_that_only_the_look_of_the_name_shows_is_marked_as_guessed(
+def test_a_kind_that_only_the_form_of_the_name_shows_is_marked_as_guessed(
     fields: dict[str, Any], guessed: bool
 ) -> None:
     assert snapshot(**fields).kind_is_guessed is guessed
 
 
-def test_a_composite_in_the_customers_storage_has_its_file_whatever_it_is_called() -> None:
+def test_a_composite_in_the_customers_storage_has_its_file_under_any_name() -> None:
     found = snapshot(
         status="UPLOADED",
         output_file_name="sales_call_audio_1783406002832.mp4",
@@ -298,7 +298,7 @@ def test_a_composite_in_the_customers_storage_has_its_file_whatever_it_is_called
     assert found.files == (FoundFile(name="sales_call_audio_1783406002832.mp4", media="video"),)
 
 
-def test_the_picture_of_a_composite_is_video_whatever_its_name_says() -> None:
+def test_the_picture_of_a_composite_is_video_under_any_name() -> None:
     found = snapshot(
         status="UPLOADED", output_file_name="a_b_audio_1783406002832.mp4", download_url=VIDEO
     )
@@ -333,7 +333,7 @@ def test_a_file_in_the_customers_storage_needs_no_url() -> None:
     assert found.files == (FoundFile(name="weekly.mp4", media="video"),)
 
 
-def test_no_file_lies_in_the_customers_storage_before_it_is_uploaded() -> None:
+def test_no_file_is_in_the_customers_storage_before_it_is_uploaded() -> None:
     assert snapshot(output_file_name="weekly.mp4", storage_config={"type": "gcs"}).files == ()
 
 
@@ -343,7 +343,7 @@ def test_a_composite_with_only_sound_is_an_audio_file() -> None:
 
 
 @pytest.mark.parametrize("field", ["audio_download_url", "download_audio_url"])
-def test_the_sound_of_a_composite_is_a_file_of_its_own(field: str) -> None:
+def test_the_sound_of_a_composite_is_a_separate_file(field: str) -> None:
     found = snapshot(output_file_name="weekly.mp4", download_url=VIDEO, **{field: AUDIO})
     assert [(file.name, file.media, file.download_url) for file in found.files] == [
         ("weekly.mp4", "video", VIDEO),

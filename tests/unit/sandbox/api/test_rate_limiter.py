@@ -30,7 +30,7 @@ def test_the_window_slides() -> None:
         assert limiter.acquire(1, recordings=False) is None
 
 
-def test_each_token_has_limits_of_its_own() -> None:
+def test_each_token_has_separate_limits() -> None:
     limiter, _ = limiter_with_clock("1/10")
     limiter.acquire(1, recordings=False)
 

@@ -16,7 +16,7 @@ def read(content: FileContent) -> bytes:
 
 @pytest.mark.parametrize("suffix", ["webm", "mp4"])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_file_has_the_size_it_asks_for_or_what_it_needs(suffix: str, size: int | None) -> None:
+def test_a_file_has_the_requested_size_or_the_size_it_needs(suffix: str, size: int | None) -> None:
     name = f"a.{suffix}"
     least = len(media.content(name, 4.0))
 

@@ -5,13 +5,13 @@ CloudEvent in binary mode, whose attributes are headers and whose body is the co
 has a field twice, the last one counts; a `type` that is given twice must be the same.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from recording_schemas.almost_json import almost_json_fields
 from recording_schemas.body_encoding import readable_body
 from recording_schemas.cloud_events import (
     HEADER_PREFIXES,
@@ -22,7 +22,7 @@ from recording_schemas.cloud_events import (
 )
 from recording_schemas.commands import COMMAND_TYPES, Command
 from recording_schemas.explain import explain
-from recording_schemas.metadata import named_value, readable_metadata
+from recording_schemas.metadata import check_size, named_value, readable_metadata
 from recording_schemas.numbers import with_whole_numbers
 from recording_schemas.rules import RuleBroken
 from recording_schemas.values import CommandId
@@ -35,7 +35,9 @@ _ID: Final = msgspec.json.Decoder(CommandId)
 # msgspec's errors and UnicodeDecodeError are ValueErrors; deep nesting is a RecursionError.
 _UNDECODABLE: Final = (ValueError, RecursionError)
 
-_MAX_LENIENT_BYTES: Final = 65_536
+_MAX_QUICK_BYTES: Final = 131_072
+"""A larger body is hardly a plain command, so it is decoded once, after a look at its fields."""
+
 _JSON: Final = "application/json"
 _CLOUDEVENTS: Final = "application/cloudevents+json"
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^"';\s]*)""", re.IGNORECASE)
@@ -130,7 +132,7 @@ def _decode(body: bytes, content_type: str | None, attributes: Fields) -> Comman
     media_type = _media_type(content_type)
     if media_type == _JSON and attributes:
         return _from_binary_event(body, attributes)
-    if media_type == _JSON:
+    if media_type == _JSON and len(body) <= _MAX_QUICK_BYTES:
         try:
             return _COMMANDS.decode(body)
         except _UNDECODABLE:
@@ -204,6 +206,7 @@ def _command(text: bytes, fields: Fields) -> Command:
     if (struct := COMMAND_TYPES.get(text_of(fields["type"]))) is None:
         known = ", ".join(COMMAND_TYPES)
         raise RuleBroken("unknown_type", "type", f"must be one of {known}")
+    check_size(struct, fields.get("metadata"))
     try:
         try:
             return _COMMANDS.decode(text)
@@ -259,29 +262,7 @@ def _peek(text: bytes | msgspec.Raw | None) -> Fields:
     try:
         return _FIELDS.decode(text or b"")
     except _UNDECODABLE:
-        return _peek_leniently(bytes(text or b""))
-
-
-def _peek_leniently(text: bytes) -> Fields:
-    """The fields of an object with something that JSON forbids and other encoders write.
-
-    JavaScript writes half of a cut emoji as a lone surrogate, Python writes NaN. Without the
-    fields, the publisher would have no answer. Numbers become null. A text larger than a command
-    is not searched, because this takes long.
-    """
-    if len(text) > _MAX_LENIENT_BYTES:
-        return {}
-    try:
-        fields = json.loads(text.decode(), parse_int=_null, parse_float=_null, parse_constant=_null)
-        if not isinstance(fields, dict):
-            return {}
-        return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in fields.items()}
-    except _UNDECODABLE:
-        return {}
-
-
-def _null(_number: str) -> None:
-    """Numbers are not needed, and Python refuses to read very long ones."""
+        return almost_json_fields(bytes(text or b""))
 
 
 def _as_json(text: str | None) -> bytes:

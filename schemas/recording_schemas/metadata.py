@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from recording_schemas.rules import RuleBroken
+from recording_schemas.rules import RuleBroken, in_words, type_at
 from recording_schemas.values import Metadata, MetadataName, MetadataValue
 
 _ENTRIES: Final = msgspec.json.Decoder(dict[MetadataName, msgspec.Raw])
@@ -12,7 +12,22 @@ _VALUE: Final = msgspec.json.Decoder(MetadataValue)
 _METADATA: Final[msgspec.json.Decoder[dict[str, str] | None]] = msgspec.json.Decoder(
     Metadata | None
 )
+MAX_METADATA_BYTES: Final = 131_072
+"""Valid metadata is shorter in any spelling. Longer texts are refused unread, because checking a
+hundred thousand names takes a good part of a second."""
+
 _RULE: Final = "must be a string of at most 512 characters without control characters"
+
+
+def check_size(struct: type[msgspec.Struct], encoded: msgspec.Raw | None) -> None:
+    """Raise RuleBroken if `encoded`, the JSON of `metadata`, is too long to be valid."""
+    if "metadata" in struct.__struct_fields__ and _is_too_long(encoded):
+        rule = in_words(type_at(struct, ["metadata"]))
+        raise RuleBroken("invalid_field", "metadata", f"must be {rule}")
+
+
+def _is_too_long(encoded: msgspec.Raw | None) -> bool:
+    return encoded is not None and len(memoryview(encoded)) > MAX_METADATA_BYTES
 
 
 def named_value(fault: RuleBroken, encoded: msgspec.Raw | None) -> RuleBroken:
@@ -45,6 +60,8 @@ def readable_metadata(
 ) -> dict[str, str] | None:
     """The metadata of a start that is not valid otherwise. None if it is not valid itself."""
     if encoded is None or struct is None or "metadata" not in struct.__struct_fields__:
+        return None
+    if _is_too_long(encoded):
         return None
     try:
         return _METADATA.decode(encoded)

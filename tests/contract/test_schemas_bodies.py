@@ -303,3 +303,15 @@ def test_a_large_body_that_is_not_json_is_not_searched_for_an_id() -> None:
     with pytest.raises(Malformed) as refused:
         decode_command(body, message_id="message-1")
     assert refused.value.command_id == "message-1"
+
+
+@pytest.mark.parametrize(
+    "wrap", ["%s", '{"specversion": "1.0", "id": "e", "source": "/", "type": "t", "data": %s}']
+)
+def test_metadata_that_is_too_long_to_be_valid_is_refused_unread(wrap: str) -> None:
+    names = ",".join(f'"name {number}": "\\u0007"' for number in range(20_000))
+    command = f'{{"type": "start_track_recording", "id": "start-1", "metadata": {{{names}}}}}'
+    with pytest.raises(Malformed) as refused:
+        decode_command((wrap % command).encode())
+    assert (refused.value.code, refused.value.command_id) == ("invalid_field", "start-1")
+    assert refused.value.field == "metadata"

@@ -154,22 +154,11 @@ def _cancel_in_advance(
     rows: ClaimedRows, row: InboxRow | None, start_id: str, *, app: str, command_id: str, now: float
 ) -> None:
     if row is None:
-        rows.put(_placeholder(start_id, app=app, cancelled_by=command_id, now=now))
+        placeholder = InboxRow(
+            start_id, "unknown", first_seen_at=now, app=app, cancelled_by=command_id
+        )
+        rows.put(placeholder)
     elif row.cancelled_by is None:  # the id is reserved for a start
         rows.put(msgspec.structs.replace(row, app=app, cancelled_by=command_id))
     elif not cancels_in_advance(row, app):  # stops of two apps name the same id
         rows.put(msgspec.structs.replace(row, app=None))
-
-
-def _placeholder(start_id: str, *, app: str, cancelled_by: str, now: float) -> InboxRow:
-    return InboxRow(
-        command_id=start_id,
-        command_type="unknown",
-        state="waiting",
-        attempts=0,
-        crashes=0,
-        alone=False,
-        first_seen_at=now,
-        app=app,
-        cancelled_by=cancelled_by,
-    )

@@ -41,10 +41,6 @@ def reserve_id(rows: ClaimedRows, request: ClaimRequest) -> None:
     reserved = rows.get(request.command_id) or InboxRow(
         command_id=request.command_id,
         command_type=request.command_type,
-        state="waiting",
-        attempts=0,
-        crashes=0,
-        alone=False,
         first_seen_at=min(request.first_seen or request.now, request.now),
     )
     if reserved.digest is None:

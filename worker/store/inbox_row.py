@@ -22,11 +22,11 @@ class InboxRow(msgspec.Struct, frozen=True):
 
     command_id: str
     command_type: str
-    state: State
-    attempts: int
-    crashes: int
-    alone: bool
     first_seen_at: float
+    state: State = "waiting"
+    attempts: int = 0
+    crashes: int = 0
+    alone: bool = False
     slot: str | None = None
     holds: str | None = None
     called_at: float | None = None

@@ -40,7 +40,7 @@ def with_lost_call(
         return row
     called_at = min(request.called_at, request.now)
     first_seen_at = min(request.first_seen or called_at, called_at)
-    known = row or _new_row(request.command_id, request.command_type, first_seen_at)
+    known = row or InboxRow(request.command_id, request.command_type, first_seen_at)
     restored = msgspec.structs.replace(
         known,
         command_type=request.command_type,
@@ -63,23 +63,11 @@ def add_lost_rows(
     Returns their outcomes by id: none has one yet.
     """
     rows = [
-        _new_row(command_id, command_type, now)
+        InboxRow(command_id, command_type, first_seen_at=now, attempts=1)
         for command_id, command_type in command_types.items()
     ]
     _insert(connection, [msgspec.structs.asdict(row) for row in rows])
     return dict.fromkeys(command_types)
-
-
-def _new_row(command_id: str, command_type: str, first_seen_at: float) -> InboxRow:
-    return InboxRow(
-        command_id=command_id,
-        command_type=command_type,
-        state="waiting",
-        attempts=1,
-        crashes=0,
-        alone=False,
-        first_seen_at=first_seen_at,
-    )
 
 
 _insert: Final = bulk_insert(inbox)

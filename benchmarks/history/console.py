@@ -15,7 +15,7 @@ from worker.store.admin.command_pages import (
     find_starts_of_meeting,
     read_commands_page,
     read_unfinished,
-    summarise,
+    summarize_commands,
 )
 from worker.store.admin.live_now import read_now
 from worker.store.admin.past_commands import (
@@ -54,7 +54,7 @@ def _failed_commands(place: Place, repetition: int) -> object:
 
 def _day(place: Place, repetition: int) -> object:
     until = place.history.until
-    return place.reader.read(summarise, since=until - 86_400, until=until, slots=48)
+    return place.reader.read(summarize_commands, since=until - 86_400, until=until, slots=48)
 
 
 def _search_for(text: Callable[[Place, int], str]) -> Run:

@@ -33,7 +33,7 @@ from worker.store.admin.command_pages import (
     find_waiting_place,
     read_commands_page,
     read_unfinished,
-    summarise,
+    summarize_commands,
 )
 from worker.store.admin.live_now import read_now
 from worker.store.admin.past_commands import CommandPlace, PastCommandsFilter
@@ -70,7 +70,7 @@ def every_question() -> Iterator[Callable[[sa.Connection], object]]:
             yield lambda connection, condition=condition, after=after_command: read_commands_page(  # type: ignore[misc]
                 connection, condition, after, max_commands=LOOK_BACK
             )
-    yield lambda connection: summarise(
+    yield lambda connection: summarize_commands(
         connection, since=OLD, until=AT, slots=48, max_commands=LOOK_BACK
     )
     yield read_unfinished
@@ -256,7 +256,7 @@ async def test_pages_of_commands_show_each_once_and_errors_are_grouped(database_
 
     first: CommandsPage = reader.read(read_commands_page, PastCommandsFilter(limit=4))
     rest = reader.read(read_commands_page, PastCommandsFilter(limit=4), first.next)
-    summary = reader.read(summarise, since=AT - 1, until=AT + 9, slots=10)
+    summary = reader.read(summarize_commands, since=AT - 1, until=AT + 9, slots=10)
     unfinished = reader.read(read_unfinished)
     reader.close()
 

@@ -22,7 +22,7 @@ from worker.store.admin.command_pages import (
     find_waiting_place,
     read_commands_page,
     read_unfinished,
-    summarise,
+    summarize_commands,
 )
 from worker.store.admin.past_commands import CommandPlace, PastCommandsFilter, find_command
 from worker.store.admin.recording_details import RecordingDetails, find_details
@@ -149,7 +149,7 @@ class ReadRoutes:
     async def _read_summary(self, hours: int) -> views.Json:
         now = time.time()
         summary = await self._state.read(
-            summarise, since=now - hours * 3600, until=now, slots=SUMMARY_SLOTS
+            summarize_commands, since=now - hours * 3600, until=now, slots=SUMMARY_SLOTS
         )
         return views.summary_json(summary)
 

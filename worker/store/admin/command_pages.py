@@ -96,7 +96,7 @@ def read_commands_page(
     return CommandsPage(commands=tuple(found), next=place if may_have_more else None)
 
 
-def summarise(
+def summarize_commands(
     connection: sa.Connection,
     *,
     since: float,

@@ -20,6 +20,7 @@ from worker.commands.retry_policy import RetryPolicy
 from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps, open_app
 from worker.realtimekit.retry import RequestRetry
+from worker.settings.apps import AppSettings
 from worker.settings.secret import Secret
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
@@ -47,16 +48,19 @@ class Bench:
         self.path = self.path_of(self.apps)
 
     def _app(self, name: str, api: Sandbox) -> App:
-        return open_app(
-            name,
-            base_url=api.base_url,
+        settings = AppSettings(
+            name=name,
             account_id=f"account-{name}",
             app_id=f"app-{name}",
-            token=Secret(f"token-of-{name}"),
-            timeout=20.0,
-            retry=RequestRetry(attempts=1),
+            api_token=Secret(f"token-of-{name}"),
+            base_url=api.base_url,
+            webhook_key_url=f"{api.base_url}/.well-known/webhooks.json",
+            api_budget=(),
             follow_all=False,
-            metrics=self.metrics,
+            public_url=None,
+        )
+        return open_app(
+            settings, timeout=20.0, retry=RequestRetry(attempts=1), metrics=self.metrics
         )
 
     def path_of(self, apps: Apps) -> CommandHandler:

@@ -44,18 +44,12 @@ class AppOpener:
         sharing = [app for app in settings.apps if self._payers[app.account_id] == payer]
         rates = [rate.requests / rate.seconds for app in sharing for rate in app.api_budget]
         return open_app(
-            app_settings.name,
-            base_url=app_settings.base_url,
-            account_id=app_settings.account_id,
-            app_id=app_settings.app_id,
-            token=app_settings.api_token,
+            app_settings,
             timeout=min(
                 settings.api_timeout_seconds, settings.lease_seconds * REQUEST_SHARE_OF_LEASE
             ),
             retry=RequestRetry(total_seconds=settings.api_retry_seconds),
             budget=self.budgets[payer],
-            proxies=settings.proxies,
-            follow_all=app_settings.follow_all,
             sustained_rate=min(rates) / len(sharing),
             metrics=self._metrics,
             tracing=self._tracing,

@@ -15,8 +15,7 @@ from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import HttpAttempt
 from worker.realtimekit.retry import RequestRetry
-from worker.settings.proxies import NO_PROXIES, Proxies
-from worker.settings.secret import Secret
+from worker.settings.apps import AppSettings
 
 MAX_NAMED_APPS: Final = 10
 """An error about an unknown app names at most this many configured apps."""
@@ -37,19 +36,13 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_app(
-    name: str,
+    settings: AppSettings,
     *,
-    base_url: str,
-    account_id: str,
-    app_id: str,
-    token: Secret,
     timeout: float,
     retry: RequestRetry,
     metrics: Metrics,
     tracing: Tracing = NO_TRACING,
     budget: Budget | None = None,
-    proxies: Proxies = NO_PROXIES,
-    follow_all: bool = False,
     sustained_rate: float = 4.0,
 ) -> App:
     """Create an app. The caller closes its `api` with `aclose`.
@@ -57,7 +50,7 @@ def open_app(
     `timeout` is the total of one attempt, in seconds. With a `budget`, every attempt takes one
     token from it.
     """
-    breaker = CircuitBreaker(time.monotonic, app=name)
+    breaker = CircuitBreaker(time.monotonic, app=settings.name)
 
     def record_attempt(attempt: HttpAttempt) -> None:
         outcome = attempt.error.code if attempt.error else "ok"
@@ -74,24 +67,24 @@ def open_app(
             )
 
     api = RealtimeKitClient(
-        base_url=base_url,
-        account_id=account_id,
-        app_id=app_id,
-        token=token.reveal,
-        refresh_token=token.refresh,
+        base_url=settings.base_url,
+        account_id=settings.account_id,
+        app_id=settings.app_id,
+        token=settings.api_token.reveal,
+        refresh_token=settings.api_token.refresh,
         timeout=timeout,
         retry=retry,
         on_attempt=record_attempt,
         on_unknown_status=metrics.record_unknown_status,
         budget=budget,
-        proxies=proxies,
+        proxies=settings.proxies,
     )
-    metrics.watch_app(name, lambda: breaker.is_open)
+    metrics.watch_app(settings.name, lambda: breaker.is_open)
     return App(
-        name=name,
+        name=settings.name,
         api=api,
         breaker=breaker,
-        follow_all=follow_all,
+        follow_all=settings.follow_all,
         sustained_rate=sustained_rate,
     )
 

@@ -7,21 +7,28 @@ from worker.domain.errors import Throttled
 from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps, open_app
 from worker.realtimekit.retry import RequestRetry
+from worker.settings.apps import AppSettings
 from worker.settings.secret import Secret
 
 THROTTLED = Throttled("throttled", "too many requests")
 
 
 def app(name: str, metrics: Metrics | None = None) -> App:
-    return open_app(
-        name,
-        base_url="http://127.0.0.1:1",
+    settings = AppSettings(
+        name=name,
         account_id="account",
         app_id="app",
-        token=Secret("token"),
+        api_token=Secret("token"),
+        base_url="http://127.0.0.1:1",
+        webhook_key_url="http://127.0.0.1:1/webhooks.json",
+        api_budget=(),
+        follow_all=False,
+        public_url=None,
+    )
+    return open_app(
+        settings,
         timeout=1.0,
         retry=RequestRetry(attempts=1),
-        follow_all=False,
         metrics=metrics or Metrics(CollectorRegistry(), version="test"),
     )
 

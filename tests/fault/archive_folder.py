@@ -26,7 +26,7 @@ def archive_settings(directory: Path, **more: str) -> dict[str, str]:
 
 
 def folder_faults(folder: Path, facts: RunRecord) -> Iterator[str]:
-    """A sentence for each object that is not as its event says, and for each that nobody named."""
+    """One sentence for each stored object that differs from its event or has no event."""
     told = PublishedEvents(facts)
     named: set[Path] = set()
     for event in told.everything():

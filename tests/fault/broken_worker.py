@@ -1,4 +1,4 @@
-"""A worker that is broken on purpose (`FAULT_BREAKAGE=<name>`), to see that the report says so."""
+"""A worker with a deliberate bug (`FAULT_BREAKAGE=<name>`): the report must find it."""
 
 import os
 import uuid

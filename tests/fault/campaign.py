@@ -100,13 +100,13 @@ class Campaign:
         )
 
     def _account(self) -> ReliabilityReport:
-        """The account, and what lies in the archive."""
+        """The report, including faults in the archive folder."""
         found = report_on(self._environment.facts)
         folder = self._environment.directory / "archive"
         faults = tuple(folder_faults(folder, self._environment.facts))
         return msgspec.structs.replace(found, unexpected=found.unexpected + faults)
 
-    # What is asked
+    # Sending commands
 
     async def _send_all(self, planned: list[PlannedMessage]) -> None:
         for one in planned:
@@ -125,13 +125,14 @@ class Campaign:
         await self._environment.sender.send(command, properties=one.properties, **one.about)
 
     def _recording_of(self, start_id: str) -> str:
-        """Its recording, if it has told by now; else one that does not exist."""
+        """The recording of this start, or an id that does not exist if the start has no outcome
+        yet."""
         told = self._environment.recorder.outcomes.get(start_id)
         data: dict[str, Any] = msgspec.json.decode(told.body)["data"] if told else {}
         ids = data.get("recording_ids") or ["00000000-0000-4000-8000-000000000000"]
         return str(ids[0])
 
-    # What is done to them
+    # Injecting faults
 
     async def _strike_all(self) -> None:
         """Strike after strike; with each kill, its share of the commands may be published."""

@@ -1,4 +1,4 @@
-"""What a campaign asks for, made from a seed: the same commands in the same order each time."""
+"""The commands of a campaign, made from a seed: always the same commands in the same order."""
 
 import uuid
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class PlannedMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_messages(seed: int, commands: int) -> list[PlannedMessage]:
-    """So many messages for as many meetings as it takes, several of them under way at a time."""
+    """This many messages for as many meetings as needed; several meetings are active at a time."""
     dice = Random(seed)
     planned: list[PlannedMessage] = []
     numbers = iter(range(commands))

@@ -1,4 +1,4 @@
-"""What a campaign does to workers and links: kills, freezes, cut and silent connections."""
+"""The faults of a campaign: kills, freezes, cut and silent connections."""
 
 import asyncio
 from collections.abc import Sequence
@@ -42,7 +42,8 @@ class Strikes:
         worker.start()
 
     async def freeze_sometimes(self) -> None:
-        """Before some kills, suspend a worker and let it go on; the others work meanwhile."""
+        """Before some kills, freeze a worker and resume it; the other workers continue
+        meanwhile."""
         dice = self._dice
         if dice.random() >= 0.15:
             return

@@ -21,7 +21,7 @@ KEPT = Path("var/chaos")
 
 
 def main() -> int:
-    """0 when all that must be zero is; 1 otherwise. What did not end well is kept for a look."""
+    """Returns 0 if no violation was found, else 1. The files of a failed campaign are kept."""
     options = _options()
     print(f"seed {options.seed}: {options.commands} commands, {options.kills} kills", flush=True)
     directory = OwnedDirectory("chaos-")
@@ -69,7 +69,7 @@ async def _run(options: CampaignOptions, directory: Path) -> int:
 
 
 def _keep(directory: Path, seed: int, facts: bytes) -> None:
-    """The workers' logs, their database and the facts, beside each other in one folder."""
+    """Save the workers' logs, their database and the facts in one folder."""
     kept = KEPT / str(seed)
     kept.mkdir(parents=True, exist_ok=True)
     (kept / "facts.json").write_bytes(facts)

@@ -1,4 +1,4 @@
-"""What the fault tests stand on."""
+"""Fixtures of the fault tests."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What subscribers were told, held against the promises as it comes in."""
+"""Checks published events against the guarantees as they arrive."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from tests.fault.run_record import ReceivedMessage
 
 
 class EventStreamCheck:
-    """Every event so far. `hear` raises AssertionError at the first broken promise."""
+    """Every event so far. `hear` raises AssertionError at the first broken guarantee."""
 
     def __init__(self) -> None:
         self._bodies: dict[str, bytes] = {}
@@ -29,7 +29,7 @@ class EventStreamCheck:
         return len(self._bodies)
 
     def hear(self, received: Iterable[ReceivedMessage]) -> None:
-        """Take in what came; a repeat must be the same in every byte."""
+        """Check and keep one event; a repeat must have the same bytes."""
         for one in received:
             assert one.message_id is not None
             before = self._bodies.setdefault(one.message_id, one.body)
@@ -58,7 +58,7 @@ class EventStreamCheck:
             assert told == recordings.get(start_id, []), f"{start_id}: {outcome}"
 
     def check_ends(self, recordings: Iterable[Recording]) -> None:
-        """When all has settled: each recording was told to its end, with all its files."""
+        """At the end: each recording has its final status and an event for each of its files."""
         for one in recordings:
             data = [event.data for event in self._of_recording[one.id]]
             statuses = [fact.status for fact in data if isinstance(fact, StatusChanged)]

@@ -1,4 +1,4 @@
-"""Everything a fault test stands on, behind proxies: broker, emulated API, database, subscriber."""
+"""The environment of a fault test, behind proxies: broker, emulated API, database, subscriber."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ from worker.broker.topology import Topology
 RETRY_DELAYS: Final = (0.2, 0.5, 1.0)
 FAST_SETTINGS: Final = {
     "WORKER_RETRY_DELAYS_SECONDS": ",".join(f"{one:g}" for one in RETRY_DELAYS),
-    # What a budget does under load is tried in test_budget_fleet.py; here it would end the load.
+    # test_budget_fleet.py tests the budget under load. Here the budget would end the load.
     "WORKER_API_BUDGET": "1000000/300",
     "WORKER_API_TIMEOUT_SECONDS": "1",
     "WORKER_API_RETRY_SECONDS": "3",
@@ -90,14 +90,15 @@ class FaultEnvironment:
 
     @asynccontextmanager
     async def webhooks_to(self, workers: Sequence[KillableWorker]) -> AsyncIterator[None]:
-        """Whoever starts from now on has the API's webhooks sent to these, by way of a link."""
+        """Workers started from now on receive the API's webhooks on these ports, through a link."""
         async with TcpProxy(*(worker.port for worker in workers)) as self.webhooks:
             for worker in workers:
                 worker.settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{self.webhooks.port}"
             yield
 
     async def stop_all(self) -> None:
-        """SIGTERM to every worker: each finishes what it has in hand, and publishes it."""
+        """Send SIGTERM to every worker: each finishes its current work and publishes the
+        results."""
         await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in self.workers))
 
     def kill_all(self) -> None:
@@ -107,7 +108,7 @@ class FaultEnvironment:
 
     @property
     def facts(self) -> RunRecord:
-        """What has happened so far."""
+        """The facts so far."""
         return run_record_of(
             self.sender.sent,
             self.recorder.received,
@@ -118,9 +119,9 @@ class FaultEnvironment:
         )
 
     async def settled(self, *, seconds: float = 60.0) -> ReliabilityReport:
-        """The account once nothing is lost any more and the workers have ended in order.
+        """Wait until nothing is lost any more, stop the workers, and return the report.
 
-        What is missing after `seconds` stays missing.
+        After `seconds`, losses that remain are reported.
         """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -134,12 +135,12 @@ class FaultEnvironment:
 
     @property
     def links(self) -> tuple[TcpProxy, ...]:
-        """Every way from the workers to somebody else, and from the API to them."""
+        """Every link from the workers to a dependency, and from the API to the workers."""
         links = (self.api, self.amqp, self.database, self.webhooks)
         return tuple(link for link in links if link is not None)
 
     def live_recordings(self) -> Iterator[str]:
-        """Recordings of ours that nobody has stopped yet."""
+        """Recordings of our starts that have not been stopped."""
         last = {one.recording_id: one.status for one in self.sandbox.request_log.transitions}
         for recording_id, status in last.items():
             if status in {"INVOKED", "RECORDING", "PAUSED"} and recording_id not in self.foreign:
@@ -159,10 +160,11 @@ async def open_fault_environment(
     forks: ForkServer | None = FORK_SERVER,
     **settings: str,
 ) -> AsyncIterator[FaultEnvironment]:
-    """Open the environment. Workers reach the broker through `environment.amqp`, the API through
-    `environment.api`, and PostgreSQL through `environment.database` (None with SQLite).
+    """Open the environment.
 
-    Without `forks` each worker begins as an interpreter of its own.
+    Workers reach the broker through `environment.amqp`, the API through `environment.api`, and
+    PostgreSQL through `environment.database` (None with SQLite). Without `forks`, each worker
+    begins as a new interpreter.
     """
     topology = Topology(prefix=prefix, retry_delays=RETRY_DELAYS)
     async with AsyncExitStack() as stack:

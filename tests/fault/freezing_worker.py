@@ -2,12 +2,12 @@
 
 FREEZE_AT says where:
 
-- `claimed`: the claim of its first start is committed, and it has not seen the answer;
+- `claimed`: the claim of its first start is committed, but the worker has not seen the answer;
 - `claim`: its first start is written to the inbox, and the transaction is open;
-- `lease`: it renews the leader's lease, and the transaction is open. It waits for the file
-  FREEZE_FILE before.
+- `lease`: it renews the leader's lease, and the transaction is open. Before that it waits for
+  the file FREEZE_FILE.
 
-It goes on at SIGCONT.
+SIGCONT resumes the worker.
 """
 
 import os
@@ -36,7 +36,7 @@ class FreezePoint:
         self._frozen = False
 
     def install(self) -> None:
-        """Let the worker come to the point."""
+        """Let the worker reach the point."""
         transaction = GroupCommit._transaction
 
         @contextmanager

@@ -45,14 +45,14 @@ def commands_without_outcome(facts: RunRecord, told: PublishedEvents) -> Iterato
 
 
 def missing_replies(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
-    """Whoever gave a `reply_to` is owed the outcome there as well."""
+    """Every command with a `reply_to` must also have its outcome in the reply queue."""
     owed = {one.command_id for one in facts.sent if one.confirmed and one.reply_to}
     for command_id in sorted(owed - told.replied):
         yield f"command {command_id} asked for a reply and got none"
 
 
 def missing_dead_letters(facts: RunRecord) -> Iterator[str]:
-    """What is no command is owed a place among the dead letters, its bytes unchanged."""
+    """Every message that is not a command must be in the dead-letter queue, with the same bytes."""
     dead = {one.body for one in facts.received if one.exchange == "dead-letter"}
     for one in facts.sent:
         if one.confirmed and not one.is_command and one.body not in dead:
@@ -60,7 +60,7 @@ def missing_dead_letters(facts: RunRecord) -> Iterator[str]:
 
 
 def unreported_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
-    """Of each recording of ours: its end, each of its files, and its completion."""
+    """Each recording of our starts must have an end, an event for each file, and a completion."""
     last = {one.recording_id: one.status for one in facts.transitions}
     files: dict[str, set[str]] = defaultdict(set)
     for file in facts.files:
@@ -81,7 +81,7 @@ def unreported_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[s
 
 
 def unarchived_files(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
-    """Of each file of ours: its copy; and of each recording with files: its manifest."""
+    """Each file of our recordings must have a copy; each recording with files needs a manifest."""
     files: dict[str, set[str]] = defaultdict(set)
     for file in facts.files if facts.archives else ():
         files[file.recording_id].add(file.name)
@@ -101,7 +101,7 @@ def _ours(facts: RunRecord) -> list[str]:
 
 
 def missing_sequence_numbers(told: PublishedEvents) -> Iterator[str]:
-    """A number that was given out and never came belongs to an event that was dropped."""
+    """A missing sequence number belongs to an event that was dropped."""
     for recording_id, events in told.of_recording.items():
         numbers = {int(str(event.sequence)) for event in events}
         for missing in sorted(set(range(1, max(numbers))) - numbers):
@@ -133,7 +133,7 @@ def _is_rejected(one: SentMessage, told: PublishedEvents) -> bool:
 
 
 def recordings_sharing_a_start(told: PublishedEvents) -> Iterator[str]:
-    """Two recordings said to come of one start."""
+    """Two recordings that name the same start."""
     owned: dict[str, set[str]] = defaultdict(set)
     for recording_id, events in told.of_recording.items():
         for event in events:
@@ -151,7 +151,7 @@ def count_archived(told: PublishedEvents) -> int:
 
 
 def files_archived_twice(told: PublishedEvents) -> Iterator[str]:
-    """One file, one copy: nobody asked for another one."""
+    """A file may be copied once, because no command asked for another copy."""
     for recording_id in told.of_recording:
         data = told.data(recording_id)
         copies = Counter(one.file_name for one in data if isinstance(one, FileArchived))
@@ -164,7 +164,7 @@ def files_archived_twice(told: PublishedEvents) -> Iterator[str]:
 
 
 def changed_event_bodies(facts: RunRecord) -> Iterator[str]:
-    """An event that comes again, also as a reply, comes unchanged."""
+    """A repeated event has the same bytes, also as a reply."""
     bodies: dict[str, bytes] = {}
     for one in facts.received:
         if one.exchange == "dead-letter" or one.message_id is None:
@@ -186,7 +186,7 @@ def facts_with_two_ids(told: PublishedEvents) -> Iterator[str]:
 def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
     match event.data:
         case StatusChanged(recording_id=owner, status=Status.RECORDING | Status.PAUSED):
-            return [("sequence", owner, str(event.sequence))]  # may well be told again
+            return [("sequence", owner, str(event.sequence))]  # these statuses may repeat
         case StatusChanged(recording_id=owner, status=status):
             return [("sequence", owner, str(event.sequence)), ("status", owner, status)]
         case FileReady(recording_id=owner, file_name=name):
@@ -200,9 +200,9 @@ def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
 
 
 def disallowed_outcomes(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
-    """Outcomes that were not among those that would be right, or of commands that nobody sent."""
+    """Outcomes that the command does not allow, or that belong to no sent command."""
     allowed: dict[str, frozenset[str]] = {}
-    for one in facts.sent:  # a repeat changes nothing: what was sent first counts
+    for one in facts.sent:  # repeats change nothing: the first message with the id counts
         allowed.setdefault(one.command_id, one.allowed)
     for command_id in told.outcomes:
         for outcome in told.results(command_id):
@@ -227,7 +227,7 @@ def events_of_unknown_origin(facts: RunRecord, told: PublishedEvents) -> Iterato
 
 
 def wrongly_claimed_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
-    """A start that says that it started what it cannot have started."""
+    """Starts whose outcome names a recording that they cannot have started."""
     origins = {one.recording_id: (one.meeting_id, one.kind) for one in facts.started}
     starts = {one.command_id: one for one in facts.sent if one.starts}
     claims: dict[str, str] = {}
@@ -243,7 +243,7 @@ def wrongly_claimed_recordings(facts: RunRecord, told: PublishedEvents) -> Itera
 
 
 def requests_beyond_limit(facts: RunRecord) -> Iterator[str]:
-    """Whoever is beyond the API's limit is kept out, with all that he is to do."""
+    """Requests beyond the API's limit: the API then refuses all requests of the account."""
     for one in facts.beyond_limit:
         yield f"{one.operation} was asked for beyond the API's limit"
 
@@ -252,7 +252,7 @@ def requests_beyond_limit(facts: RunRecord) -> Iterator[str]:
 
 
 def events_out_of_order(told: PublishedEvents) -> Iterator[str]:
-    """What a subscriber that takes first sights as they come could not follow."""
+    """Events that arrive in a wrong order, when repeats are ignored."""
     for recording_id, events in told.of_recording.items():
         yield from _sequence_disorder(recording_id, events)
         yield from _status_disorder(recording_id, [one.data for one in events])
@@ -290,7 +290,7 @@ def _completion_disorder(recording_id: str, data: Sequence[object]) -> Iterator[
 
 
 def repeated_events(facts: RunRecord) -> Counter[str]:
-    """How often each event came again with its own id and bytes. Replies are not repeats."""
+    """How often each event was repeated with its id and bytes. Replies do not count."""
     counted = Counter(
         one.message_id
         for one in facts.received

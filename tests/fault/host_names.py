@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 class HostNameTable:
-    """A table with no name but localhost at first. The machine's own is left alone.
+    """A hosts file that first has only localhost. The machine's own file does not change.
 
-    `within` is what a command is run by to live with this table, and with nobody else to ask:
-    bubblewrap, so a test takes the fixture of that name.
+    `within` is the command prefix that runs a program with this file and without DNS: bubblewrap.
+    Tests therefore take the fixture of that name.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -24,7 +24,7 @@ class HostNameTable:
 
     def give(self, name: str) -> None:
         """From now on this is a name of this machine."""
-        with self._table.open("a") as table:  # in place: it is this file that the process sees
+        with self._table.open("a") as table:  # write in place: the process has mounted this file
             table.write(f"127.0.0.1 {name}\n")
             table.flush()
             os.fsync(table.fileno())

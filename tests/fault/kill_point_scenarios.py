@@ -1,8 +1,8 @@
-"""Killing a worker at every point of a piece of work, one process after the other on one state.
+"""Kills a worker at every point of a piece of work, one process after the other on one state.
 
-A dry run tells which points there are. Then, for each point, a stepping worker is started on what
-the last one left behind, gets the work to do, and dies there. What became of it all is for the
-account to say, after a plain worker has finished everything.
+A dry run lists the points. For each point, a worker that counts points starts on the state of the
+previous process, gets the work, and dies at the point. Then a plain worker finishes everything, and
+the report checks the result.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.fault.suspension_points import KillPoint, PointsReport, read_reports
 ROUND_TIMEOUT_SECONDS: Final = 60.0
 WEBHOOK_REGISTERED: Final = "request.add_webhook.201"
 KILLS_BETWEEN_RESTS: Final = 3
-"""A command that was in hand at five crashes in a row is given up, on purpose."""
+"""A command is given up, on purpose, after five crashes in a row during its execution."""
 
 
 class Scenario(ABC):
@@ -44,11 +44,11 @@ class Scenario(ABC):
         """Bring about what this round needs, while no worker runs."""
 
     async def finish(self) -> None:  # noqa: B027 - most need nothing
-        """Wait for what a plain worker does by itself after the last round."""
+        """Wait for work that a plain worker does without a command after the last round."""
 
     loop = ""
-    """What the name of points has that the work comes to again and again. It is killed there at the
-    first, a middle and the last time, and elsewhere at the first."""
+    """Part of the names of points that the work reaches repeatedly. The worker is killed there
+    at the first, a middle and the last time, and at other points only the first time."""
 
     @abstractmethod
     def which(self, number: int) -> str:
@@ -56,11 +56,11 @@ class Scenario(ABC):
 
     @abstractmethod
     async def ask(self, number: int) -> None:
-        """Have it done in this round; a worker is running or starting."""
+        """Ask for the work of this round; a worker is running or starting."""
 
     @abstractmethod
     def is_over(self, number: int) -> bool:
-        """Whether subscribers have been told everything about this round."""
+        """Whether all events of this round are published."""
 
 
 class StartScenario(Scenario):
@@ -90,7 +90,7 @@ class StartScenario(Scenario):
 
 
 class NamedPeopleScenario(StartScenario):
-    """A start by custom ids: people are looked up, kept with the command, and asked for."""
+    """A start by custom ids: they are looked up, kept with the command, and sent to the API."""
 
     name = "named"
 
@@ -128,7 +128,7 @@ class StopScenario(StartScenario):
 
 
 class NonsenseScenario(StartScenario):
-    """What is not a command goes to the dead letters, and is answered."""
+    """A message that is not a command goes to the dead-letter queue, and gets an outcome."""
 
     name = "nonsense"
 
@@ -222,7 +222,7 @@ class SweepScenario(StartScenario):
         await request_log.until(lambda _: recording.status == "UPLOADED")
 
     async def ask(self, number: int) -> None:
-        """Nobody need ask."""
+        """Nothing to ask: the sweep runs by schedule."""
 
     def is_over(self, number: int) -> bool:
         about = self.environment.recorder.about(self.recording(number))
@@ -291,7 +291,7 @@ class LimitScenario(SweepScenario):
 
 
 class WebhookScenario(SweepScenario):
-    """A webhook tells that a recording has ended; nobody else does, for sweeps are rare."""
+    """A webhook reports the end of a recording; sweeps are too rare to find it."""
 
     name = "heard"
 
@@ -309,7 +309,7 @@ class WebhookScenario(SweepScenario):
         return "webhook"
 
     async def before(self, number: int) -> None:
-        """The recording goes on until there is somebody to hear of its end."""
+        """The recording continues until a worker can receive the webhook."""
 
     async def ask(self, number: int) -> None:
         await super().before(number)
@@ -357,15 +357,16 @@ class ManifestScenario(ArchiveScenario):
 
 
 async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
-    """The points at which it was killed: `every` one, or those where it is not just where it was.
+    """Kill at `every` point, or without consecutive repeats; returns the points where it died.
 
-    At the end a plain worker is running, and every recording is told to stop.
+    At the end a plain worker is running, and every recording is stopped.
     """
     environment = work.environment
     worker = environment.worker()
     await work.prepare(worker, range(1))
     dry = await _round(work, worker, 0, KillPoint(which=work.which(0)))
-    # Of every turn: the first one connects, and only a later one may come to what is looked for.
+    # Take points from every round: only the first round connects, and the searched point may be in
+    # a later one.
     sampled = work.loop and not every
     points = dict.fromkeys(
         point
@@ -385,9 +386,9 @@ async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
 
 
 def _points_of(dry: PointsReport, *, every: bool) -> list[tuple[str, int]]:
-    """Each point with the how-manieth of its name it is.
+    """Each point with its occurrence (1 for the first with that name).
 
-    Without `every`, sleeps where the last sleep was are left out, such as one more read of a
+    Without `every`, consecutive sleeps at the same place are left out, such as further reads of a
     socket.
     """
     seen: Counter[str] = Counter()
@@ -432,12 +433,12 @@ def _is_answered(environment: FaultEnvironment) -> bool:
 async def _round(
     work: Scenario, worker: KillableWorker, number: int, at: KillPoint
 ) -> list[PointsReport]:
-    """What is reported until the work is over, or the process killed."""
+    """The reports until the work is over or the process is killed."""
     path = work.environment.directory / f"reports-{number}.jsonl"
     await work.before(number)
     kill_at = msgspec.json.encode(at).decode()
     worker.start(KILL_POINT_MODULE, FAULT_KILL_AT=kill_at, FAULT_REPORTS=str(path))
-    if number % KILLS_BETWEEN_RESTS == 0:  # what is relayed or swept first may be from before
+    if number % KILLS_BETWEEN_RESTS == 0:  # the first relay may do earlier work
         await eventually(
             lambda: not worker.running or _is_answered(work.environment),
             seconds=ROUND_TIMEOUT_SECONDS,

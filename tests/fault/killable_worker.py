@@ -23,11 +23,11 @@ ROOT: Final = Path(__file__).parents[2]
 class KillableWorker:
     """`python -m <module>` with these settings; never outlives this process.
 
-    It serves HTTP on `port`. What is put into `settings` counts from its next start. `starts` and
-    `kills` count over its life. What it writes goes to the end of `log`. With `forks`
-    it is forked from a process that has imported the worker, else begun as an interpreter of its
-    own. With `within`, a command that runs it, it is begun by that; SIGTERM is then for that
-    command, and the worker is killed with it.
+    It serves HTTP on `port`. Changes of `settings` take effect at its next start. `starts` and
+    `kills` count over its life. Its output is appended to `log`. With `forks` it is forked from a
+    process that has imported the worker; otherwise it begins as a new interpreter. With `within`,
+    that command runs the worker: SIGTERM goes to the command, and the worker is killed together
+    with it.
     """
 
     def __init__(
@@ -87,18 +87,18 @@ class KillableWorker:
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """SIGCONT: it goes on where it was."""
+        """Send SIGCONT: the process continues."""
         os.kill(self.pid, signal.SIGCONT)
 
     def died(self) -> None:
-        """It killed itself: count that, and let go of what watched it."""
+        """The worker has killed itself: count that, and stop watching it."""
         assert self._process is not None
         assert not self._process.running
         self.kills += 1
         self._process.kill()
 
     def stop(self, *, seconds: float = 40.0) -> None:
-        """SIGTERM, and SIGKILL after so long."""
+        """Send SIGTERM, and SIGKILL after `seconds`."""
         if self._process is not None:
             self._process.end(signal.SIGTERM, seconds=seconds)
 
@@ -116,7 +116,7 @@ class KillableWorker:
 
 
 async def _status(port: int) -> bytes:
-    """The status of `GET /readyz`; empty when nobody answers."""
+    """The status of `GET /readyz`; empty without an answer."""
     try:
         async with asyncio.timeout(2), connected_to("127.0.0.1", port) as (reader, writer):
             writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")

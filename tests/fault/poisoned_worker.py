@@ -1,6 +1,7 @@
-"""A worker that dies of some commands: whatever has `poison` in its id kills the process.
+"""A worker that dies of some commands: a command with `poison` in its id kills the process.
 
-As a fault of the interpreter or of memory would: no exception, no word, nothing settled.
+The process dies as by a fault of the interpreter or of memory: no exception, no log line, nothing
+acknowledged.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What subscribers were told, decoded once."""
+"""Published events, decoded once."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from tests.fault.run_record import ReceivedMessage, RunRecord
 
 
 class PublishedEvents:
-    """Events by recording and outcomes by command: first sights only, in the order of arrival.
+    """Events by recording and outcomes by command, without repeats, in the order of arrival.
 
-    An event that the broker sends again has its place by its sequence: another consumer may have
-    lost it, together with its connection, and newer ones come before the broker notices.
-    `undecodable` has a sentence for each message that is no proper event. `replied` has the
-    commands whose outcome came to the reply queue.
+    Redelivered events are placed by their sequence: another consumer may have lost them with its
+    connection, and newer events arrive before the broker notices. `undecodable` has a sentence for
+    each message that is not a valid event. `replied` has the commands whose outcome arrived in the
+    reply queue.
     """
 
     def __init__(self, facts: RunRecord) -> None:
@@ -57,7 +57,7 @@ class PublishedEvents:
         return event
 
     def data(self, recording_id: str) -> list[object]:
-        """What the events about this recording say."""
+        """The data of the events about this recording."""
         return [event.data for event in self.of_recording.get(recording_id, ())]
 
     def results(self, command_id: str) -> list[Outcome]:

@@ -24,11 +24,11 @@ class _Subject(msgspec.Struct):
 
 
 class Recorder:
-    """Writes down events, outcomes, replies and dead letters in the order of their arrival.
+    """Records events, outcomes, replies and dead letters in the order of their arrival.
 
-    One queue for all of them, so that `received` is in the order in which the broker took them;
-    `outcomes` has the first outcome of each command. It survives a restart of the broker: it
-    connects again, and what comes twice is there twice.
+    All use one queue, so that `received` has the order in which the broker took them; `outcomes`
+    has the first outcome of each command. The recorder survives a restart of the broker: it
+    connects again. Messages that arrive twice are recorded twice.
     """
 
     def __init__(self, amqp_url: str, topology: Topology) -> None:
@@ -47,7 +47,7 @@ class Recorder:
         await asyncio.wait_for(self.connected.wait(), 30)
 
     async def aclose(self) -> None:
-        """Stop listening. Raises what the listening died of, if it did."""
+        """Stop consuming. Raises the error that ended the consumer, if any."""
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait([self._listening])
@@ -57,7 +57,7 @@ class Recorder:
             await self._connection.close()
 
     def about(self, subject: str) -> list[ReceivedMessage]:
-        """What has arrived so far about a command or a recording, by its id."""
+        """The messages received so far about a command or a recording, by its id."""
         wanted = f'"subject":"{subject}"'.encode()
         return [one for one in self.received if wanted in one.body]
 
@@ -120,9 +120,9 @@ class Recorder:
 
 
 async def _until_lost(connection: AbstractConnection, channel: AbstractChannel, queue: str) -> None:
-    """Return when connection or channel is closed, a booting node cancels us, or none knows us.
+    """Return when the connection or channel is closed, or when the broker has lost our consumers.
 
-    A node that dies can take consumers of the other nodes with it, and nobody tells them.
+    A node that dies can remove consumers of the other nodes without a notification.
     """
     cancelled = asyncio.Event()
     underlay = await channel.get_underlay_channel()

@@ -1,7 +1,7 @@
-"""The accounting: what was asked and what the API did, against what subscribers were told.
+"""The report: compares the sent commands and the API's facts with the published events.
 
-Pure functions over recorded facts. docs/explanation/fault-tests.md says what each heading means. A
-heading that must be zero lists its violations as sentences.
+Pure functions over recorded facts. docs/explanation/fault-tests.md explains each heading. A heading
+that must be zero lists its violations as sentences.
 """
 
 import msgspec
@@ -15,7 +15,7 @@ __all__ = ["RANK", "ReliabilityReport", "RunFigures", "report_lines", "report_on
 
 
 class ReliabilityReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What it comes to. The tuples of sentences must be empty."""
+    """The result. The tuples of sentences must be empty."""
 
     attempted: int
     confirmed: int
@@ -35,7 +35,7 @@ class ReliabilityReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What may still come."""
+        """The violations that may still disappear, because events are still to come."""
         return self.lost + self.unarchived
 
     @property
@@ -52,7 +52,7 @@ class ReliabilityReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done to the workers, for the closing lines."""
+    """The faults that workers suffered, for the last lines of the report."""
 
     kills: int
     restarts: int

@@ -1,4 +1,4 @@
-"""What a campaign writes down while it runs: plain facts, judged afterwards by the report."""
+"""The plain facts that a campaign records while it runs. The report judges them afterwards."""
 
 from collections.abc import Iterable
 
@@ -21,10 +21,10 @@ ANY_OUTCOME = frozenset({"succeeded", "rejected", "expired", "failed"})
 class SentMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message that was published to the commands exchange.
 
-    `confirmed`: the broker took it, so from then on it is the worker's. `command_id` is that of the
-    body, else the message_id; `is_command` is false for what belongs into the dead-letter queue.
-    `starts` is what a start command asks for. `allowed` are the outcomes that would be right.
-    `reply_to`: whether a reply was asked for.
+    `confirmed`: the broker confirmed it, so the worker is responsible for it. `command_id` is the
+    id in the body, else the message_id; `is_command` is false for messages that belong in the
+    dead-letter queue. `starts` is the kind that a start command asks for. `allowed` are the correct
+    outcomes. `reply_to`: whether a reply was asked for.
     """
 
     body: bytes
@@ -52,11 +52,11 @@ class ReceivedMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """All that happened, as seen from outside of the workers.
+    """All facts of a run, seen from outside the workers.
 
-    `foreign` are recordings that somebody else started: nobody owes events about them.
-    `beyond_limit` are requests that the emulated API refused for being too many. `archives`: every
-    file is owed a copy.
+    `foreign` are recordings that another program started: the worker owes no events about them.
+    `beyond_limit` are requests that the emulated API refused because of its rate limit. `archives`:
+    every file must have a copy.
     """
 
     sent: tuple[SentMessage, ...] = ()
@@ -78,9 +78,9 @@ def run_record_of(
     may_breach: bool = False,
     archives: bool = False,
 ) -> RunRecord:
-    """The facts so far, out of what publisher, subscriber and emulated API have written down.
+    """The facts so far, from the records of publisher, subscriber and emulated API.
 
-    With `may_breach` nobody could know the API's limit, and to be beyond it is no fact.
+    With `may_breach`, workers could not know the API's limit, and requests beyond it do not count.
     """
     return RunRecord(
         sent=tuple(sent),

@@ -1,7 +1,7 @@
-"""Values made from a JSON Schema: valid ones, and as odd as the schema lets them be.
+"""Generates values from a JSON Schema: valid, and as unusual as the schema allows.
 
-Only what the published schemas say is understood; anything else is refused, so that a rule that
-they learn later is not left out unnoticed.
+Only the keywords of the published schemas are understood; all others are refused. So a new keyword
+in the schemas cannot be left out unnoticed.
 """
 
 import re
@@ -37,9 +37,9 @@ FORMATS: Final = {
 
 
 def values_for(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
-    """Values, as JSON builtins, that `schema` calls valid; `root` is the document of its `$ref`s.
+    """Values, as JSON builtins, that `schema` accepts; `root` is the document of its `$ref`s.
 
-    NotImplementedError names what is not understood of it.
+    Raises NotImplementedError with the name of a keyword that is not understood.
     """
     said = {word: rule for word, rule in schema.items() if word not in WORDS}
     match said:
@@ -76,7 +76,8 @@ def _of_type(kind: str, said: Schema, root: Schema) -> st.SearchStrategy[Any]:
         case "string":
             return _strings(said)
         case "integer":
-            # To a schema 60.0 is an integer too; what is published has none with a fraction.
+            # JSON Schema calls 60.0 an integer too, but the published schemas never give a
+            # fraction.
             return st.integers(said.get("minimum"), said.get("maximum"))
         case "number":
             return st.floats(
@@ -123,7 +124,7 @@ def _strings(said: Schema) -> st.SearchStrategy[str]:
     fits = partial(re.search, pattern)
     ways = [FORMATS[said["format"]].filter(fits)] if "format" in said else []
     if "$" in pattern:
-        # Schemas mean the very end by `$`; to Python it is also what stands before a last "\n".
+        # In JSON Schema `$` is the very end; in Python it also matches before a last "\n".
         ways.append(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True))
     elif not ways:
         ways.append(st.text(min_size=fewest, max_size=most).filter(fits))

@@ -21,9 +21,9 @@ NO_PROPERTIES: Final[Properties] = {}
 
 
 class Sender:
-    """Publishes on a connection of its own and remembers each message in `sent`.
+    """Publishes on its own connection and remembers each message in `sent`.
 
-    It connects to the broker itself, not through a proxy: what it writes down must be certain.
+    It connects to the broker directly, not through a proxy: its records must be certain.
     """
 
     def __init__(self, amqp_url: str, exchange: str, *, reply_to: str) -> None:
@@ -64,7 +64,7 @@ class Sender:
         properties: Properties = NO_PROPERTIES,
         **about: Any,
     ) -> SentMessage:
-        """Publish these bytes and return once they are confirmed, or given up after so long."""
+        """Publish these bytes and return when they are confirmed, or after the time-out."""
         message_id, asks = about["command_id"], bool(about.get("reply_to"))
         deadline = time.monotonic() + seconds
         while not (confirmed := await self._published(body, message_id, asks, properties)):

@@ -1,8 +1,8 @@
 """The path of commands in one process: real store and emulated API, a model of the queue.
 
-Time is the sandbox's and stands still until it is advanced, so that an interleaving is what the
-test says it is. The queue keeps a letter until it is acknowledged or dead, and gives it out again
-when its delay is over, or when whoever had it has died.
+The sandbox's clock stands still until a test advances it, so the test defines the interleaving. The
+queue keeps a message until it is acknowledged or dead. It delivers it again when its delay is over,
+or when its replica has died.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ START_OPERATIONS: Final = {
 
 
 class QueuedMessage:
-    """One message in the queue: given out to nobody, or to somebody who has not settled it."""
+    """One message in the queue: not delivered, or delivered and not settled."""
 
     def __init__(self, delivery: Delivery, due: float) -> None:
         self.delivery = delivery
@@ -81,7 +81,8 @@ class SimulatedReplica:
         self.store = store
         self.now = now
         ticks = itertools.count()
-        # A pause ends when somebody looks: what is tried here is not how long it takes.
+        # Every pause of the circuit breaker is over at the next request: these tests are not about
+        # its length.
         outage = CircuitBreaker(lambda: next(ticks) * 1000.0)
         metrics = Metrics(CollectorRegistry(), version="test")
         self.path = CommandHandler(
@@ -120,7 +121,7 @@ class SimulatedReplica:
 
 
 class Simulation:
-    """Meetings, an API, a queue, and what subscribers have been told so far (`told`)."""
+    """Meetings, an API, a queue, and the events published so far (`told`)."""
 
     def __init__(self, sandbox: Sandbox, api: RealtimeKitClient) -> None:
         self.sandbox = sandbox
@@ -136,7 +137,7 @@ class Simulation:
         return self.sandbox.clock.now()
 
     def replica(self, store: Store, now: Callable[[], float] | None = None) -> SimulatedReplica:
-        """One more worker; as after a restart it knows only what the store knows."""
+        """One more worker; as after a restart it has no state besides the store's."""
         return SimulatedReplica(
             self, store, now or self.sandbox.clock.now, f"worker-{next(self._names)}"
         )
@@ -175,9 +176,9 @@ class Simulation:
                 self.dead.append((letter.delivery, settlement))
 
     async def crash(self, letter: QueuedMessage, replica: SimulatedReplica, operation: str) -> None:
-        """The replica dies after the API has done this for it, and before it hears of it.
+        """The replica dies after the API has executed this, and before it gets the answer.
 
-        When the command gets by without asking for it, it ends as usual.
+        If the command does not use the operation, it ends as usual.
         """
         fault = self.sandbox.faults.add(Fault(kind="lost_hang", operation=operation, count=1))
         delivering = asyncio.create_task(self.deliver(letter, replica))
@@ -197,13 +198,13 @@ class Simulation:
         await eventually(has, seconds=30)
 
     async def look_around(self, replica: SimulatedReplica) -> None:
-        """One sweep and the reads that are due, whatever comes of it."""
+        """One sweep and the reads that are due; API errors are ignored."""
         with suppress(ApiError):
             await replica.sweep.sweep()
         await replica.reader.read_due()
 
     async def relay(self, store: Store) -> None:
-        """Tell subscribers what is committed, and queue the parked commands that are due."""
+        """Publish committed events, and queue the parked commands that are due."""
         while waiting := await store.unsent(500):
             self.told += [
                 ReceivedMessage(
@@ -221,7 +222,8 @@ class Simulation:
         await store.remove_published([command.position for command in due])
 
     async def drain(self, replicas: Iterable[SimulatedReplica], *, rounds: int = 60) -> None:
-        """No more trouble: every command ends, then every recording is stopped and told."""
+        """Without further faults: every command ends, then every recording is stopped and
+        reported."""
         self.sandbox.faults.clear()
         self.sandbox.behaviour.change({"list_lag_seconds": 0.0})
         taking = itertools.cycle(replicas)
@@ -245,7 +247,7 @@ class Simulation:
         raise AssertionError(f"after {rounds} rounds there are left {left} and {following}")
 
     def stop_all(self) -> None:
-        """Whatever is recording is stopped at the API, by somebody else."""
+        """Another program stops all running recordings at the API."""
         recordings = self.sandbox.recordings
         for one in recordings.index.all():
             if one.status in {"RECORDING", "PAUSED"}:
@@ -254,7 +256,7 @@ class Simulation:
 
 @asynccontextmanager
 async def open_simulation(seed: int = 1) -> AsyncIterator[Simulation]:
-    """A world with no replica yet. Its API never makes anybody wait."""
+    """A simulation without replicas. Its API answers at once."""
     async with AsyncExitStack() as stack:
         clock = Clock(speed=0, start=START_OF_TIME)
         sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(seed=seed), clock=clock))

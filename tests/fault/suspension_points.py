@@ -1,8 +1,8 @@
-"""Counting the points at which a piece of work is suspended, and dying at one of them.
+"""Counts the points at which a piece of work is suspended, and dies at one of them.
 
-A coroutine is driven by hand (`send`, `throw`), so that it is seen each time it falls asleep and
-each time it is about to wake up: between two such moments nothing else of the process can run,
-so that these are all the places where a crash leaves something different behind.
+A coroutine is driven by hand (`send`, `throw`), so that each suspension and each resumption is
+seen. Between two of them no other code of the process can run. So these are all the points at which
+a crash can leave different states.
 """
 
 import gc
@@ -20,11 +20,10 @@ Phase = Literal["asleep", "awake"]
 
 
 class KillPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to die: when the work `which` comes to `point` for the n-th time; n 0 is never.
+    """Where to die: when the work `which` reaches `point` for the n-th time; 0 is never.
 
-    `which` is `command/<id>`, `relay`, `sweep`, `read`, `webhook`, `archive` or `manifest`. By
-    name and not by number, because how often a connection sleeps before it is open is not the same
-    each time.
+    `which` is `command/<id>`, `relay`, `sweep`, `read`, `webhook`, `archive` or `manifest`. Points
+    have names and not numbers, because the number of sleeps during a connect varies.
     """
 
     which: str
@@ -33,9 +32,9 @@ class KillPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PointsReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The points that one piece of work has come through so far, in order.
+    """The points that one piece of work has reached so far, in order.
 
-    `killed` says that the process killed itself at the last of them.
+    `killed`: the process killed itself at the last of them.
     """
 
     which: str
@@ -96,7 +95,8 @@ def read_reports(path: Path, which: str) -> list[PointsReport]:
 def drive(
     coroutine: Coroutine[Any, Any, T], step: Callable[[str, Phase], None]
 ) -> Generator[Any, Any, T]:
-    """Await a coroutine, telling `step` where it is each time it sleeps and before it goes on."""
+    """Await a coroutine; call `step` with its place at each suspension and before each
+    resumption."""
     resume: Callable[[Any], Any] = coroutine.send
     value: Any = None
     while True:
@@ -139,9 +139,9 @@ def _attribute(coroutine: Any, name: str) -> Any:
 
 
 def _generator_behind(step: Any) -> types.AsyncGeneratorType[Any, Any] | None:
-    """The asynchronous generator whose next value is awaited, if that is what `step` is.
+    """The asynchronous generator whose next value is awaited, if `step` is such an awaitable.
 
-    Nothing but the garbage collector tells.
+    Only the garbage collector knows it.
     """
     if type(step).__name__ != "async_generator_asend":
         return None

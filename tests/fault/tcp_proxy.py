@@ -1,8 +1,8 @@
-"""A TCP proxy that does to a link what networks do: cut, stall, delay, black-hole, refuse.
+"""A TCP proxy that imitates faults of networks: cut, stall, delay, black hole, refuse.
 
-Runs in the event loop of whoever opens it. The two halves of a connection are real sockets, so a
-peer of the proxy meets what it would meet from a network; only the kernel's own acknowledgements
-cannot be held back: a black hole is silence of the application's bytes and of FIN, not of ACKs.
+It runs in the caller's event loop. Both halves of a connection are real sockets, so peers meet the
+same errors as on a network. Only the kernel's own acknowledgements cannot be held back: a black
+hole withholds the application's bytes and FIN, but not ACKs.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ CutKind = Literal["reset", "fin"]
 class TcpProxy:
     """`async with TcpProxy(port) as link:` takes connections on `link.port` for `host:port`.
 
-    Several ports get one connection after the other, as behind a load balancer. `bytes_up` and
-    `bytes_down` count what arrived from clients and from the target, also when it was swallowed;
-    `accepted` counts connections. A trouble lasts until `restore`. While the proxy refuses
-    connections, nobody else gets its port.
+    Several target ports get connections in turn, as behind a load balancer. `bytes_up` and
+    `bytes_down` count bytes from clients and from the target, also discarded ones; `accepted`
+    counts connections. A fault lasts until `restore`. While the proxy refuses connections, it keeps
+    its port.
     """
 
     def __init__(self, *ports: int, host: str = "127.0.0.1") -> None:

@@ -23,7 +23,7 @@ COMMANDS: Final = 40
 PREFETCH: Final = 10
 BLOCK_SECONDS: Final = 4.0
 MAX_READS: Final = 8
-"""Requests of its own accord that a worker may have on their way at a time."""
+"""The requests that a worker may have in flight at a time besides those of commands."""
 
 
 async def running(environment: FaultEnvironment, **settings: str) -> KillableWorker:
@@ -40,7 +40,7 @@ async def send_starts(environment: FaultEnvironment, numbers: Iterable[int]) -> 
 
 
 async def send_stops(environment: FaultEnvironment, numbers: Iterable[int]) -> None:
-    """Stop what the starts began: a stop that comes earlier may cancel its start."""
+    """Stop the recordings after their starts: an earlier stop may cancel its start."""
     for number in numbers:
         await environment.recorder.outcome_of(f"start-{number}", seconds=75)
         stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
@@ -48,7 +48,7 @@ async def send_stops(environment: FaultEnvironment, numbers: Iterable[int]) -> N
 
 
 async def all_ends_well(environment: FaultEnvironment, numbers: range) -> None:
-    """Stop what was started; then nothing is lost, doubled or other than it should be."""
+    """Stop the started recordings; then nothing may be lost, doubled or unexpected."""
     await send_stops(environment, numbers)
     found = await environment.settled(seconds=75)
     assert (found.violations, found.recordings) == ((), len(numbers))
@@ -81,7 +81,7 @@ def attempts(environment: FaultEnvironment) -> dict[str, int]:
 
 
 def throttle(environment: FaultEnvironment, rate: str) -> None:
-    """Without a word before it is too late: what an answer tells of a limit is kept to."""
+    """The API applies a limit that its answers do not announce; workers obey announced limits."""
     environment.may_breach = True
     environment.sandbox.behaviour.change(
         {
@@ -114,7 +114,7 @@ async def test_a_throttled_sweep_reads_no_further_pages(environment: FaultEnviro
     await eventually(lambda: {one.status for one in everything} == {"RECORDING"})
     throttle(environment, f"{COMMANDS // 2}/60")
     for one in everything:
-        environment.sandbox.recordings.stop(one)  # by somebody else, for the sweep to find out
+        environment.sandbox.recordings.stop(one)  # without a command: only a sweep finds it
     await eventually(lambda: len(blocks(environment)) > 1, seconds=30, what="it is tried again")
     environment.sandbox.behaviour.change({"rate_limits": []})
     await worker.ready()
@@ -124,8 +124,9 @@ async def test_a_throttled_sweep_reads_no_further_pages(environment: FaultEnviro
 
 
 def blocks(environment: FaultEnvironment) -> list[list[RequestEntry]]:
-    """What was refused for being too much: the request that breached the limit, and what came
-    while that kept everybody out. That should be what was on its way, however late it came.
+    """The refused requests: the one that exceeded the limit, and the ones during the block.
+
+    These should be the requests already in flight, however late they arrived.
     """
     found: list[list[RequestEntry]] = []
     for one in environment.sandbox.request_log.requests:
@@ -179,7 +180,7 @@ async def test_during_an_outage_one_command_at_a_time_probes_and_the_others_stay
     await send_starts(environment, range(COMMANDS))
     await says_that_the_api_is_away(worker)
     probes = 3
-    before = sum(attempts(environment).values())  # some were in hand when it began
+    before = sum(attempts(environment).values())  # some commands were being executed when it began
     await eventually(
         lambda: sum(attempts(environment).values()) >= before + 2, seconds=40, what="it probes"
     )

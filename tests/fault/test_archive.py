@@ -56,7 +56,7 @@ async def archiving(
 
 
 async def record(environment: FaultEnvironment, meetings: int, *, people: int = 1) -> None:
-    """Record so many meetings at once, and stop them."""
+    """Record this many meetings at once, and stop them."""
     names = [str(uuid.uuid4()) for _ in range(meetings)]
     for name in names:
         environment.sandbox.meetings.create(name, participants=people)

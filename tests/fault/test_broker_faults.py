@@ -32,7 +32,7 @@ NOTICED_WITHIN_SECONDS = 35.0
 async def own_broker(
     private_rabbitmq: RabbitMQNode, tmp_path: Path
 ) -> AsyncIterator[tuple[RabbitMQNode, FaultEnvironment]]:
-    """An environment on a broker of its own, to be stopped and killed."""
+    """An environment with a private broker that tests stop and kill."""
     database = f"sqlite:///{tmp_path / 'state.db'}"
     async with open_fault_environment(
         private_rabbitmq.amqp_url, database, tmp_path, prefix="own", seed=1
@@ -65,7 +65,7 @@ async def running(environment: FaultEnvironment, **settings: str) -> KillableWor
 
 
 def logged(worker: KillableWorker) -> list[dict[str, Any]]:
-    """What the worker has said, line by line."""
+    """The worker's log, line by line."""
     lines = worker.log.read_text().splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
 
@@ -109,7 +109,7 @@ async def test_an_event_whose_confirmation_was_lost_is_published_again_with_the_
     start, stop = start_and_stop(1)
     await environment.sender.send(start, allowed=SUCCEEDED)
     await environment.recorder.outcome_of("start-1")
-    environment.amqp.cut()  # the confirmation is still on its way
+    environment.amqp.cut()  # the confirmation is still in flight
     environment.amqp.delay(0.0)
 
     def twice() -> bool:
@@ -137,7 +137,7 @@ async def test_repeatedly_cut_connections_lose_and_duplicate_nothing(
 async def test_after_a_clean_stop_under_load_no_settled_command_is_redelivered(
     environment: FaultEnvironment,
 ) -> None:
-    """The broker may mark as redelivered what it had set aside and never sent: nobody saw it."""
+    """The broker may mark a message as redelivered that it had reserved but never sent."""
     first = await running(environment, WORKER_PREFETCH="20")
     environment.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=0.05))
     await stream(environment, range(60))
@@ -200,7 +200,7 @@ async def test_during_a_memory_alarm_commands_are_settled_and_published_afterwar
 ) -> None:
     node, environment = own_broker
     worker = await running(environment, WORKER_PREFETCH="20", WORKER_API_TIMEOUT_SECONDS="60")
-    environment.api.stall()  # what is in hand has its answers under the alarm
+    environment.api.stall()  # commands in execution have their answers while the alarm lasts
     for number in range(20):
         await environment.sender.send(start_and_stop(number)[0], allowed=SUCCEEDED)
     await asyncio.to_thread(node.set_memory_alarm, True)

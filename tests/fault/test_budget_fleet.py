@@ -26,7 +26,7 @@ SECONDS: Final = 60 + COMMANDS / 5
 
 @pytest.fixture
 def rate() -> str:
-    """What the API allows: `requests/seconds`."""
+    """The API's limit, `requests/seconds`."""
     return RATE
 
 
@@ -127,14 +127,14 @@ async def test_workers_leave_room_for_another_program_that_uses_the_same_token(
         await started(fleet)
         await send(fleet, 0, 1)
         await stop_all(fleet, 0, 1, SECONDS)
-        await fleet.recorder.outcome_of("stop-0")  # an answer has told of the other program
+        await fleet.recorder.outcome_of("stop-0")  # a header has shown the other program
         await send(fleet, 1, COMMANDS)
         await all_ended_well(fleet, COMMANDS, first=1, seconds=4 * SECONDS)
         spending.cancel()
 
 
 async def spend_five_a_second(environment: FaultEnvironment) -> None:
-    """Half of what there is, evenly, whatever the workers do."""
+    """Half of the limit, evenly, independently of the workers."""
     address = f"{environment.sandbox.base_url}/accounts/account/realtime/kit/app/webhooks"
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer token"}) as session:
         while True:

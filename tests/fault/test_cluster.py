@@ -56,7 +56,7 @@ def cluster() -> Iterator[RabbitMQCluster]:
 
 @pytest.fixture
 async def front(cluster: RabbitMQCluster) -> AsyncIterator[Front]:
-    """What stands before the cluster, turned to its first node."""
+    """The load balancer in front of the cluster, first directed to the first node."""
     async with Front(cluster) as front:
         yield front
 
@@ -74,7 +74,7 @@ async def clustered(
 
 
 async def commands_of(cluster: RabbitMQCluster, environment: FaultEnvironment) -> QuorumQueue:
-    """The queue of commands, once every node holds it."""
+    """The queue of commands, when every node has a copy."""
 
     async def held_by_all() -> QuorumQueue | None:
         name = f"{environment.settings['WORKER_NAME_PREFIX']}.commands"
@@ -105,10 +105,10 @@ async def lose_leader_under(
 
 
 async def all_but_delayed_answered(worker: KillableWorker, environment: FaultEnvironment) -> None:
-    """Wait until every command has its outcome, or was given to a retry queue last.
+    """Wait until every command has its outcome, or was last given to a retry queue.
 
     RabbitMQ before 3.12.5 may keep it there until the lost node is back (docs/how-to/deploy.md),
-    and a queue whose leader is new may count such messages as none.
+    and a queue with a new leader may count such messages as none.
     """
 
     def answered() -> bool:
@@ -123,7 +123,7 @@ async def all_but_delayed_answered(worker: KillableWorker, environment: FaultEnv
 async def test_a_cluster_that_loses_several_leaders_loses_and_duplicates_nothing(
     cluster: RabbitMQCluster, front: Front, clustered: FaultEnvironment
 ) -> None:
-    """The second loss leaves a majority only because the first node has come back for good."""
+    """The second loss leaves a majority only because the first node is a full member again."""
     worker = await running(clustered, **LONG_API_TIMEOUT)
     await stream(clustered, BEFORE)
     await clustered.recorder.outcome_of(f"stop-{BEFORE[-1]}")
@@ -153,7 +153,7 @@ async def publishing(amqp_url: str, topology: Topology) -> AsyncIterator[Publish
 
 @contextmanager
 def suspended(node: LocalNode) -> Iterator[None]:
-    """A node that does nothing meanwhile, and is missed by nobody."""
+    """Suspend a node (SIGSTOP) for the length of the block."""
     assert node.pid is not None
     os.kill(node.pid, signal.SIGSTOP)
     try:
@@ -168,7 +168,7 @@ async def test_a_publisher_without_a_queue_leader_is_not_refused_until_the_lost_
     topology = Topology(prefix=names_prefix, retry_delays=(1.0,))
     message = Outgoing(exchange="", routing_key=topology.command_queue, body=b"{}", mandatory=True)
     lost, other, third = cluster.nodes.values()
-    async with publishing(lost.amqp_url, topology):  # its node leads what it declares
+    async with publishing(lost.amqp_url, topology):  # its node leads the queues it declares
         pass
     async with publishing(other.amqp_url, topology) as publisher:
         with suspended(third):  # as long as it does not vote, the other one cannot lead

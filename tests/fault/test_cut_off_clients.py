@@ -1,6 +1,6 @@
-"""A client that is lost inside a transaction: its row locks end, and another replica goes on.
+"""A client that is lost inside a transaction: its row locks end, and another replica continues.
 
-Its network is cut without an end of the connection, or it takes no answer any more.
+Its network is cut without an end of the connection, or it does not read its answers any more.
 """
 
 import asyncio

@@ -51,7 +51,7 @@ async def world() -> AsyncIterator[Simulation]:
 
 
 async def is_put_off(world: Simulation, replica: SimulatedReplica) -> bool:
-    """Whether the command waits for the store, and the API was asked for nothing."""
+    """Whether the command waits for the store, and the API has received no request."""
     (letter,) = world.queue
     letter.due = world.now
     await world.deliver(letter, replica)
@@ -130,7 +130,7 @@ async def test_a_commit_whose_answer_was_lost_is_detected_and_not_repeated(
 
 
 async def cut_at_every_answer(link: TcpProxy) -> None:
-    """Cut the connection each time that some more answers have come through."""
+    """Cut the connection each time after some more answers."""
     while True:
         before = link.bytes_down
         while link.bytes_down < before + 3_000:  # noqa: ASYNC110 - the proxy tells nobody

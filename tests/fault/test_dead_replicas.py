@@ -123,7 +123,7 @@ async def test_a_restarted_worker_finishes_its_commands_long_before_its_leases_e
 
 
 class CutOff:
-    """A worker with links of its own to the broker and to PostgreSQL."""
+    """A worker with separate links to the broker and to PostgreSQL."""
 
     def __init__(self, worker: KillableWorker, amqp: TcpProxy, database: TcpProxy) -> None:
         self.worker = worker
@@ -131,7 +131,7 @@ class CutOff:
         self.database = database
 
     def cut(self) -> None:
-        """End its connections. It goes on, and its calls to the API too."""
+        """Cut its connections. The process continues, and so do its API requests."""
         for link in (self.amqp, self.database):
             link.refuse()
             link.cut()

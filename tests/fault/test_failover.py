@@ -59,7 +59,7 @@ async def environment(
 
 
 async def starts_in_hand(environment: FaultEnvironment, standby: LocalStandby) -> None:
-    """Return when the API has executed starts of which the standby knows nothing."""
+    """Return when the API has executed starts that the standby does not have."""
     await asyncio.to_thread(standby.catch_up)
     await asyncio.to_thread(standby.fall_behind)
     slow = Fault(kind="slow", operation="start*", seconds=ANSWER_SECONDS)

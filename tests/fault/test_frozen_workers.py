@@ -1,4 +1,4 @@
-"""A worker that is frozen, and goes on when another one has taken over its work."""
+"""A worker freezes, and resumes after another worker has taken over its work."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Whatever is delivered is settled: bytes, damaged commands, and properties that make no sense."""
+"""Every delivery is settled: random bytes, damaged commands, and invalid properties."""
 
 import asyncio
 import itertools
@@ -151,7 +151,7 @@ def test_no_damaged_event_raises_anything_but_not_an_event(body: bytes) -> None:
         assert decode_event(body).id
 
 
-# What the published schemas let through, however odd
+# Unusual values that the published schemas allow
 
 
 def written(value: dict[str, Any], escaped: bool) -> bytes:
@@ -163,7 +163,7 @@ LARGE_SCHEMA_BYTES = 7_000
 
 
 def examples_for(path: Path) -> int:
-    """How many values to try. In so many, nearly every kind of value of each field occurs."""
+    """How many values to try. This many contain nearly every kind of value of each field."""
     return examples(40 if path.stat().st_size > LARGE_SCHEMA_BYTES else 20)
 
 
@@ -183,7 +183,7 @@ def test_every_value_that_a_command_schema_accepts_decodes_and_encodes_again(nam
         try:
             command = decode_command(body, message_id="m")
         except Malformed as malformed:
-            if malformed.field == "deadline":  # its pattern knows no calendar
+            if malformed.field == "deadline":  # its pattern does not know the calendar
                 return
             raise
         assert command.id == document.get("id", "m")
@@ -214,7 +214,7 @@ def test_every_value_that_an_event_schema_accepts_decodes_and_encodes_again(path
     whatever_is_valid()
 
 
-# What it costs, by counting
+# The cost, counted in requests and statements
 
 
 MAX_BYTES = 1_000_000

@@ -83,7 +83,8 @@ WORKS: dict[type[StartScenario], tuple[str, ...]] = {
 async def environment(
     amqp_url: str, names_prefix: str, tmp_path: Path
 ) -> AsyncIterator[FaultEnvironment]:
-    """As everywhere, but no request takes long: what has not come to light soon was never begun."""
+    """As usual, but no request takes long: a recording that does not appear soon was never
+    started."""
     database = f"sqlite:///{tmp_path / 'state.db'}"
     async with open_fault_environment(
         amqp_url, database, tmp_path, prefix=names_prefix, seed=1, WORKER_RECONCILE_SECONDS="1.5"

@@ -1,4 +1,4 @@
-"""A start is processed by the API and its answer is lost on the way: one recording all the same."""
+"""The API executes a start and its answer is lost: there is still only one recording."""
 
 import time
 import uuid

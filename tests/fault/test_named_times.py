@@ -1,4 +1,4 @@
-"""An API that says when it wants to be asked again is not asked before."""
+"""When the API names the time of the next request (Retry-After), no request is sent earlier."""
 
 import asyncio
 from typing import Final
@@ -61,7 +61,7 @@ async def test_an_api_that_answers_503_gets_no_request_before_the_time_it_named(
 
 
 async def running_alone(environment: FaultEnvironment) -> KillableWorker:
-    """A worker that has one request on its way at a time: commands one by one, no more sweeps."""
+    """A worker with one request in flight at a time: commands one by one, no more sweeps."""
     first = await running(environment)
     await send_starts(environment, range(1))
     await environment.recorder.outcome_of("start-0")

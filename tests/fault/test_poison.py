@@ -1,4 +1,5 @@
-"""A command that kills whoever executes it is buried, alone, after a bounded number of deaths."""
+"""A command that kills its process becomes a dead letter, alone, after a bounded number of
+deaths."""
 
 import asyncio
 import uuid
@@ -23,7 +24,8 @@ from worker.commands.limits import MAX_CRASHES
 NEIGHBOURS: Final = 40
 PREFETCH: Final = 50
 MAX_DEATHS: Final = CRASH_SUSPECT_RETURNS + MAX_CRASHES + 1
-"""So many until it is executed alone, so many alone, and one of the look before it is buried."""
+"""The attempts until it is executed alone, those alone, and the last read before the dead
+letter."""
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ async def restart_until_it_has_ended(environment: FaultEnvironment, worker: Kill
 
 
 async def dead_letters(environment: FaultEnvironment) -> list[AbstractIncomingMessage]:
-    """All that lies in the dead-letter queue."""
+    """All messages in the dead-letter queue."""
     letters: list[AbstractIncomingMessage] = []
     async with (
         asyncio.timeout(10),

@@ -54,7 +54,7 @@ def the_race() -> Iterator[dict[str, Any]]:
     for number, meeting in itertools.product(range(ROUNDS), MEETINGS):
         name = f"{meeting[-1]}-{number}"
         yield start(f"start-{name}", meeting)
-        if number % 3 == 0:  # it may come first, and then cancels the start
+        if number % 3 == 0:  # it may be executed first, and then cancels the start
             yield {"type": "stop_recording", "id": f"stop-a-{name}", "start_id": f"start-{name}"}
         yield {"type": "stop_recording", "id": f"stop-b-{name}", "meeting_id": meeting}
         yield {"type": "pause_recording", "id": f"pause-{name}", "meeting_id": meeting}

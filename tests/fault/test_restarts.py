@@ -1,4 +1,4 @@
-"""Broker restarts in a row under a stream: clean, killed, clean …, each while starts are in hand.
+"""Broker restarts in a row under a stream: clean, killed, clean …, each while starts are executed.
 
 The long forms: FAULT_RESTARTS=50, and FAULT_STREAM=10000 commands around the restarts.
 """
@@ -22,7 +22,7 @@ RESTARTS: Final = int(os.environ.get("FAULT_RESTARTS", "2"))
 STREAM: Final = int(os.environ.get("FAULT_STREAM", "100")) // 2
 """Meetings in the stream at least, each with a start and a stop."""
 AT_REST: Final = STREAM // 3
-"""Meetings before the first restart: queues that are hardly declared may come back leaderless."""
+"""Meetings before the first restart: a queue that is just declared may lose its leader."""
 BACKLOG: Final = 50
 """Commands that may wait for their outcomes: the stream is to be there at every restart."""
 PASSING: Final = 10

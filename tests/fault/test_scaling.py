@@ -1,4 +1,4 @@
-"""Replicas that come and go under load; FAULT_SCALINGS=50 is the long form."""
+"""Replicas start and stop under load; FAULT_SCALINGS=50 is the long form."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ SCALINGS: Final = int(os.environ.get("FAULT_SCALINGS", "6"))
 BACKLOG: Final = 60
 """Commands that may wait for their outcomes: there is load at every change."""
 PASSING: Final = 12
-"""Commands that are confirmed between two changes, and outcomes that are told."""
+"""Confirmed commands between two changes, and published outcomes."""
 
 EITHER: Final = frozenset({"succeeded", "rejected"})
 """Of a pause or resume: with replicas side by side, its stop may be executed before it."""
@@ -60,11 +60,11 @@ class Fleet:
         assert worker.exit_code == 0, worker.last_words()
 
     async def kill_oldest(self) -> None:
-        """SIGKILL to the oldest one, whatever it has in hand."""
+        """SIGKILL to the oldest one, in the middle of its work."""
         await asyncio.to_thread(self.running.pop(0).kill)
 
     def changes(self) -> Iterator[Callable[[], Any]]:
-        """From one replica to three, and from then on one goes whenever another one comes."""
+        """One more replica, then by turns one more and one less: two or three replicas run."""
         yield self.add
         yield from itertools.cycle([self.add, self.end_oldest, self.add, self.kill_oldest])
 

@@ -38,7 +38,7 @@ ASKED = st.sampled_from([*START_OPERATIONS, "list_recordings", "change_recording
 LOST = ("lost_reset", "lost_half", "lost_502")
 WHICH = st.integers(0, 1)
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - for a directory in it
-"""No disk need be waited for: here nobody dies but in between two transactions."""
+"""Without waiting for the disk: replicas die only between two transactions."""
 DONE: Counter[str] = Counter()
 
 
@@ -186,7 +186,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     def look_around(self, which: int) -> None:
         self.run(self.world.look_around(self.replicas[which]))
 
-    # What the world does
+    # Actions of the API and of time
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 6.0, 31.0, 65.0]))
     def time_passes(self, seconds: float) -> None:
@@ -244,7 +244,7 @@ class AnyInterleaving(RuleBasedStateMachine):
             self._runner.close()
 
     async def _end_well(self) -> None:
-        """With no more trouble every command ends, every recording is told to its end."""
+        """Without further faults every command ends, and every recording is reported to its end."""
         await self.world.drain(self.replicas)
         self.told.hear(self.world.told)
         recordings = self._recordings_by_start()

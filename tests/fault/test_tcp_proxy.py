@@ -14,7 +14,7 @@ from tests.loopback_server import LoopbackServer, Streams, connected_to
 
 
 class Echo:
-    """A server that sends back what it gets and remembers how its connections ended."""
+    """A server that echoes its input and remembers how its connections ended."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []

@@ -45,7 +45,7 @@ def claim(command_id: str = "c") -> ClaimRequest:
 
 
 def upgrade(connection: psycopg.Connection[object]) -> None:
-    """As a later version would: what it adds can be left out."""
+    """Adds columns and tables that may be left out, as a later version would."""
     connection.execute("ALTER TABLE inbox ADD COLUMN priority INTEGER NOT NULL DEFAULT 0")
     connection.execute("ALTER TABLE recordings ADD COLUMN region TEXT")
     connection.execute("CREATE TABLE schedule (at DOUBLE PRECISION NOT NULL)")

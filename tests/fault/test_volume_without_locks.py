@@ -33,7 +33,7 @@ async def test_a_volume_without_locks_is_not_taken_for_another_worker(
         ("tests.fault.lockless_volume", *map(str, arguments)), environ={}, log=log
     )
     await eventually(lambda: not process.running)
-    process.kill()  # closes what it is watched by
+    process.kill()  # closes its handles
 
     text = log.read_text()
     assert text.startswith(f"the volume of {tmp_path / 'state.db'} has no file locks")

@@ -53,7 +53,8 @@ async def send_start(
 
 
 async def send_waiting(environment: FaultEnvironment, count: int = STARTS) -> list[str]:
-    """Send starts that wait, each for its own meeting. Returns once the API was asked for each."""
+    """Send waiting starts, each for its own meeting. Returns after the API has one read for
+    each."""
     meetings = [create_meeting(environment) for _ in range(count)]
     for number, meeting in enumerate(meetings):
         await send_start(environment, f"start-{number}", meeting)
@@ -62,7 +63,7 @@ async def send_waiting(environment: FaultEnvironment, count: int = STARTS) -> li
 
 
 def asked_for(environment: FaultEnvironment) -> set[str]:
-    """The meetings whose active session the API was asked for."""
+    """The meetings whose active session was requested from the API."""
     requests = environment.sandbox.request_log.requests
     return {str(one.meeting_id) for one in requests if one.operation == "active_session"}
 

@@ -1,4 +1,4 @@
-"""Whatever is posted to the webhook path is answered, and any order makes one history."""
+"""Every request to the webhook path gets an answer, and any order leads to the same history."""
 
 import asyncio
 import gc
@@ -125,7 +125,7 @@ def test_every_signed_webhook_is_accepted_and_breaks_nothing(
         recording = {"id": recording_id, "status": status, **fields}
         answer = await webhooks.post({"event": event, "recording": recording, "meeting": meeting})
         if known:
-            await webhooks.recording(recording_id)  # what was taken in can be read again
+            await webhooks.recording(recording_id)  # accepted webhooks can be read from the store
         return answer
 
     assert bench.run(work()) == 204
@@ -173,7 +173,7 @@ def test_large_bodies_use_bounded_memory_and_release_it(bench: Bench) -> None:
             assert await bench.webhooks.post(b"x" * MAX_BODY_BYTES) == 204
             assert await bench.webhooks.post(b"x" * MAX_BODY_BYTES, signed="QUJD" * 86) == 401
             assert await bench.webhooks.post(b"x" * (MAX_BODY_BYTES + 1)) == 413
-            gc.collect()  # what the client leaves in cycles is not the endpoint's
+            gc.collect()  # exclude the client's own reference cycles
 
     gc.collect()
     gc.freeze()  # the collections below need not look at what other tests left
@@ -188,7 +188,7 @@ def test_large_bodies_use_bounded_memory_and_release_it(bench: Bench) -> None:
     assert peak < 12 * MAX_BODY_BYTES, peak
 
 
-# One history, whatever the order
+# The same history in any order
 
 LIVES = st.sampled_from(
     [
@@ -205,8 +205,8 @@ LIVES = st.sampled_from(
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> list[tuple[str, str, bool, bool]]:
-    """Each status's webhook in any order, some more than once: what it tells, what is so by then,
-    whether it is in the former wording, and whether somebody looks besides."""
+    """Each status's webhook in any order, with repeats. Each has its status, the API's status at
+    that time, whether it has the older body, and whether a read follows."""
     life = draw(LIVES)
     again = draw(st.lists(st.integers(0, len(life) - 1), max_size=5))
     by_then, steps = 0, []

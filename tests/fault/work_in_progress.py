@@ -1,4 +1,4 @@
-"""What a worker has in hand when a fault hits it: one that hits an idle worker shows little."""
+"""The worker's work when a fault occurs: a fault during idle time shows little."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,25 +8,25 @@ from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment
 
 SLOW_ANSWER_SECONDS = 2.0
-"""How long the API makes a start wait for its answer, so that there are some in hand."""
+"""How long the API delays the answer to a start, so that some starts are in execution."""
 LONG_API_TIMEOUT = {"WORKER_API_TIMEOUT_SECONDS": "20"}
-"""The setting of a worker that waits so long."""
+"""The worker's setting for such long answers."""
 
 
 def starts_in_progress(environment: FaultEnvironment) -> set[str]:
-    """Starts that the API has executed for a worker and of which nobody has heard an outcome."""
+    """Starts that the API has executed and that have no published outcome."""
     begun = {one.meeting_id for one in environment.sandbox.request_log.started}
     sent = {one.command_id for one in environment.sender.sent if one.meeting_id in begun}
     return sent - environment.recorder.outcomes.keys()
 
 
 async def strike_during_starts(environment: FaultEnvironment, strike: Callable[[], object]) -> None:
-    """Do this, which blocks, as soon as slow starts are in hand.
+    """Call `strike`, which blocks, as soon as slow starts are in execution.
 
-    The worker is to have `LONG_API_TIMEOUT`.
+    The worker needs `LONG_API_TIMEOUT`.
 
     Raises:
-        AssertionError: if no start is in hand when it is done. What it has ended stays ended.
+        AssertionError: if no start is in execution afterwards. The strike's effect remains.
     """
     slow = environment.sandbox.faults.add(
         Fault(kind="slow", operation="start*", seconds=SLOW_ANSWER_SECONDS)
@@ -37,6 +37,6 @@ async def strike_during_starts(environment: FaultEnvironment, strike: Callable[[
         lambda: starts_in_progress(environment) - quick, what="slow starts are in hand"
     )
     await asyncio.to_thread(strike)
-    # On a busy machine a strike may take longer than an answer. Then later starts are in hand.
+    # On a busy machine a strike may take longer than an answer. Then later starts are in execution.
     assert starts_in_progress(environment), "the fault hit nothing that was in hand"
     environment.sandbox.faults.clear(slow)

@@ -1,11 +1,33 @@
 """`recording-worker`, also as `python -m worker`."""
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from worker.cli.exit_codes import report_error
-from worker.cli.root import root
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the process without a traceback, while there is no command to report it."""
+    is_ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if not is_ours:  # a background job ignores it
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+with _interruptible():  # these imports take most of the time of a start
+    from worker.cli.exit_codes import report_error
+    from worker.cli.root import root
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -15,6 +15,7 @@ import structlog
 from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
 from worker.publishing.event_publisher import EventPublisher
+from worker.repeated_warning import RepeatedWarning
 from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
 from worker.store.unsent_events import UnsentEvent
@@ -69,6 +70,7 @@ class OutboxRelay:
         self._next_page: asyncio.Future[list[UnsentEvent]] | None = None
         self._marks = PageMarks()
         self._log = _RelayLog(now)
+        self._warning = RepeatedWarning("outbox_relay_failed")
 
     def wake(self) -> None:
         """Read the outbox now, because events may have been committed."""
@@ -100,10 +102,12 @@ class OutboxRelay:
         # `flush` may run during `run`. Without the lock both would read the same events as unsent.
         async with self._lock:
             try:
-                return await self._publish_pages(until)
+                may_find_more = await self._publish_pages(until)
             except StoreUnavailable as error:
-                structlog.get_logger().warning("outbox_relay_failed", reason=str(error))
+                self._warning.failed(str(error))
                 return False
+            self._warning.worked()
+            return may_find_more
 
     async def _wait(self) -> None:
         """Wait for a page, a wake-up, or the time to read the outbox or to mark events."""

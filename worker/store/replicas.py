@@ -29,6 +29,7 @@ import structlog
 
 from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
+from worker.repeated_warning import RepeatedWarning
 from worker.store.database.clock import boottime
 from worker.store.database.group_commit import GroupCommit
 from worker.store.database.lock_session import LockSession
@@ -74,6 +75,7 @@ class Replicas:
         self._call_seconds = 0.0
         self._is_registered: bool | None = None  # None: a row of an earlier run may be there
         self._session: LockSession | None = None
+        self._session_warning = RepeatedWarning("replica_session_lost")
         self._looked_at = float("-inf")
         self._looked = asyncio.Event()
         self._free_since: dict[str, float] = {}
@@ -153,11 +155,12 @@ class Replicas:
             while True:
                 await self._look(self._session, owner)
                 has_looked = True
+                self._session_warning.worked()
                 self.has_joined.set()
                 await asyncio.sleep(LOOK_INTERVAL_SECONDS)
         except (psycopg.Error, OSError, TimeoutError) as error:
             lines = str(error).splitlines() or [type(error).__name__]
-            structlog.get_logger().warning("replica_session_lost", reason=lines[0][:300])
+            self._session_warning.failed(lines[0][:300])
             return has_looked
         finally:
             self._close_session()

@@ -89,7 +89,8 @@ class AmqpFrameProxy:
 async def amqp_frame_proxy(
     amqp_url: str, replace: ReplaceAnswer = lambda method: method
 ) -> AsyncIterator[AmqpFrameProxy]:
-    """A proxy on a free port. `replace` gets each method of the broker and returns its stand-in."""
+    """A proxy on a free port. `replace` gets each method of the broker and returns the one to
+    send."""
     proxy = AmqpFrameProxy(amqp_url, replace)
     async with LoopbackServer(proxy.serve) as server:
         proxy.port = server.port

@@ -26,9 +26,9 @@ Decide = Callable[[Delivery], Awaitable[Settlement]]
 
 
 class WatchedConsumer(Consumer):
-    """A consumer that a test can cancel on the broker without telling the worker.
+    """A consumer that a test can cancel on the broker without the worker's knowledge.
 
-    A drain sets `deliveries_ended` when the broker has agreed to deliver nothing more.
+    A drain sets `deliveries_ended` when the broker has agreed to stop delivering.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -49,7 +49,7 @@ class WatchedConsumer(Consumer):
 
 
 class BrokerBench:
-    """A running publisher and consumer, and a separate connection that looks at the broker."""
+    """A running publisher and consumer, and a separate connection that inspects the broker."""
 
     def __init__(
         self,

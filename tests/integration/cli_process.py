@@ -1,4 +1,4 @@
-"""The command as a process of its own."""
+"""The command as a separate process."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ class FinishedProcess(msgspec.Struct, frozen=True):
 
     @property
     def lines(self) -> list[Any]:
-        """What it printed, as JSON lines."""
+        """Its output, as JSON lines."""
         return [msgspec.json.decode(line) for line in self.out.splitlines()]
 
 
@@ -61,7 +61,7 @@ class RunningProcess:
             return (await self.out.readline()).decode()
 
     async def end(self, stdin: bytes = b"") -> FinishedProcess:
-        """Wait for its end; `out` and `err` are what has not been read before."""
+        """Wait for its end; `out` and `err` are the output that has not been read before."""
         async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             out, err = await self._process.communicate(stdin)
         assert self._process.returncode is not None
@@ -74,10 +74,10 @@ class RunningProcess:
 
 
 class CommandLine:
-    """Runs `recording-worker` with these variables and no others of ours.
+    """Runs `recording-worker` with these variables and none of this process.
 
-    Where that is possible it is forked from a process that has imported it. With `installed`, or
-    with a variable that only a new interpreter reads, it is the installed command.
+    If possible, it is forked from a process that has imported it. With `installed`, or with a
+    variable that only a new interpreter reads, it is the installed command.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class CommandLine:
     async def running(
         self, *arguments: str, environ: Mapping[str, str] = MappingProxyType({})
     ) -> AsyncIterator[RunningProcess]:
-        """Start it; what is left of it at the end of the block is killed."""
+        """Start it; a process that still runs at the end of the block is killed."""
         all_variables = {"PATH": os.environ["PATH"], **self.environ, **environ}
         running = RunningProcess(await self._begin(arguments, all_variables))
         try:

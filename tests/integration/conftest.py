@@ -1,4 +1,4 @@
-"""What the tests of `recording-worker dead` share. Other modules have fixtures of their own."""
+"""Fixtures of the tests of `recording-worker dead`. Other modules have separate fixtures."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

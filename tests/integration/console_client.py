@@ -1,4 +1,4 @@
-"""A console that runs beside the test, and a client of it."""
+"""A running console, and a client of it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,4 @@
-"""A dead-letter queue with letters from workers and from the broker, seen from outside."""
+"""A dead-letter queue with messages from workers and from the broker, seen from outside."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

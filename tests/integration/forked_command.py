@@ -11,7 +11,7 @@ from tests.forked_process import ForkedSubprocess, ForkServer
 
 
 class ForkedCommand:
-    """A forked command, with what is used of `asyncio.subprocess.Process`."""
+    """A forked command, with the parts of `asyncio.subprocess.Process` that tests use."""
 
     def __init__(
         self,

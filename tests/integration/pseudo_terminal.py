@@ -1,4 +1,4 @@
-"""The installed command on a terminal of its own."""
+"""The installed command on a pseudo-terminal."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ class PseudoTerminal:
                 await self._news.wait()
 
     async def all(self) -> str:
-        """Everything that was said, once nobody can say anything more."""
+        """All output, after the other side is closed."""
         async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             await self._silent.wait()
         return self._heard.decode()

@@ -54,7 +54,7 @@ async def test_exactly_the_acknowledged_messages_are_gone_in_any_order(
         chance.shuffle(ends)
         for first in range(0, len(ends), 7):
             await asyncio.gather(*ends[first : first + 7])
-        await channel.basic_qos(prefetch_count=1)  # a round trip: the broker has seen all
+        await channel.basic_qos(prefetch_count=1)  # a round trip: all are processed
         assert await _remaining(queue) == {int(one.body) for one in returned}
         await channel.close()
         assert await _remaining(queue) == {int(one.body) for one in dropped}

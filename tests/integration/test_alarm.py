@@ -1,4 +1,4 @@
-"""A broker under a memory alarm blocks publishers; acknowledgements must go on."""
+"""A broker with a memory alarm blocks publishers; acknowledgements must continue."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ async def test_under_an_alarm_publishing_fails_at_its_deadline_with_a_reason_and
     await eventually(available, seconds=30, what="a fresh broker has the topology")
     assert await publisher.publish(message)
     await asyncio.to_thread(private_rabbitmq.set_memory_alarm, True)
-    with contextlib.suppress(BrokerUnavailable):  # the broker blocks whoever publishes next
+    with contextlib.suppress(BrokerUnavailable):  # the broker blocks the next publisher
         await publisher.publish(message)
     await eventually(
         lambda: "alarm" in (link.unavailable_reason or ""), what="the link names the alarm"

@@ -1,4 +1,4 @@
-"""The archive reads a recording again for new URLs, and must not believe that there are none."""
+"""The archive reads a recording again for new URLs, and must not conclude that there are none."""
 
 from collections.abc import AsyncIterator
 

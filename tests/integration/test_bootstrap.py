@@ -1,4 +1,4 @@
-"""What the settings are made into: who shares what with whom."""
+"""The objects that are built from the settings: which of them share connections and limits."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A private broker is as good as new after a reset, whatever a test did to it."""
+"""After a reset, a private broker is as good as new, whatever a test has done to it."""
 
 import asyncio
 import threading
@@ -45,7 +45,7 @@ async def declare_with_dead_letters(url: str, *, queues: int = 6) -> None:
 async def test_a_broker_that_was_just_killed_can_be_reset_and_takes_queues(
     private_rabbitmq: RabbitMQNode,
 ) -> None:
-    """Its queues have no leader yet, and nobody who publishes their dead letters."""
+    """Its queues have no leader yet, so no node publishes their dead letters."""
     node = private_rabbitmq
     await declare_with_dead_letters(node.amqp_url)
     await asyncio.to_thread(node.kill)
@@ -70,7 +70,7 @@ async def test_a_broker_that_takes_no_queues_with_dead_letters_takes_them_after_
 async def test_dead_letters_that_are_not_forwarded_arrive_when_the_broker_is_started_again(
     private_rabbitmq: RabbitMQNode, eventually: Eventually
 ) -> None:
-    """What the page about deployment tells operators to do."""
+    """The steps that the page about deployment gives to operators."""
     node = private_rabbitmq
     async with await aio_pika.connect(node.amqp_url, timeout=10) as connection:
         channel = await connection.channel()

@@ -1,4 +1,4 @@
-"""What an operator reads when TLS to the broker fails: the cause, and the part of AMQP_URL."""
+"""The error text when TLS to the broker fails: the cause, and the part of AMQP_URL."""
 
 import asyncio
 import socket
@@ -65,7 +65,7 @@ def refusing_server(context: ssl.SSLContext) -> Iterator[int]:
             with suppress(ssl.SSLError):
                 peer_of_tls.do_handshake()
             peer_of_tls.shutdown(socket.SHUT_WR)
-            while peer_of_tls.recv(4096):  # what is unread would reset the connection
+            while peer_of_tls.recv(4096):  # unread bytes would reset the connection
                 pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:

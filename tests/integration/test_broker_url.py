@@ -1,4 +1,4 @@
-"""What the hosts and parameters of AMQP_URL do to a connection."""
+"""The effect of the hosts and parameters of AMQP_URL on a connection."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""`recording-worker archive` as a process, beside a store and a broker."""
+"""`recording-worker archive` as a process, with a store and a broker."""
 
 import asyncio
 import hashlib
@@ -286,7 +286,7 @@ async def test_without_the_url_of_the_archive_nothing_is_verified(
 async def test_a_storage_that_is_away_ends_the_command_with_a_clean_exit_code(
     store: Store, sqlite_url: str, tmp_path: Path, files: int, words: str
 ) -> None:
-    # With one failure the command ends before obstore's thread has let go of it.
+    # After one failure the command ends before obstore's thread has released the connection.
     await _archive_in_s3(store, files)
     settings = {"DATABASE_URL": sqlite_url, **_s3("http://127.0.0.1:9")}
 

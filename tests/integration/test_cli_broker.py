@@ -399,7 +399,7 @@ async def test_the_queue_of_tail_is_removed_with_it(
         tail.signal(signal.SIGTERM)
         await tail.end()
 
-    # No queue is bound any more: a mandatory message comes back.
+    # No queue is bound any more: the broker returns a mandatory message.
     exchange = await channel.get_exchange(f"{names_prefix}.status")
     returned = await exchange.publish(
         aio_pika.Message(b"{}"), "track.uploaded", mandatory=True, timeout=10

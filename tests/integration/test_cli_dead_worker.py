@@ -1,4 +1,4 @@
-"""What a real worker does with replayed letters."""
+"""A real worker handles replayed dead letters."""
 
 import uuid
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""`recordings show`, `outcomes` and the order of `recordings`, beside a store, on both engines."""
+"""`recordings show`, `outcomes` and the order of `recordings`, on both engines."""
 
 import asyncio
 import re

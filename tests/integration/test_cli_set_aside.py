@@ -1,4 +1,5 @@
-"""`recording-worker store set-aside` and `publish-again`, on both engines, beside a worker."""
+"""`recording-worker store set-aside` and `publish-again`, on both engines, with a worker
+running."""
 
 from pathlib import Path
 

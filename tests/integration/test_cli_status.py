@@ -1,4 +1,4 @@
-"""`recording-worker status` with a worker, without one, and when nobody answers."""
+"""`recording-worker status` with a worker, without one, and without an answer."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""`recording-worker webhooks` as a process of its own, against an emulated API."""
+"""`recording-worker webhooks` as a separate process, against an emulated API."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -90,7 +90,7 @@ async def test_send_waits_for_a_replay_and_leaves_its_events_to_the_subscribers(
         await tail.says("Listening on")
         replayed = await send(cli, "replay_recording", "--start-id", "s-1")
         while msgspec.json.decode(await tail.line())["data"]["status"] != "INVOKED":
-            pass  # a status that came meanwhile
+            pass  # a status that arrived in between
 
     assert (replayed.code, len(replayed.lines)) == (0, 1)
     assert replayed.lines[0]["data"]["command_type"] == "replay_recording"

@@ -1,4 +1,4 @@
-"""The console's server: what it answers, whom it refuses, and what it sends while it runs."""
+"""The console's server: its answers, its refusals, and the events that it sends while it runs."""
 
 import socket
 from collections.abc import AsyncIterator

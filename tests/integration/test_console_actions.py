@@ -1,4 +1,4 @@
-"""What may be done in the console: to dead letters and recordings, with the token alone."""
+"""The actions of the console on dead letters and recordings, which need the token."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

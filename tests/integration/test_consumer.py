@@ -150,7 +150,8 @@ async def test_a_queue_deleted_while_consuming_is_declared_again_and_consuming_r
         before = bench.connections
         async with bench.raw.channel() as channel:
             await channel.queue_delete(bench.topology.command_queue)
-        # That it was in trouble may be over before anybody looks; a new connection stays a fact.
+        # The unready state may be over before the test reads it; a new connection is permanent
+        # evidence.
         await eventually(
             lambda: bench.connections > before and bench.consuming.unavailable_reason is None
         )
@@ -209,7 +210,7 @@ async def test_removed_parts_of_the_topology_are_declared_again(
     broker: BrokerBenches,
     eventually: Eventually,
 ) -> None:
-    """The broker tells no consumer of it: publishers get an error, or lose what they send."""
+    """The broker does not notify consumers: publishers get an error, or lose their messages."""
 
     async def decide(_delivery: Delivery) -> Settlement:
         return Dead(code="bad", reason="it is bad")
@@ -271,7 +272,7 @@ async def test_a_user_without_a_channel_for_the_check_loses_a_connection_and_is_
             # The broker may count the lost connection's channels for a while, and refuse again.
             before = bench.connections
             limit_channels(rabbitmq, names_prefix, 2)
-            # Not for something to happen: no check may cost another connection, for so long.
+            # Checks that nothing happens: during this time no check may cost another connection.
             await asyncio.wait([bench.consumer_task], timeout=1.0)
             assert bench.connections == before
             limit_channels(rabbitmq, names_prefix, 100)

@@ -145,7 +145,7 @@ async def test_a_stop_names_a_recording_that_it_may_have_ended_before_its_next_a
     assert isinstance(await bench.send(stop), Retry)
     (started,) = bench.started()
     if not is_named:
-        await bench.api.control_recording(started.recording_id, "stop")  # by somebody else
+        await bench.api.control_recording(started.recording_id, "stop")  # by another program
     bench.pass_time(60)
     uploaded = await bench.api.get_recording(started.recording_id)
     now = datetime.now(UTC)

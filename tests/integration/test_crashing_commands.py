@@ -18,7 +18,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
 
 
 async def crash_with_claim(bench: CommandBench, times: int, *, alone: bool) -> None:
-    """So many processes claim the start and are never heard of again."""
+    """This many processes claim the start and die."""
     for number in range(times):
         claim = ClaimRequest(
             command_id="start-1",

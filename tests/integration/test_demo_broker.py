@@ -1,4 +1,4 @@
-"""What the demo says about a broker that it cannot use."""
+"""The demo's messages about a broker that it cannot use."""
 
 import pytest
 from yarl import URL

@@ -29,7 +29,7 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 async def start_external(
     bench: TrackingBench, kind: Kind = "track", meeting: str | None = None
 ) -> str:
-    """Somebody else starts a recording; returns its id after a second."""
+    """Another program starts a recording; returns its id after a second."""
     body = {"meeting_id": meeting or str(uuid.uuid4())}
     start = (
         bench.api.start_track_recording if kind == "track" else bench.api.start_composite_recording
@@ -59,13 +59,13 @@ async def ended(bench: TrackingBench, recording_id: str) -> None:
 
 
 def start_external_now(bench: TrackingBench, kind: Kind = "track", **fields: Any) -> str:
-    """Somebody else starts a recording now."""
+    """Another program starts a recording now."""
     request = StartRequest(kind=kind, app_id="app", meeting_id=str(uuid.uuid4()), **fields)
     return bench.sandbox.recordings.start(request).id
 
 
 def start_without_kind(bench: TrackingBench) -> str:
-    """Somebody else starts a recording whose kind a list does not show."""
+    """Another program starts a recording whose kind a list does not show."""
     return start_external_now(
         bench, "composite", video_suffix=None, audio_suffix=None, streams=True
     )

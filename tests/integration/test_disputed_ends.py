@@ -16,7 +16,7 @@ STEP = 900.0
 """Shorter than every time-out but that of INVOKED. A step costs nine commits."""
 HALF_HOUR = 1800.0
 HOUR = 3600.0
-"""Shorter than the time-outs of what may last for a day."""
+"""Shorter than the time-outs of states that may last a day."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def until_ended(
     meanwhile: Callable[[], Awaitable[object]] = nothing,
     step: float = HOUR,
 ) -> list[str]:
-    """What is published until the recording completes, or until so many seconds have passed."""
+    """The events until the recording completes, or until this many seconds have passed."""
     began_at = (await bench.stored(recording_id)).first_seen_at
     assert began_at is not None
     while (bench.now() - began_at).total_seconds() < within:
@@ -183,7 +183,7 @@ async def test_a_late_upload_that_never_ends_ends_in_time(
     recording_id = await bench.start()
     await bench.run_due(2)
     fault = bench.sandbox.faults.add(refuse("get_recording", 500))
-    for turn in range(24):  # nobody can give it up meanwhile
+    for turn in range(24):  # no time-out may end it meanwhile
         await bench.apply_answer(recording_id, Status.RECORDING if turn % 2 else Status.PAUSED)
         await bench.run_due(4000)
     bench.sandbox.faults.clear(fault)

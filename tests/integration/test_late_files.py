@@ -1,4 +1,4 @@
-"""Files that are listed one by one, that get their URLs later, or that never come."""
+"""Files that are listed one by one, that get their URLs later, or that never appear."""
 
 import uuid
 from collections.abc import AsyncIterator

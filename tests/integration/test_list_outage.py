@@ -1,4 +1,4 @@
-"""Tracking while the API fails to list recordings but still gives each by itself."""
+"""Tracking while the API fails to list recordings but still returns single ones."""
 
 import uuid
 from collections.abc import AsyncIterator

@@ -58,7 +58,7 @@ async def wait_for_the_close(reader: asyncio.StreamReader, writer: asyncio.Strea
 
 
 def left_open(loop: Loop, main: Coroutine[Any, Any, None]) -> list[str]:
-    """What the garbage collector finds open after the loop has ended."""
+    """The open sockets that the garbage collector finds after the loop has ended."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with asyncio.Runner(loop_factory=loop) as runner:

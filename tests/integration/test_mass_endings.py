@@ -1,7 +1,7 @@
-"""Many recordings that end together: what their ends and files cost, and in which order they come.
+"""Many recordings end together: the cost of their ends and files, and the order of events.
 
-The API is the emulated one. Where its document leaves room, a transport in between makes it answer
-in other ways.
+The API is the emulated one. Where its documentation allows several answers, a transport changes the
+answer.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 
 async def started(bench: TrackingBench, count: int, kind: Kind) -> list[str]:
-    """Start recordings one second apart, which a sweep has seen recording."""
+    """Start recordings one second apart; a sweep has seen them as RECORDING."""
     ids = []
     for _ in range(count):
         ids.append(await bench.start(kind, meeting=str(uuid.uuid4())))
@@ -68,7 +68,7 @@ async def published(bench: TrackingBench) -> dict[str, list[str]]:
 
 
 async def last_published(bench: TrackingBench, ids: Iterable[str]) -> set[str]:
-    """What was published last of these recordings."""
+    """The summaries of the last event of each of these recordings."""
     summaries = await published(bench)
     return {summaries[recording_id][-1] for recording_id in ids}
 
@@ -151,7 +151,7 @@ def without_row_fields(*names: str) -> Change:
     return change
 
 
-# What it costs
+# The cost
 
 
 async def test_ends_of_a_hundred_recordings_cost_one_list(bench: TrackingBench) -> None:
@@ -245,7 +245,7 @@ async def test_times_without_an_invoked_recording_are_skipped(bench: TrackingBen
     assert await last_published(bench, (*early, *late)) == {"completed 2"}
 
 
-# Whatever the API makes of a list
+# Unusual lists
 
 
 API_FORMS = {
@@ -384,7 +384,7 @@ async def test_files_are_read_in_the_order_of_ending(bench: TrackingBench) -> No
     await bench.refresher.read_due()
     events = [one for one in await bench.events() if one["type"] == "recording.completed.v1"]
     completed = [one["subject"] for one in events]
-    # Eight are read at a time, each in the order of its turn.
+    # Eight are read at a time, in the order of their priority.
     assert all(abs(completed.index(one) - place) <= 8 for place, one in enumerate(order))
     uploaded = [
         one["subject"] for one in await bench.events() if one["data"].get("status") == "UPLOADED"

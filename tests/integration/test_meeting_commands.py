@@ -1,4 +1,4 @@
-"""Commands for all recordings of a meeting: what one of them meets does not stop the rest."""
+"""Commands for all recordings of a meeting: an error of one recording does not stop the others."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ PARALLEL = {"meeting_id": MEETING, "allow_multiple_recordings": True}
 
 
 class Bench:
-    """Recordings of one meeting, and commands for them, on a clock that stands still."""
+    """Recordings of one meeting, and commands for them, with a clock that stands still."""
 
     def __init__(self, sandbox: Sandbox, api: RealtimeKitClient) -> None:
         self.sandbox = sandbox

@@ -1,4 +1,4 @@
-"""A publisher's metadata comes back with everything that is published about its start."""
+"""All events about a start carry the publisher's metadata."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable

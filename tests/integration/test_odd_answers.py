@@ -1,4 +1,4 @@
-"""Answers of the API that nobody documents: they cost no recording, no event and no other meeting.
+"""Undocumented answers of the API: they cost no recording, no event and no other meeting.
 
 The API is the emulated one. A connection in between alters its answers.
 """
@@ -87,7 +87,7 @@ async def test_recordings_with_no_believable_times_end_together(
 
 
 def list_each_file_twice(_request: httpx.Request, body: Any) -> None:
-    """Every file has two entries. Each of them has a URL that is signed by itself."""
+    """Every file has two entries with separately signed URLs."""
     for row in rows_of(body):
         layers = row.get("download_url")
         if not isinstance(layers, list):
@@ -180,7 +180,7 @@ async def test_a_start_that_is_answered_with_a_running_recording_succeeds_unless
 
 
 async def record_elsewhere(bench: CommandBench) -> str:
-    """Somebody else's recording in another meeting, which has just begun. Returns its id."""
+    """Another program's new recording in another meeting. Returns its id."""
     body = {"meeting_id": str(uuid.uuid4())}
     return (await bench.api.start_track_recording(body)).recording_id
 

@@ -61,7 +61,7 @@ def second_bodies(bench: CommandBench) -> dict[str, Command]:
     }
 
 
-# How the first body waits: each returns how it goes on.
+# How the first body waits: each returns a function that lets it continue.
 
 Continue = Callable[[], Awaitable[Settlement]]
 

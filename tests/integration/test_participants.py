@@ -20,7 +20,7 @@ async def bench(usual_database_url: str) -> AsyncIterator[TrackingBench]:
 
 
 def join(bench: TrackingBench, own_id: str, *, mute: bool = False, **more: str) -> str:
-    """Somebody joins; returns the participant id."""
+    """A participant joins; returns the participant id."""
     person = bench.sandbox.meetings.register(bench.meeting, own_id, **more)
     bench.sandbox.meetings.join(bench.meeting, person.id, mute=mute)
     return person.id

@@ -1,4 +1,4 @@
-"""What a proxy between the worker and the API does to a request."""
+"""The effects of a proxy between the worker and the API."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What a publisher puts into the properties of a command, byte for byte, on a real RabbitMQ."""
+"""The publisher's properties of a command, byte for byte, on a real RabbitMQ."""
 
 import asyncio
 import struct
@@ -443,7 +443,7 @@ async def test_a_time_in_the_future_is_corrected_with_the_next_copy(
 ) -> None:
     bench = await broker.bench(retry_once_then(DEAD))
     async with bench.running():
-        # Straight into a retry queue: nothing tells this from a copy of a worker.
+        # Directly into a retry queue: nothing distinguishes it from a worker's copy.
         channel = await (await bench.raw.channel()).get_underlay_channel()
         headers: dict[str, Any] = {"x-first-seen": "9999-12-31T23:59:59-14:00", "x-attempts": 1}
         await channel.basic_publish(

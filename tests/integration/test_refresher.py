@@ -1,4 +1,4 @@
-"""Which recordings are read by themselves, when, and what that costs."""
+"""Which recordings are read singly, when, and at which cost."""
 
 import asyncio
 import uuid

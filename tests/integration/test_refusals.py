@@ -1,4 +1,4 @@
-"""What the API refuses: whom it concerns, and who goes on meanwhile."""
+"""Refusals of the API: which recordings they affect, and which continue."""
 
 import uuid
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""From the outbox to the broker: in order, with the same ids, losing nothing on the way."""
+"""From the outbox to the broker: in order, with the same ids, and without losses."""
 
 import asyncio
 import sqlite3
@@ -43,13 +43,13 @@ NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
 
 
 class HasPort(Protocol):
-    """A way to the broker on a port of its own."""
+    """A link to the broker on a separate port."""
 
     port: int
 
 
 class Bench:
-    """A relay on real parts, and a queue that receives whatever it publishes."""
+    """A relay with its real parts, and a queue that receives all its messages."""
 
     def __init__(
         self, store: Store, topology: Topology, url: str, raw: AbstractConnection, file: str
@@ -86,7 +86,7 @@ class Bench:
         now: Callable[[], float] = time.time,
         page_size: int = PAGE_SIZE,
     ) -> OutboxRelay:
-        """As after a restart: it knows only what the store knows."""
+        """As after a restart: the relay has no state besides the store's."""
         return OutboxRelay(
             store or self.store,
             self.events,
@@ -96,7 +96,7 @@ class Bench:
         )
 
     def relay_with_clock(self, now: Callable[[], float]) -> OutboxRelay:
-        """As of another replica: it knows only what the store knows, and the time by `now`."""
+        """As in another replica: it has no state besides the store's, and its clock is `now`."""
         events = EventPublisher(self.publisher, self.topology, metrics=self.metrics, now=now)
         return OutboxRelay(self.store, events, now=now)
 
@@ -175,7 +175,7 @@ class Bench:
         )
 
     async def full_queue(self, key: str) -> AbstractQueue:
-        """A subscriber's queue that refuses what it has no room for."""
+        """A subscriber's queue that refuses messages beyond its length limit."""
         channel = await self.raw.channel()
         name = f"{self.topology.prefix}.status"
         exchange = await channel.declare_exchange(name, "topic", durable=True)
@@ -413,7 +413,7 @@ async def test_a_full_reply_queue_blocks_nothing(bench: Bench, eventually: Event
 async def test_a_full_subscriber_queue_blocks_only_its_own_subjects(
     bench: Bench, eventually: Eventually
 ) -> None:
-    """More than a batch of status events is stuck; outcomes and other recordings go on."""
+    """More than a batch of status events is stuck; outcomes and other recordings continue."""
     full = await bench.full_queue("track.invoked")
     await bench.happen([f"stuck-{number}" for number in range(PAGE_SIZE + 20)], [Status.INVOKED])
     await bench.finish("c1", reply_to=None)

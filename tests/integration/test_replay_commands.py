@@ -1,4 +1,4 @@
-"""`replay_recording` through the command handler: what it publishes, and when it is refused."""
+"""`replay_recording` through the command handler: its events, and its refusals."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ async def seen(
 
 
 async def send_all(bench: CommandBench) -> list[UnsentEvent]:
-    """What the relay would publish, with the broker's confirmation."""
+    """The events that the relay would publish, with the broker's confirmation."""
     events = await bench.store.unsent(1000)
     positions = [event.position for event in events]
     await bench.store.mark_page(PageMarks(sent=positions), bench.store.now())

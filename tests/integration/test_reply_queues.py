@@ -1,4 +1,4 @@
-"""Replies go only to queues that may have them, and never to the worker's own."""
+"""Replies go only to permitted queues, and never to the worker's own."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""One list of live sessions is enough for all starts that wait, and none is read for nobody."""
+"""One list of live sessions is enough for all waiting starts; without them none is read."""
 
 import asyncio
 import uuid
@@ -52,7 +52,7 @@ def begin(bench: CommandBench, meeting: str | None = None) -> None:
 
 
 async def park_many(store: Store, count: int) -> list[str]:
-    """Park so many starts, each of a meeting of its own; returns the meetings."""
+    """Park this many starts, each of a different meeting; returns the meetings."""
     meetings = [str(uuid.uuid4()) for _ in range(count)]
     now = store.now()
     claims = [
@@ -144,7 +144,7 @@ async def test_a_long_list_is_read_less_often(bench: CommandBench) -> None:
     for _ in range(60):
         bench.ahead += 1.0
         await watch.look_if_due()
-    assert len(bench.requests(LIST)) == 6  # two looks of three pages
+    assert len(bench.requests(LIST)) == 6  # two reads of three pages
 
 
 async def test_sessions_that_have_ended_make_no_start_due(bench: CommandBench) -> None:

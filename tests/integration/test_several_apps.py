@@ -36,7 +36,7 @@ NAMES = ("eu", "us")
 
 
 class Bench:
-    """Apps `eu` and `us`, each with an API of its own that takes only its token."""
+    """Apps `eu` and `us`. Each has a separate API that accepts only the app's token."""
 
     def __init__(self, apis: dict[str, Sandbox], store: Store) -> None:
         self.apis = apis
@@ -263,7 +263,7 @@ async def test_a_command_whose_time_is_over_ends_though_its_app_is_away(bench: B
     assert (await bench.outcome("eu-1"))[0] == "expired"
 
 
-# A stop that comes before the start
+# A stop that arrives before the start
 
 
 async def stop_in_advance(bench: Bench, app: str, command_id: str = "stop") -> Settlement:

@@ -1,4 +1,4 @@
-"""What a stop does to what runs, to what may run, and to what has not begun."""
+"""The effect of a stop on starts that run, that may run, and that have not begun."""
 
 import asyncio
 import time
@@ -51,7 +51,7 @@ def statuses(bench: CommandBench) -> list[str]:
 
 
 def refuse_starts(bench: CommandBench, status: int, operation: str = START) -> None:
-    """The API refuses the starts, and what it refuses was surely not executed."""
+    """The API refuses the starts with errors that exclude their execution."""
     bench.sandbox.faults.add(Fault(kind="refuse", operation=operation, status=status))
 
 

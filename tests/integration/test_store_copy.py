@@ -82,7 +82,7 @@ def claim(command_id: str, **changes: Any) -> ClaimRequest:
 
 
 async def fill(url: str) -> None:
-    """Leave something in every table: one command done, one in hand, one recording with files."""
+    """Write rows into every table: a done command, a claimed one, a recording with files."""
     store = await Store.open(url, source="test")
     await store.claim(claim("done"))
     await store.claim(claim("in-hand"))
@@ -439,7 +439,7 @@ async def test_a_worker_continues_with_the_copy(
         (started,) = (await old(*start, "--wait", "--timeout", "20")).lines
         worker.signal(signal.SIGTERM)
         assert (await worker.end()).code == 0
-    store = await Store.open(sqlite_url, source="test")  # a repeat that nobody was told of yet
+    store = await Store.open(sqlite_url, source="test")  # a repeat that is not reported yet
     await store.claim(claim("s-1"))
     await store.close()
 

@@ -1,4 +1,4 @@
-"""A start that led to two recordings all the same: the surplus one is stopped."""
+"""A start that led to two recordings: the surplus one is stopped."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,7 +23,7 @@ async def bench(usual_database_url: str) -> AsyncIterator[TrackingBench]:
 
 
 async def finish_start(bench: TrackingBench) -> str:
-    """A replica ends the command `start` with a recording of its own; returns its id."""
+    """A replica ends the command `start` with another recording; returns its id."""
     asked_at = bench.now()
     snapshot = await bench.api.start_track_recording({"meeting_id": bench.meeting})
     observation = Observation(
@@ -133,11 +133,11 @@ async def test_a_surplus_recording_that_never_records_ends_as_any_other(
     assert (await bench.published(surplus))[-2:] == ["ERRORED", "completed 0"]
 
 
-# A start that a stop cancelled while nobody knew whether it had been executed
+# A stop cancelled a start of which it was unknown whether it had been executed
 
 
 async def stop_while_in_doubt(bench: TrackingBench, **target: Any) -> None:
-    """A stop is claimed while the start is executed, and gives up."""
+    """A stop is claimed while the start is executed, and times out."""
     stop = claim_of(bench, "stop", command_type="stop_recording", cancels_starts=True, **target)
     await bench.store.claim(claim_of_start(bench))
     assert (await bench.store.claim(stop)).verdict == "new"

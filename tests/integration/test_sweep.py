@@ -1,4 +1,4 @@
-"""What a sweep and the reads after it request and publish: the emulated API, a real store."""
+"""The requests and events of a sweep and of the reads after it: emulated API, real store."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
         yield opened
 
 
-# What it asks for
+# Requests
 
 
 async def test_no_request_is_made_while_nothing_is_live(bench: TrackingBench) -> None:
@@ -273,7 +273,7 @@ async def test_a_composite_recording_has_a_file_for_each_of_its_urls(bench: Trac
     assert (await bench.published(recording_id))[-1] == "completed 2"
 
 
-# What it concludes
+# Results
 
 
 async def test_a_recording_that_stays_invoked_ends_as_stalled(

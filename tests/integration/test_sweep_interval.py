@@ -29,7 +29,7 @@ async def report_by_webhook(bench: TrackingBench, recording_id: str) -> None:
 
 
 async def sweeps(bench: TrackingBench, seconds: int) -> int:
-    """How many sweeps begin within so many seconds."""
+    """How many sweeps begin within this many seconds."""
     bench.take_operations()
     for _ in range(seconds):
         await bench.run_due(1)

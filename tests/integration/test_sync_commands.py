@@ -1,4 +1,4 @@
-"""`sync_recording`: late files, URLs that were signed anew, recordings that nobody knew."""
+"""`sync_recording`: late files, newly signed URLs, recordings that the store does not have."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
 
 
 async def upload(bench: CommandBench, kind: Kind = "track") -> str:
-    """An uploaded recording that was started here, and whose end nobody has looked at."""
+    """An uploaded recording of our start whose end has not been read."""
     command = bench.start() | {
         "type": "start_track_recording" if kind == "track" else "start_recording"
     }

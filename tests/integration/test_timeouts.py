@@ -1,4 +1,4 @@
-"""Every recording ends within a configured time, whatever the API does."""
+"""Every recording ends within a configured time, whatever the API answers."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

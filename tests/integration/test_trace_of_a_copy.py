@@ -1,4 +1,4 @@
-"""The trace of a start command goes on through the copies of its files in the archive."""
+"""The trace of a start command continues through the copies of its files in the archive."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ QUICK: Final = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
 
 
 class Ear:
-    """Records what a subscriber receives, with headers."""
+    """Records the messages and headers that a subscriber receives."""
 
     def __init__(self) -> None:
         self.heard: list[dict[str, Any]] = []
@@ -120,7 +120,7 @@ def of_the_start(heard: dict[str, Any]) -> bool:
 
 
 def way_up(spans: dict[str, CollectedSpan], traceparent: str) -> list[CollectedSpan]:
-    """From the span that a message carries to the topmost that the worker told of."""
+    """From the span in a message up to the topmost span of the worker."""
     _, trace, span_id, _ = traceparent.split("-")
     path = []
     while span_id in spans:
@@ -165,7 +165,7 @@ async def test_the_spans_of_a_command_show_claim_request_and_commit(
 
 
 def named_freely(spans: list[CollectedSpan]) -> set[str]:
-    """Attributes that the conventions do not know, or know no more, and that are not our own."""
+    """Attributes that are neither in the current conventions nor our own."""
     files = Path(next(iter(semconv.__path__))).glob("**/attributes/*.py")
     text = "".join(one.read_text() for one in files)
     known = set(re.findall(r'^\w+: Final = "([\w.]+)"\n(?!"""\nDeprecated)', text, re.MULTILINE))

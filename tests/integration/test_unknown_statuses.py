@@ -252,7 +252,7 @@ async def test_a_refused_stop_of_a_recording_with_an_unknown_status_fails_in_the
     assert data["last_error"]["code"] == "not_stoppable"
 
 
-# Recordings of others
+# Recordings of other programs
 
 
 async def theirs(commands: CommandBench) -> str:

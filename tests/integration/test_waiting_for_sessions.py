@@ -32,7 +32,7 @@ def composite(bench: CommandBench, command_id: str = "start-1", **more: Any) -> 
 
 
 def begin(bench: CommandBench) -> None:
-    """The meeting's session begins. Nobody reports it."""
+    """The meeting's session begins, without a webhook."""
     person = next(iter(bench.sandbox.meetings.get(bench.meeting).participants))
     bench.sandbox.meetings.join(bench.meeting, person)
 
@@ -347,7 +347,7 @@ async def test_a_start_with_secrets_expires_at_its_deadline(bench: CommandBench)
     assert await bench.parked() == 0
 
 
-# Stops of starts that nobody has sent
+# Stops of starts that were never sent
 
 
 async def test_a_stop_waits_in_the_store_until_its_start_has_ended(bench: CommandBench) -> None:

@@ -1,4 +1,4 @@
-"""How webhooks are answered and what they change, over HTTP and on a real store."""
+"""The answers to webhooks and their effects, over HTTP and on a real store."""
 
 import asyncio
 import gzip
@@ -32,10 +32,10 @@ FORWARD = ["RECORDING", "UPLOADING", "UPLOADED"]
 async def bench(sqlite_url: str) -> AsyncIterator[WebhookBench]:
     async with open_webhook_bench(sqlite_url) as bench:
         yield bench
-        assert bench.api_requests == 0  # whatever a webhook says, it is not worth a request
+        assert bench.api_requests == 0  # a webhook never costs an API request here
 
 
-# What it changes
+# Effects
 
 
 @pytest.mark.parametrize("worded", [status_update, legacy_status_update])
@@ -200,7 +200,7 @@ async def test_the_time_of_the_last_webhook_is_stored(bench: WebhookBench) -> No
         assert found.last_webhook_at == bench.time.timestamp()
 
 
-# What it is answered
+# Answers
 
 
 async def test_a_webhook_about_an_unknown_recording_is_204(bench: WebhookBench) -> None:
@@ -266,7 +266,7 @@ async def test_a_webhook_does_not_wait_for_other_meetings_or_for_idle_starts(
 
 
 async def test_a_webhook_changes_no_recording_of_another_app(sqlite_url: str) -> None:
-    """Each app has a key of its own, which speaks for that app alone."""
+    """Each app has its own key, which is valid for that app alone."""
     async with open_webhook_bench(sqlite_url, apps=("default", "other")) as bench:
         recording_id = await bench.known_recording(app="other")
         body = status_update(recording_id, "RECORDING")

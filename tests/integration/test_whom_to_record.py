@@ -332,7 +332,7 @@ async def test_an_attempt_without_time_left_may_have_called_only_after_its_read(
 async def wake_waiting_start(bench: CommandBench, *added: str, **fields: Any) -> Delivery:
     """A start that waited for hours for its session, as it is delivered when the session begins.
 
-    The participants of `added` come with the session.
+    The participants of `added` join with the session.
     """
     meeting = str(uuid.uuid4())
     bench.sandbox.meetings.create(meeting, participants=["host"], live=False)

@@ -69,7 +69,7 @@ class TrackingBench:
         return datetime.fromtimestamp(self.sandbox.clock.now(), UTC)
 
     def restart(self, api: RealtimeKitClient | None = None, *, follow_all: bool = False) -> None:
-        """Create a new sweep and refresher, which know only what the store has."""
+        """Create a new sweep and refresher, without state besides the store's."""
         api = api or self.api
         self.breaker = CircuitBreaker(now=self.sandbox.clock.now)
         self.shown_files = shown_files = ShownFiles()
@@ -177,7 +177,7 @@ class TrackingBench:
         await self.refresher.read_due()
 
     async def run_due(self, seconds: float = 0.0) -> None:
-        """Advance the clock and do what the loops do then, whether the API is up or not."""
+        """Advance the clock and do the work of the loops, also during an outage of the API."""
         self.sandbox.clock.advance(seconds)
         await self.sweep.sweep_if_due(lambda: True)
         await self.limiter.stop_due()

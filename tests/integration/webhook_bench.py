@@ -135,7 +135,7 @@ class WebhookBench:
     async def known_recording(
         self, status: str = "INVOKED", *, kind: Kind = "track", app: str = "default"
     ) -> str:
-        """Store a recording of ours with this status; returns its id."""
+        """Store a recording of our start with this status; returns its id."""
         recording_id = str(uuid.uuid4())
         await self.observe(recording_id, "INVOKED", kind=kind, app=app)
         if status != "INVOKED":

@@ -1,4 +1,4 @@
-"""Settings of an archive whose pauses are short, for tests that build it by themselves."""
+"""Settings of an archive with short pauses, for tests that build one."""
 
 from worker.domain.archive_keys import KeyTemplate
 from worker.settings.archive import ArchiveSettings

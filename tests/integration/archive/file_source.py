@@ -13,17 +13,17 @@ NEVER = 10**9
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """How one request is answered. Without anything else: the file, or the range asked for."""
+    """How one request is answered. By default: with the file, or the requested range."""
 
     status: int | None = None
     headers: dict[str, str] = {}
     location: str | None = None
     break_after: int = NEVER
-    """After so many bytes of the body the connection is reset."""
+    """After this many bytes of the body the connection is reset."""
     end_after: int = NEVER
-    """After so many bytes of the body the connection is closed."""
+    """After this many bytes of the body the connection is closed."""
     hang_after: int = NEVER
-    """After so many bytes of the body nothing comes any more."""
+    """After this many bytes of the body no more bytes arrive."""
     chunked: bool = False
     with_length: bool = True
     ignore_range: bool = False

@@ -1,6 +1,6 @@
-"""A relay before an object store that holds the request which completes an object.
+"""A relay in front of an object store that holds the request which completes an object.
 
-So the request is under way while its sender counts as frozen, as long as the test wants.
+So the request stays in flight while its sender counts as frozen, as long as the test needs.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A server of raw HTTP on loopback, for storages that answer as no real one can be told to."""
+"""A server of raw HTTP on loopback, for answers that no real storage can be made to give."""
 
 import asyncio
 from types import TracebackType

@@ -83,7 +83,7 @@ class MotoS3(StoreServer):
     """S3 by moto's server."""
 
     def command(self, folder: Path) -> list[str]:
-        """Serve what is kept in memory."""
+        """Serve the objects from memory."""
         return [str(BIN / "moto_server"), "-H", "127.0.0.1", "-p", str(self.port)]
 
     def create_bucket(self) -> None:
@@ -97,7 +97,7 @@ class Azurite(StoreServer):
     archive = f"az://{BUCKET}"
 
     def command(self, folder: Path) -> list[str]:
-        """Serve what is kept in memory."""
+        """Serve the objects from memory."""
         options = (
             "--inMemoryPersistence",
             "--silent",

@@ -1,4 +1,4 @@
-"""What a killed process leaves behind in a storage."""
+"""Parts that a killed process leaves in a storage."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The comparison of a copy with what the storage has, at an S3 that does not tell the truth."""
+"""The comparison of a copy with the stored object, at an S3 that returns wrong values."""
 
 import asyncio
 import base64
@@ -23,10 +23,10 @@ MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
 
 
 class OddS3(LocalServer):
-    """Takes an object, and answers with this ETag and this body when asked for it.
+    """Takes an object, and answers reads with this ETag and this body.
 
-    `kept` is the SHA-256 that it says if asked. `surplus` follows the bytes if they are read.
-    `downloads` is how often the source was asked for the file.
+    `kept` is the SHA-256 in its answers. `surplus` is appended to the body. `downloads` counts the
+    requests to the source of the file.
     """
 
     def __init__(

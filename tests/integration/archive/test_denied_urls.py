@@ -56,7 +56,7 @@ class OneFileArchive:
         self.api_is_away = False
         self.reads = 0
         self.expires_at: datetime | None = None
-        """When every URL expires. None: each has `url_life` of its own."""
+        """When every URL expires. None: each lasts `url_life`."""
         self.source: FileSource
         self._store = store
         self._source_url = source_url

@@ -212,7 +212,7 @@ async def test_a_source_that_stays_silent_is_tried_later(turn: Turn) -> None:
 
 
 async def test_a_source_that_does_not_answer_at_all_is_tried_later() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:  # nobody accepts
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts no connection
         url = f"http://127.0.0.1:{server.getsockname()[1]}/?signature=sesame"
         assert (await failure(SourceUnavailable, url, IMPATIENT)).code == "source_silent"
 

@@ -35,7 +35,7 @@ class FailingStore(LocalServer):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._answer(await reader.readuntil(b"\r\n\r\n"), writer)
-            while await reader.read(MIB):  # else the rest of the request resets the connection
+            while await reader.read(MIB):  # unread bytes would reset the connection
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
             pass

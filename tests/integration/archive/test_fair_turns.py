@@ -1,4 +1,4 @@
-"""Urgent files whose source hangs take turns with files that nobody has tried."""
+"""Urgent files whose source hangs alternate with files that have not been tried."""
 
 import socket
 import time
@@ -24,7 +24,7 @@ HANGING = 20
 
 
 async def end(store: Store, recording_id: str, url: str, *, age: timedelta, files: int) -> None:
-    """The recording ended so long ago. Its URLs expire an hour from now."""
+    """The recording ended this long ago. Its URLs expire an hour from now."""
     at = utc(time.time()) - age
     tracks = tuple(
         TrackFile(file_name=f"{n}.webm", media_kind="audio", user_id="u", download_url=url)
@@ -44,7 +44,7 @@ async def test_urgent_files_of_a_source_that_hangs_keep_no_new_file_waiting(
         impatient_archive(tmp_path.as_uri(), concurrency=1), archive_timeout_seconds=0.1
     )
     archiver = wired_archiver(settings, ArchiveStorage.open(tmp_path.as_uri()), store)
-    with socket.create_server(("127.0.0.1", 0)) as hanging:  # nobody accepts
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # accepts no connection
         url = f"http://127.0.0.1:{hanging.getsockname()[1]}/"
         await end(store, "urgent", url, age=timedelta(hours=2), files=HANGING)
 

@@ -1,7 +1,7 @@
-"""A replica freezes while it copies a file, and goes on when another one has announced the file.
+"""A replica freezes while it copies a file, and resumes after another replica announced the file.
 
-The source gives each of them other bytes. What the storage has in the end must be what the last
-event says.
+The source gives each of them different bytes. In the end the stored object must match the last
+event.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ async def end(store: Store, url: str) -> None:
 
 
 async def announced(store: Store, count: int) -> list[str]:
-    """The checksums that the events say, when there are so many events."""
+    """The checksums in the events, when there are `count` events."""
 
     async def told() -> list[dict[str, Any]] | None:
         found = await events(store, "file_archived")

@@ -51,7 +51,7 @@ class Scene(NamedTuple):
     archiver: Archiver
 
     async def end(self, number: int, url: str | None = None) -> None:
-        """A recording ends whose file lies at this URL, or at the source."""
+        """A recording ends. The URL of its file is this one, or that of the source."""
         url = url or self.source.url
         file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
         at = utc(time.time())

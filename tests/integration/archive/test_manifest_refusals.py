@@ -1,4 +1,4 @@
-"""A manifest that the storage refuses is told, whatever else failed before."""
+"""A manifest that the storage refuses is reported, also after other failures."""
 
 import pytest
 

@@ -10,7 +10,7 @@ from tests.integration.archive.file_source import FileSource
 
 MIB = 1024 * 1024
 SIZE = 300_000_000
-MAX_GROWTH = 64 * MIB  # two parts on their way, one being filled, and what lies between
+MAX_GROWTH = 64 * MIB  # two parts in flight, one being filled, and buffers
 
 COPY = """
 import asyncio, json, sys
@@ -38,7 +38,7 @@ uvloop.run(main(*sys.argv[1:]))
 
 
 class Outcome(msgspec.Struct):
-    """What the copying process says at its end."""
+    """The last output of the copying process."""
 
     size: int
     growth: int

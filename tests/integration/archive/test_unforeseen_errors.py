@@ -1,4 +1,4 @@
-"""An error that nobody foresaw costs one attempt or one turn of a loop. The worker goes on."""
+"""An unexpected error costs one attempt or one iteration of a loop. The worker continues."""
 
 import asyncio
 import os
@@ -78,7 +78,7 @@ class BreakableArchive:
         await self._store.apply([ended])
 
     async def break_for(self, turns: int) -> None:
-        """Let so many calls fail."""
+        """Let this many calls fail."""
         self.is_broken = True
 
         def broke() -> bool:

@@ -1,6 +1,7 @@
 """The folder of the archive is a volume, which may not be mounted.
 
-A rename stands for both: a mount point without its volume is an empty folder of the local disk.
+A rename imitates both states: a mount point without its volume is an empty folder of the local
+disk.
 """
 
 import asyncio
@@ -42,13 +43,13 @@ class Volume:
         self.mount_point.mkdir()
 
     def mount(self) -> None:
-        """Mount it again. What was written below the mount point would be hidden."""
+        """Mount it again. Files below the mount point would be hidden."""
         assert self.local_files() == []
         self.mount_point.rmdir()
         self._elsewhere.rename(self.mount_point)
 
     def local_files(self) -> list[Path]:
-        """What was written to the local disk while the volume is not mounted."""
+        """The files that were written to the local disk while the volume is not mounted."""
         return list(self.mount_point.rglob("*"))
 
 

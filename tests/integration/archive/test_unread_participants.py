@@ -43,7 +43,7 @@ class FailingSession:
 
 @pytest.fixture
 async def store(sqlite_url: str) -> AsyncIterator[Store]:
-    """A recording that has ended, whose participants nobody has read."""
+    """A recording that has ended, whose participants have not been read."""
     opened = await Store.open(sqlite_url, source="test", archives=True)
     ended = seen("r1", Status.ERRORED)
     snapshot = msgspec.structs.replace(ended.snapshot, session_id="s")

@@ -22,7 +22,7 @@ from worker.store.store import Store
 
 
 class WriteOnceS3(LocalServer):
-    """Keeps objects, and answers with this status to whoever would replace one."""
+    """Keeps objects, and answers with this status to a request that would replace one."""
 
     def __init__(self, refusal: str) -> None:
         self.objects: dict[str, bytes] = {}

@@ -1,4 +1,4 @@
-"""An archiver for tests that are not about what the API says."""
+"""An archiver for tests that are not about the API's answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ def wired_archiver(
 
 @asynccontextmanager
 async def running(archiver: Archiver, store: Store) -> AsyncIterator[None]:
-    """The archiver works, and is woken by what the store commits."""
+    """The archiver runs, and commits to the store wake it."""
     store.subscribe("archive", archiver.wake)
     task = asyncio.create_task(archiver.run(lambda: False))
     try:

@@ -1,4 +1,4 @@
-"""What a broker says of itself, for the report of a test that failed on it."""
+"""The state of a broker, for the report of a test that failed with it."""
 
 from typing import Final
 

@@ -55,8 +55,8 @@ PROGRAM_FIXTURES = {
 }
 
 
-# A busy machine is slow now and then. How long an example takes is not what a test asserts. Every
-# change is judged by the same examples; `make faults` (FAULT_EXAMPLES) looks for new ones.
+# A busy machine is slow at times. The duration of an example is not what a test asserts. All
+# changes are judged by the same examples; `make faults` (FAULT_EXAMPLES) searches for new ones.
 settings.register_profile(
     "busy",
     deadline=None,
@@ -71,7 +71,8 @@ MIN_MEMORY_BYTES = 4 * 2**30
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With several processes, the one that only hands out tests installs what they all need."""
+    """With several processes, the controller, which runs no tests, installs the programs for
+    all."""
     _keep_files_in_memory()
     _heed_interrupts()
     os.environ.setdefault("GOGC", "400")  # Helm and promtool would collect a fifth of their time
@@ -88,7 +89,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell each process where the broker is to be asked for."""
+    """Give each process the address of the host that starts brokers."""
     host = node.config.stash[BROKER_HOST]
     node.workerinput["broker_host"] = (host.address, host.key)
 
@@ -113,9 +114,9 @@ def _keep_files_in_memory() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep modules and tests from the garbage collector, which would visit them again and again.
+    """Exclude modules and tests from garbage collection, which would visit them repeatedly.
 
-    It also comes less often: with Python's own threshold it takes a twentieth of the CPU.
+    It also runs less often: with Python's own threshold it takes a twentieth of the CPU.
     """
     gc.disable()
     try:
@@ -140,7 +141,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Install what is missing before the first test, whose time limit is no time to install in."""
+    """Install missing programs before the first test, because an installation may exceed its
+    time-out."""
     if session.config.option.collectonly or hasattr(session.config, "workerinput"):
         return
     names = {name for item in session.items for name in getattr(item, "fixturenames", ())}
@@ -206,11 +208,11 @@ def reused_rabbitmq() -> Iterator[RabbitMQNode]:
 def private_rabbitmq(
     reused_rabbitmq: RabbitMQNode, request: pytest.FixtureRequest
 ) -> Iterator[RabbitMQNode]:
-    """A broker for this test alone, to be stopped, killed and alarmed, and empty.
+    """A private broker for this test, empty, which the test may stop, kill and alarm.
 
-    A quorum queue that was declared up to three seconds before a kill may come back without a
-    leader: let fresh queues take and give a message first. If the test fails, the broker's state is
-    in its report.
+    A quorum queue that was declared less than three seconds before a kill may return without a
+    leader: send a message through new queues first. If the test fails, the broker's state is in its
+    report.
     """
     reused_rabbitmq.start()
     failed_before = request.session.testsfailed
@@ -229,7 +231,7 @@ def amqp_url(rabbitmq: RabbitMQNode) -> str:
 
 @pytest.fixture
 def names_prefix() -> str:
-    """What the names of this test's exchanges and queues begin with (WORKER_NAME_PREFIX)."""
+    """The prefix of this test's exchanges and queues (WORKER_NAME_PREFIX)."""
     return f"test-{uuid.uuid4().hex[:10]}"
 
 
@@ -331,7 +333,7 @@ def bubblewrap() -> str:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The browser that looks at the console."""
+    """The browser that tests the console."""
     return PROGRAM_FIXTURES["chromium"][0]
 
 
@@ -343,5 +345,5 @@ def promtool() -> str:
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """`await eventually(fact)`: waits for a fact; see `recording_sandbox.waiting`."""
+    """`await eventually(condition)` waits for a condition; see `recording_sandbox.waiting`."""
     return wait_for_fact

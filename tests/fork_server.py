@@ -1,11 +1,11 @@
 """`python -m tests.fork_server <owner> <listener>`: imports the worker, and forks it on request.
 
-A fork is up in a tenth of the time that a new interpreter takes to import the same. It is a process
-as any other: it gets its environment, working directory and standard streams by the request, begins
-with the module's `__main__`, and can be killed.
+A fork starts in a tenth of the time that a new interpreter takes for the imports. It is a normal
+process: the request gives its environment, working directory and standard streams, it begins with
+the module's `__main__`, and it can be killed.
 
-Everybody who connects to the listener may send requests. When the other end of the owner's socket
-is closed, the server kills what it has forked and ends.
+Every client that connects to the listener may send requests. When the other end of the owner's
+socket is closed, the server kills its forks and ends.
 
 A request is `ForkRequest` as JSON, with four descriptors: stdin, stdout, stderr, and a socket. The
 socket gets the process id, and later the exit code. If the socket is closed before, the process is
@@ -46,7 +46,7 @@ LATE_IMPORTS: Final = (
     "click._textwrap",
     "tests.fault.suspension_points",
 )
-"""What workers and other commands import besides the modules of `worker`, sooner or later."""
+"""Libraries that workers and other commands import besides the modules of `worker`."""
 MAX_REQUEST_BYTES: Final = 100_000
 
 
@@ -145,7 +145,7 @@ class _Server:
         self._selector.close()
 
     def _kill(self, pid: int, line: socket.socket) -> None:
-        """Nobody listens any more."""
+        """The client has closed its socket."""
         self._selector.unregister(line)
         os.kill(pid, signal.SIGKILL)
 
@@ -166,7 +166,7 @@ class _Server:
 
 
 def _worker_modules() -> Iterator[str]:
-    """All of them: what is imported late, such as the archive, would take each fork a while."""
+    """Import all modules: late imports, such as the archive's, would take time in each fork."""
     for module in pkgutil.walk_packages(worker.__path__, "worker."):
         if module.name != "worker.__main__":
             yield module.name

@@ -1,4 +1,4 @@
-"""Processes that are forked from one that has imported the worker already; see `fork_server`."""
+"""Processes that are forked from one that has already imported the worker; see `fork_server`."""
 
 import asyncio
 import os
@@ -104,7 +104,7 @@ class ForkServer:
         return self._address
 
     def close(self) -> None:
-        """End it and, if it is that of this process, what it has forked. May be called again."""
+        """End it and, if this process owns it, its forks. May be called again."""
         for end in (self._requests, self._owner):
             if end is not None:
                 end.close()
@@ -157,7 +157,7 @@ class ForkedProcess:
 
 
 class ForkedSubprocess:
-    """A forked process for asyncio, with what is used of `asyncio.subprocess.Process`.
+    """A forked process for asyncio, with the parts of `asyncio.subprocess.Process` that tests use.
 
     It ends when this process does.
     """
@@ -203,7 +203,7 @@ def _pid_from(line: socket.socket) -> int:
 
 
 def _receive(line: socket.socket, seconds: float | None) -> ForkReport | None:
-    """What is reported within `seconds`, or without a limit; None if nothing is."""
+    """The report within `seconds`, or without a limit; None if there is none."""
     ready, _, _ = select.select([line], [], [], seconds)
     report = line.recv(MAX_REPORT_BYTES) if ready else b""
     return msgspec.json.decode(report, type=ForkReport) if report else None

@@ -1,8 +1,8 @@
-"""Servers and connections on loopback that leave nothing open and nothing running behind.
+"""Servers and connections on loopback that leave nothing open or running.
 
 `asyncio.start_server` does not promise that. In Python 3.11, its `wait_closed` waits for no
-connection. A closed TLS connection keeps its socket open until the peer says farewell. If the loop
-ends before, the garbage collector reports the socket in whichever test runs by then.
+connection. A closed TLS connection keeps its socket open until the peer closes it. If the loop ends
+earlier, the garbage collector reports the socket in an unrelated test.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 class LoopbackServer:
     """`async with LoopbackServer(serve) as server:` runs `serve` for each connection to `port`.
 
-    Without a `port` it takes a free one, which another process may take while it refuses.
-    A connection stays open when `serve` returns, until a side closes it. When `serve` raises, the
-    connection is reset. The end of the context cancels what still runs, resets what is still open,
-    and waits for both. It raises the first error of `serve`, unless that was OSError or EOFError,
-    with which a connection breaks, or the context ends by another error.
+    Without a `port` it takes a free one, which another process may take while it refuses. A
+    connection stays open after `serve` returns, until one side closes it. If `serve` raises, the
+    connection is reset. The end of the context cancels running tasks, resets open connections, and
+    waits for both. It raises the first error of `serve`, except OSError and EOFError, which mean a
+    broken connection, and except if the context ends by another error.
     """
 
     def __init__(
@@ -142,9 +142,9 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
 @asynccontextmanager
 async def connected_to(host: str | None, port: int | None) -> AsyncIterator[Streams]:
-    """A connection without TLS. The end of the context sends what was written, and closes it.
+    """A connection without TLS. The end of the context sends written bytes, and closes it.
 
-    A cancellation meanwhile resets it.
+    A cancellation during that resets it.
     """
     assert host
     assert port

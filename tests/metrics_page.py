@@ -14,7 +14,7 @@ END: Final = "<!-- end of metrics -->\n"
 
 
 def table() -> str:
-    """Every metric of our own, as a scrape names it."""
+    """Every metric of the worker, as a scrape names it."""
     registry = CollectorRegistry()
     Metrics(registry, version="0")
     rows = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]

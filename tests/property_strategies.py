@@ -61,7 +61,7 @@ def nested(scalars: Bytes) -> Bytes:
 
 
 def entries(values: Bytes) -> st.SearchStrategy[list[tuple[bytes, bytes]]]:
-    """The entries of a table, without a name that comes twice."""
+    """The entries of a table, without duplicate names."""
     return st.lists(
         st.tuples(st.binary(max_size=60), values), max_size=6, unique_by=lambda entry: entry[0]
     )

@@ -107,7 +107,7 @@ class BrokerHost:
         threading.Thread(target=server.serve_forever, name="broker-host", daemon=True).start()
 
     def close(self) -> None:
-        """Stop both for good."""
+        """Stop the broker host and the fork server."""
         _OWNER.close()
         if FORK_SERVER is not None:
             FORK_SERVER.close()

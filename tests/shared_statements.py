@@ -1,7 +1,7 @@
-"""The statements that SQLAlchemy has compiled, for all engines of a process.
+"""The statements that SQLAlchemy has compiled, shared by all engines of a process.
 
-Each store has an engine of its own, and SQLAlchemy compiles each statement once for each engine.
-Tests open thousands of stores.
+Each store has a separate engine, and SQLAlchemy compiles each statement once for each engine. Tests
+open thousands of stores.
 """
 
 from typing import Any, Final
@@ -15,7 +15,7 @@ _COMPILED: Final[dict[Any, Any]] = {}
 
 
 def share_statements() -> None:
-    """Let all engines that are created from now on share what they compile."""
+    """Let all engines that are created from now on share compiled statements."""
     registry.register("sqlite", __name__, SharingSQLite.__name__)
     registry.register("postgresql.psycopg", __name__, SharingPostgreSQL.__name__)
 

@@ -1,8 +1,8 @@
-"""Which tests each of several processes begins with.
+"""Chooses the tests with which each of several processes begins.
 
-A process is handed a contiguous part of the tests, and takes over tests of others when it is idle.
-Some begin with tests that wait, and others with tests that compute, so that there is always work
-for the processors.
+A process gets a contiguous part of the tests, and takes over tests of others when it is idle. Some
+begin with tests that wait, and others with tests that compute, so that there is always work for the
+processors.
 """
 
 from collections import Counter
@@ -107,9 +107,9 @@ class _Kinds(NamedTuple):
 def in_shares(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
     """The items in the order of the processes' shares, which are of equal size.
 
-    One process begins with tests that compute. What a process needs before its first test of a kind
-    costs seconds: a database server, compiled statements. So the others take such tests only when
-    they have no tests that wait any more.
+    One process begins with tests that compute. The preparation for the first test of a kind costs
+    seconds: a database server, compiled statements. So the others take such tests only when they
+    have no more tests that wait.
     """
     kinds = _by_kind(items)
     waiting_shares: list[list[pytest.Item]] = [[] for _ in range(processes - 1)]

@@ -1,4 +1,4 @@
-"""Queries the state of the workers beside them, as the command line does."""
+"""Queries of the workers' state without a worker, as the command line makes them."""
 
 from worker.store.admin.read_only import P, Query, ResultT, open_read_only
 

@@ -1,4 +1,4 @@
-"""A store on each database, and a look at its tables. Modules with other needs have their own."""
+"""A store on each database, and direct reads of its tables. Some modules have their own stores."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -18,7 +18,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
-    """A look at the tables beside the store."""
+    """Reads the tables without the store."""
     beside = open_engine(database_url)
     yield beside
     beside.dispose()

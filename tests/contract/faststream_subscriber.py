@@ -1,7 +1,7 @@
 """Delivers the messages named on the command line to a FastStream subscriber, without a broker.
 
-An environment of its own has FastStream, so this runs as a program. It prints one line of JSON for
-each message: what the handler got, or why there was none.
+FastStream is installed in a separate environment, so this runs as a program. It prints one line of
+JSON for each message: the handler's argument, or the reason why the handler was not called.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
-"""What the vendor's published schema says of the answers, as data: fields, types, operations.
+"""The vendor's published schema of the answers, as data: fields, types, operations.
 
-Written down by hand from the public API description as of August 2026, for checking answers
-against. `Field(...)` is one field of an object. Further fields of an object are
-not restricted, as in the original.
+Written by hand from the public API description as of August 2026, to check answers. `Field(...)` is
+one field of an object. Further fields of an object are not restricted, as in the original.
 """
 
 from datetime import datetime
@@ -199,7 +198,7 @@ OBJECTS: dict[str, dict[str, Field]] = {
 
 
 def faults_of(value: object, kind: str, *, path: str = "$") -> list[str]:
-    """Every way in which the value is not what the schema calls `kind`; empty when it is."""
+    """Every difference between the value and the schema of `kind`; empty if it is valid."""
     if kind.startswith("["):
         if not isinstance(value, list):
             return [f"{path}: not an array"]

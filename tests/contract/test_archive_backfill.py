@@ -276,7 +276,7 @@ async def test_a_search_while_the_clock_was_far_ahead_makes_no_later_search_skip
 async def test_a_later_search_skips_rows_that_were_read_before(
     database_url: str, engine: sa.Engine
 ) -> None:
-    """A file that is forgotten between two looks shows it."""
+    """The test deletes the tasks between two searches: rows that are read again return."""
     at = START
     async with without_archive(database_url) as store:
         await end(store, "r1", "a")
@@ -336,7 +336,7 @@ async def test_every_page_of_announced_files_is_looked_at(sqlite_url: str) -> No
 
 
 class Clock:
-    """Counts seconds that nobody waits for. Leads from a time on."""
+    """Counts seconds instead of waiting. It is the leader from a certain time on."""
 
     def __init__(self, leads_from: float) -> None:
         self.seconds = 0.0

@@ -1,4 +1,4 @@
-"""No query about the archive reads through what was archived, on either engine."""
+"""No query about the archive reads all archived rows, on either engine."""
 
 import inspect
 from collections.abc import Iterator
@@ -167,7 +167,7 @@ def filters() -> Iterator[EntriesFilter]:
 
 
 def read_by_hand(url: str) -> None:
-    """What the command line and the console ask beside the workers."""
+    """The queries of the command line and the console."""
     for condition in filters():
         read_state(url, find_entries, condition)
     read_state(url, find_failed_recordings)

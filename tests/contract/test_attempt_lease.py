@@ -42,7 +42,7 @@ async def test_only_an_attempt_that_is_fresh_by_all_clocks_calls_without_asking(
     if calls:
         await lease.confirm(COMMAND)
     else:
-        with pytest.raises(LeaseLost):  # nobody has claimed it
+        with pytest.raises(LeaseLost):  # no process has claimed it
             await lease.confirm(COMMAND)
     await store.close()
 

@@ -1,4 +1,4 @@
-"""What the console asks of the state: right in every order, and never a walk through history."""
+"""The console's queries: correct in every order, and they never scan history."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -344,7 +344,7 @@ async def test_a_search_finds_a_meeting_whose_starts_led_to_no_recording(databas
     }
 
 
-# What goes on
+# Live work
 
 
 async def test_live_work_is_counted_by_app_and_status(database_url: str) -> None:

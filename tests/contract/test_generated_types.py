@@ -1,4 +1,4 @@
-"""The tools of integrators take the schemas, and what they generate compiles."""
+"""Code generators of integrators accept the schemas, and their output compiles."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -
 
 
 def vet(folder: Path) -> None:
-    """Compile the Go files of a folder, without a network, and let Go's own checks read them."""
+    """Compile and vet the Go files of a folder, without a network."""
     (folder / "go.mod").write_text("module messages\n\ngo 1.21\n")
     alone = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local"}
     run(INTEGRATIONS / "go", "vet", "./...", cwd=folder, env=alone | {"GOCACHE": str(GO_CACHE)})
@@ -79,7 +79,7 @@ def test_generated_pydantic_models_accept_every_example(tmp_path: Path) -> None:
         "--target-python-version": "3.11",
     }
     flags = [part for option in options.items() for part in option]
-    # To format the models takes half of the time, and nobody reads them.
+    # Formatting the models takes half of the time and is not needed.
     run(INTEGRATIONS / "datamodel-codegen", *flags, "--no-formatters", cwd=tmp_path)
 
     accepted = run(INTEGRATIONS / "python", MODELS, models, HOME / "examples", cwd=tmp_path)

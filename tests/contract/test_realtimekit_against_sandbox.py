@@ -36,7 +36,7 @@ EVENTS = ("recording.statusUpdate", "meeting.ended")
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """A sandbox whose time stands still until a test moves it."""
+    """A sandbox whose clock stands still until a test advances it."""
     async with Sandbox(SandboxOptions(seed=1), clock=Clock(speed=0)) as sandbox:
         yield sandbox
 

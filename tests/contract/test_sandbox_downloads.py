@@ -1,4 +1,4 @@
-"""Downloads of files: sizes, ranges, and each fault, as an HTTP client sees them."""
+"""Downloads of files: sizes, ranges, and each fault, as an HTTP client receives them."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Each fault, as a client of the API sees it."""
+"""Each fault, as a client of the API receives it."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""Every rule of a command has a command that breaks it here, and both JSON Schema and we see it."""
+"""For every rule of a command, a command that breaks it: JSON Schema and the decoder refuse it."""
 
 import json
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Whatever bytes come in, a command or a reason comes out, and never a secret."""
+"""Any bytes decode to a command or to a reason, and a reason never contains a secret."""
 
 import base64
 import json

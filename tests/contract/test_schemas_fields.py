@@ -1,4 +1,4 @@
-"""Every field of every message says what it means, with an example, in every generated document."""
+"""Every field of every message has a description and an example in every generated document."""
 
 import re
 from typing import Any

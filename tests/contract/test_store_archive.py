@@ -62,8 +62,11 @@ async def end(
     by: ObservedBy = "sweep",
     **more: Any,
 ) -> None:
-    """The recording has ended with these files. Their URLs expire after `life`, None: at a time
-    that the API does not say. `storage` is the customer's own, where they lie."""
+    """The recording has ended with these files.
+
+    Their URLs expire after `life`; None: the API does not say when. `storage` is the customer's
+    storage that holds them.
+    """
     listed = tuple(track(file) if isinstance(file, str) else file for file in files)
     observation = seen(name, Status.UPLOADED, at=at, files=listed, files_final=True, **more)
     expiry = None if life is None else at + life
@@ -175,7 +178,7 @@ def count(engine: sa.Engine, table: sa.Table) -> int:
         return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
 
-# What is queued
+# Queued tasks
 
 
 async def test_every_announced_file_is_queued_with_its_url_and_its_owner(store: Store) -> None:
@@ -319,7 +322,7 @@ async def test_a_file_that_waits_for_its_next_attempt_keeps_no_other_waiting(sto
     assert names(await take(store, at=START + 300.0)) == ["b", "a"]
 
 
-# What is announced
+# Events
 
 
 async def test_a_copy_is_announced_once_behind_the_events_before_it(store: Store) -> None:
@@ -651,7 +654,7 @@ async def test_a_pause_of_a_clock_that_was_far_ahead_ends_when_it_is_set_right(
     assert await take(store, owner="third") == ()
 
 
-# What is forgotten
+# Pruning
 
 
 async def test_a_recording_is_kept_until_its_archive_is_done(
@@ -690,7 +693,7 @@ async def test_when_the_archive_was_switched_off_a_recording_is_kept_while_a_fil
     await send_all(on, long_ago.timestamp())
     await on.close()
     off = await Store.open(database_url, source="test")
-    with engine.begin() as connection:  # opening an SQLite file frees what was taken
+    with engine.begin() as connection:  # opening an SQLite file releases claims
         connection.execute(
             sa.update(archive_files)
             .where(archive_files.c.file_index == 1)

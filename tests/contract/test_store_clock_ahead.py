@@ -152,7 +152,7 @@ async def test_a_database_is_copied_although_a_lease_ends_in_a_month(
     copy_store(database_url, f"{sqlite_url}.copy", lambda *_: None)
 
 
-# What is still to be done
+# Open work
 
 
 async def written_ahead(store: Store) -> None:

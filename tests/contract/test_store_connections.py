@@ -58,7 +58,7 @@ def with_hosts(url: str, *hosts: str, options: str = "") -> str:
 
 
 def seen_in_every_session(pooled_url: str, query: str) -> set[Any]:
-    """The answers of all sessions of the pooler, which gives each query another one in turn."""
+    """The answers of all sessions of the pooler, which gives each query the next session."""
     with psycopg.connect(pooled_url, autocommit=True, prepare_threshold=None) as connection:
         rows = [connection.execute(query.encode()).fetchone() for _ in range(10)]
     return {row[0] for row in rows if row is not None}
@@ -162,7 +162,7 @@ async def test_options_that_a_pooler_refuses_are_answered_with_the_setting(poole
         await Store.open(pooled_url, source="test")
 
 
-# What an administrator has set for the database or the role
+# Defaults that an administrator set for the database or the role
 
 
 def set_for_database(url: str, **values: str) -> None:
@@ -186,7 +186,7 @@ def shown(url: str, setting: str, pooler: Pooler) -> object:
 def test_a_transaction_reads_the_commits_of_others_with_any_default(
     level: str, pooler: Pooler, postgresql_url: str, pgbouncer: PgBouncer
 ) -> None:
-    """Else a migration that waited for another one would not see it, and start over."""
+    """Otherwise a migration that waited for another one would not see it, and would repeat it."""
     set_for_database(postgresql_url, default_transaction_isolation=level)
     url = postgresql_url if pooler == "none" else pgbouncer.url(postgresql_url)
     assert shown(url, "transaction_isolation", pooler) == "read committed"

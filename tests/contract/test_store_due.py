@@ -21,7 +21,7 @@ async def due(store: Store, **more: Any) -> list[str]:
 
 
 def known_for(hours: float) -> OverdueQuery:
-    """Asks for what has been recorded for so long."""
+    """The query for recordings that have been recording for this many hours."""
     before = (NOW - timedelta(hours=hours)).timestamp()
     statuses = (Status.RECORDING, Status.PAUSED)
     return OverdueQuery(
@@ -55,7 +55,7 @@ async def test_a_recording_stored_by_an_older_version_counts_as_first_seen_at_it
 
 
 async def overdue_and_uploaded(store: Store, uploaded: int) -> None:
-    """Ten that are overdue for an hour, and then so many uploads."""
+    """Ten recordings that have been overdue for an hour, and then this many uploads."""
     for number in range(10):
         await store.apply([seen(f"overdue {number}", at=NOW - timedelta(hours=30))])
     await store.schedule_overdue(known_for(hours=25))

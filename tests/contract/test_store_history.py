@@ -1,4 +1,4 @@
-"""What is over and old is forgotten, what still matters never."""
+"""Pruning deletes old rows of ended work, and never rows that are still needed."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -91,7 +91,7 @@ async def prune(store: Store, keep: Retention = KEEP) -> None:
 LONG_AGO: Final = NOW - timedelta(days=40)
 
 
-# What is forgotten, and what never
+# Deleted rows, and rows that are never deleted
 
 
 async def test_sent_events_are_pruned_by_age_and_unsent_ones_never(

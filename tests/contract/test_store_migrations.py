@@ -1,4 +1,4 @@
-"""What a database is, whichever version it began with."""
+"""Every schema version migrates to the same database."""
 
 import re
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ async def test_tables_of_another_program_are_named_and_left_alone(
 
 
 def schema_of(connection: sa.Connection) -> dict[str, Any]:
-    """Each table: its columns, keys, indexes, checks and settings, in whatever order of columns."""
+    """Each table: its columns, keys, indexes, checks and settings, independent of column order."""
     inspector = sa.inspect(connection)
     settings = settings_of_tables(connection)
 
@@ -124,7 +124,7 @@ async def test_rows_of_an_older_version_are_there_after_the_migration(
     kept = rows_of(engine)
     with engine.begin() as connection:
         command.downgrade(config(connection), "0004")
-    engine.dispose()  # a worker wants an SQLite file for itself
+    engine.dispose()  # a worker needs exclusive use of an SQLite file
     store = await Store.open(empty_database_url, source="test")
     assert rows_of(engine) == kept
     for name in ("over", "going-on"):

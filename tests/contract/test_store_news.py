@@ -1,4 +1,4 @@
-"""What one replica commits, the others hear of at once; where nothing can be heard, they look."""
+"""Replicas receive each other's commits at once by notification, or else by polling."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ def seen(recording_id: str = "r1", status: Status = Status.RECORDING) -> Observa
 
 
 class Replica:
-    """A store that listens, and what it was told."""
+    """A store that listens, and the notifications that it received."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -62,7 +62,7 @@ def database(postgresql: PostgreSQLServer) -> str:
 
 
 async def listens(one: Replica, eventually: Eventually) -> None:
-    """A connection that is new tells of everything, since nobody knows what was told before."""
+    """A new connection notifies of everything, because earlier notifications may be lost."""
     await eventually(lambda: one.heard[-2:] == ["outbox", "due"])
     one.heard.clear()
 

@@ -1,4 +1,4 @@
-"""The overview of the state beside a store, on both engines."""
+"""The overview of the state, read without a store, on both engines."""
 
 import time
 from pathlib import Path

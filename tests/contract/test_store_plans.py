@@ -1,4 +1,4 @@
-"""No query reads through history, on either engine, whatever the store is asked."""
+"""No query scans history, on either engine."""
 
 import asyncio
 import inspect
@@ -66,7 +66,7 @@ LIVE_INDEXES: Final = {
     "replays",
     "inbox_unfinished_slot",
 }
-"""These have none of what is over."""
+"""These have no rows of ended work."""
 
 
 OVER: Final = Recording(
@@ -80,7 +80,7 @@ def _numbers() -> sa.CTE:
 
 
 NUMBERS: Final = _numbers()
-"""The database makes the rows of history itself: Python takes seconds for so many."""
+"""The database generates the rows of history, because Python would take seconds."""
 
 
 def named(prefix: str, number: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
@@ -92,7 +92,7 @@ def _column(column: sa.Column[Any], value: Any) -> sa.ColumnElement[Any]:
 
 
 def fill(engine: sa.Engine) -> None:
-    """History as years leave it, and beside it the little that is going on."""
+    """The history of years, and a little live work."""
     outcome = msgspec.json.encode(finish("x").outcome).decode()
     done = {"command_type": "t", "state": "done", "attempts": 1, "crashes": 0, "alone": False}
     over = {"kind": "track", "version": 4, "open": False}
@@ -201,7 +201,7 @@ async def everything(store: Any) -> None:
 
 
 def read_by_hand(url: str) -> None:
-    """What the command line asks beside the workers."""
+    """The queries of the command line."""
     read_state(url, read_overview)
     for text in ("old1…", "s1…", "m1…", "1a2b", "s1"):
         read_state(url, find_whole_ids, text, ("recording", "command", "meeting"))
@@ -268,7 +268,7 @@ async def parked(store: Any) -> None:
 
 
 def filters() -> Iterator[RecordingsFilter]:
-    """Each way of naming recordings, by itself and with every other: few of many, and none."""
+    """Each filter of recordings, alone and with every other: some of many rows, and no row."""
     statuses = (None, Status.PAUSED, Status.UPLOADED)
     apps = (None, "default", "retired", "one-that-has-none")
     ids: tuple[dict[str, Any], ...] = (
@@ -286,7 +286,7 @@ def filters() -> Iterator[RecordingsFilter]:
 
 
 async def follow(store: Any) -> None:
-    """What the sweep, the reader and webhooks ask."""
+    """The queries of the sweep, the refresher and webhooks."""
     now = NOW.timestamp()
     webhook = msgspec.structs.replace(seen("a", Status.PAUSED), observed_by="webhook")
     await store.apply_webhook(WebhookObservation(observation=webhook))
@@ -343,7 +343,7 @@ def sqlite_plan(connection: sa.Connection, statement: str, parameters: Any) -> l
 
 
 def reads_through(step: str) -> bool:
-    """A scan of a table, unless it is of what is live."""
+    """Whether the step scans a table, except by an index of live rows."""
     scan = re.match(r"SCAN (inbox|recordings|files|outbox|earlier)\b(?:.* INDEX (\w+))?", step)
     return scan is not None and scan[2] not in LIVE_INDEXES
 
@@ -416,7 +416,7 @@ def assert_bounded(engine: sa.Engine, statements: Sequence[tuple[str, Any]]) -> 
 
 
 def starts_at_once(connection: sa.Connection, names: Sequence[str]) -> None:
-    """So many starts in one transaction, each with its recording."""
+    """This many starts in one transaction, each with its recording."""
     begun = [claim(f"start-{name}", slot=f"{name}/track") for name in names]
     ended = [finish(f"start-{name}", seen(name, start_id=f"start-{name}")) for name in names]
     store_inbox.claim(connection, begun)
@@ -437,7 +437,8 @@ def test_a_query_first_planned_on_small_tables_uses_indexes_when_they_have_grown
             starts_at_once(connection, [f"many-{number}" for number in range(5 * FEW)])
         read = sa.text("SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables")
         with connection.begin():
-            before = connection.execute(read).scalar_one()  # of what is not in the statistics yet
+            # The view also counts reads that are not yet in the statistics.
+            before = connection.execute(read).scalar_one()
             starts_at_once(connection, [f"few-{number}" for number in range(10)])
             assert connection.execute(read).scalar_one() - before < FEW
     engine.dispose()
@@ -453,7 +454,7 @@ async def test_a_start_changes_one_page_of_history_on_sqlite(tmp_path: Path) -> 
             fill(engine)
             engine.dispose()
         store = await Store.open(url, source="test")
-        # Between what is there, as ids without an order are.
+        # Spread over the existing ids, as random ids are.
         apart = range(0, HISTORY, HISTORY // 100)
         begun = [claim(f"s{n}-", slot=f"m{n}-/track", meeting_id=f"m{n}-") for n in apart]
         ended = [finish(f"s{n}-", seen(f"old{n}-", start_id=f"s{n}-")) for n in apart]

@@ -42,7 +42,7 @@ async def record(store: Store, name: str, file_count: int = 2, *, at: int = 0) -
 
 
 async def send(store: Store, now: float = START, *, replies: bool = False) -> list[UnsentEvent]:
-    """What the relay publishes until nothing is ready, with the broker's confirmation."""
+    """The events that the relay publishes until none is ready, with the broker's confirmation."""
     sent: list[UnsentEvent] = []
     marks = PageMarks()
     while page := await store.unsent(70, marks=marks, now=now, replies=replies, resume=True):
@@ -306,7 +306,7 @@ async def test_a_replay_during_a_replay_takes_its_place(store: Store, engine: sa
     assert rows(engine, replays.c.barrier) == []
 
 
-# What is not kept
+# Deleted rows
 
 
 async def test_events_that_are_partly_removed_are_replayed_as_far_as_they_are_kept(

@@ -52,7 +52,7 @@ async def demo(folder: Path) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _facts(lines: asyncio.StreamReader) -> dict[str, Any]:
-    """What the demo says when everything keeps running."""
+    """The demo's output while everything runs."""
     async for line in lines:
         facts: dict[str, Any] = json.loads(line).get("facts", {})
         if "addresses" in facts:
@@ -110,7 +110,7 @@ async def make_it_busy(client: WorkerClient) -> dict[str, str]:
 
 
 def count_running(events: list[CloudEvent]) -> int:
-    """How many recordings were seen running."""
+    """The number of recordings that were seen running."""
     return len(
         {
             one.data.recording_id

@@ -1,4 +1,4 @@
-"""Things that may be away from a worker: each with the readiness checks that are to tell of it."""
+"""Dependencies that may be unavailable, each with the readiness checks that must report it."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -20,10 +20,10 @@ WEBHOOK: Final = b'{"event":"meeting.started"}'
 
 
 class DependencyOutage:
-    """Something that goes away and comes back; `unready` names the checks that tell of it.
+    """A dependency that becomes unavailable and returns; `unready` names the checks that report it.
 
-    A subclass gets what it needs of the test's fixtures by itself. `begin` returns when the worker
-    has met what is away, if readiness does not tell that it has.
+    A subclass takes what it needs from the test's fixtures. If readiness does not report the
+    outage, `begin` returns when the worker has met it.
     """
 
     unready: frozenset[str] = frozenset()
@@ -35,11 +35,11 @@ class DependencyOutage:
         self.resources = AsyncExitStack()
 
     async def begin(self, environment: WorkerEnvironment) -> None:
-        """Let it be away."""
+        """Make it unavailable."""
         raise NotImplementedError
 
     async def end(self, environment: WorkerEnvironment) -> None:
-        """Have it come back."""
+        """Make it available again."""
 
 
 class BrokerOutage(DependencyOutage):
@@ -127,7 +127,8 @@ class WebhookKeyOutage(DependencyOutage):
         await runner.setup()
         self.resources.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", self._port).start()
-        # Until then the key is asked for once a second, and the API sends again what got a 503.
+        # Until then the key is requested once a second, and the API repeats webhooks that got a
+        # 503.
         await eventually(lambda: self._is_taken(environment))
 
     async def _is_taken(self, environment: WorkerEnvironment) -> bool:
@@ -147,7 +148,7 @@ class WebhookKeyOutage(DependencyOutage):
 
 
 class TraceCollectorOutage(DependencyOutage):
-    """The collector of traces. Nobody waits for it."""
+    """The collector of traces. No work waits for it."""
 
     def __init__(self, fixtures: pytest.FixtureRequest) -> None:
         super().__init__(fixtures)

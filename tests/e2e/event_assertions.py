@@ -1,4 +1,4 @@
-"""What was published, held against what the emulated API did. Each fault is an AssertionError."""
+"""Compares published events with the facts of the emulated API. A fault is an AssertionError."""
 
 from collections import defaultdict
 
@@ -34,7 +34,7 @@ def assert_one_success_each(events: list[CloudEvent], command_ids: set[str]) -> 
 
 
 def assert_in_order(events: list[CloudEvent], recording_id: str) -> None:
-    """The first publications of a recording's events came in the order of their sequence."""
+    """The first publications of a recording's events are in the order of their sequence."""
     sequences = [str(event.sequence) for event in events_of(events, recording_id)]
     assert sequences == sorted(set(sequences))
 
@@ -42,7 +42,7 @@ def assert_in_order(events: list[CloudEvent], recording_id: str) -> None:
 def assert_files_and_completion(
     events: list[CloudEvent], request_log: RequestLog, recording_id: str
 ) -> None:
-    """Every file that was made has one event, and after the last one comes the completion."""
+    """Every file has one event, and the completion follows the last one."""
     mine = events_of(events, recording_id)
     made = sorted(file.name for file in request_log.files if file.recording_id == recording_id)
     assert made

@@ -1,8 +1,8 @@
-"""A worker whose relay gets stuck while there is the file `STUCK_FILE`, else `stuck` where it runs.
+"""A worker whose relay gets stuck while the file `STUCK_FILE` exists (default: `stuck`).
 
-What the file says is how: `waits` for ever for what does not come, as one task; `blocks` the whole
-event loop, as a call that does not return would. A loop counts as stuck after three seconds, and
-all turn more often than that.
+The content of the file says how. `waits`: one task waits forever. `blocks`: the event loop is
+blocked, as by a call that does not return. A loop counts as stuck after three seconds, and every
+loop iterates more often than that.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ CHECK_INTERVAL_SECONDS: Final = 0.05
 
 
 class StuckRelay(OutboxRelay):
-    """Comes to a stop at each turn, until the file is gone."""
+    """Stops in each iteration until the file is gone."""
 
     async def publish_pending(self, *, until: float = math.inf) -> bool:
         if self._replies:

@@ -1,4 +1,4 @@
-"""One worker process with two apps: each at an API of its own, followed side by side."""
+"""One worker process with two apps: each with a separate API, followed at the same time."""
 
 import json
 import uuid

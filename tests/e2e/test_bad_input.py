@@ -1,4 +1,4 @@
-"""Whatever is not a command lands in the dead-letter queue as it came, and the worker goes on."""
+"""A message that is not a command becomes a dead letter, unchanged, and the worker continues."""
 
 import json
 import uuid
@@ -181,7 +181,7 @@ async def test_a_body_that_no_memory_is_spent_on_is_a_dead_letter_and_answered_o
 async def test_after_bad_input_the_worker_continues_and_sent_no_request_to_the_api(
     bench: Bench,
 ) -> None:
-    # What came before this test: with several processes, others may have had some of it.
+    # The events of the tests before this one: with several processes, only some of them ran here.
     told = [event.subject for event in bench.environment.messages.events]
     assert sorted(told) == sorted(bench.identified)
     await bench.environment.start("good")

@@ -178,7 +178,7 @@ async def test_a_command_that_expires_behind_a_busy_worker_is_answered_meanwhile
 async def test_the_expiration_of_a_command_counts_only_until_a_worker_takes_it(
     bench: Bench,
 ) -> None:
-    """Its copy in a retry queue neither comes back early nor ends."""
+    """Its copy in a retry queue neither returns early nor expires."""
     refused = Fault(kind="refuse", operation=START, status=403, envelope="realtimekit", count=2)
     bench.environment.sandbox.faults.add(refused)
     await bench.send(bench.command("start"), expiration=0.5)
@@ -204,7 +204,7 @@ async def test_commands_that_a_policy_expires_have_their_outcome(bench: Bench) -
 async def test_a_start_that_may_have_been_executed_is_looked_for_after_it_expired(
     bench: Bench, is_executed: bool
 ) -> None:
-    """The process dies with the call in hand, and the command expires in the queue."""
+    """The process dies during the API request, and the command expires in the queue."""
     sandbox = bench.environment.sandbox
     sandbox.faults.add(
         Fault(kind="slow" if is_executed else "late", operation=START, seconds=HANG_SECONDS)

@@ -1,4 +1,4 @@
-"""The console in a real browser, beside a running worker: every page, both themes, every width.
+"""The console in a real browser, with a running worker: every page, both themes, every width.
 
 CONSOLE_SHOTS=<folder> also takes pictures.
 """
@@ -84,7 +84,7 @@ async def environment(
 
 
 async def findings_of(plan: dict[str, str], on_ask: Any) -> list[dict[str, Any]]:
-    """What the browser finds. `on_ask` is called when it waits for something to happen."""
+    """The browser's findings. `on_ask` is called when the script waits for an event."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(SCRIPT),
@@ -111,7 +111,7 @@ async def findings_of(plan: dict[str, str], on_ask: Any) -> list[dict[str, Any]]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(360)  # a browser beside busy tests
+@pytest.mark.timeout(360)  # a browser needs time while other tests run
 async def test_every_page_of_the_console_works_in_a_browser(
     environment: WorkerEnvironment, chromium: str, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
-"""kill -9 at any moment of the path; then the same worker is started again.
+"""kill -9 at many moments of a recording's life; then the same worker is started again.
 
-All crashes happen side by side, in scenes of their own: each test looks at its own.
+All crashes happen at the same time, in separate environments.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environm
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SLOW_LIFE = Behaviour(invoked_seconds=5, uploading_seconds=5)
-"""Long enough for a worker that is up to see every status."""
+"""Long enough for a running worker to see every status."""
 
 
 class Moment(NamedTuple):
-    """When to kill: as soon as `come` is true of the environment. `fault` holds the moment open."""
+    """When to kill: as soon as `come` is true for the environment. `fault` prolongs the moment."""
 
     come: Callable[[WorkerEnvironment], bool]
     fault: Fault | None = None
@@ -115,7 +115,7 @@ async def crash(amqp_url: str, directory: Path, moment: Moment, **more: Any) -> 
 async def kill_and_restart(environment: WorkerEnvironment, moment: Moment) -> None:
     await eventually(lambda: moment.come(environment), seconds=60)
     assert await environment.worker.kill() == -signal.SIGKILL
-    # However long a busy machine takes: no status passes by while nobody can see it.
+    # The clock stops, so that no status ends while the worker is down on a slow machine.
     environment.sandbox.clock.set_speed(0)
     await environment.worker.start()
     await environment.worker.ready()

@@ -101,7 +101,7 @@ async def test_a_kept_demo_prints_json_shows_all_in_the_console_and_deletes_its_
 
 
 async def lines_until_it_is_kept(demo: asyncio.subprocess.Process) -> list[dict[str, Any]]:
-    """What it prints, until it prints the addresses of what it keeps."""
+    """Its output up to the addresses of the services that it keeps running."""
     assert demo.stdout is not None
     lines: list[dict[str, Any]] = []
     async with asyncio.timeout(TIME_LIMIT):
@@ -128,7 +128,7 @@ async def shows_everything_in_the_console(addresses: dict[str, str]) -> None:
 
 
 def tells_who_owns_each_file(results: list[dict[str, Any]]) -> None:
-    """What the demo's table says, as JSON."""
+    """The demo's table, as JSON."""
     (result,) = results
     assert result["deviations"] == []
     assert [file["state"] for file in result["manifest"]["files"]] == ["archived"] * 3

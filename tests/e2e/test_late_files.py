@@ -1,4 +1,4 @@
-"""Files that the API lists late, seen by a subscriber of a worker process."""
+"""Files that the API lists late, as a subscriber of a worker process receives them."""
 
 from pathlib import Path
 

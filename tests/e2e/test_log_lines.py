@@ -1,4 +1,4 @@
-"""What the log tells of a recording's life: one line for each piece of work, and no credential."""
+"""The log of a recording's life: one line for each piece of work, and no credential."""
 
 import json
 from collections import Counter

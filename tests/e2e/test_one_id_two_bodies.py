@@ -1,4 +1,4 @@
-"""Two bodies with one command id, over a real broker: the first one is executed, whatever happens.
+"""Two bodies with one command id, over a real broker: the first one is executed in every case.
 
 The first body records one person. The second body would record everybody.
 """

@@ -1,4 +1,4 @@
-"""What the probes and the metrics say, while the things they speak of come and go."""
+"""The answers of probes and metrics while dependencies fail and return."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -44,7 +44,7 @@ async def test_an_outage_fails_its_readiness_checks_but_not_liveness_and_the_wor
 
 
 def settings_of(outage: DependencyOutage) -> dict[str, Any]:
-    """Any, because an environment has arguments of its own beside the settings."""
+    """Any, because an environment has further arguments besides the settings."""
     return outage.settings
 
 

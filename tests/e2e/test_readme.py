@@ -1,4 +1,4 @@
-"""What the documents say, held against what is there."""
+"""Compares the documents with the project."""
 
 import re
 from collections.abc import Iterator

@@ -30,7 +30,7 @@ async def test_a_repeated_command_is_not_executed_again_and_its_outcome_is_publi
 
 
 async def outcomes(environment: WorkerEnvironment, count: int) -> list[CloudEvent]:
-    """Every publication of the outcome, once there are so many."""
+    """Every publication of the outcome, when there are `count`."""
 
     def told(events: list[CloudEvent]) -> list[CloudEvent] | None:
         found = [one for one in events if one.subject == "start-1"]

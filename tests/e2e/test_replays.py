@@ -135,7 +135,7 @@ async def test_replays_of_several_replicas_publish_each_event_in_order(
 
 @asynccontextmanager
 async def own_queue(amqp_url: str) -> AsyncIterator[tuple[str, list[AbstractIncomingMessage]]]:
-    """A queue for replies, and what comes into it."""
+    """A queue for replies, and its messages."""
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         channel = await connection.channel()

@@ -16,7 +16,7 @@ BY_LISTS = ("list_recordings", "list_webhooks", "add_webhook")
 
 
 async def live_and_end(environment: WorkerEnvironment, command: str) -> int:
-    """Start recordings in meetings of their own, end them; returns the requests of their lives."""
+    """Start recordings in different meetings and end them; returns the API requests for them."""
     meetings = environment.sandbox.meetings
     ids = [f"start-{number}" for number in range(RECORDINGS)]
     for start_id in ids:

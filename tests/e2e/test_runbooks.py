@@ -1,6 +1,6 @@
 """Each alert's section of docs/how-to/operations.md, on a running worker with the fault present.
 
-Every command stands in the section, and runs with the rights that the section says: those of the
+Every command is in the section, and runs with the rights that the section names: those of the
 worker in its pod, or those of an operator.
 """
 
@@ -93,7 +93,7 @@ class Bench:
         as_operator: bool = False,
         environ: Mapping[str, str] = MappingProxyType({}),
     ) -> FinishedProcess:
-        """Run a command in the pod. An operator's URL comes by stdin, as the page says."""
+        """Run a command in the pod. An operator's URL is passed on stdin, as the page says."""
         if not as_operator:
             return await self._cli(*arguments, stdin=b"", **environ)
         return await self._cli(
@@ -188,7 +188,7 @@ async def no_consumer(section: Section) -> None:
 
 
 async def dead_letters(section: Section) -> None:
-    """Somebody sends what is no command."""
+    """A publisher sends a message that is not a command."""
     messages = section.bench.environment.messages
     for number in range(2):
         await messages.send_raw(b"not json %d" % number, routing_key="start_recording")
@@ -283,7 +283,7 @@ async def budget_exhausted(section: Section) -> None:
 
 
 async def unknown_status(section: Section) -> None:
-    """The API reports a status that nobody knows."""
+    """The API reports an unknown status."""
     bench = section.bench
     bench.sandbox.behaviour.change({"shown_statuses": {"RECORDING": "TRANSCODING"}})
 
@@ -349,7 +349,7 @@ async def archive_waits(section: Section) -> None:
 
 
 async def archive_expires(section: Section) -> None:
-    """Still so, until somebody corrects it."""
+    """The problem remains until an operator corrects it."""
     rows = (await section.run("archive list")).lines
     section.bench.archive.unlink()
     section.bench.archive_aside.rename(section.bench.archive)
@@ -547,7 +547,7 @@ async def bench(rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path) -> As
 
 
 async def prepare(bench: Bench) -> None:
-    """What takes a while: a reply that nobody takes, and files that the archive does not take."""
+    """Slow faults: a reply that no queue accepts, and files that the archive does not accept."""
     await send_for_another_cluster(bench)
     await bench.environment.start()
     await bench.environment.event(StatusChanged, status="RECORDING")

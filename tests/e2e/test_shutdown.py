@@ -15,7 +15,7 @@ from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environm
 
 COMMANDS = 60
 FIRST = 10
-"""So many have ended when the worker is told to."""
+"""The number of ended commands when the worker gets SIGTERM."""
 
 GRACE_SECONDS = 10
 
@@ -27,7 +27,7 @@ async def test_after_sigterm_settled_commands_are_published_and_the_others_stay_
         rabbitmq.amqp_url,
         names_prefix,
         tmp_path,
-        speed=0.01,  # nothing changes by itself: every event is a command's
+        speed=0.01,  # nothing changes on its own: commands cause all events
         WORKER_PREFETCH="8",
         WORKER_SHUTDOWN_SECONDS=str(GRACE_SECONDS),
         WORKER_API_TIMEOUT_SECONDS=str(GRACE_SECONDS),
@@ -75,9 +75,9 @@ async def test_a_second_worker_finishes_the_commands_that_the_first_left(
 
 
 async def send_many(environment: WorkerEnvironment) -> set[str]:
-    """Starts for a meeting each, at an API that takes its time after the first few; their ids.
+    """Send starts for different meetings; the API answers slowly after the first few. Returns ids.
 
-    It takes so long that however slowly they are sent, some are left when the first have ended.
+    It is slow enough that, even if they are sent slowly, some are left when the first have ended.
     """
     slow = Fault(kind="slow", operation="start_track_recording", skip=FIRST, seconds=3)
     environment.sandbox.faults.add(slow)
@@ -88,7 +88,7 @@ async def send_many(environment: WorkerEnvironment) -> set[str]:
 
 
 def succeeded(environment: WorkerEnvironment) -> set[str]:
-    """The ids of the commands whose success was told, perhaps more than once."""
+    """The ids of the commands whose success was published, perhaps repeatedly."""
     return {
         one.subject for one in environment.messages.events if isinstance(one.data, CommandSucceeded)
     }

@@ -1,6 +1,6 @@
 """Hundreds of recordings end within a second: the worker keeps to its budget and priorities.
 
-Whatever is asserted is an order of facts, never how long something took.
+Tests assert the order of facts, never a duration.
 """
 
 import random
@@ -20,7 +20,7 @@ BUDGET = "600/60"
 
 
 def start_recordings(environment: WorkerEnvironment, count: int) -> list[Recording]:
-    """Somebody else starts them, each in a meeting of its own."""
+    """Another program starts them, each in a different meeting."""
     recordings = environment.sandbox.recordings
     meetings = (str(uuid.uuid4()) for _ in range(count))
     return [

@@ -1,4 +1,4 @@
-"""A worker that hears of its recordings by webhooks, as a process of its own."""
+"""A worker process that is notified of its recordings by webhooks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def heard_by(
     behaviour: Behaviour = BEHAVIOUR,
     **more: Any,
 ) -> AsyncIterator[WorkerEnvironment]:
-    """An environment whose worker has registered its webhook, and sweeps every so many seconds."""
+    """An environment whose worker has registered its webhook and sweeps at this interval."""
     (port,) = free_ports(1)
     async with open_worker_environment(
         amqp_url,
@@ -58,7 +58,7 @@ def deliveries(environment: WorkerEnvironment) -> list[WebhookEntry]:
 
 
 async def record(environment: WorkerEnvironment, command_id: str) -> str:
-    """Start a recording, have it run; its id."""
+    """Start a recording and wait until it runs; returns its id."""
     await environment.start(command_id)
     event = await environment.event(StatusChanged, status=Status.RECORDING, start_id=command_id)
     assert event.subject is not None
@@ -117,7 +117,7 @@ async def test_webhooks_are_accepted_while_the_broker_is_down_and_published_when
     async with heard_by(url, names_prefix, tmp_path, eventually) as environment:
         recording_id = await record(environment, "start-1")
         await keep_statuses(url, names_prefix)
-        # That it records was told by a webhook, whose answer may come after what it led to.
+        # A webhook reported that it records; the webhook's answer may arrive after its effects.
         await eventually(lambda: any(one.response_status == 204 for one in deliveries(environment)))
         await asyncio.to_thread(private_rabbitmq.stop)
         before = len(deliveries(environment))

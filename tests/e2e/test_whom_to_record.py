@@ -1,4 +1,4 @@
-"""A worker process records the people that a start names by their own ids, and nobody else."""
+"""A worker process records the people that a start names by custom ids, and no others."""
 
 import uuid
 from pathlib import Path

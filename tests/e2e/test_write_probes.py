@@ -54,7 +54,7 @@ async def test_no_replica_is_ready_while_the_database_is_read_only_and_all_recov
             await asyncio.to_thread(set_read_only, url, "on")
             await eventually(lambda: is_read_only(environment.worker))
             await eventually(lambda: is_read_only(second))
-            # Not for something to happen: no replica may believe that it can write, for so long.
+            # Checks that nothing happens: during this time no replica may become ready.
             until = time.monotonic() + READ_ONLY_SECONDS
             while time.monotonic() < until:
                 for replica in (environment.worker, second):

@@ -64,7 +64,7 @@ class WorkerEnvironment:
         return await self.messages.until(fitting, within=within, what=f"{kind.__name__} {fields}")
 
     def requests(self, operation: str) -> list[RequestEntry]:
-        """What the API was asked of this operation."""
+        """The requests to the API's operation."""
         return [one for one in self.sandbox.request_log.requests if one.operation == operation]
 
 
@@ -112,9 +112,9 @@ async def open_worker_environment(
     module: tuple[str, ...] = ("worker", "run"),
     **more: str,
 ) -> AsyncIterator[WorkerEnvironment]:
-    """An environment, with further settings for its worker; nothing of it runs after the block.
+    """An environment, with further settings for its worker; all of it stops with the block.
 
-    `module` is the worker's, for one that is the worker with a fault of its own.
+    `module` is the worker's module, or that of a worker with a deliberate fault.
     """
     async with AsyncExitStack() as stack:
         options = SandboxOptions(speed=speed, seed=1, behaviour=behaviour or Behaviour())

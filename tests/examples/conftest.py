@@ -1,4 +1,4 @@
-"""One worker with its sandbox for all tests of a module, in a virtual host of its own."""
+"""One worker with its sandbox for all tests of a module, in a separate virtual host."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

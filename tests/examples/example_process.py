@@ -68,14 +68,14 @@ async def running(
 
 
 async def output_of(program: Sequence[str | Path], *, folder: Path, **variables: str) -> str:
-    """What the program prints. It must succeed."""
+    """The program's output. It must succeed."""
     code, output, errors = await _run(program, folder, variables)
     assert code == 0, errors
     return output
 
 
 async def error_of(program: Sequence[str | Path], *, folder: Path, **variables: str) -> str:
-    """What the program prints as an error. It must fail."""
+    """The program's error output. It must fail."""
     code, output, errors = await _run(program, folder, variables)
     assert code == 1, output
     return errors

@@ -1,4 +1,4 @@
-"""The tests that every publisher among the examples passes, whatever its language."""
+"""Tests that every publisher among the examples passes, in any language."""
 
 import uuid
 from collections.abc import Sequence

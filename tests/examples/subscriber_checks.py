@@ -1,4 +1,4 @@
-"""Runs the subscribers among the examples, and reads what they have done."""
+"""Runs the subscribers among the examples, and reads their results."""
 
 import json
 import uuid
@@ -57,7 +57,7 @@ class SubscriberExample(msgspec.Struct, frozen=True):
 
 
 def owners_of_files(folder: Path) -> dict[str, str | None]:
-    """The owners, where a JSON file beside each stored file names its owner."""
+    """The owner of each stored file that has a JSON file with its owner."""
     return {
         path.name.removesuffix(".json"): json.loads(path.read_text())["user_id"]
         for path in folder.glob("*/*.json")
@@ -102,7 +102,7 @@ async def announce_again(environment: WorkerEnvironment, files: list[FileReady])
 
 
 def downloads(environment: WorkerEnvironment, file_name: str) -> int:
-    """How often the file was asked for."""
+    """How often the file was downloaded."""
     return sum(entry.name == file_name for entry in environment.sandbox.request_log.files_served)
 
 
@@ -145,12 +145,12 @@ async def publish(amqp_url: str, body: bytes) -> None:
 
 
 async def has_ready(amqp_url: str, queue: str, messages: int) -> bool:
-    """Whether so many messages wait in a queue and are not delivered to anybody."""
+    """Whether this many messages wait in a queue and are not delivered."""
     return await message_count(amqp_url, queue) == messages
 
 
 async def message_count(amqp_url: str, queue: str) -> int:
-    """How many messages wait in a queue and are not delivered to anybody. 0 without the queue."""
+    """The number of messages that wait in a queue and are not delivered. 0 without the queue."""
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
         try:

@@ -1,4 +1,4 @@
-"""The tests that every subscriber among the examples passes, whatever its language."""
+"""Tests that every subscriber among the examples passes, in any language."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -82,7 +82,8 @@ class SubscriberTests:
     async def test_poison_is_dead_lettered(
         self, virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
     ) -> None:
-        """What can never be handled waits for a person, and does not stop what comes after it."""
+        """A message that can never be handled waits for a person, and does not stop later
+        messages."""
         amqp_url, folder = virtual_host.amqp_url, tmp_path / "files"
         dead = await message_count(amqp_url, DEAD_LETTERS)
         async with FileServer() as files, self.example.running(amqp_url, folder) as process:
@@ -99,7 +100,8 @@ class SubscriberTests:
     async def test_two_downloads_of_a_file_leave_it_whole(
         self, virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
     ) -> None:
-        """An event comes again while its file is downloaded, and the second download is cut."""
+        """An event is delivered again while its file is downloaded, and the second download is
+        cut."""
         amqp_url, folder = virtual_host.amqp_url, tmp_path / "files"
         example = self.impatient or self.example
         async with SlowFileServer() as files, example.running(amqp_url, folder) as process:
@@ -143,7 +145,7 @@ class SubscriberTests:
     async def test_no_log_line_has_a_download_url(
         self, virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
     ) -> None:
-        """Whoever reads such a line could download the recording."""
+        """Anyone who reads such a line could download the recording."""
         amqp_url, folder = virtual_host.amqp_url, tmp_path / "files"
         example = self.impatient or self.example
         async with FileServer(failures=1) as busy, FileServer(failures=1, status=CUT) as broken:

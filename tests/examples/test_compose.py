@@ -1,4 +1,4 @@
-"""`compose.yaml`, checked without an engine: by its published schema, and against what it names."""
+"""Checks `compose.yaml` without a container engine: its schema, and that its references exist."""
 
 import json
 import shutil

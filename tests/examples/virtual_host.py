@@ -13,7 +13,7 @@ PASSWORD: Final = "example"  # noqa: S105 - of users that end with the test
 
 
 class VirtualHost:
-    """The examples use the worker's default names, so that each module needs names of its own."""
+    """The examples use the worker's default names, so each module needs a virtual host."""
 
     def __init__(self, rabbitmq: RabbitMQNode) -> None:
         self._rabbitmq = rabbitmq
@@ -41,7 +41,7 @@ class VirtualHost:
         return self._list_names("rabbit_exchange")
 
     def _list_names(self, module: str) -> str:
-        # In the records of both, the name comes first.
+        # In both records the name is the first field.
         name = "lists:flatten(rabbit_misc:rs(element(2, Item)))"
         return self._eval(f'[{name} || Item <- {module}:list(<<"{self.name}">>)]')
 

@@ -110,7 +110,7 @@ class Pod:
         ]
         options = ["bwrap", "--die-with-parent", *_identity(container, spec)]
         options += ["--dev", "/dev", "--proc", "/proc"]
-        # Volumes come first, because one may cover the directory of the checkout.
+        # Volumes are mounted first, because one may cover the directory of the checkout.
         for mount in container["volumeMounts"]:
             options += self._mount(mount, spec)
         for place in places:
@@ -246,10 +246,10 @@ async def _is_passing(http: aiohttp.ClientSession, url: str) -> bool:
 
 
 def _identity(container: Manifest, spec: Manifest) -> list[str]:
-    """Options that run the container as an unprivileged user in a user namespace of its own.
+    """Options that run the container as an unprivileged user in a separate user namespace.
 
-    In that namespace our own files belong to the user, so the checkout is readable even if only we
-    may read it. The read-only mounts prevent writes.
+    In that namespace our files belong to the user, so the checkout is readable even if only we may
+    read it. The read-only mounts prevent writes.
     """
     user: dict[str, Any] = spec["securityContext"]
     assert user["runAsNonRoot"] is True

@@ -245,7 +245,7 @@ def with_gaps(points: Sequence[tuple[float, float]]) -> Iterator[tuple[float, fl
 
 
 def fitting(width: float, other: str) -> int:
-    """How many characters of a name fit into the legend of a panel beside another text."""
+    """The number of characters of a name that fit into a panel's legend next to another text."""
     return int((width - 0.65) * CHARACTERS_PER_INCH) - len(other)
 
 

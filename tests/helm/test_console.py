@@ -1,4 +1,4 @@
-"""The console as a Deployment: what it gets, what it does not get, and that it runs."""
+"""The console as a Deployment: its settings and rights, and that it runs."""
 
 from collections.abc import Iterator
 from typing import Any, Final

@@ -47,7 +47,7 @@ async def test_the_console_runs_in_its_pod_with_a_user_who_may_only_read(
     (port,) = free_ports(1)
     url = postgresql.new_database()
     reader = reader_of(url)
-    store = await Store.open(url, source="test")  # its tables come after the grants
+    store = await Store.open(url, source="test")  # its tables are created after the grants
     await store.apply([seen("r-1")])
     await store.close()
     found = manifests(
@@ -84,7 +84,7 @@ async def test_the_console_runs_in_its_pod_with_a_user_who_may_only_read(
 
 
 async def status_of(url: str, **headers: str) -> int:
-    """0 while nobody listens."""
+    """0 while nothing listens on the port."""
     try:
         async with aiohttp.ClientSession(headers=headers) as http, http.get(url) as response:
             return response.status

@@ -91,7 +91,7 @@ def _property(path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _leaf_paths(schema: dict[str, Any], path: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The paths of all properties that have no properties of their own."""
+    """The paths of all properties without sub-properties."""
     properties = schema.get("properties", {})
     if not properties:
         return [path]

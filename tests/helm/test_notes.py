@@ -1,4 +1,4 @@
-"""Every command in the notes of a release names what the release has."""
+"""Every command in the notes of a release names objects of the release."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""What the pods may do, what they receive, and what never changes."""
+"""Pods: their rights, their input, and the parts that never change."""
 
 import json
 from ipaddress import ip_address, ip_network
@@ -63,7 +63,7 @@ def environment(found: list[Manifest]) -> dict[str, str]:
 
 
 def mounted(found: list[Manifest]) -> dict[str, tuple[str, str]]:
-    """Each file of a Secret that the worker sees: the Secret's name and the key in it."""
+    """Each file of a Secret that the worker can read: the Secret's name and the key in it."""
     (volume,) = [volume for volume in pod(found)["spec"]["volumes"] if volume["name"] == "secrets"]
     return {
         item["path"]: (source["secret"]["name"], item["key"])

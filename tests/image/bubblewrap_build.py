@@ -1,9 +1,9 @@
-"""The steps of the Dockerfile, run without a container engine.
+"""Runs the steps of the Dockerfile without a container engine.
 
-bubblewrap gives each stage a root of its own, with this machine's programs and Python in place of
-the base image. The steps are those of the file, word for word. Packages come from `wheels` in this
-environment, which `make test` fills, or else by this machine's pip configuration. All of it runs in
-user namespaces in which our own files are the user's own, whoever that is: owners are not changed.
+bubblewrap gives each stage a separate root, with this machine's programs and Python instead of the
+base image. The steps are those of the file, word for word. Packages are installed from `wheels` in
+this environment, which `make test` fills, or else by this machine's pip configuration. All steps
+run in user namespaces in which our files belong to the stage's user, so owners do not change.
 """
 
 import os
@@ -51,7 +51,7 @@ class BuiltStage:
                 root.joinpath(*place.parts[1:]).symlink_to(place.readlink())
 
     def step(self, step: Step, others: Mapping[str, "BuiltStage"]) -> None:
-        """Do what an instruction says."""
+        """Execute an instruction."""
         match step.name:
             case "ENV":
                 self.environ |= step.pairs

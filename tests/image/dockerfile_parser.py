@@ -1,4 +1,5 @@
-"""What a Dockerfile says, as far as ours goes, and what .dockerignore leaves of a checkout."""
+"""Parses the Dockerfile, as far as needed, and the paths that .dockerignore leaves of a
+checkout."""
 
 import json
 import re
@@ -14,7 +15,7 @@ PROJECT: Final = Path(__file__).parents[2]
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One instruction: its name, the flags before its words, and its words as they stand."""
+    """One instruction: its name, the flags, and the rest of its text."""
 
     name: str
     flags: dict[str, str]
@@ -33,7 +34,7 @@ class Step(msgspec.Struct, frozen=True):
 
     @property
     def is_exec(self) -> bool:
-        """Whether no shell comes in between."""
+        """Whether it runs without a shell."""
         return self.words.startswith("[")
 
 

@@ -1,4 +1,4 @@
-"""What the Dockerfile makes: what its steps say, and what comes of them when they are run."""
+"""The image of the Dockerfile: its steps, and the results of running them."""
 
 import os
 import re
@@ -21,7 +21,7 @@ ENTRYPOINT: Final = FINAL.only("ENTRYPOINT").arguments
 COMMAND: Final = FINAL.only("CMD").arguments
 HEALTH: Final = FINAL.only("HEALTHCHECK").arguments
 UNCHECKED_HASH: Final = 0b01
-"""What a .pyc says that is taken as it is, whatever its source's time."""
+"""The flag of a .pyc that is used without a check of its source."""
 
 
 SETTINGS: Final = {

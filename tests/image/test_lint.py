@@ -14,7 +14,7 @@ DOCKERFILE: Final = (PROJECT / "Dockerfile").read_text()
 
 
 def said_about(dockerfile: str) -> str:
-    """What it says, matters of style included; nobody's configuration or pragma silences it."""
+    """The linter's findings, including style; no configuration or pragma suppresses any."""
     command = [
         str(HADOLINT),
         "--no-color",

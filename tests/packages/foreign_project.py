@@ -1,4 +1,4 @@
-"""A project of somebody else, whose tests run with nothing of this repository but its wheels."""
+"""A foreign project, whose tests use only the wheels of this repository."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class ForeignProject:
-    """A directory with tests, run by a Python of its own in which `site` is installed."""
+    """A directory with tests, run by a separate Python in which `site` is installed."""
 
     def __init__(self, directory: Path, python: Path, site: Path | None = None) -> None:
         directory.mkdir()

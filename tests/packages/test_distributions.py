@@ -111,7 +111,7 @@ def test_the_wheel_has_its_package_its_licence_and_nothing_else(built: Built) ->
     assert len(top) == 1
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
-    if top != {"worker"}:  # which nobody imports
+    if top != {"worker"}:  # other projects do not import the worker
         assert f"{top.pop()}/py.typed" in names
 
 

@@ -1,4 +1,4 @@
-"""The pytest plugin of recording-worker-sandbox, in projects that have nothing else of ours."""
+"""The pytest plugin of recording-worker-sandbox, in projects without the worker."""
 
 import sys
 from pathlib import Path

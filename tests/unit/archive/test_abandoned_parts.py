@@ -1,4 +1,4 @@
-"""Where the list of abandoned uploads is asked for, and which files of a folder are such."""
+"""Where abandoned uploads are listed, and which files of a folder are abandoned parts."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -15,7 +15,7 @@ class Transport(asyncio.Transport):
     """Sends nothing."""
 
     def write(self, data: object) -> None:
-        """Forget the request."""
+        """Discard the request."""
 
     def abort(self) -> None:
         """Nothing is open."""

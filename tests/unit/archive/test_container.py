@@ -27,7 +27,7 @@ SECONDS = {
 
 
 def duration(body: bytes, size: int = 1024 * 1024) -> float | None:
-    """The duration that the reader finds if the body comes in chunks of this size."""
+    """The duration that the reader finds if the body arrives in chunks of this size."""
     reader = DurationReader()
     for at in range(0, len(body), size):
         reader.feed(body[at : at + size])

@@ -1,4 +1,4 @@
-"""The manifest of a recording: people, stays, files and statuses, from what the store knows."""
+"""The manifest of a recording: people, stays, files and statuses, from the store."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The pauses between attempts grow, and never beyond what is set."""
+"""The pauses between attempts grow up to the configured maximum."""
 
 from worker.archive.pauses import pause_after
 

@@ -1,4 +1,4 @@
-"""What an upload ends with when its chunks and the storage fail together."""
+"""The error of an upload when its chunks and the storage fail together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ async def broken_source(error: Exception) -> AsyncIterator[bytes]:
 
 
 def failed_upload() -> "asyncio.Future[object]":
-    """As obstore ends if a part is on its way while it aborts the upload."""
+    """The error of obstore if a part is in flight while it aborts the upload."""
     put = asyncio.get_running_loop().create_future()
     put.set_exception(NotFoundError("NoSuchUpload"))
     return put

@@ -7,8 +7,8 @@ COMMANDS = 200
 
 
 def window(*, usual_ms: float, slow_ms: float = 0.0, slow: int = 0, lost: int = 0) -> PacedResult:
-    """Commands that take so long from their confirm to the request and to the event, of which the
-    first `slow` take longer."""
+    """Commands with these delays from confirm to request and to event. The first `slow` take
+    longer."""
     delays = [usual_ms + (slow_ms if number < slow else 0.0) for number in range(COMMANDS)]
     return PacedResult(
         per_second=50.0,

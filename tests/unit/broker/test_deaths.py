@@ -1,4 +1,4 @@
-"""Why the broker dead-lettered a message, read from headers that anybody may have begun."""
+"""Why the broker dead-lettered a message, read from headers that a publisher may have written."""
 
 from typing import Any
 

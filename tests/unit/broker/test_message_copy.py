@@ -1,4 +1,4 @@
-"""A copy has what can go on of the original, and fits the frame."""
+"""A copy keeps the properties that may be sent again, and fits the frame."""
 
 import struct
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Properties are taken apart and put together byte for byte, whatever they hold."""
+"""Properties are decoded and encoded byte for byte, for any values."""
 
 import struct
 

@@ -59,7 +59,7 @@ async def test_requests_that_were_on_their_way_do_not_prolong_the_pause(
 
 
 async def test_the_pause_is_short_again_after_an_answer(budget: Budget, store: Memory) -> None:
-    """The API that refuses starts alone, in words that nobody knows, does not throttle all."""
+    """An API that refuses only starts, with an unknown text, does not throttle other requests."""
     for _ in range(5):
         assert await pause(budget) == pytest.approx(5)
         store.time += 6.0

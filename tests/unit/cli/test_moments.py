@@ -12,7 +12,7 @@ from worker.cli.moments import duration, moment
 
 
 def parsed(callback: Any, text: str) -> Any:
-    """What a flag with this callback makes of the text, or the text of its error."""
+    """The value that a flag with this callback gives for the text, or the text of its error."""
 
     @click.command()
     @click.option("--flag", callback=callback)

@@ -1,4 +1,4 @@
-"""What is shown of a message that may hold secrets, however wrong it is."""
+"""The shown part of a message that may hold secrets, also of an invalid message."""
 
 import base64
 import json

@@ -54,7 +54,7 @@ def rows(**more: Any) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def terminal(columns: int = 80) -> Iterator[Any]:
-    """Standard output on a terminal; the value has what was written, afterwards."""
+    """Standard output on a terminal; afterwards the value has the written text."""
     ours, theirs = pty.openpty()
     written: dict[str, str] = {}
     before = sys.stdout

@@ -1,4 +1,4 @@
-"""How long an attempt may go on, and when it may still call."""
+"""How long an attempt may last, and until when it may send requests."""
 
 from pathlib import Path
 

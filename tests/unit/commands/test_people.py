@@ -66,7 +66,7 @@ def start(*custom_ids: str, **fields: Any) -> StartTrackRecording:
 async def test_a_start_uses_a_read_that_began_shortly_before_its_arrival() -> None:
     world = World()
     await world.finder().find(start("ann"))
-    world.time += 60.0  # it had to wait for its turn
+    world.time += 60.0  # it waited in the queue
     await world.finder(ARRIVED + BURST_SECONDS).find(start("ann"))
     assert world.reads == 1
 

@@ -29,7 +29,7 @@ def test_the_page_has_a_text_for_each_status() -> None:
 def test_the_timeline_of_a_recording_has_a_line_for_each_of_its_events() -> None:
     types = {EVENT_TYPES[data] for data in get_args(RecordingEvent)}
     lines = set(re.findall(r'event\.type === "([\w.]+)"', (STATIC / "recording.js").read_text()))
-    # Statuses have a list of their own: they are kept longer than their events.
+    # Statuses are a separate list: they are kept longer than their events.
     assert lines == types - {"recording.status_changed.v1"}
 
 

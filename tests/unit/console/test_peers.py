@@ -1,4 +1,4 @@
-"""Whose request it is, and how many wrong tokens came from there."""
+"""The address of a request's client, and the number of wrong tokens from there."""
 
 import pytest
 from aiohttp import web
@@ -33,7 +33,7 @@ def request(peer: str | None, *forwarded: str) -> web.Request:
     ("peer", "forwarded", "address"),
     [
         ("198.51.100.7", (), "198.51.100.7"),
-        ("198.51.100.7", ("203.0.113.1",), "198.51.100.7"),  # no proxy of ours
+        ("198.51.100.7", ("203.0.113.1",), "198.51.100.7"),  # not a trusted proxy
         ("10.1.2.3", ("203.0.113.1",), "203.0.113.1"),
         ("10.1.2.3", ("203.0.113.1, 10.9.9.9",), "203.0.113.1"),
         ("10.1.2.3", ("203.0.113.1", "10.9.9.9"), "203.0.113.1"),

@@ -1,4 +1,4 @@
-"""The sentences about a recording or a command: what has become of it, and why there is no file."""
+"""The sentences about a recording or a command: its result, and why there is no file."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The JSON examples of the how-to pages are taken by the worker as they stand."""
+"""The worker accepts the JSON examples of the how-to pages without a change."""
 
 import re
 from pathlib import Path

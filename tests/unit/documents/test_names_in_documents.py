@@ -73,7 +73,7 @@ def anchors(path: Path) -> set[str]:
 
 
 def command_lines(text: str) -> Iterator[str]:
-    """Each command line of `recording-worker`, without what a shell does with its output."""
+    """Each command line of `recording-worker`, without redirections and pipes."""
     lines = re.findall(r"`([^`\n]*(?:\n[^`\n]+)?)`", text)
     for code in re.findall(
         r"^ *```(?:sh|console|bash)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL

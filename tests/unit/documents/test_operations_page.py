@@ -1,4 +1,4 @@
-"""The pages for operators, held against what is there: nobody finds that out at night."""
+"""Compares the pages for operators with the project: an error would be found during an incident."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ ALERTS = [
 
 
 def anchor(title: str) -> str:
-    """What a heading is linked by."""
+    """The anchor of a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 

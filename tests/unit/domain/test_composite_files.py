@@ -15,7 +15,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def observed(*names: str) -> Observation:
-    """An observation of files. One whose name ends with `-audio` has no ending of its own."""
+    """An observation of files. A name that ends with `-audio` has no file extension."""
     files = tuple(
         TrackFile(file_name=name, media_kind="audio" if name.endswith("-audio") else media_of(name))
         for name in names

@@ -1,4 +1,4 @@
-"""What the names of files say."""
+"""The facts that are read from file names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""When a recording is read by itself next: one test per row of the tables in `read_policy`."""
+"""When a recording is next read singly: one test per row of the tables in `read_policy`."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -101,7 +101,7 @@ def test_a_recording_is_read_at_once_when_its_files_are_awaited(
     [
         (50, "sweep", 50),
         (-400, "sweep", -400),
-        (-600, "sweep", -499),  # ten minutes before it was seen, not longer
+        (-600, "sweep", -499),  # at most ten minutes before it was seen
         (500, "sweep", 101),  # by a clock that is ahead
         (50, "webhook", 101),
     ],

@@ -1,4 +1,4 @@
-"""Short forms of ids: what they stand for, and that what is shown can be given back. Pure."""
+"""Short forms of ids: which id they stand for, and that commands accept the printed form. Pure."""
 
 import uuid
 
@@ -44,7 +44,7 @@ def test_the_beginning_of_a_uuid_or_a_text_with_an_ellipsis_is_short(
         ("1a2b…", ONE, True),
         ("1a2c", ONE, False),
         (ONE, ONE, False),
-        ("abcd", "abcdef", False),  # a bare beginning stands only for a UUID
+        ("abcd", "abcdef", False),  # a prefix without `…` stands only for a UUID
         ("abcd…", "abcdef", True),
         ("start-1", "start-10", False),
     ],

@@ -345,7 +345,7 @@ def test_after_a_timeout_the_files_are_completed_when_no_more_are_awaited() -> N
         ("composite", StartContext(start_id="s", has_secrets=False), True),
         ("composite", StartContext(start_id="s", has_secrets=True), False),
         ("composite", StartContext(start_id="of a former version"), False),
-        ("composite", None, False),  # somebody else's, perhaps with credentials
+        ("composite", None, False),  # a foreign recording's, perhaps with credentials
     ],
 )
 def test_the_words_of_the_api_are_withheld_when_they_may_repeat_unknown_credentials(

@@ -1,4 +1,4 @@
-"""When a new URL of an announced file is news."""
+"""When a new URL of an announced file causes an event."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -4,7 +4,7 @@ from worker.observability.liveness import Watchdog
 
 
 class WatchedRelay:
-    """A watchdog that watches one loop, with a clock that stands still until a test moves it."""
+    """A watchdog of one loop, with a clock that stands still until a test advances it."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -223,7 +223,7 @@ def test_numbers_and_none_keep_their_types(stream: io.StringIO, lines: Lines) ->
 
 
 class Gone(io.StringIO):
-    """A stream that nobody reads any more."""
+    """A stream whose reader is gone."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What enables tracing, and what it costs when it is disabled."""
+"""How tracing is enabled, and its cost when it is disabled."""
 
 import subprocess
 import sys
@@ -119,7 +119,7 @@ def test_a_variable_that_only_the_sdk_refuses_is_named_and_traces_continue(
 
 
 def opened_with(statement: str) -> str:
-    """What opening the exporter logs and returns, in a process of its own."""
+    """The log lines and the result of opening the exporter, in a separate process."""
     program = (
         f"{statement}\n"
         "from worker.observability.trace_exporter import open_tracing\n"

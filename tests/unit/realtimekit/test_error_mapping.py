@@ -42,7 +42,7 @@ Call = Callable[[RealtimeKitClient], Awaitable[Any]]
 
 
 class Api:
-    """Returns the replies in turn, then the last one again and again. Counts the requests."""
+    """Returns the replies one after the other, then repeats the last one. Counts the requests."""
 
     def __init__(self, *replies: Reply, attempts: int = 3) -> None:
         self.replies: Sequence[Reply] = replies

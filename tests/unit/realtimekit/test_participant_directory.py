@@ -57,7 +57,7 @@ class Api:
         return await self.directory.participants(meeting, since=since)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0)  # others may come meanwhile
+        await asyncio.sleep(0)  # others may arrive in between
         page_no = int(request.url.params["page_no"])
         self.pages.append(page_no)
         if self.failures:

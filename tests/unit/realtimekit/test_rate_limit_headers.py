@@ -1,4 +1,4 @@
-"""What is made of the headers in which the API tells of its rate limits."""
+"""Parses the headers in which the API announces its rate limits."""
 
 import pytest
 from hypothesis import given
@@ -43,7 +43,7 @@ def test_without_headers_there_are_no_limits() -> None:
     "policy",
     [
         '"a";q=0;w=60',
-        '"a";q=1;w=600',  # slower than anybody would want
+        '"a";q=1;w=600',  # too slow to be true
         '"a";q=100;w=0',
         '"a";q=100',
         '"a";w=60',

@@ -36,7 +36,7 @@ class Clock:
 
 
 class FailingCall:
-    """A call that raises the given errors in turn and then succeeds."""
+    """A call that raises the given errors one after the other and then succeeds."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)

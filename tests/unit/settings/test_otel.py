@@ -1,4 +1,4 @@
-"""OTEL_ variables of a whole cluster: whatever they hold, the worker starts and warns."""
+"""OTEL_ variables of a whole cluster: with any values, the worker starts and warns."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Secrets never print their text, and follow the file that they come from."""
+"""Secrets never print their text, and follow changes of their file."""
 
 import copy
 import json

@@ -272,7 +272,7 @@ def test_passwords_in_the_options_of_a_url_are_sensitive_texts() -> None:
 
 
 def test_a_fault_never_shows_a_password() -> None:
-    # A slash in a password makes the rest of it look like a port to the standard library.
+    # The standard library takes the text after a slash in a password for a port.
     assert "sesame" not in "".join(faults_of(AMQP_URL="amqp://guest:ses/ame@h:5672/"))
     assert "ses" not in "".join(faults_of(AMQP_URL="amqp://guest:ses/ame@h:5672/"))
     assert "sesame" not in "".join(faults_of(REALTIMEKIT_API_TOKEN="open sesame"))  # noqa: S106

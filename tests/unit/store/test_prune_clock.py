@@ -1,4 +1,4 @@
-"""The clock of pruning: what is new by any clock is kept, and nothing is kept forever."""
+"""The clock of pruning: rows that are new by any clock are kept, and no row is kept forever."""
 
 from typing import Final
 

@@ -85,7 +85,7 @@ def test_each_lane_keeps_its_order_and_loses_nothing(queue: Queue) -> None:
         ((MAX_OTHERS, 1), [0]),
         ((MAX_OTHERS - 1, 1, 1), [0, 1]),
         ((100, 1), [0]),  # larger than the limit: alone
-        ((1, 100, 1), [0]),  # nobody overtakes it
+        ((1, 100, 1), [0]),  # it is not overtaken
         ((0, 0, 0), [0, 1, 2]),
     ],
 )

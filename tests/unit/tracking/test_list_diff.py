@@ -29,7 +29,7 @@ def read(api: ListApi, roll: AbsenceDetector, *, guess: int) -> list[set[int]]:
 
 
 def ending(api: ListApi, at: int, *gone: int) -> Callable[[], None]:
-    """After so many answers from now on, these have ended."""
+    """Ends the recordings `gone` after this many answers from now on."""
     begun = len(api.asked)
 
     def change() -> None:

@@ -1,4 +1,4 @@
-"""The reason of a dead letter is read from its headers, whoever wrote them."""
+"""The reason of a dead letter is read from its headers, written by the worker or the broker."""
 
 from datetime import UTC, datetime
 from typing import Any

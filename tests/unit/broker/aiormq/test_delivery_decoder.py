@@ -22,7 +22,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class Taken(list[tuple[int, Delivery]]):
-    """What was delivered, put together of frames."""
+    """The delivery that is assembled from frames."""
 
     def __init__(self) -> None:
         self.assembly = DeliveryAssembler(lambda tag, delivery: self.append((tag, delivery)))

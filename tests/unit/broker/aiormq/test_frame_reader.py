@@ -32,7 +32,7 @@ def answer(channel: int) -> bytes:
 
 
 class Reading:
-    """A reader as the library has it, with all that has come by now."""
+    """A reader as the library creates it, with the bytes received so far."""
 
     def __init__(self, chunks: Sequence[bytes], ticks: Callable[[], float] = lambda: 0.0) -> None:
         self.taken: list[tuple[int, bytes]] = []

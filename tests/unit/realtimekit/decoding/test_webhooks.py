@@ -1,4 +1,4 @@
-"""What is read from the bodies of webhooks, in the wording of today and in that before."""
+"""The data of webhook bodies, in the current format and in the older one."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""The client on real sockets: failures of connections, and what the client must never do."""
+"""The client on real sockets: failures of connections, and forbidden behaviour of the client."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What is known of a connection before it is made."""
+"""Properties of a connection that are known before it is opened."""
 
 import pytest
 

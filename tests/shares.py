@@ -51,7 +51,7 @@ SECONDS_PER_FILE = {
     "fault/test_kill_points.py": 192.0,
     "fault/test_lost_answers.py": 30.0,
     "fault/test_max_seconds.py": 17.0,
-    "fault/test_named_times.py": 15.0,
+    "fault/test_retry_after.py": 15.0,
     "fault/test_poison.py": 32.0,
     "fault/test_reliability_report.py": 1.0,
     "fault/test_restarts.py": 30.0,

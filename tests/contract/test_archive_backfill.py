@@ -25,7 +25,7 @@ from tests.contract.test_store_archive import (
     track,
     written,
 )
-from tests.contract.test_store_history import NOW, seen, send_all
+from tests.contract.test_store_pruning import NOW, seen, send_all
 from worker.archive.backfill import INTERVAL_SECONDS, Backfill
 from worker.domain.archive import RecordingArchive
 from worker.domain.snapshot import Storage

@@ -20,8 +20,8 @@ from tests.contract.test_store_archive import (
     track,
     written,
 )
-from tests.contract.test_store_history import DAY, NOW, OLD
 from tests.contract.test_store_plans import OVER, Noted, assert_bounded, captured
+from tests.contract.test_store_pruning import DAY, NOW, OLD
 from tests.state_queries import read_state
 from tests.unit.archive.test_manifest import file_ready
 from worker.domain.archive import CopiedFile

@@ -21,7 +21,7 @@ from tests.contract.test_store_archive import (
     track,
     written,
 )
-from tests.contract.test_store_history import NOW, seen
+from tests.contract.test_store_pruning import NOW, seen
 from tests.state_queries import read_state
 from worker.domain.snapshot import Storage
 from worker.store.admin.archived_files import (

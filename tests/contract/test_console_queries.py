@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import CommandRejected, Status
-from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
 from tests.contract.test_store_plans import (
     FEW,
     HISTORY,
@@ -22,6 +21,7 @@ from tests.contract.test_store_plans import (
     postgresql_plan,
     sqlite_steps,
 )
+from tests.contract.test_store_pruning import NOW, OLD, claim, finish, record, seen
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import LIVE
 from worker.domain.snapshot import RecordingSnapshot

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import ErrorInfo, Status
-from tests.contract.test_store_history import NOW, prune, seen, send_all
+from tests.contract.test_store_pruning import NOW, prune, seen, send_all
 from worker.domain.archive import REFUSALS_TOLD, CopiedFile
 from worker.domain.recording import ObservedBy
 from worker.domain.snapshot import Participant, Storage

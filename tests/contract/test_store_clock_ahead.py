@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from tests.contract.test_store_history import claim, record, rows, seen, send_all
+from tests.contract.test_store_pruning import claim, record, rows, seen, send_all
 from worker.domain.recording import StartContext
 from worker.store.admin.copy import copy_store
 from worker.store.claims import ClaimResult

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from tests.contract.test_store_history import NOW, seen
+from tests.contract.test_store_pruning import NOW, seen
 from worker.store.database.schema import recordings
 from worker.store.due_reads import DueQuery
 from worker.store.read_schedule import OverdueQuery

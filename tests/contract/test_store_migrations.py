@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from tests.contract.test_store_history import NOW, record
+from tests.contract.test_store_pruning import NOW, record
 from worker.domain.errors import StoreUnavailable
 from worker.store.database import schema
 from worker.store.database.engine import open_engine

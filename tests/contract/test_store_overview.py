@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recording_schemas import Status
-from tests.contract.test_store_history import seen
+from tests.contract.test_store_pruning import seen
 from tests.state_queries import read_state
 from worker.budget.ledger import TokenRequest
 from worker.domain.errors import StoreUnavailable

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.contract.test_store_clock_ahead import MONTH, NOW, minutes, prune, store
-from tests.contract.test_store_history import claim, rows
+from tests.contract.test_store_pruning import claim, rows
 from worker.store.database.schema import inbox, parked
 from worker.store.outbox import Reply
 from worker.store.parking import KeptMessage, ParkRequest, SessionsSeen

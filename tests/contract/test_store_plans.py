@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import Status
-from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
+from tests.contract.test_store_pruning import NOW, OLD, claim, finish, record, seen
 from tests.state_queries import read_state
 from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording

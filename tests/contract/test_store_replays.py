@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from tests.contract.test_store_history import NOW, claim, finish, seen
+from tests.contract.test_store_pruning import NOW, claim, finish, seen
 from worker.domain.track_files import TrackFile
 from worker.store.database.schema import outbox, recordings, replays
 from worker.store.event_positions import ranges_of

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from recording_schemas import Status
-from tests.contract.test_store_history import claim, finish, seen
+from tests.contract.test_store_pruning import claim, finish, seen
 from tests.state_queries import read_state
 from worker.domain.short_ids import shorten
 from worker.store.admin.short_ids import MAX_FOUND, IdKind, find_ids_that_begin, find_whole_ids

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
-from tests.contract.test_store_history import NOW, seen
+from tests.contract.test_store_pruning import NOW, seen
 from tests.fault.tcp_proxy import TcpProxy
 from tests.integration.console_client import (
     TOKEN,

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
-from tests.contract.test_store_history import seen
+from tests.contract.test_store_pruning import seen
 from tests.integration.console_client import TOKEN, ConsoleClient, running_console
 from tests.integration.dead_letter_queue import RECORDING, BrokerQueues, column, sync
 from worker.settings.secret import REDACTED

@@ -671,7 +671,7 @@ async def test_a_page_that_was_read_before_leadership_was_lost_is_not_published_
         await bench.happen(["r0"], LIFE[:1])
         await eventually(bench_is_empty(bench))
         leads = False
-        await bench.happen(["r1"], LIFE[:1])  # a query for it may ride with this commit
+        await bench.happen(["r1"], LIFE[:1])  # a query for it may be part of this commit
         other = [event.position for event in await bench.store.unsent(10)]
         await bench.store.mark_page(PageMarks(sent=other), NOW.timestamp())
         leads = True

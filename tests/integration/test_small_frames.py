@@ -8,7 +8,7 @@ import pytest
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
-from tests.contract.test_store_history import claim
+from tests.contract.test_store_pruning import claim
 from tests.integration.broker_bench import open_broker_benches
 from tests.raw_properties import RawProperties, long, short
 from worker.broker.kept_copy import envelope_of

@@ -19,7 +19,7 @@ from recording_sandbox.api.server import Sandbox
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import CommandSucceeded, Status
 from tests.contract.test_store_archive import end, names, take, take_manifests
-from tests.contract.test_store_history import record, seen, send_all
+from tests.contract.test_store_pruning import record, seen, send_all
 from tests.integration.cli_process import CommandLine
 from worker.domain.errors import StoreUnavailable
 from worker.domain.event_envelopes import outcome_record

@@ -64,7 +64,7 @@ def known_doubts(task: FileTask, code: str, message: str) -> int:
     return task.denials if code != "file_too_large" or last.message == message else 0
 
 
-def is_believed(code: str, doubts: int) -> bool:
+def is_confirmed(code: str, doubts: int) -> bool:
     """Whether the answer was repeated often enough to give the file up."""
     return doubts >= _DOUBTS[code].answers
 

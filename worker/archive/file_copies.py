@@ -23,7 +23,7 @@ from worker.archive.denials import (
     MAX_DENIALS,
     MAX_DENIED_PAUSE_SECONDS,
     count_denials,
-    is_believed,
+    is_confirmed,
     known_doubts,
     pause_in_doubt,
     pause_with_new_url,
@@ -206,7 +206,7 @@ class FileCopies:
 
     async def _in_doubt(self, task: FileTask, error: SourceDoubtful, *, proves: int = 1) -> None:
         doubts = known_doubts(task, error.code, error.message) + proves
-        if is_believed(error.code, doubts):
+        if is_confirmed(error.code, doubts):
             await self._give_up(task, error.code, error.message)
             return
         pause = pause_in_doubt(task, error.code, self._longest_pause)

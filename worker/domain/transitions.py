@@ -93,7 +93,7 @@ def apply_observation(
 def _is_ignored(recording: Recording, observation: Observation) -> bool:
     if observation.timeout_error is not None:
         return not _is_fresh(recording, observation)  # the recording has changed since
-    if observation.observed_by != "webhook" or _is_believed(recording, observation):
+    if observation.observed_by != "webhook" or _is_accepted(recording, observation):
         return False
     return observation.snapshot.unknown_status is None or recording.status not in LIVE
 
@@ -106,12 +106,12 @@ def webhook_contradicts(recording: Recording, webhook: Observation) -> bool:
     status = webhook.snapshot.status
     if webhook.snapshot.unknown_status is not None or status is recording.status:
         return False
-    if _is_believed(recording, webhook):
+    if _is_accepted(recording, webhook):
         return False
     return recording.timed_out or RANK[status] >= RANK[recording.status]
 
 
-def _is_believed(recording: Recording, webhook: Observation) -> bool:
+def _is_accepted(recording: Recording, webhook: Observation) -> bool:
     """Whether a webhook may change the state.
 
     A webhook has no time. It may be late or a repeat, so its status was valid at some moment only.

@@ -333,7 +333,7 @@ class Store:
         Cancel the future to withdraw. The events of `marks` may be marked all the same.
         """
         request = PageRequest(limit=limit, marks=marks, now=now, replies=replies)
-        return self._group.ride(
+        return self._group.attach(
             "replies" if replies else "outbox", unsent_events.read_unsent, request
         )
 

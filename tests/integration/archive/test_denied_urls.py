@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from recording_schemas import Status
 from tests.contract.test_store_archive import events
-from tests.contract.test_store_history import NOW, seen
+from tests.contract.test_store_pruning import NOW, seen
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.copier import Copier

@@ -4,7 +4,7 @@ import pytest
 
 from recording_schemas import Status
 from tests.contract.test_store_archive import events
-from tests.contract.test_store_history import NOW, seen
+from tests.contract.test_store_pruning import NOW, seen
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.test_failing_storage import FailingStore
 from tests.integration.archive.wired_archiver import nobody

@@ -15,7 +15,7 @@ import pytest
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
 from tests.contract.test_store_archive import events
-from tests.contract.test_store_history import seen
+from tests.contract.test_store_pruning import seen
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource, Request, Turn
 from tests.integration.archive.wired_archiver import running, wired_archiver

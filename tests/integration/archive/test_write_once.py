@@ -8,7 +8,7 @@ import pytest
 
 from recording_schemas import Manifest, Status
 from tests.contract.test_store_archive import done, end, events, take, take_manifests
-from tests.contract.test_store_history import NOW, seen
+from tests.contract.test_store_pruning import NOW, seen
 from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.wired_archiver import nobody

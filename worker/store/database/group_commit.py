@@ -23,11 +23,11 @@ from worker.store.database.sqlite_files import FilesLost, SqliteFiles
 from worker.store.database.store_thread import StoreThread
 from worker.store.database.submission_queue import SubmissionQueue
 from worker.store.database.submissions import (
+    AttachedRequest,
     OneByOne,
     Operation,
     RequestT,
     ResultT,
-    Rider,
     Submission,
     made,
     run_operations,
@@ -42,8 +42,8 @@ CONFLICT_SQLSTATES: Final = frozenset({"40001", "40P01"})
 ArgumentsT = TypeVarTuple("ArgumentsT")
 
 
-class _RideFailed(Exception):
-    """A transaction failed and was rolled back, possibly because of a `ride` operation in it."""
+class _AttachedFailed(Exception):
+    """A transaction failed and was rolled back, possibly because of an attached operation in it."""
 
 
 class GroupCommit:
@@ -69,8 +69,8 @@ class GroupCommit:
             send_before_sqlalchemys(engine)
         self._topics: set[Topic] = set()
         self._waiting = SubmissionQueue()
-        self._riders: list[Rider] = []
-        self._ridden: list[tuple[Rider, Any]] = []
+        self._attached: list[AttachedRequest] = []
+        self._attached_results: list[tuple[AttachedRequest, Any]] = []
         self._thread = StoreThread()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -126,7 +126,7 @@ class GroupCommit:
             asyncio.get_running_loop().call_soon(self._begin)
         return await done
 
-    def ride(
+    def attach(
         self, topic: Topic, operation: Operation[RequestT, ResultT], request: RequestT
     ) -> asyncio.Future[ResultT]:
         """Run the operation at the end of the next transaction that notifies `topic`.
@@ -140,7 +140,7 @@ class GroupCommit:
         Only operations submitted with `last` come after it, because it may wait for a lock.
         """
         done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._riders.append(Rider(topic, operation, request, done))
+        self._attached.append(AttachedRequest(topic, operation, request, done))
         return done
 
     async def close(self) -> None:
@@ -160,9 +160,9 @@ class GroupCommit:
     def _begin(self) -> None:
         """Pass the waiting requests to the store's thread, for one transaction."""
         batch = self._waiting.take_batch()
-        self._riders = [rider for rider in self._riders if not rider.done.done()]
+        self._attached = [request for request in self._attached if not request.done.done()]
         self._thread.run(
-            partial(self._commit, batch, tuple(self._riders)), partial(self._on_done, batch)
+            partial(self._commit, batch, tuple(self._attached)), partial(self._on_done, batch)
         )
 
     def _on_done(self, batch: list[Submission], results: list[Any] | Exception) -> None:
@@ -170,7 +170,7 @@ class GroupCommit:
         if isinstance(results, Exception):
             results = [results] * len(batch)
         self.commit_error = _commit_error(results)
-        self._set_ridden_results()
+        self._set_attached_results()
         set_results(batch, results)
         if self._files is not None and self._files.must_end:
             self.must_end.set()
@@ -181,17 +181,17 @@ class GroupCommit:
             self._idle.set()
         self._notifier.notify(topics)
 
-    def _set_ridden_results(self) -> None:
-        ridden, self._ridden = self._ridden, []
-        set_results([rider for rider, _ in ridden], [result for _, result in ridden])
+    def _set_attached_results(self) -> None:
+        results, self._attached_results = self._attached_results, []
+        set_results([request for request, _ in results], [result for _, result in results])
 
     # In the store's thread
 
-    def _commit(self, batch: list[Submission], riders: Sequence[Rider]) -> list[Any]:
+    def _commit(self, batch: list[Submission], attached: Sequence[AttachedRequest]) -> list[Any]:
         """One result or exception for each submission of the batch."""
         try:
-            return self._commit_together(batch, riders)
-        except _RideFailed:
+            return self._commit_together(batch, attached)
+        except _AttachedFailed:
             return self._commit(batch, ())
         except exc.OperationalError as error:
             if not _is_conflict(error):
@@ -238,31 +238,33 @@ class GroupCommit:
         except StoreUnavailable as error:
             return error
 
-    def _commit_together(self, batch: list[Submission], riders: Sequence[Rider] = ()) -> list[Any]:
+    def _commit_together(
+        self, batch: list[Submission], attached: Sequence[AttachedRequest] = ()
+    ) -> list[Any]:
         if self._files is not None and self._files.are_lost:
             self._files.check()
         last = [index for index, submission in enumerate(batch) if submission.last]
         others = [index for index, submission in enumerate(batch) if not submission.last]
         results: list[Any] = [None] * len(batch)
-        riding: list[Rider] = []
+        included: list[AttachedRequest] = []
         try:
             with self._transaction() as connection:
                 self._notifier.begin(connection)
                 after_commit = self._clock.on_begin(connection) if self._clock else None
                 run_operations(connection, batch, others, results)
-                riding = [one for one in riders if self._notifier.take(connection, one.topic)]
-                ridden = [one.operation(connection, [one.request])[0] for one in riding]
+                included = [one for one in attached if self._notifier.take(connection, one.topic)]
+                answers = [one.operation(connection, [one.request])[0] for one in included]
                 run_operations(connection, batch, last, results)
                 topics = self._notifier.announce(connection)
         except Exception as error:
             is_lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
-            if not riding or is_lost:  # a lost connection fails without `ride` operations, too
+            if not included or is_lost:  # a lost connection fails without attached operations, too
                 raise
-            raise _RideFailed from error
+            raise _AttachedFailed from error
         if self._files is not None:
             self._files.check()  # a commit to removed files is lost
         self._topics |= topics
-        self._ridden += zip(riding, map(made, ridden), strict=True)
+        self._attached_results += zip(included, map(made, answers), strict=True)
         if after_commit is not None:
             after_commit()
         return [made(result) for result in results]

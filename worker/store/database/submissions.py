@@ -62,7 +62,7 @@ class Submission(NamedTuple):
     size: int = 1
 
 
-class Rider(NamedTuple):
+class AttachedRequest(NamedTuple):
     """A request that waits for a transaction that notifies `topic`."""
 
     topic: Topic
@@ -97,7 +97,7 @@ def made(result: Any) -> Any:  # noqa: ANN401 - of any operation
         return error
 
 
-def set_results(batch: Sequence[Submission | Rider], results: Sequence[Any]) -> None:
+def set_results(batch: Sequence[Submission | AttachedRequest], results: Sequence[Any]) -> None:
     """Give each submission its result or exception."""
     for submission, result in zip(batch, results, strict=True):
         if submission.done.done():  # the caller was cancelled; the commit stands

@@ -1,4 +1,4 @@
-"""A query for the outbox rides with the transaction that adds events, on either engine."""
+"""A query of the outbox is attached to the transaction that adds events, on either engine."""
 
 import asyncio
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def end(command_id: str, reply_to: str | None = None) -> FinishRequest:
     return FinishRequest(outcome=record, reply=Reply(reply_to=reply_to), observations=(), now=1.0)
 
 
-def ride(
+def attach(
     store: Store, *, replies: bool = False, marks: PageMarks | None = None
 ) -> asyncio.Future[list[UnsentEvent]]:
     return store.next_unsent(10, marks=marks or PageMarks(), now=1.0, replies=replies)
@@ -85,7 +85,7 @@ async def commit(store: Store, observations: Sequence[Observation]) -> None:
 async def test_the_commit_that_adds_events_reads_them_and_notifies_no_other(store: Store) -> None:
     heard: list[str] = []
     store.subscribe("outbox", lambda: heard.append("outbox"))
-    page = ride(store)
+    page = attach(store)
     await commit(store, [seen("r1"), seen("r2")])
     assert [event.subject for event in await page] == ["r1", "r2"]
     assert not heard
@@ -93,42 +93,42 @@ async def test_the_commit_that_adds_events_reads_them_and_notifies_no_other(stor
 
 async def test_a_page_has_all_events_that_were_committed_before(store: Store) -> None:
     await commit(store, [seen("earlier")])
-    page = ride(store)
+    page = attach(store)
     await commit(store, [seen("later")])
     assert [event.subject for event in await page] == ["earlier", "later"]
 
 
-async def test_the_marks_of_a_ride_are_committed_with_it(store: Store) -> None:
+async def test_the_marks_of_an_attached_query_are_committed_with_it(store: Store) -> None:
     await commit(store, [seen("r1")])
     (published,) = await store.unsent(10)
-    page = ride(store, marks=PageMarks(sent=[published.position]))
+    page = attach(store, marks=PageMarks(sent=[published.position]))
     await commit(store, [seen("r2")])
     assert [event.subject for event in await page] == ["r2"]
     assert [event.subject for event in await store.unsent(10)] == ["r2"]
 
 
-async def test_a_ride_waits_for_events(store: Store) -> None:
-    page = ride(store)
+async def test_an_attached_query_waits_for_events(store: Store) -> None:
+    page = attach(store)
     await store.claim(claim("c1"))
     assert not page.done()
     await commit(store, [seen("r1")])
     assert len(await page) == 1
 
 
-async def test_after_a_withdrawn_ride_the_subscribers_are_notified(store: Store) -> None:
+async def test_after_a_withdrawn_query_the_subscribers_are_notified(store: Store) -> None:
     heard: list[str] = []
     store.subscribe("outbox", lambda: heard.append("outbox"))
-    ride(store).cancel()
+    attach(store).cancel()
     await commit(store, [seen("r1")])
     assert heard == ["outbox"]
     assert len(await store.unsent(10)) == 1
 
 
-async def test_a_transaction_that_fails_leaves_the_ride_to_the_next(store: Store) -> None:
+async def test_a_transaction_that_fails_leaves_the_attached_query_to_the_next(store: Store) -> None:
     def fail(connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
         raise ValueError("nothing is committed")
 
-    page = ride(store)
+    page = attach(store)
     failing = asyncio.ensure_future(store._group.submit(fail, None))
     await commit(store, [seen("r1")])
     with pytest.raises(ValueError, match="nothing is committed"):
@@ -140,11 +140,11 @@ async def test_a_transaction_that_fails_leaves_the_ride_to_the_next(store: Store
 
 
 @pytest.mark.parametrize("reply_to", [None, "replies-here"])
-async def test_only_a_reply_carries_the_ride_for_replies(
+async def test_the_query_for_replies_is_attached_only_to_a_reply(
     store: Store, reply_to: str | None
 ) -> None:
     await store.claim(claim("c1"))
-    events, replies = ride(store), ride(store, replies=True)
+    events, replies = attach(store), attach(store, replies=True)
     await store.finish(end("c1", reply_to))
     assert [event.exchange for event in await events] == ["results"]
     assert replies.done() == (reply_to is not None)
@@ -182,31 +182,31 @@ def run_out_of_time(connection: sa.Connection, requests: Sequence[None]) -> list
     return [None]
 
 
-async def test_a_ride_that_fails_does_not_stop_the_commit_that_carries_it(store: Store) -> None:
+async def test_an_attached_query_that_fails_does_not_stop_its_commit(store: Store) -> None:
     heard: list[str] = []
     store.subscribe("outbox", lambda: heard.append("outbox"))
-    page = store._group.ride("outbox", run_out_of_time, None)
+    page = store._group.attach("outbox", run_out_of_time, None)
     await commit(store, [seen("r1")])
     assert [event.subject for event in await store.unsent(10)] == ["r1"]
     assert heard == ["outbox"]
     assert not page.done()
 
 
-async def test_a_ride_runs_before_an_operation_that_locks_a_row_of_all_replicas(
+async def test_an_attached_query_runs_before_an_operation_that_locks_a_row_of_all_replicas(
     store: Store,
 ) -> None:
-    """A ride marks events, and another replica may have locked them."""
+    """An attached query marks events, and another replica may have locked them."""
     order: list[str] = []
 
     def note(what: str, _connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
         order.append(what)
         return [None] * len(requests)
 
-    page = store._group.ride("outbox", partial(note, "ride"), None)
+    page = store._group.attach("outbox", partial(note, "attached"), None)
     last = store._group.submit(partial(note, "last"), None, last=True)
     await asyncio.gather(last, commit(store, [seen("r1")]))
     await page
-    assert order == ["ride", "last"]
+    assert order == ["attached", "last"]
 
 
 def command_ids(condition: sa.ColumnElement[bool]) -> DirectStatement:
@@ -251,7 +251,7 @@ async def test_a_late_result_that_cannot_be_made_fails_its_own_request_alone(sto
     def operation(connection: sa.Connection, requests: object) -> list[LateResult[Any]]:
         return [LateResult(command_ids(sa.true()).later_rows(connection, {}), fail)]
 
-    page = ride(store)
+    page = attach(store)
     failing = asyncio.ensure_future(store._group.submit(operation, None))
     await commit(store, [seen("r1")])
     with pytest.raises(ValueError, match="unreadable"):
@@ -267,7 +267,7 @@ async def test_a_page_that_fails_with_the_commit_does_not_stop_it(store: Store) 
 
     heard: list[str] = []
     store.subscribe("outbox", lambda: heard.append("outbox"))
-    page = store._group.ride("outbox", unreadable, None)
+    page = store._group.attach("outbox", unreadable, None)
     await commit(store, [seen("r1")])
     assert [event.subject for event in await store.unsent(10)] == ["r1"]
     assert heard == ["outbox"]
@@ -292,7 +292,7 @@ async def test_a_start_takes_four_messages_to_postgresql(store: Store, tmp_path:
     with trace.open("wb") as file:
         await store._group.submit(begin, None)
         await store.claim(start_claim("s1"))
-        page = ride(store)
+        page = attach(store)
         await store.holds_command("s1", "me", 1.0)
         await store.finish(msgspec.structs.replace(end("s1"), observations=(started("s1"),)))
         assert len(await page) == 2

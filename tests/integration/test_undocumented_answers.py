@@ -50,7 +50,7 @@ def setting(**fields: Any) -> Alter:
 
 
 @pytest.mark.parametrize("no_time", NO_TIMES)
-async def test_a_recording_that_is_listed_with_no_believable_time_is_not_started_again(
+async def test_a_recording_that_is_listed_without_a_plausible_time_is_not_started_again(
     bench: CommandBench, no_time: str
 ) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
@@ -66,7 +66,7 @@ async def test_a_recording_that_is_listed_with_no_believable_time_is_not_started
 
 
 @pytest.mark.parametrize("no_time", NO_TIMES)
-async def test_recordings_with_no_believable_times_end_together(
+async def test_recordings_without_a_plausible_times_end_together(
     tracking: TrackingBench, no_time: str
 ) -> None:
     times = dict.fromkeys(("invoked_time", "started_time", "stopped_time"), no_time)

@@ -114,3 +114,20 @@ def test_a_composite_start_notes_whether_it_carried_credentials(
     command = decode_command(json.dumps(body).encode(), max_bytes=10_000)
     context = start_context_of(command, correlation_id=None, trace={})
     assert context.has_secrets is has_secrets
+
+
+@pytest.mark.parametrize(
+    ("fields", "user_ids", "max_seconds"),
+    [
+        ({}, (), None),
+        ({"user_ids": ["ann", "bob"], "max_seconds": 90}, ("ann", "bob"), 90),
+    ],
+)
+def test_a_track_recording_inherits_whom_to_record_and_for_how_long(
+    fields: dict[str, Any], user_ids: tuple[str, ...], max_seconds: int | None
+) -> None:
+    body = {"id": "start", "type": "start_track_recording", "meeting_id": MEETING, **fields}
+    start = start_context_of(
+        decode_command(json.dumps(body).encode()), correlation_id=None, trace={}
+    )
+    assert (start.user_ids, start.max_seconds) == (user_ids, max_seconds)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from recording_schemas import Kind, Media, Status
@@ -188,3 +189,14 @@ def test_names_are_compared_without_nul_characters() -> None:
 
 def test_a_list_on_which_a_file_got_its_url_is_another_list() -> None:
     assert hash_of([file("p1")]) != hash_of([file("p1", url=None)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("track", "unknown"), ("composite", "whole"), (None, "whole")]
+)
+def test_an_unknown_recording_has_the_kind_that_the_answer_shows(
+    kind: Kind | None, expected: Completeness
+) -> None:
+    snapshot = RecordingSnapshot(recording_id="r1", status=Status.UPLOADED, kind=kind)
+    video = msgspec.structs.replace(file("p2"), media_kind="video")
+    assert completeness([file("p1"), video], snapshot, None, ()) == expected

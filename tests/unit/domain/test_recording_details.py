@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from recording_schemas import ErrorInfo, Status
-from worker.domain.recording import Observation, Recording
+from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.domain.transitions import apply_observation
@@ -26,11 +26,18 @@ DETAILS = [
     ("stop_reason", "API_CALL", "ALL_PEERS_LEFT"),
 ]
 
+OF_THE_OBSERVATION = (
+    "cancelled_by",
+    "files",
+    "missing",
+    "start",
+    "surplus_of",
+    "timeout_error",
+)
+
 
 def observed(second: float, status: Status = Status.RECORDING, **fields: Any) -> Observation:
-    of_the_observation = {
-        name: fields.pop(name) for name in ("files", "missing", "timeout_error") if name in fields
-    }
+    of_the_observation = {name: fields.pop(name) for name in OF_THE_OBSERVATION if name in fields}
     time = T0 + timedelta(seconds=second)
     return Observation(
         snapshot=RecordingSnapshot(recording_id="r1", status=status, **fields),
@@ -64,6 +71,27 @@ def test_a_detail_stays_while_the_api_leaves_it_out_and_is_replaced_by_the_next_
 
 
 @pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("surplus_of", "start-1", "start-2"),
+        ("cancelled_by", "stop-1", "stop-2"),
+        ("start", StartContext(start_id="start-1"), StartContext(start_id="start-2")),
+    ],
+)
+def test_the_first_command_that_an_observation_names_stays(
+    name: str, first: object, second: object
+) -> None:
+    details: list[dict[str, Any]] = [{}, {name: first}, {}, {name: second}]
+    observations = [observed(number, **fields) for number, fields in enumerate(details, start=1)]
+    assert [getattr(after(*observations[:count]), name) for count in (1, 2, 3, 4)] == [
+        None,
+        first,
+        first,
+        first,
+    ]
+
+
+@pytest.mark.parametrize(
     ("kind", "is_guessed", "expected"),
     [(None, False, True), ("track", True, True), ("track", False, False)],
 )
@@ -81,6 +109,7 @@ def test_an_unknown_status_stays_while_the_api_reports_none(silent: dict[str, An
     unknown = observed(1, Status.INVOKED, unknown_status="X")
     later = observed(2, Status.ERRORED if "timeout_error" in silent else Status.INVOKED, **silent)
     assert after(unknown, later).unknown_status == "X"
+    assert after(unknown, later, observed(3, Status.UPLOADED)).unknown_status is None
 
 
 @pytest.mark.parametrize("status", [Status.RECORDING, Status.UPLOADING, Status.ERRORED])
@@ -95,3 +124,12 @@ def test_an_uploaded_recording_whose_list_may_lack_files_has_a_search_for_them()
     uploaded = observed(2, Status.UPLOADED, kind="track")
     lacking = msgspec.structs.replace(uploaded, files=files, completeness="lacking")
     assert after(observed(1, kind="track"), lacking).file_search is not None
+
+
+def test_a_guessed_kind_is_replaced_by_one_that_the_api_shows_and_no_other_is() -> None:
+    guessed = observed(1, kind="composite", kind_is_guessed=True)
+    guessed_again = observed(2, kind="track", kind_is_guessed=True)
+    shown, shown_again = observed(3, kind="track"), observed(4, kind="composite")
+    assert after(guessed, guessed_again).kind == "composite"
+    recording = after(guessed, shown, shown_again)
+    assert (recording.kind, recording.kind_is_guessed) == ("track", False)

@@ -182,6 +182,23 @@ def test_the_same_files_after_the_completion_change_nothing() -> None:
     assert (again.after, again.events) == (done, ())
 
 
+@pytest.mark.parametrize("silent", [None, ()])
+def test_an_observation_without_files_leaves_a_completed_recording_as_it_is(
+    silent: tuple[TrackFile, ...] | None,
+) -> None:
+    completed = after(observed(Status.UPLOADED, files=(file("a"),)))
+    transition = apply_observation(completed, observed(Status.UPLOADED, files=silent), ["a"])
+    assert (transition.after.completed, transition.events) == (True, ())
+
+
+def test_an_answer_to_a_request_of_the_moment_of_the_last_change_counts() -> None:
+    assert statuses(
+        observed(Status.RECORDING),
+        observed(Status.PAUSED, second=2),
+        observed(Status.RECORDING, second=3, asked=2),
+    ) == [Status.RECORDING, Status.PAUSED, Status.RECORDING]
+
+
 def test_an_upload_does_not_complete_with_files_that_may_not_be_all() -> None:
     transition = apply_observation(
         None, observed(Status.UPLOADED, files=(file("a"),), completeness="lacking")

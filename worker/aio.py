@@ -1,7 +1,7 @@
-"""The few asyncio helpers that more than one package needs."""
+"""A few helpers for asyncio."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from typing import Any, Final, Self
 
 CANCEL_INTERVAL_SECONDS: Final = 1.0
@@ -26,6 +26,17 @@ async def wait_for_any(*events: asyncio.Event) -> None:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in waiting:
+            task.cancel()
+
+
+async def first_of(*waits: Awaitable[Any], seconds: float | None = None) -> bool:
+    """Wait for the first of `waits`. False if none returned within `seconds`."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+    finally:
+        for task in tasks:
             task.cancel()
 
 

@@ -60,6 +60,7 @@ class BrokerBench:
         timeout: float,
         max_body_bytes: int | None,
         topology_check_interval: float,
+        renewal_interval: float,
     ) -> None:
         self.raw = raw
         self.topology = topology
@@ -79,6 +80,7 @@ class BrokerBench:
             max_body_bytes=max_body_bytes,
             check_interval=0.1,
             topology_check_interval=topology_check_interval,
+            renewal_interval=renewal_interval,
         )
 
     @property
@@ -166,6 +168,7 @@ class BrokerBenches:
         timeout: float = 5.0,
         max_body_bytes: int | None = None,
         topology_check_interval: float = 3600.0,
+        renewal_interval: float = 3600.0,
         proxy: TcpProxy | AmqpFrameProxy | None = None,
     ) -> BrokerBench:
         raw = await open_connection(self._url, "test")  # it survives properties of any kind
@@ -181,6 +184,7 @@ class BrokerBenches:
             timeout,
             max_body_bytes,
             topology_check_interval,
+            renewal_interval,
         )
         self._resources.push_async_callback(bench.remove)
         return bench

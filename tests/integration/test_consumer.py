@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Final
 
 import pytest
+from aio_pika import Message
 from aio_pika.exceptions import AMQPError
 from structlog.testing import capture_logs
 
@@ -169,6 +171,47 @@ async def test_a_consumer_missing_on_the_broker_is_noticed_and_consumes_again(
         await bench.send(b"after", message_id="m")
         await eventually(lambda: bench.bodies == [b"after"])
     assert bench.connections == 2
+
+
+DECLARE_AGAIN: Final = """
+Name = rabbit_misc:r(<<"/">>, queue, <<"{queue}">>),
+{{ok, Queue}} = rabbit_amqqueue:lookup(Name),
+{{ok, _}} = rabbit_amqqueue:delete(Queue, false, false, <<"test">>),
+{{new, _}} = rabbit_amqqueue:declare(
+    Name, true, false, amqqueue:get_arguments(Queue), none, <<"test">>),
+done.
+"""
+
+
+async def test_a_consumer_of_a_queue_that_was_declared_again_at_once_receives_after_a_renewal(
+    rabbitmq: RabbitMQNode, broker: BrokerBenches, eventually: Eventually
+) -> None:
+    """The broker counts this consumer, and its channel drops what the new queue delivers."""
+    bench = await broker.bench(acknowledge, renewal_interval=0.5)
+    async with bench.running():
+        await bench.send(b"before", message_id="m1")
+        await eventually(lambda: bench.bodies == [b"before"])
+        queue = bench.topology.command_queue
+        await asyncio.to_thread(rabbitmq.evaluate, DECLARE_AGAIN.format(queue=queue))
+        async with bench.raw.channel() as channel:
+            await channel.default_exchange.publish(Message(b"after"), queue)
+        await eventually(lambda: b"after" in bench.bodies)
+
+
+async def test_a_silent_consumer_is_renewed_without_a_new_connection(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    bench = await broker.bench(acknowledge, renewal_interval=0.05)
+    async with bench.running():
+        await eventually(lambda: bench.consuming.unavailable_reason is None)
+        for number in range(20):
+            await bench.send(b"%d" % number, message_id="m")
+            await eventually(lambda: len(bench.deliveries) == number + 1)  # noqa: B023
+        await bench.consumer.drain()
+        await asyncio.wait([bench.consumer_task])
+        assert await bench.count(bench.topology.command_queue) == 0
+    assert not any(delivery.redelivered for delivery in bench.deliveries)
+    assert bench.connections == 1
 
 
 async def test_a_retry_queue_that_was_deleted_is_declared_again_for_the_command_that_needs_it(

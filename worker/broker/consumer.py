@@ -10,16 +10,17 @@ from typing import Any, Final
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
-from worker.aio import wait_until_set
+from worker.aio import first_of, wait_until_set
 from worker.broker.acknowledger import Acknowledger
 from worker.broker.aiormq.frame_reader import TolerantConnection
-from worker.broker.aiormq.raw_channel import NotAllowed, on_consumer_cancelled, raw_channel
+from worker.broker.aiormq.raw_channel import on_consumer_cancelled, raw_channel
 from worker.broker.connection import BROKER_ERRORS, BrokerConnection, broker_call, open_channel
 from worker.broker.headers import with_trusted_headers
 from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.settlement import Settler
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology
+from worker.broker.topology_check import TOPOLOGY_CHECK_INTERVAL_SECONDS, TopologyCheck
 from worker.domain.errors import BrokerUnavailable, MessageRefused
 
 Handler = Callable[[Delivery], Awaitable[Settlement]]
@@ -29,10 +30,8 @@ MAX_MISSES: Final = 2
 """If the broker reports this many times in a row that the queue has no consumer, the worker
 connects again."""
 
-TOPOLOGY_CHECK_INTERVAL_SECONDS: Final = 30.0
-"""How often the consumer of commands checks for missing exchanges, queues and bindings."""
-
-TOPOLOGY_CHECK_TIMEOUT_SECONDS: Final = 5.0
+RENEWAL_INTERVAL_SECONDS: Final = 300.0
+"""A consumer that has received nothing for so long gets a new channel."""
 
 MAX_LARGE_BYTES: Final = 8_388_608
 """Bodies above the limit are held up to this total, so that they are dead-lettered with a
@@ -69,6 +68,7 @@ class Consumer:
         on_dead_letter_refused: Callable[[], None] = lambda: None,
         check_interval: float = CHECK_INTERVAL_SECONDS,
         topology_check_interval: float = TOPOLOGY_CHECK_INTERVAL_SECONDS,
+        renewal_interval: float = RENEWAL_INTERVAL_SECONDS,
     ) -> None:
         self._connection = connection
         self._topology = topology
@@ -80,8 +80,13 @@ class Consumer:
         self._max_body_bytes = max_body_bytes
         self._large_bytes = 0
         self._check_interval = check_interval
-        self._topology_check_interval = topology_check_interval
-        self._topology_checked_at = -math.inf
+        # One consumer of each worker checks.
+        is_of_commands = self._queue == topology.command_queue
+        self._topology_check = TopologyCheck(
+            publisher, topology_check_interval if is_of_commands else math.inf
+        )
+        self._renewal_interval = renewal_interval
+        self._active_at = -math.inf
         self._settler = Settler(
             publisher, topology, now=now, on_dead_letter_refused=on_dead_letter_refused
         )
@@ -117,38 +122,49 @@ class Consumer:
         """Consume until the connection, the channel or the consumer is lost, or until `drain`."""
         # Settling needs the publisher. The queue may have been deleted while this consumer was
         # away.
-        await _first_of(self._publisher.wait_ready(), self._draining.wait())
+        await first_of(self._publisher.wait_ready(), self._draining.wait())
         if self._draining.is_set():
             return
         await self._publisher.prepare_topology(connection)
-        self._topology_checked_at = time.monotonic()
+        self._topology_check.is_done()
+        while await self._consume_on_new_channel(connection):
+            pass
+
+    async def _consume_on_new_channel(self, connection: TolerantConnection) -> bool:
+        """Consume on a channel. True if it was closed to be replaced by another one."""
         channel = await open_channel(connection)
         raw = await raw_channel(channel)
         is_cancelled = asyncio.Event()
         on_consumer_cancelled(raw, is_cancelled.set)
         start_handler = partial(self._start_handler, Acknowledger(raw))
         connection.route_deliveries(raw.number, start_handler, self._may_hold)
-        await self._consume(connection, channel, is_cancelled)
+        is_silent = await self._consume(connection, channel, is_cancelled)
+        if is_silent:
+            await broker_call(channel.close())
+        return is_silent
 
     async def _consume(
         self,
         connection: TolerantConnection,
         channel: AbstractChannel,
         is_cancelled: asyncio.Event,
-    ) -> None:
-        """Consume on one channel. A changed prefetch needs a new consumer, not a new channel."""
+    ) -> bool:
+        """Consume on one channel. A changed prefetch needs a new consumer, not a new channel.
+
+        True after a long silence. Then the consumer has ended, and no handler is running.
+        """
         queue = await channel.get_queue(self._queue, ensure=False)
         while True:
             tag = await broker_call(self._start_consumer(channel, queue))
             self._connection.mark_ready()
             is_lost = (channel.closed, is_cancelled.wait)
             ends = (*is_lost, self._draining.wait, self._prefetch_changed.wait)
-            await self._watch(connection, queue, *ends)
-            if self._draining.is_set():
+            is_silent = await self._watch(connection, queue, *ends)
+            if is_silent or self._draining.is_set():
                 await self._finish(channel, queue, tag)
-                return
+                return not self._draining.is_set()
             if not self._prefetch_changed.is_set():
-                return
+                return False
             await broker_call(queue.cancel(tag, timeout=RPC_TIMEOUT_SECONDS))
 
     async def _start_consumer(self, channel: AbstractChannel, queue: AbstractQueue) -> str:
@@ -164,42 +180,33 @@ class Consumer:
         connection: TolerantConnection,
         queue: AbstractQueue,
         *ends: Callable[[], Awaitable[Any]],
-    ) -> None:
-        """Return when one of `ends` does. Until then, ask the broker whether it has our consumer.
+    ) -> bool:
+        """Return False when one of `ends` returns, and True after a long silence.
+
+        Until then, ask the broker whether it has our consumer.
 
         A channel can look healthy here although the broker has lost its consumer, or although its
         queue has no leader and does not answer. A queue that is too busy to count in time reports
         no messages and no consumer. So this answer counts only twice in a row. Raises
         BrokerUnavailable, and TopologyDiffers.
+
+        The broker may also count our consumer and drop all deliveries to it. If a quorum queue is
+        deleted and declared again at once, the broker's channel takes the deliveries of the new
+        queue for repeats. Nothing shows this here, but a new channel ends it.
         """
         misses = 0
-        while not await _first_of(*(end() for end in ends), seconds=self._check_interval):
-            await self._check_topology_if_due(connection)
+        self._active_at = time.monotonic()
+        while not await first_of(*(end() for end in ends), seconds=self._check_interval):
+            await self._topology_check.check_if_due(connection)
             declared = await broker_call(queue.declare(timeout=RPC_TIMEOUT_SECONDS))
             misses = 0 if declared.consumer_count else misses + 1
             if misses == MAX_MISSES:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue.name!r}")
-
-    async def _check_topology_if_due(self, connection: TolerantConnection) -> None:
-        """Declare removed exchanges, queues and bindings. Raises TopologyDiffers.
-
-        Nothing else would notice a missing retry queue or dead-letter queue: the broker returns
-        messages that are published to it, or confirms them for another queue. Only this connection
-        can check, because an alarm blocks connections that publish.
-        """
-        is_due = time.monotonic() >= self._topology_checked_at + self._topology_check_interval
-        # One consumer of each worker checks.
-        if not is_due or self._queue != self._topology.command_queue:
-            return
-        try:
-            async with asyncio.timeout(TOPOLOGY_CHECK_TIMEOUT_SECONDS):
-                await self._publisher.prepare_topology(connection)
-        except BROKER_ERRORS as error:
-            if isinstance(error, NotAllowed):  # the user may have no further channel
-                self._topology_check_interval = math.inf
-            # The right to declare may have been withdrawn. Consuming works without it.
-            structlog.get_logger().warning("topology_not_checked", reason=str(error)[:300])
-        self._topology_checked_at = time.monotonic()
+            if self._running:
+                self._active_at = time.monotonic()
+            if time.monotonic() >= self._active_at + self._renewal_interval:
+                return True
+        return False
 
     def _may_hold(self, size: int) -> bool:
         return not self._is_large(size) or self._large_bytes + size <= MAX_LARGE_BYTES
@@ -208,6 +215,7 @@ class Consumer:
         return self._max_body_bytes is not None and size > self._max_body_bytes
 
     def _start_handler(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
+        self._active_at = time.monotonic()
         delivery = self._read(delivery, self._topology.command_queue)
         task = self._handlers.create_task(self._handle(acknowledger, tag, delivery), name="command")
         self._running.add(task)
@@ -234,7 +242,7 @@ class Consumer:
         except BrokerUnavailable as error:
             structlog.get_logger().warning("ack_failed", reason=str(error))
             if isinstance(error, MessageRefused):  # its queue may be gone
-                self._topology_checked_at = -math.inf
+                self._topology_check.make_due()
             await self._pause_before_requeue()
             await _ignore_closed(acknowledger.requeue(tag))
         else:
@@ -282,14 +290,3 @@ async def _ignore_closed(settling: Awaitable[None]) -> None:
         await settling
     except BROKER_ERRORS as error:
         structlog.get_logger().debug("ack_channel_closed", reason=str(error))
-
-
-async def _first_of(*waits: Awaitable[Any], seconds: float | None = None) -> bool:
-    """Wait for the first of `waits`. False if none returned within `seconds`."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return bool(done)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -33,7 +33,7 @@ from worker.store.admin.archived_files import (
 )
 from worker.store.admin.stored_copies import CopiesFilter, each_stored
 from worker.store.archive_backfill import BackfillRequest, FileCursor, RecordingCursor
-from worker.store.archive_leases import Extension, FileLease
+from worker.store.archive_leases import Extension
 from worker.store.archive_manifests import ManifestPostponement
 from worker.store.archive_queue import encoded
 from worker.store.archive_replaced import LateCopy
@@ -112,7 +112,7 @@ async def archive_everything(store: Store, archive: Any) -> None:
     await archive.extend(
         Extension(owner="me", until=START + 60, files=(("a", 1),), manifests=("a",))
     )
-    await archive.keep_file(FileLease(owner="me", recording_id="a", file_index=1, until=START + 60))
+    await archive.keep_file("a", 1, owner="me", until=START + 60)
     await done(store, first)
     late = LateCopy(recording_id="a", file_index=1, download_url=None, copied=COPIED, now=START)
     await archive.note_late_copy(late)

@@ -15,7 +15,6 @@ from tests.contract.test_store_archive import (
     take_manifests,
 )
 from worker.domain.archive import CopiedFile
-from worker.store.archive_leases import FileLease
 from worker.store.archive_queue import FileTask
 from worker.store.archive_replaced import LateCopy
 from worker.store.archive_results import CopyResult
@@ -32,13 +31,9 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 
 async def keeps(store: Store, task: FileTask, owner: str) -> bool:
-    lease = FileLease(
-        owner=owner,
-        recording_id=task.recording_id,
-        file_index=task.file_index,
-        until=LATER + LEASE,
+    return await store.archive.keep_file(
+        task.recording_id, task.file_index, owner=owner, until=LATER + LEASE
     )
-    return await store.archive.keep_file(lease)
 
 
 async def end_late(store: Store, task: FileTask, sha256: str, *, place: str = "archive") -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Final
 
 from worker.archive.errors import ArchiveError, FileLeaseLost
-from worker.store.archive_leases import FileLease
 from worker.store.archive_queue import FileTask
 from worker.store.archive_replaced import LateCopy
 from worker.store.archive_store import ArchiveStore
@@ -29,13 +28,13 @@ class CopyLease:
 
     async def confirm(self) -> None:
         """Extend the lease for the longest time of the next step. Raises FileLeaseLost."""
-        lease = FileLease(
+        is_ours = await self._store.keep_file(
+            self._task.recording_id,
+            self._task.file_index,
             owner=self._owner,
-            recording_id=self._task.recording_id,
-            file_index=self._task.file_index,
             until=self._now() + LEASE_SECONDS,
         )
-        if not await self._store.keep_file(lease):
+        if not is_ours:
             raise FileLeaseLost("lease_lost", "another replica may have the file")
 
     async def confirm_write(self) -> None:

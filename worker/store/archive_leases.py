@@ -26,12 +26,8 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True):
 
 def extend(connection: sa.Connection, request: Extension) -> None:
     """Extend the leases that the owner still has."""
-    for key in request.files:
-        connection.execute(
-            sa.update(archive_files)
-            .where(is_file(*key), QUEUED, archive_files.c.owner == request.owner)
-            .values(due_at=request.until)
-        )
+    for recording_id, file_index in request.files:
+        keep_file(connection, recording_id, file_index, request.owner, request.until)
     if request.manifests:
         connection.execute(
             sa.update(archive_recordings)
@@ -44,25 +40,14 @@ def extend(connection: sa.Connection, request: Extension) -> None:
         )
 
 
-class FileLease(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks to keep one file of `owner` until `until`."""
-
-    owner: str
-    recording_id: str
-    file_index: int
-    until: float
-
-
-def keep_file(connection: sa.Connection, request: FileLease) -> bool:
+def keep_file(
+    connection: sa.Connection, recording_id: str, file_index: int, owner: str, until: float
+) -> bool:
     """Extend the lease of a file. False if the owner no longer has the file."""
     kept = connection.execute(
         sa.update(archive_files)
-        .where(
-            is_file(request.recording_id, request.file_index),
-            QUEUED,
-            archive_files.c.owner == request.owner,
-        )
-        .values(due_at=request.until)
+        .where(is_file(recording_id, file_index), QUEUED, archive_files.c.owner == owner)
+        .values(due_at=until)
     )
     return kept.rowcount == 1
 

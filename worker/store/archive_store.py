@@ -18,7 +18,7 @@ from worker.store.archive_backfill import (
     RecordingCursor,
     UnqueuedPage,
 )
-from worker.store.archive_leases import Extension, FileLease
+from worker.store.archive_leases import Extension
 from worker.store.archive_manifests import ManifestPostponement, ManifestTask
 from worker.store.archive_queue import (
     FileTask,
@@ -57,9 +57,13 @@ class ArchiveStore:
         """Extend the leases of this work."""
         await self._group.run(archive_leases.extend, request)
 
-    async def keep_file(self, lease: FileLease) -> bool:
+    async def keep_file(
+        self, recording_id: str, file_index: int, *, owner: str, until: float
+    ) -> bool:
         """Extend the lease of a file. False if another replica has taken it, or may take it."""
-        return await self._group.run(archive_leases.keep_file, lease)
+        return await self._group.run(
+            archive_leases.keep_file, recording_id, file_index, owner, until
+        )
 
     async def find_url(self, recording_id: str, file_index: int) -> str | None:
         """The URL that a file has now; None if there is none."""

@@ -106,9 +106,10 @@ def test_a_command_that_came_too_early_waits_until_its_deadline(deadline: dateti
     )
 
 
+@pytest.mark.parametrize("age", [10, 299])
 @pytest.mark.parametrize("attempts", [1, 3, 9])
-def test_a_command_that_came_too_early_waits_below_the_stop_wait(attempts: int) -> None:
-    decided = decision(NotYet("not_stoppable", "wait"), claim(age=299, attempts=attempts))
+def test_a_command_that_came_too_early_waits_below_the_stop_wait(attempts: int, age: float) -> None:
+    decided = decision(NotYet("not_stoppable", "wait"), claim(age=age, attempts=attempts))
     assert isinstance(decided, RetryAfter)
     assert decided.seconds == 5
 

@@ -39,7 +39,7 @@ async def one_round(
     """A contestant's part in one round: start, idle, paced, a heap, a heap with a slow API."""
     heap = round(commands * contestant.share)
     async with run_contestant(contestant, environment) as process:
-        await asyncio.sleep(0.3)  # until what a start brings with it is over
+        await asyncio.sleep(0.3)  # until the work of a start is over
         idle_rss = process.usage.rss
         return ContestantRound(
             contestant=contestant.name,
@@ -71,7 +71,8 @@ async def run(
     async with open_bench_environment(with_postgresql="postgresql" in databases) as environment:
         done: list[ContestantRound] = []
         for number in range(1, rounds + 1):
-            # Each round begins with another one: nobody always follows the same neighbour.
+            # Each round begins with a different contestant, so that no contestant has a fixed
+            # predecessor.
             turn = (number - 1) * len(contestants) // rounds
             for contestant in (*contestants[turn:], *contestants[:turn]):
                 done.append(await one_round(contestant, number, commands, environment, rates))

@@ -52,7 +52,7 @@ class ReceivedOutcome(msgspec.Struct, frozen=True):
 
 
 class BenchEnvironment:
-    """The services, and what the driver does on them."""
+    """The services, and the driver's actions on them."""
 
     def __init__(
         self,
@@ -89,22 +89,22 @@ class BenchEnvironment:
         return queue.declaration_result.consumer_count or 0
 
     async def outcomes_waiting(self) -> int:
-        """How many outcomes lie in the driver's queue."""
+        """The number of outcomes in the driver's queue."""
         queue = await self._channel.declare_queue(self._outcomes.name, passive=True)
         return queue.declaration_result.message_count or 0
 
     @asynccontextmanager
-    async def hearing(self) -> AsyncIterator[list[ReceivedOutcome]]:
-        """A list that fills with outcomes as they come, those that wait first."""
-        heard: list[ReceivedOutcome] = []
+    async def receive_outcomes(self) -> AsyncIterator[list[ReceivedOutcome]]:
+        """A list that grows as outcomes arrive, beginning with those in the queue."""
+        received: list[ReceivedOutcome] = []
 
-        async def hear(message: AbstractIncomingMessage) -> None:
+        async def on_message(message: AbstractIncomingMessage) -> None:
             event = msgspec.json.decode(message.body, type=_Event)
-            heard.append(ReceivedOutcome(event.data.command_id, event.id, time.monotonic()))
+            received.append(ReceivedOutcome(event.data.command_id, event.id, time.monotonic()))
 
-        tag = await self._outcomes.consume(hear, no_ack=True)
+        tag = await self._outcomes.consume(on_message, no_ack=True)
         try:
-            yield heard
+            yield received
         finally:
             await self._outcomes.cancel(tag)
 

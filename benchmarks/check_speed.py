@@ -1,8 +1,8 @@
-"""`python -m benchmarks.check_speed`: is the worker still about as fast as it was?
+"""`python -m benchmarks.check_speed`: checks that the worker has not become much slower.
 
-Ratios to the bare loop within one short run, with a margin that a busy machine does not use up:
-first heaps of commands, then single ones (`benchmarks.tails`).
-Exits with 1 and says which bound was left when it is not.
+It compares ratios to the bare loop within one short run, with a margin for busy machines: first
+backlogs of commands, then single commands (`benchmarks.tails`). Exits with 1 and names the exceeded
+bound if a ratio is too large.
 """
 
 import asyncio

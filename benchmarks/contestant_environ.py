@@ -24,7 +24,7 @@ def new_database(environment: BenchEnvironment, engine: str) -> str:
 
 
 def process_environ(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without settings of ours, and with these."""
+    """This process's environment without the worker's settings, and with these."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
     return {**inherited, "PYTHONPATH": str(ROOT), **settings}
 

@@ -76,11 +76,11 @@ def _message(body: object, headers: Mapping[str, str] | None = None) -> aio_pika
 
 
 class Contestant(msgspec.Struct, frozen=True, kw_only=True):
-    """`command` is run with this job's settings in its environment. `keeps` what it promises.
+    """`command` runs with this job's settings in its environment. `keeps` names its guarantees.
 
-    `database`: where it keeps its state, `sqlite` or `postgresql`; None if it keeps nothing.
-    `is_ours`: it is this worker. A `share` of the commands is enough for the slow ones.
-    `in_flight` is how many it has in hand at a time.
+    `database`: where it keeps its state, `sqlite` or `postgresql`; None if it keeps no state.
+    `is_ours`: it is this worker. A `share` of the commands is enough for the slow ones. `in_flight`
+    is the number of commands that it processes at a time.
     """
 
     name: str
@@ -216,5 +216,5 @@ def contestants_named(names: str) -> tuple[Contestant, ...]:
 
 
 def new_start_commands(count: int) -> list[StartCommand]:
-    """So many commands that nobody has seen yet, each for a meeting of its own."""
+    """This many new commands, each for a different meeting."""
     return [StartCommand(f"bench-{uuid.uuid4()}", str(uuid.uuid4())) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""One contestant at work: its process, an API stub of its own, and what is measured of them."""
+"""One running contestant: its process, its API stub, and the measurements."""
 
 import asyncio
 import os
@@ -37,8 +37,8 @@ class BurstResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PacedResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds from a command's publish, at so many a second, until the broker's confirm of it
-    and until the two ends of its way. CPU in milliseconds per command."""
+    """Milliseconds from a command's publish, at this rate, until the broker's confirm, the API
+    request and the outcome. CPU in milliseconds per command."""
 
     per_second: float
     to_confirm: list[float]
@@ -84,11 +84,11 @@ class ContestantProcess:
         self.ready_seconds = time.monotonic() - since
 
     async def burst(self, commands: int, *, delay: float) -> BurstResult:
-        """Work off a heap that lies there before it may begin; the API answers after `delay`.
+        """Process a backlog that was queued before; the API answers after `delay`.
 
-        Measured from its first moment to its last outcome, CPU a little longer: a look in between
-        would count what is half done either wholly or not at all. Some commands go before, so that
-        connections are open by then.
+        The time ends with the last outcome; CPU is measured a little longer, because a sample in
+        between would count half-done work fully or not at all. Some commands are sent before, so
+        that connections are open.
         """
         await self.api.order(delay=delay)
         warm = new_start_commands(min(self._contestant.in_flight, commands // 2))
@@ -97,11 +97,11 @@ class ContestantProcess:
         heap = new_start_commands(commands)
         begun = await self._pile_up(heap)
         done = await self._outcomes(len(warm) + commands)
-        await asyncio.sleep(_AFTERWARDS_SECONDS)  # what is settled and noted after the outcomes
+        await asyncio.sleep(_AFTERWARDS_SECONDS)  # acknowledgements and commits after the outcomes
         ended = self._look()
-        async with self._environment.hearing() as heard:
-            await self._all_heard([*warm, *heap], heard)
-        lost, doubled = await self._account([*warm, *heap], heard)
+        async with self._environment.receive_outcomes() as received:
+            await self._await_outcomes([*warm, *heap], received)
+        lost, doubled = await self._account([*warm, *heap], received)
         return BurstResult(
             commands=commands,
             per_second=commands / (done.at - begun.at),
@@ -112,7 +112,8 @@ class ContestantProcess:
         )
 
     async def paced(self, per_second: float, seconds: float) -> PacedResult:
-        """Send commands evenly, and see how long each takes to the API and to its outcome."""
+        """Send commands at an even rate, and measure each one's delays to the API and to its
+        outcome."""
         await self.api.order(delay=0.0)
         line = new_start_commands(round(per_second * seconds))
         sent: dict[str, float] = {}
@@ -124,17 +125,17 @@ class ContestantProcess:
             confirmed[start.id] = time.monotonic()
 
         before = self.usage.cpu
-        async with self._environment.hearing() as heard, asyncio.TaskGroup() as sending:
+        async with self._environment.receive_outcomes() as received, asyncio.TaskGroup() as sending:
             begin = time.monotonic()
             for number, start in enumerate(line):
                 await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
                 sending.create_task(send(start))
-            await self._all_heard(line, heard)
-        await asyncio.sleep(_AFTERWARDS_SECONDS)  # what is settled and noted after the outcomes
+            await self._await_outcomes(line, received)
+        await asyncio.sleep(_AFTERWARDS_SECONDS)  # acknowledgements and commits after the outcomes
         cpu_ms = (self.usage.cpu - before) * 1000 / len(line)
         asked = await self.api.asked()
-        outcome_at = {one.command_id: one.at for one in reversed(heard)}
-        lost, doubled = await self._account(line, heard)
+        outcome_at = {one.command_id: one.at for one in reversed(received)}
+        lost, doubled = await self._account(line, received)
         whole = [one for one in line if one.id in outcome_at and one.meeting_id in asked]
         return PacedResult(
             per_second=per_second,
@@ -147,7 +148,7 @@ class ContestantProcess:
         )
 
     async def _pile_up(self, heap: Sequence[StartCommand]) -> "UsageSample":
-        """Have it begin on all of them at once. The look is of the moment before."""
+        """Let it begin all of them at once. The sample is from the moment before."""
         os.killpg(self._process.pid, signal.SIGSTOP)
         try:
             await self._environment.send(heap, self._contestant.form)
@@ -156,9 +157,9 @@ class ContestantProcess:
             os.killpg(self._process.pid, signal.SIGCONT)
 
     async def _outcomes(self, count: int) -> "UsageSample":
-        """How it looks when there are so many outcomes, or when it is too late for that.
+        """The sample when there are this many outcomes, or at the time-out.
 
-        Only the broker is asked until then: to look costs processor time, which contestants miss.
+        Until then only the broker is queried: a sample costs processor time that contestants need.
         """
         deadline = time.monotonic() + OUTCOMES_TIMEOUT_SECONDS
         while True:
@@ -170,23 +171,25 @@ class ContestantProcess:
     def _look(self) -> "UsageSample":
         return UsageSample(time.monotonic(), self.usage.cpu, self._environment.broker_cpu())
 
-    async def _all_heard(self, sent: Sequence[StartCommand], heard: list[ReceivedOutcome]) -> None:
+    async def _await_outcomes(
+        self, sent: Sequence[StartCommand], received: list[ReceivedOutcome]
+    ) -> None:
         """Return when each has an outcome, or when it is too late for that."""
         wanted = {one.id for one in sent}
         try:
             await eventually(
-                lambda: wanted <= {one.command_id for one in heard},
+                lambda: wanted <= {one.command_id for one in received},
                 seconds=OUTCOMES_TIMEOUT_SECONDS,
             )
         except AssertionError:
             return  # the figures will show it
 
     async def _account(
-        self, sent: Iterable[StartCommand], heard: list[ReceivedOutcome]
+        self, sent: Iterable[StartCommand], received: list[ReceivedOutcome]
     ) -> tuple[int, int]:
         """How many got no request or no outcome, and how many more than one."""
         asked = await self.api.asked()
-        outcomes = Counter(command for command, _ in {(h.command_id, h.event_id) for h in heard})
+        outcomes = Counter(command for command, _ in {(h.command_id, h.event_id) for h in received})
         lost = doubled = 0
         for one in sent:
             counts = (len(asked.get(one.meeting_id, ())), outcomes[one.id])

@@ -1,9 +1,9 @@
-"""Everyday rates: a few commands a second, the bare loop and the worker by turns, in one run.
+"""Everyday rates: a few commands a second, for the bare loop and the worker alternately.
 
-A burst shares commits and publishes; a single command does not. So what one command costs, and how
-late its outcome comes, shows at these rates alone. The worker takes part twice on each database:
-following its recordings as usual, before an API whose list shows none of them, so that each is read
-by itself; and with its sweeps ten minutes apart.
+Commands of a burst share commits and publishes; a single command does not. So the cost of one
+command, and the delay of its outcome, show only at these rates. The worker takes part twice on each
+database. First it follows its recordings as usual, with an API whose list shows none of them, so
+that each is read singly. Then it sweeps only every ten minutes.
 """
 
 from collections.abc import Callable, Mapping

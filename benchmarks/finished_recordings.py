@@ -1,4 +1,4 @@
-"""A store with a long past: so many finished recordings, their commands and files."""
+"""A store with a long history: many finished recordings, their commands and files."""
 
 import sqlite3
 import time
@@ -43,10 +43,10 @@ _COPIES: Final = (
 
 
 async def grow(path: Path, count: int) -> str:
-    """The URL of a new SQLite store in `path`, in which so many recordings ended just now.
+    """The URL of a new SQLite store in `path`, in which this many recordings have just ended.
 
-    Their ids are like those of the commands that come after them, with which they therefore share
-    pages. A million take about half a minute and two gigabytes.
+    Their ids resemble those of the commands that follow, so that they share index pages. A million
+    recordings take about half a minute and two gigabytes.
     """
     url = f"sqlite:///{path}"
     store = await Store.open(url, source="bench", now=time.time)

@@ -1,4 +1,4 @@
-"""What the worker is held to, and whether a run met it. Ratios are of one run."""
+"""The worker's goals, and whether a run met them. Ratios are of one run."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.kills`: the same job while `kill -9` hits the contestant again and again.
+"""`python -m benchmarks.kills`: the same job while `kill -9` repeatedly ends the contestant.
 
-Commands come at an even rate, and the API answers after a while, so that each kill hits some whose
-call was executed and whose answer is not yet stored. The contestant is started again at once.
+Commands arrive at an even rate, and the API answers after a delay. So each kill hits some commands
+whose call was executed and whose answer is not yet stored. The contestant is started again at once.
 """
 
 import argparse
@@ -103,7 +103,7 @@ async def measure(contestant: Contestant, environment: BenchEnvironment, kills: 
         sent: list[StartCommand] = []
         try:
             await process.ready()
-            async with environment.hearing() as heard:
+            async with environment.receive_outcomes() as received:
                 sending = asyncio.create_task(_send_evenly(contestant, environment, sent))
                 for _ in range(kills):
                     await asyncio.sleep(KILL_INTERVAL_SECONDS)
@@ -111,13 +111,13 @@ async def measure(contestant: Contestant, environment: BenchEnvironment, kills: 
                 killed_at = time.monotonic()
                 sending.cancel()
                 await asyncio.wait([sending])
-                await _all_heard(sent, heard)
-                await asyncio.sleep(1.0)  # a call that is made twice may come last
+                await _await_outcomes(sent, received)
+                await asyncio.sleep(1.0)  # a repeated call may arrive last
                 asked = await api.asked()
         finally:
             process.end()
             await environment.sweep_up()
-    told_at = {one.command_id: one.at for one in reversed(heard)}
+    told_at = {one.command_id: one.at for one in reversed(received)}
     after_kill = [told_at[one.id] - killed_at for one in sent if one.id in told_at]
     lost = len(sent) - len(after_kill)
     return KillsResult(
@@ -142,11 +142,13 @@ async def _send_evenly(
         await asyncio.sleep(1 / PER_SECOND)
 
 
-async def _all_heard(sent: Sequence[StartCommand], heard: list[ReceivedOutcome]) -> None:
+async def _await_outcomes(sent: Sequence[StartCommand], received: list[ReceivedOutcome]) -> None:
     """Return when each has an outcome, or when it is too late for that."""
     ids = {one.id for one in sent}
     with suppress(AssertionError):  # the figures will show it
-        await eventually(lambda: ids <= {one.command_id for one in heard}, seconds=PATIENCE_SECONDS)
+        await eventually(
+            lambda: ids <= {one.command_id for one in received}, seconds=PATIENCE_SECONDS
+        )
 
 
 def table(results: Sequence[KillsResult]) -> Table:
@@ -171,7 +173,7 @@ def table(results: Sequence[KillsResult]) -> Table:
 
 
 def section(results: Sequence[KillsResult]) -> str:
-    """What the page says of a run."""
+    """The page's text about a run."""
     kills = results[0].kills if results else 0
     return (
         f"{kills} kills, {KILL_INTERVAL_SECONDS:g} s after each start, at {PER_SECOND:g} commands "

@@ -1,4 +1,4 @@
-"""What a process and its children take of the machine, read from /proc."""
+"""The resources of a process and its children, read from /proc."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,8 @@ class ProcessUsage(msgspec.Struct, frozen=True):
 
 
 def usage_of_session(session: int) -> ProcessUsage:
-    """What the session (a process started as its leader, and its children) has taken so far."""
+    """The resources used so far by the session: a process started as its leader, and its
+    children."""
     cpu, rss = 0.0, 0
     for directory, fields in _of(session):
         cpu += sum(map(int, fields[11:15])) * _TICK

@@ -1,4 +1,4 @@
-"""What a run of the benchmarks measured, as values and as JSON."""
+"""The measurements of a benchmark run, as values and as JSON."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -27,11 +27,11 @@ class ContestantRound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerAloneResults(msgspec.Struct, frozen=True, kw_only=True):
-    """What concerns this worker alone, on SQLite.
+    """Measurements of this worker alone, on SQLite.
 
     Commands' CPU in milliseconds with an empty store and with a million finished recordings, in
-    pairs; events of files a second, and those of a bare confirmed publisher with so many on their
-    way at once; `idle_cpu` as a share of one processor.
+    pairs; events of files a second, and those of a bare confirmed publisher with the same number in
+    flight; `idle_cpu` as a share of one processor.
     """
 
     cpu_empty: list[float]
@@ -44,7 +44,7 @@ class WorkerAloneResults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What the figures were measured on."""
+    """The machine and versions of the measurement."""
 
     processors: int
     python: str
@@ -83,7 +83,7 @@ class BenchResults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The value below which this share of the sorted values lies; nan when there are none."""
+    """The value below which this share of the sorted values is; nan without values."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 

@@ -1,8 +1,8 @@
-"""The recording API as a stub that costs next to nothing: so fast that what asks it is measured.
+"""A stub of the recording API that costs so little that only its clients are measured.
 
 `python -m benchmarks.stub_api` serves, on a free port that it prints, starts, the list and single
-recordings under any path, and notes when each meeting was asked for. Raw HTTP/1.1 on a transport:
-a web framework here would take the processor that the contestants are measured on.
+recordings under any path, and records the time of each meeting's start. It uses raw HTTP/1.1 on a
+transport: a web framework would take the processor time that the contestants need.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Orders(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Stub:
-    """What the API holds: every recording stays INVOKED, unless it is to have files."""
+    """The API's state: every recording stays INVOKED, unless it should have files."""
 
     def __init__(self) -> None:
         self.delay = 0.0
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody has come."""
+        """A client has connected."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
 
     def data_received(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A stub of the API in a process of its own, and what it is told and asked."""
+"""A stub of the API in a separate process, with its orders and its records."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from recording_sandbox.waiting import eventually
 
 
 class StubApi:
-    """A stub of the API in a process of its own; see `benchmarks.stub_api`."""
+    """A stub of the API in a separate process; see `benchmarks.stub_api`."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self.url = url
@@ -26,7 +26,7 @@ class StubApi:
             answer.raise_for_status()
 
     async def asked(self) -> dict[str, list[float]]:
-        """Meeting ids, and when a start was asked for each, on the monotonic clock."""
+        """Meeting ids, and the times of their start requests, on the monotonic clock."""
         async with self._http.get(f"{self.url}/bench") as answer:
             return msgspec.json.decode(await answer.read(), type=dict[str, list[float]])
 

@@ -1,9 +1,9 @@
 """The tails of single commands, measured so that noise of the machine counts little.
 
-Whatever else runs on the machine makes some windows worse, and never one better. A fault of the
-worker is in every window. So the best of several windows counts, of each contestant, and they take
-turns. The worker's database is in memory where that is possible: a slow sync of the disk is no
-fault of the worker, and it alone would be the whole tail.
+Other work on the machine makes some windows slower, and never one faster. A fault of the worker is
+in every window. So the best of several windows counts for each contestant, and windows of
+contestants alternate. If possible, the worker's database is in memory: a slow sync of the disk is
+not the worker's fault, and it alone would be the whole tail.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What is measured of this worker alone, on SQLite: a long past, many files, and doing nothing."""
+"""Measurements of this worker alone, on SQLite: a long history, many files, and idle time."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ from recording_sandbox.waiting import eventually
 
 IDLE_SECONDS: Final = 10.0
 EVENT_BYTES: Final = 1_100
-"""About what a file's event has; the bare publisher sends as many."""
+"""The usual size of a file's event; the bare publisher sends the same."""
 
 WINDOWS: Final = (1, 100)
 _PATIENCE_SECONDS: Final = 120.0
@@ -73,7 +73,7 @@ async def _idle(environment: BenchEnvironment) -> tuple[float, int]:
     """The share of a processor, and the bytes, that doing nothing takes."""
     (worker,) = contestants_named("sqlite")
     async with run_contestant(worker, environment) as contestant_process:
-        await asyncio.sleep(1.0)  # what a start brings with it
+        await asyncio.sleep(1.0)  # the work of a start
         before, since = contestant_process.usage.cpu, time.monotonic()
         await asyncio.sleep(IDLE_SECONDS)
         after = contestant_process.usage
@@ -83,10 +83,10 @@ async def _idle(environment: BenchEnvironment) -> tuple[float, int]:
 async def _history(
     environment: BenchEnvironment, sizes: WorkloadSizes
 ) -> tuple[list[float], list[float]]:
-    """CPU per command with nothing behind it, and with a long past; each pair on fresh copies.
+    """CPU per command with an empty and with a long history; each pair on fresh copies.
 
-    Twice as many pairs as rounds, begun by turns: what is looked for is smaller than what the
-    machine itself changes from one minute to the next.
+    There are twice as many pairs as rounds, in alternating order: the difference is smaller than
+    the machine's own variation from one minute to the next.
     """
     grown = environment.directory / "grown.db"
     await grow(grown, sizes.history)
@@ -111,8 +111,8 @@ async def _cost(environment: BenchEnvironment, commands: int, database: str | No
 
 
 def _copy(database: Path, copy: Path) -> None:
-    """Copied in pages, as SQLite writes a database that grows: what is written in one go Linux
-    keeps in larger pieces, and then each small write to it costs more."""
+    """Copied in pages, as SQLite writes a growing database: Linux keeps a file that is written
+    at once in larger pieces, and then each small write to it costs more."""
     with database.open("rb") as source, copy.open("wb", buffering=0) as target:
         shutil.copyfileobj(source, target, 4096)
     os.sync()  # else two gigabytes are on their way to the disk
@@ -124,11 +124,11 @@ def _remove(database: Path) -> None:
 
 
 async def _files(environment: BenchEnvironment, count: int) -> tuple[float, bool]:
-    """Events a second, and whether in order: a recording is read that has so many files."""
+    """Events a second, and whether they are in order: a recording with this many files is read."""
     (worker,) = contestants_named("sqlite")
     async with (
         run_contestant(worker, environment) as contestant_process,
-        _listening(environment) as heard,
+        _received_events(environment) as received,
     ):
         await contestant_process.api.order(files=count)
         command = {"type": "sync_recording", "id": str(uuid.uuid4())}
@@ -138,8 +138,8 @@ async def _files(environment: BenchEnvironment, count: int) -> tuple[float, bool
             channel = await connection.channel()
             exchange = await channel.get_exchange(TOPOLOGY.exchange("commands"))
             await exchange.publish(aio_pika.Message(body), "sync_recording")
-        rate = await _rate(heard, count)
-    indexes = [msgspec.json.decode(body, type=_File).data.file_index for _, body in heard]
+        rate = await _rate(received, count)
+    indexes = [msgspec.json.decode(body, type=_File).data.file_index for _, body in received]
     return rate, indexes == list(range(1, count + 1))
 
 
@@ -159,14 +159,14 @@ async def _bare_publish(environment: BenchEnvironment, count: int, window: int) 
     }
     unused = {"BENCH_QUEUE": "", "BENCH_API_URL": "", "BENCH_IN_FLIGHT": "0"}
     module = "benchmarks.contestants.publisher"
-    async with _listening(environment) as heard:
+    async with _received_events(environment) as received:
         process = OwnedProcess(
             [str(BENCH_PYTHON), "-m", module, *map(str, (count, window, EVENT_BYTES))],
             environ=process_environ({**environ, **unused}),
             log=environment.directory / "publisher.log",
         )
         try:
-            return await _rate(heard, count)
+            return await _rate(received, count)
         finally:
             process.end(signal.SIGTERM, seconds=5)
 
@@ -175,24 +175,24 @@ Arrivals = list[tuple[float, bytes]]
 
 
 @asynccontextmanager
-async def _listening(environment: BenchEnvironment) -> AsyncIterator[Arrivals]:
-    """When each file event came, and its body, in a durable queue as subscribers have."""
-    heard: Arrivals = []
+async def _received_events(environment: BenchEnvironment) -> AsyncIterator[Arrivals]:
+    """The arrival and the body of each file event, in a durable queue as subscribers have."""
+    received: Arrivals = []
 
-    async def hear(message: AbstractIncomingMessage) -> None:
-        heard.append((time.monotonic(), message.body))
+    async def on_message(message: AbstractIncomingMessage) -> None:
+        received.append((time.monotonic(), message.body))
 
     connection = await aio_pika.connect(environment.node.amqp_url)
     async with connection:
         channel = await connection.channel()
-        queue = await channel.declare_queue(f"{PREFIX}.files-heard", durable=True)
+        queue = await channel.declare_queue(f"{PREFIX}.files-received", durable=True)
         await queue.bind(TOPOLOGY.exchange("files"), _FILES_KEY)
-        tag = await queue.consume(hear, no_ack=True)
-        yield heard
+        tag = await queue.consume(on_message, no_ack=True)
+        yield received
         await queue.cancel(tag)
         await queue.delete(if_unused=False, if_empty=False)
 
 
-async def _rate(heard: Arrivals, count: int) -> float:
-    await eventually(lambda: len(heard) >= count, seconds=_PATIENCE_SECONDS)
-    return (count - 1) / (heard[count - 1][0] - heard[0][0])
+async def _rate(received: Arrivals, count: int) -> float:
+    await eventually(lambda: len(received) >= count, seconds=_PATIENCE_SECONDS)
+    return (count - 1) / (received[count - 1][0] - received[0][0])

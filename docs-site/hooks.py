@@ -1,8 +1,8 @@
-"""What MkDocs does besides rendering docs/: pages from elsewhere, links to them, and scripts.
+"""MkDocs hooks: add pages from other folders, rewrite their links, and add scripts.
 
-Documents that live beside what they describe (the chart, the message types, this project's own
-pages) are pages of the site too. A link to another file of the repository becomes a link to the
-forge if REPOSITORY_URL is set, else plain text: the site never has a dead link.
+Documents next to their subject (the chart, the message types, this project's own pages) are pages
+of the site too. A link to another file of the repository becomes a link to the forge if
+REPOSITORY_URL is set, else plain text: the site never has a dead link.
 """
 
 import os
@@ -44,7 +44,7 @@ LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]+)(#[^)\s]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds pages from elsewhere, and what the pages load."""
+    """Adds pages from other folders, and the scripts that pages load."""
     for source, page in (PAGES_FROM_ELSEWHERE | ASSETS).items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
     return files

@@ -139,7 +139,7 @@ def _command(way: str, url: str, files: int, at_once: int) -> list[str]:
 
 
 def _run(way: str, megabytes: int, at_once: int, environ: Mapping[str, str]) -> Copied:
-    """Run a contestant in a session of its own. Children that it waited for count as its CPU."""
+    """Run a contestant in a new session. Its CPU includes children that it waited for."""
     files = max(MIN_FILES, -(-MIN_MEGABYTES // megabytes))
     url = f"{environ['WEB']}/{megabytes}.webm"
     before, idle, memory, checksums = _children_cpu(), 0.0, 0, None

@@ -48,7 +48,7 @@ def servers(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def remove_copies(environ: dict[str, str]) -> None:
-    """Remove what was copied: rclone does not send a file that is there already."""
+    """Remove the copies: rclone does not send a file that already exists."""
     command = [str(RCLONE), "purge", f"dest:{BUCKET}/copies"]
     subprocess.run(command, env=environ, check=True)  # noqa: S603 - a command of this module
 

@@ -1,8 +1,8 @@
 """Copies files with the archive's copier: `python -m benchmarks.archive.worker URL COUNT AT_ONCE`.
 
 The archive is at the URL of the variable ARCHIVE. When it is ready, it prints how many CPU seconds
-the checksums of a GB take. It begins when a line comes, because a worker that archives has been
-running for long.
+the checksums of a GB take. It begins after a line on stdin, because an archiving worker has usually
+been running for a long time.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ MEGABYTES_OF_CHECKSUMS: Final = 256
 
 
 async def main(url: str, count: int, at_once: int) -> None:
-    """Copy the file `count` times, each to a key of its own."""
+    """Copy the file `count` times, each time to a different key."""
     storage = ArchiveStorage.open(os.environ["ARCHIVE"])
     download = Download(timeout_seconds=60, allow_private_sources=True)
     copier = Copier(storage, download, part_bytes=PART_BYTES, max_file_bytes=2**36)

@@ -1,6 +1,6 @@
-"""A bare aio-pika loop. `bare aiohttp` asks through httpx on aiohttp, `bare httpx` as it comes.
+"""A bare aio-pika loop. `bare aiohttp` uses httpx on aiohttp, `bare httpx` uses httpx's default.
 
-It keeps nothing: a crash loses what it knew, and a repeated command records twice.
+It keeps no state: a crash loses its work, and a repeated command records twice.
 """
 
 import asyncio

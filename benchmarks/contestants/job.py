@@ -1,6 +1,6 @@
-"""The job that every contestant does: what a start command is, what to ask, what to publish.
+"""The job of every contestant: decode a start command, call the API, publish an event.
 
-A start command comes from a quorum queue; it is decoded and validated, the API is called, a
+A start command arrives from a quorum queue; it is decoded and validated, the API is called, a
 confirmed persistent event is published, and only then the command is acknowledged.
 """
 
@@ -63,19 +63,19 @@ def fields(command: Start) -> dict[str, object]:
 
 
 def request_body(command: Start) -> bytes:
-    """What the API is asked."""
+    """The request to the API."""
     body = {"meeting_id": command.meeting_id, "layers": command.layers}
     return msgspec.json.encode({k: v for k, v in body.items() if v is not None})
 
 
 def recording_id(answer: bytes) -> str:
-    """What the API answered."""
+    """The API's answer."""
     told = msgspec.json.decode(answer)
     return str(told["data"]["recording"]["id"])
 
 
 def event(command: Start, recording: str) -> bytes:
-    """What subscribers are told."""
+    """The published event."""
     return msgspec.json.encode(
         {
             "specversion": "1.0",

@@ -1,4 +1,4 @@
-"""On Celery, with a pool of threads, late acknowledgement and httpx as it comes."""
+"""On Celery, with a pool of threads, late acknowledgement and httpx's default transport."""
 
 import threading
 

@@ -1,7 +1,7 @@
 """On DBOS Transact: each command is a workflow with its id, of two steps, call and publish.
 
 A message is acknowledged when its workflow has ended. After a crash DBOS continues the workflows
-that had begun, and a message that comes again finds the workflow of its id.
+that had begun, and a redelivered message finds the workflow of its id.
 """
 
 import asyncio

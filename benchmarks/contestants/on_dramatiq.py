@@ -1,4 +1,4 @@
-"""On Dramatiq, whose actors run in threads, with httpx as it comes. Run by `dramatiq`."""
+"""On Dramatiq, whose actors run in threads, with httpx's default transport. Run by `dramatiq`."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""On FastStream, with httpx as it comes."""
+"""On FastStream, with httpx's default transport."""
 
 import asyncio
 import signal

@@ -41,7 +41,7 @@ async def execute(fields: dict[str, object]) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(queueing_lock="retry_stalled_jobs", pass_context=True)
 async def retry_stalled_jobs(_context: procrastinate.JobContext, timestamp: int) -> None:
-    """Execute again what workers had in hand that died."""
+    """Execute again the jobs of workers that died."""
     for stalled in await app.job_manager.get_stalled_jobs():
         await app.job_manager.retry_job(stalled)
 

@@ -1,4 +1,4 @@
-"""On rabbitkit's asynchronous broker, with httpx as it comes."""
+"""On rabbitkit's asynchronous broker, with httpx's default transport."""
 
 import asyncio
 

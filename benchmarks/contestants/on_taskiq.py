@@ -1,4 +1,4 @@
-"""On taskiq-aio-pika, with httpx as it comes. Run by `taskiq worker`, as its users do."""
+"""On taskiq-aio-pika, with httpx's default transport. Run by `taskiq worker`, like its users do."""
 
 import aio_pika
 import httpx
@@ -20,7 +20,7 @@ broker = AioPikaBroker(
 
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
 async def start(state: TaskiqState) -> None:
-    """Open what the task needs."""
+    """Open the task's connections."""
     state.http = httpx.AsyncClient(limits=httpx.Limits(max_connections=256), timeout=10)
     state.connection = await aio_pika.connect(job.AMQP_URL)
     channel = await state.connection.channel()

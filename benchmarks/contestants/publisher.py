@@ -1,6 +1,6 @@
-"""`publisher <messages> <at once> <bytes>`: confirmed persistent messages, one after the other.
+"""`publisher <messages> <at once> <bytes>`: confirmed persistent messages, in groups.
 
-So many are on their way at once; the next go out when those are confirmed.
+A group of this many is sent at once; the next group is sent when the broker has confirmed it.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""What millions of finished recordings cost: on SQLite and on PostgreSQL, with and without them.
+"""The cost of millions of finished recordings, on SQLite and on PostgreSQL.
 
 `lives.py` lets the store write a few recordings from their start to their archive. `fill.py` writes
-the rows of those millions of times. `operations.py` has what is then measured, `bench.py` measures.
+those rows millions of times. `operations.py` has the measured operations, `bench.py` measures them.
 """

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.history.bench`: what millions of finished recordings cost.
+"""`python -m benchmarks.history.bench`: the cost of millions of finished recordings.
 
-A short and a long history are written into new databases, everything is measured on both by turns,
-and the databases are removed. Filling five million takes a quarter of an hour and 28 GB on each
-engine, one after the other.
+A short and a long history are written into new databases, everything is measured on both
+alternately, and the databases are removed. Filling five million takes a quarter of an hour and 28
+GB on each engine, one after the other.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from worker.store.store import Store
 
 SHORT: Final = 20_000
 BYTES_EACH: Final = 6_500
-"""What a recording takes at most, with its share of everything else and room to work."""
+"""The most space that a recording takes, including its share of other tables and working space."""
 
 Say = Callable[[str], None]
 

@@ -1,4 +1,4 @@
-"""What the command line asks."""
+"""The queries of the command line."""
 
 from typing import Any, Final
 

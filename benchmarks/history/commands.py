@@ -1,4 +1,4 @@
-"""What the worker does for commands."""
+"""The worker's operations for commands."""
 
 import asyncio
 from typing import Final

@@ -1,4 +1,4 @@
-"""What the console asks."""
+"""The queries of the console."""
 
 from collections.abc import Callable
 from typing import Final

@@ -1,10 +1,10 @@
 """Writes a long history into a database, quickly: the rows of `lives`, millions of times.
 
-The database multiplies them itself: each statement writes one row of each life for many
-recordings, with ids and times of their own. All is one transaction. SQLite would write an index
-page with each transaction that changes it, and ids without an order change all pages each time.
-PostgreSQL's keys and indexes are built afterwards. Nothing waits for the disk until the end, so a
-database whose filling was interrupted is of no use.
+The database multiplies them: each statement writes one row of each life for many recordings, with
+new ids and times. All is one transaction, because SQLite would write a changed index page with each
+transaction, and random ids change all pages each time. PostgreSQL's keys and indexes are built
+afterwards. No statement waits for the disk before the end, so a database whose filling was
+interrupted is unusable.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ Columns = dict[str, list[str]]
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """So many recordings that ended evenly within `days` before `until`, seconds since the epoch.
+    """This many recordings that ended evenly within `days` before `until`, seconds since the epoch.
 
     The outbox has the events of the last `event_days`.
     """
@@ -119,8 +119,8 @@ def _hurry(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 SQLITE_CACHE_KIB: Final = 4 * 2**20
-"""The index pages of five million recordings, which are 2 GB, must fit into SQLite's cache, beside
-the pages of the tables that wait to be written."""
+"""The index pages of five million recordings, which are 2 GB, must fit into SQLite's cache, in
+addition to the pages of tables that are not yet written."""
 
 _SETTINGS: Final = {
     "sqlite": (
@@ -141,7 +141,7 @@ _SETTINGS: Final = {
         ("ALTER SYSTEM RESET max_wal_size", "SELECT pg_reload_conf()", "CHECKPOINT"),
     ),
 }
-"""What is set for the filling, and what is done after it."""
+"""Statements before the filling, and after it."""
 
 
 def driver_execute(connection: sa.Connection, statement: str) -> None:
@@ -262,7 +262,7 @@ def _double(number: float) -> str:
 
 
 def _continue_positions(connection: sa.Connection, history: History) -> None:
-    """New events come behind the old ones. SQLite knows that by itself."""
+    """Continue the numbering of events after the old ones. SQLite does that without a statement."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(
             "SELECT setval(pg_get_serial_sequence('outbox', 'position'),"

@@ -1,4 +1,4 @@
-"""What the worker does to follow recordings, and to publish events."""
+"""The worker's operations to follow recordings and to publish events."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""A few recordings as the store leaves them when all is over: the rows that `fill` multiplies.
+"""A few finished recordings as the store leaves them: the rows that `fill` multiplies.
 
-The store writes them itself, from the start command to the archive, so that every row has the
-columns, the indexes and the size that the worker gives it.
+The store writes them, from the start command to the archive, so that every row has the columns, the
+indexes and the size that the worker gives it.
 """
 
 import uuid
@@ -115,7 +115,7 @@ def _counts(url: str) -> dict[str, int]:
 
 
 def _added(url: str, known: dict[str, int]) -> dict[str, list[Row]]:
-    """The rows behind so many of each table, in the order in which they were added."""
+    """The rows after the known ones of each table, in the order in which they were added."""
     engine = open_engine(url)
     with engine.begin() as connection:
         found = {

@@ -1,4 +1,4 @@
-"""Measures operations on databases by turns: one with a long history, one with a short one."""
+"""Measures operations on two databases alternately: with a long history and with a short one."""
 
 import time
 from collections import defaultdict
@@ -13,7 +13,7 @@ from benchmarks.history.results import Measured
 from worker.store.database.engine import open_engine
 
 SECONDS: Final = 3.0
-"""An operation is repeated for at most so long on each database."""
+"""The time-out for the repetitions of an operation on each database."""
 
 
 Statements = dict[str, dict[str, Any]]

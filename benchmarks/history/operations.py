@@ -1,4 +1,4 @@
-"""What is measured: all that the worker, the command line and the console ask the database."""
+"""The measured operations: all queries of the worker, the command line and the console."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""A database with a history, and what is measured on it.
+"""A database with a history, and the measurements on it.
 
 Each operation is a function of a `Place` and of the number of its repetition, so that each
-repetition is about another part of the history.
+repetition uses a different part of the history.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ MIN_PRUNED: Final = 200
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A database and what is in it."""
+    """A database and its contents."""
 
     url: str
     history: History
@@ -78,12 +78,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def live_id(number: int) -> str:
-    """The id of a recording that goes on."""
+    """The id of a live recording."""
     return f"live-{number}"
 
 
 async def go_live(place: Place) -> None:
-    """Add the recordings that go on meanwhile."""
+    """Add the live recordings."""
     now = place.store.now()
     for first in range(0, LIVE, LISTED):
         seen = [observed(live_id(number), now) for number in range(first, first + LISTED)]
@@ -122,7 +122,7 @@ def expect(is_found: object) -> None:
 
 
 def by_hand(read: Callable[[Place, int], object]) -> Run:
-    """In a thread, as the console does, so that what is slow here delays nothing else."""
+    """In a thread, as the console does, so that a slow query delays no other work."""
 
     async def run(place: Place, repetition: int) -> object:
         return await asyncio.to_thread(read, place, repetition)

@@ -1,4 +1,4 @@
-"""Measures the worker as a process: how soon it is ready, and what a heap of commands costs."""
+"""Measures the worker as a process: its time to readiness, and the cost of a backlog."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ async def measure_processes(
     rounds: int,
     commands: int,
 ) -> list[Measured]:
-    """Start the worker on each database by turns, the short history first, and let it work."""
+    """Start the worker on each database alternately, the short history first, and let it work."""
     (worker,) = contestants_named(engine)
     ready: list[list[float]] = [[] for _ in urls]
     cpu: list[list[float]] = [[] for _ in urls]

@@ -1,4 +1,4 @@
-"""What a run of `make bench-history` finds: values that are kept as JSON."""
+"""The results of `make bench-history`, which are kept as JSON."""
 
 import statistics
 

@@ -1,4 +1,4 @@
-"""The SQL that writes one row of a life for many recordings, with ids and times of their own.
+"""The SQL that writes one row of a life for many recordings, with new ids and times.
 
 It selects from the table `past`, which has these for each of the recordings.
 """
@@ -37,7 +37,7 @@ def select_row(
     number: int,
     ids: Mapping[str, str],
 ) -> str:
-    """The SQL that writes a row of life `number`. `ids`: what stands for each of its ids."""
+    """The SQL that writes a row of life `number`. `ids` maps each of its ids to an expression."""
     values = ", ".join(_expression(connection, column, row[column.name], ids) for column in columns)
     return f"SELECT {values} FROM past WHERE life = {number}"  # noqa: S608 - rows of `lives`
 

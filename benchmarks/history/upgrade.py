@@ -18,7 +18,7 @@ from worker.store.database.migrate import revision_of
 MIGRATIONS: Final = Path(__file__).parents[2] / "worker/store/migrations"
 OLDEST: Final = "0001"
 LATEST: Final = 5
-"""So many versions before the newest one are measured with all that the newest one has."""
+"""The number of versions before the newest one whose upgrade is measured with full tables."""
 
 
 def revisions() -> list[str]:

@@ -1,4 +1,4 @@
-"""What the worker does to remove old rows, and to repair times."""
+"""The worker's operations to remove old rows and to repair times."""
 
 from typing import Final
 

@@ -1,1 +1,1 @@
-"""Thousands of live recordings under the real limits of the API: how late their events come."""
+"""Thousands of live recordings under the real limits of the API: the delay of their events."""

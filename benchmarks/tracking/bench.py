@@ -45,7 +45,7 @@ STORMS: Final = (
     _storm(5_000, 10.0, "track", webhooks=True),
     _storm(20_000, 60.0, "composite", webhooks=True),
 )
-"""A company's meetings end within ten seconds; 20,000 webhooks come in a minute."""
+"""A company's meetings end within ten seconds; 20,000 webhooks arrive in a minute."""
 
 
 def scenarios(
@@ -54,9 +54,9 @@ def scenarios(
     hows: str,
     kinds: Sequence[Kind] = ("track", "composite"),
 ) -> Iterator[Scenario]:
-    """The naive way, then without and with webhooks, then where all end; the smallest first.
+    """Polling, then without and with webhooks, then mass endings; the smallest first.
 
-    Beside `MANY` come the storms. More than these are neither polled, nor do all of them end.
+    At `MANY` recordings, storms are added. With more, there is no polling and no mass ending.
     """
     for count in live:
         if "naive" in hows and count <= MANY:
@@ -83,10 +83,10 @@ async def run(
     at_once: int = 1,
     keep: Callable[[TrackingResults], None] = lambda _tracked: None,
 ) -> TrackingResults:
-    """Each on a broker and a database server of its own; progress goes to stderr.
+    """Run each with a private broker and database server; progress goes to stderr.
 
-    So many of them run `at_once`, each beginning as soon as another is over. `keep` is given what
-    there is after each, so that one that fails does not cost the others.
+    `at_once` of them run at a time; each begins when another one is over. `keep` gets the results
+    so far after each, so that one that fails does not cost the others.
     """
     begun = time.monotonic()
     turns = asyncio.Semaphore(at_once)
@@ -146,7 +146,7 @@ def _read(path: Path) -> TrackingResults:
     told = msgspec.json.decode(path.read_bytes())
     for outcome in told["outcomes"]:
         for delays in (outcome[name] for name in ("status", "files", "burst") if outcome[name]):
-            # What was never told is no number, which JSON knows as null.
+            # A missing event has the delay NaN, which JSON writes as null.
             delays |= {name: math.nan for name, value in delays.items() if value is None}
         if mass := outcome.get("mass"):
             for part in (mass, mass["uploaded"], mass["stops"]):

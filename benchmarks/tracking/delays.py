@@ -1,4 +1,4 @@
-"""Delays, from the API's request log and from what a subscriber received."""
+"""Delays, from the API's request log and from the events that a subscriber received."""
 
 import math
 from collections import Counter
@@ -15,16 +15,16 @@ FILES = 3
 
 
 def status_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: set[str]) -> Delays:
-    """How late the ends of these recordings were told, status by status."""
+    """The delays of the events of these recordings' ends, status by status."""
     late: list[float] = []
     missed = skipped = 0
     changes = [
         one for one in _changes(request_log, ended) if one.status in {"UPLOADING", "UPLOADED"}
     ]
     for change in changes:
-        heard = received.statuses.get((change.recording_id, change.status))
-        if heard is not None:
-            late.append(heard - change.at)
+        event_at = received.statuses.get((change.recording_id, change.status))
+        if event_at is not None:
+            late.append(event_at - change.at)
         elif (change.recording_id, "UPLOADED") in received.statuses:
             skipped += 1
         else:
@@ -35,26 +35,26 @@ def status_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: 
 def uploaded_delays(
     request_log: Iterable[AnyEntry], received: EventTimes, ended: set[str]
 ) -> Delays:
-    """How late the last status of these recordings was told."""
+    """The delays of the events of these recordings' last status."""
     late: list[float] = []
     changes = [one for one in _changes(request_log, ended) if one.status == "UPLOADED"]
     for change in changes:
-        heard = received.statuses.get((change.recording_id, "UPLOADED"))
-        if heard is not None:
-            late.append(heard - change.at)
+        event_at = received.statuses.get((change.recording_id, "UPLOADED"))
+        if event_at is not None:
+            late.append(event_at - change.at)
     return _delays(late, changes=len(changes), missed=len(changes) - len(late), skipped=0)
 
 
 def file_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: set[str]) -> Delays:
-    """How late the last of each one's files was told."""
+    """The delays of the last file event of each of these recordings."""
     late: list[float] = []
     missed = 0
     changes = [one for one in _changes(request_log, ended) if one.status == "UPLOADED"]
     for change in changes:
-        heard = sorted(set(received.files.get(change.recording_id, ())))
+        times = sorted(set(received.files.get(change.recording_id, ())))
         whole = len(received.files.get(change.recording_id, ())) >= FILES
         if whole and change.recording_id in received.completed:
-            late.append(heard[-1] - change.at)
+            late.append(times[-1] - change.at)
         else:
             missed += 1
     return _delays(late, changes=len(changes), missed=missed, skipped=0)
@@ -66,9 +66,9 @@ def mass_ending(
     part: Part,
     stops: Mapping[str, float],
 ) -> MassEnding:
-    """How all the recordings of a part ended, as far as it was told by its end.
+    """How all recordings of a part ended, as far as events show it by the end of the part.
 
-    `stops` are the moments of stop commands, by recording.
+    `stops` are the times of stop commands, by recording.
     """
     asked, seconds = within(request_log, part.since, part.until), part.until - part.since
     completed = [one for one in received.completed if one in part.ended]
@@ -119,7 +119,7 @@ def requests(request_log: Iterable[AnyEntry]) -> tuple[dict[str, int], int, int]
 
 
 def busiest(times: Sequence[float], seconds: float = QUOTA_SECONDS) -> int:
-    """The most of these moments, in order, within so many seconds."""
+    """The highest number of these times, which are in order, within `seconds`."""
     most, first = 0, 0
     for last in range(len(times)):
         first = next(n for n in count(first) if times[n] > times[last] - seconds)

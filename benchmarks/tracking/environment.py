@@ -1,4 +1,4 @@
-"""What a scenario uses: the emulated API in a process of its own, a subscriber, a publisher."""
+"""The services of a scenario: the emulated API in a separate process, a subscriber, a publisher."""
 
 import asyncio
 import random
@@ -28,10 +28,10 @@ from recording_schemas import Kind
 PREFIX: Final = "tracking"
 APP: Final = "app"
 AT_ONCE: Final = 20
-"""So many requests to the control plane at a time."""
+"""Concurrent requests to the control plane."""
 
 ACKNOWLEDGED_AT_ONCE: Final = 100
-"""So many events."""
+"""Events that are acknowledged together."""
 
 
 class EmulatedApi:
@@ -66,7 +66,8 @@ class EmulatedApi:
             return told
 
     async def fill(self, count: int, per_second: float, kind: Kind) -> None:
-        """Somebody starts so many recordings, each in a meeting of its own with three people."""
+        """Another program starts this many recordings, each in a different meeting with three
+        people."""
 
         async def start() -> None:
             meeting = str(uuid.uuid4())
@@ -91,7 +92,7 @@ class EmulatedApi:
         return sum(count for name, count in counts.items() if name.startswith(prefix))
 
     async def end_some(self, per_second: float, seconds: float) -> list[str]:
-        """End recordings evenly, whichever; their ids."""
+        """End some recordings at an even rate; returns their ids."""
         count = min(len(self.meetings), round(per_second * seconds))
         ended = random.sample(sorted(self.meetings), count)
         begin = time.monotonic()
@@ -106,7 +107,8 @@ class EmulatedApi:
             answer.raise_for_status()
 
     async def end_all(self, seconds: float) -> list[str]:
-        """Have all recordings end evenly within so many seconds, in any order; their ids."""
+        """End all recordings at an even rate within this many seconds, in random order; their
+        ids."""
         ended = random.sample(sorted(self.meetings), len(self.meetings))
 
         async def stop(recording_id: str) -> None:
@@ -127,7 +129,7 @@ class EmulatedApi:
 
 
 async def _evenly(jobs: Iterable[Callable[[], Awaitable[None]]], per_second: float) -> None:
-    """Begin so many jobs a second, in order, and no more than the API takes at a time."""
+    """Begin this many jobs a second, in order, up to the API's limit of concurrent requests."""
     begin, numbered = time.monotonic(), enumerate(jobs)
 
     async def work() -> None:
@@ -144,14 +146,14 @@ async def _evenly(jobs: Iterable[Callable[[], Awaitable[None]]], per_second: flo
 async def emulated_api(
     directory: Path, profile: LoadProfile, *, limited: bool = True
 ) -> AsyncIterator[EmulatedApi]:
-    """An API with nobody in it; with the real limits, unless it gets them later."""
+    """An API without recordings; with the real limits, unless they are set later."""
     (port,) = free_ports(1)
     request_log = directory / "request_log.jsonl"
     request_log.unlink(missing_ok=True)
     behaviour = {
         "rate_limits": msgspec.json.encode(RATE_LIMITS if limited else ()).decode(),
         "uploading_seconds": str(profile.upload_seconds),
-        # The shape met live, which tells whose each file is: one request for each recording.
+        # The format of the real API, which names the owner of each file: one request per recording.
         "track_download_url": "links",
     }
     told = [word for name, value in behaviour.items() for word in ("--set", f"{name}={value}")]
@@ -184,7 +186,8 @@ class _Event(msgspec.Struct):
 
 
 class EventTimes:
-    """A subscriber: when each status of a recording, each of its files and its end first came."""
+    """A subscriber: the first arrival of each status of a recording, of its files, and of its
+    end."""
 
     def __init__(self) -> None:
         self.statuses: dict[tuple[str, str], float] = {}
@@ -192,8 +195,8 @@ class EventTimes:
         self.completed: dict[str, float] = {}
         self.count = 0
 
-    def hear(self, body: bytes) -> None:
-        """Take down an event that came just now."""
+    def add(self, body: bytes) -> None:
+        """Record an event that has just arrived."""
         now, event = time.time(), msgspec.json.decode(body, type=_Event)
         self.count += 1
         recording_id, status = event.data.recording_id, event.data.status
@@ -206,17 +209,17 @@ class EventTimes:
                 self.completed.setdefault(recording_id, now)
 
     def have(self, recordings: Iterable[str], status: str) -> bool:
-        """Whether this status was told of each of them."""
+        """Whether each of them has an event with this status."""
         return all((one, status) in self.statuses for one in recordings)
 
 
 @asynccontextmanager
 async def listening(amqp_url: str) -> AsyncIterator[EventTimes]:
-    """Ears at the worker's exchanges, which must exist."""
+    """Consumes events from the worker's exchanges, which must exist."""
     received = EventTimes()
 
-    async def hear(message: AbstractIncomingMessage) -> None:
-        received.hear(message.body)
+    async def on_event(message: AbstractIncomingMessage) -> None:
+        received.add(message.body)
         if received.count % ACKNOWLEDGED_AT_ONCE == 0:
             await message.ack(multiple=True)
 
@@ -228,7 +231,7 @@ async def listening(amqp_url: str) -> AsyncIterator[EventTimes]:
         queue = await channel.declare_queue(exclusive=True)
         for purpose in ("status", "files"):
             await queue.bind(f"{PREFIX}.{purpose}", "#")
-        await queue.consume(hear)
+        await queue.consume(on_event)
         yield received
 
 

@@ -19,7 +19,7 @@ UNLIMITED: Final = {"WORKER_API_BUDGET": "100000/10"}
 
 
 class Fleet:
-    """Workers with the same settings, each with a port and a directory of its own."""
+    """Workers with the same settings. Each has a port and a directory."""
 
     def __init__(self, settings: Mapping[str, str], ports: Sequence[int], directory: Path) -> None:
         self._settings = settings
@@ -44,7 +44,7 @@ class Fleet:
 
     @property
     def webhook_settings(self) -> Mapping[str, str]:
-        """Those with which webhooks come, to the last worker: it is not the one that leads."""
+        """The settings that direct webhooks to the last worker, which is not the leader."""
         return {"WORKER_PUBLIC_URL": f"http://127.0.0.1:{self._ports[-1]}"}
 
     def usage(self) -> ProcessUsage:
@@ -77,7 +77,7 @@ class Fleet:
 async def fleet(
     scenario: Scenario, api: EmulatedApi, amqp_url: str, database_url: str, directory: Path
 ) -> AsyncIterator[Fleet]:
-    """The scenario's workers, which nobody has started yet."""
+    """The scenario's workers, not yet started."""
     settings = {
         "AMQP_URL": amqp_url,
         "DATABASE_URL": database_url,

@@ -19,10 +19,10 @@ from benchmarks.tracking.measuring import (
 from benchmarks.tracking.results import LoadProfile, Scenario, ScenarioResult
 
 STOPS: Final = 50
-"""So many are stopped by commands while all the others end."""
+"""The number of recordings that commands stop while all the others end."""
 
 STORM_TAIL_SECONDS: Final = 20.0
-"""In a storm they are stopped until so long after it."""
+"""How long after a storm commands still stop recordings."""
 
 
 async def all_ended(

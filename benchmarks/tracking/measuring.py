@@ -1,4 +1,4 @@
-"""What the scenarios share: their services, their steady part, and their figures."""
+"""Common parts of the scenarios: their services, their steady part, and their figures."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 
 class ScenarioServices:
-    """Broker, database, a directory, and where progress is told."""
+    """Broker, database, a directory, and the output for progress."""
 
     def __init__(
         self, node: RabbitMQNode, database: PostgreSQLServer, directory: Path, say: Say
@@ -35,8 +35,8 @@ class ScenarioServices:
 class Adoption(msgspec.Struct, frozen=True, kw_only=True):
     """How long it took until all live recordings were followed, in seconds.
 
-    Requests count from `counted_from` on (epoch seconds). `ready` is how long a worker took to be
-    ready after all had been killed, None if nobody was.
+    Requests count from `counted_from` on (epoch seconds). `ready` is the time until a worker was
+    ready after all had been killed, None without kills.
     """
 
     seconds: float = 0.0
@@ -59,7 +59,7 @@ def part_since(since: float, cpu: float, usage: ProcessUsage, ended: set[str]) -
 
 
 async def drain(received: EventTimes, ended: set[str], seconds: float) -> None:
-    """Until the files of all that ended are told, or nobody can wait any longer."""
+    """Wait until all files of the ended recordings have events, or until the time-out."""
     try:
         await eventually(lambda: ended <= received.completed.keys(), seconds=seconds)
     except AssertionError:
@@ -69,7 +69,8 @@ async def drain(received: EventTimes, ended: set[str], seconds: float) -> None:
 async def all_told(
     received: EventTimes, recordings: set[str], status: str, seconds: float, *, must: bool = True
 ) -> None:
-    """Until this status is told of each of them; without `must` nobody waits for ever."""
+    """Wait until each of them has an event with this status. With `must`, a time-out is an
+    error."""
     try:
         await eventually(lambda: received.have(recordings, status), seconds=seconds, what=status)
     except AssertionError:

@@ -1,7 +1,6 @@
-"""`naive <app url> <file of ids>`: the naive way, one GET for each recording every ten seconds.
+"""`naive <app url> <file of ids>`: polling, one GET for each recording every ten seconds.
 
-Prints each status it sees that it had not seen before, as JSON. When the API says to wait, it
-waits, and then goes on.
+Prints each new status as JSON. If the API asks it to wait, it waits and then continues.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ class _Answer(msgspec.Struct):
 
 
 class Naive:
-    """Reads, compares, tells."""
+    """Reads, compares, prints."""
 
     def __init__(self, url: str, recordings: list[str]) -> None:
         self._url = url

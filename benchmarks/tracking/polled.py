@@ -60,7 +60,7 @@ def _events_of_naive(log: Path) -> EventTimes:
     for line in log.read_bytes().splitlines():
         seen = msgspec.json.decode(line, type=_Seen)
         received.statuses[seen.recording_id, seen.status] = seen.at
-        if seen.status == "UPLOADED":  # its GET tells the files too
+        if seen.status == "UPLOADED":  # its GET also returns the files
             received.files[seen.recording_id] = [seen.at] * delays.FILES
             received.completed[seen.recording_id] = seen.at
     return received

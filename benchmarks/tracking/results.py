@@ -1,4 +1,4 @@
-"""What was asked for, and what a run of it showed."""
+"""The parameters and the results of a run."""
 
 import math
 from typing import Final
@@ -10,7 +10,7 @@ from recording_schemas import Kind
 QUOTA: Final = 1200
 QUOTA_SECONDS: Final = 300
 READS: Final = frozenset({"get_recording", "list_participants", "get_participant", "get_session"})
-"""What is asked about one recording, its files' owners included."""
+"""Requests about one recording, including those for the owners of its files."""
 
 PAGE_SIZE: Final = 100
 SWEEP_RATE: Final = 2.0
@@ -20,10 +20,10 @@ RATE_LIMITS: Final = (f"{QUOTA}/{QUOTA_SECONDS}", "1000/50:recordings")
 
 
 MANY: Final = 10_000
-"""From so many live recordings on there are goals. More than these are known before it begins."""
+"""Goals apply from this many live recordings on. More than these are known before it begins."""
 
 MOST: Final = 100_000
-"""From so many live recordings on, the goals of the largest applications apply."""
+"""The goals of the largest applications apply from this many live recordings on."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +99,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delays(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds from the API's changes to their events; `changes` there were, `missed` never told.
+    """Seconds from the API's changes to their events; `changes` happened, `missed` have no event.
 
-    `skipped` are those that were over before anybody could look, which the final one follows.
+    `skipped` are changes that were over before any read; the final one follows.
     """
 
     changes: int
@@ -113,13 +113,13 @@ class Delays(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MassEnding(msgspec.Struct, frozen=True, kw_only=True):
-    """How all recordings ended. `seconds` it took from the first end until nobody waited any more.
+    """How all recordings ended. `seconds` lasted from the first end until the end of the wait.
 
-    `uploaded` are the delays of the last status. `completed` recordings were told whole, the last
-    one `last_completed` seconds after the first end; NaN if not all were. `reads` are the requests
-    for single recordings meanwhile, `per_second` all requests. `stops` are the delays from a stop
-    command to its request at the API, meanwhile. `overtaken` is the most seconds by which one that
-    was completed earlier had ended later.
+    `uploaded` are the delays of the last status. `completed` recordings had all their events, the
+    last one `last_completed` seconds after the first end; NaN if not all were. `reads` are the
+    requests for single recordings in that time, `per_second` all requests. `stops` are the delays
+    from a stop command to its request at the API, in that time. `overtaken` is the most seconds by
+    which one that was completed earlier had ended later.
     """
 
     uploaded: Delays
@@ -154,15 +154,15 @@ class MassEnding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A scenario as it went.
+    """The results of a scenario.
 
-    `requests` by operation and `breaches` are of the whole run, `busiest` the most requests in
-    any five minutes of it; `per_second` and, without those for single recordings,
-    `sweeping_per_second` of the steady part, as is `cpu`, in processors, all workers together.
-    `rss` in bytes is the most of any worker. `reads_each` is how many requests a recording that
-    has ended cost. `files` are the delays until a recording's files were all told, `burst` those
-    of its status changes, of which there were `burst_changes` a second. `ready_seconds` is how long
-    a worker took to be ready after all had been killed, None if nobody was.
+    `requests` by operation and `breaches` are of the whole run, `busiest` the most requests in any
+    five minutes of it; `per_second` and, without those for single recordings, `sweeping_per_second`
+    of the steady part, as is `cpu`, in processors, all workers together. `rss` in bytes is the most
+    of any worker. `reads_each` is how many requests a recording that has ended cost. `files` are
+    the delays until a recording's files all had events, `burst` those of its status changes, of
+    which there were `burst_changes` a second. `ready_seconds` is the time until a worker was ready
+    after all had been killed, None without kills.
     """
 
     scenario: Scenario
@@ -185,7 +185,8 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def finished_per_hour(self) -> float:
-        """How many recordings an hour the budget lets finish beside sweeps as often as here."""
+        """How many recordings an hour the budget lets finish, with sweeps as often as in this
+        run."""
         left = max(0.0, QUOTA / QUOTA_SECONDS - self.sweeping_per_second)
         return left / self.reads_each * 3600 if self.reads_each else float("nan")
 

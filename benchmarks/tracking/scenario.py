@@ -33,7 +33,7 @@ SWEEPING_WITHIN: Final = 120.0
 async def play(
     scenario: Scenario, profile: LoadProfile, services: ScenarioServices
 ) -> ScenarioResult:
-    """Fill the API, let recordings end, and measure how late the events came."""
+    """Fill the API, let recordings end, and measure the delays of the events."""
     limited = not scenario.is_prepared
     async with emulated_api(services.directory, profile, limited=limited) as api:
         if scenario.replicas:

@@ -13,7 +13,7 @@ app.conf.update(
     task_acks_late=True,  # a task that is killed runs again; its command keeps its id
     # Without confirmations, a command that the broker never received counts as published.
     broker_transport_options={"confirm_publish": True},
-    # Celery's control messages need queues of their own, and permissions for them.
+    # Celery's control messages need separate queues, and permissions for them.
     worker_enable_remote_control=False,
 )
 

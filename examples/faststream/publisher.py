@@ -45,7 +45,7 @@ async def main(meeting_id: str, command_id: str) -> None:
     command = StartTrackRecording(
         id=command_id, meeting_id=meeting_id, deadline=datetime.now(UTC) + timedelta(seconds=60)
     )
-    # A command that no queue takes is an error, instead of a reply that never comes.
+    # If no queue accepts the command, raise an error, because no reply would ever arrive.
     channel = Channel(on_return_raises=True)
     async with RabbitBroker(os.environ["AMQP_URL"], default_channel=channel) as broker:
         outcome = await execute(broker, command, seconds=70)

@@ -90,9 +90,9 @@ async def _download(url: str, path: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file, which gets the name `path` when it is whole and on disk.
+    """A new file, which gets the name `path` when it is complete and on disk.
 
-    Until then it has a name of its own, because two handlers may have the same file.
+    Until then it has a temporary name, because two handlers may write the same file.
     """
     part = path.with_name(f".{uuid.uuid4()}.part")
     try:

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 class CommandClient:
     """`async with CommandClient(url) as client:` is all that a process needs.
 
-    It reconnects by itself. The exchange `recording.commands` must exist: the worker creates it,
-    or `recording-worker topology` does.
+    It reconnects automatically. The exchange `recording.commands` must exist: the worker creates
+    it, or `recording-worker topology` does.
     """
 
     def __init__(self, amqp_url: str) -> None:
@@ -61,14 +61,14 @@ class CommandClient:
     async def execute(self, command: Command) -> Outcome:
         """Publish a command, and return its outcome.
 
-        While no outcome comes, the command is published again. That is safe because the worker
+        While no outcome arrives, the command is published again. That is safe because the worker
         executes an id once. The `deadline` of the command limits the wait.
 
         Raises:
             Malformed: if the command breaks a rule of the schema.
             PublishError: if the broker has no queue for commands.
             ChannelAccessRefused: if the user may not write to `recording.commands`.
-            ChannelNotFoundEntity: if somebody has deleted that exchange.
+            ChannelNotFoundEntity: if that exchange was deleted.
         """
         body = encode_command(command)
         outcome = self._outcomes.setdefault(command.id, asyncio.get_running_loop().create_future())

@@ -101,7 +101,7 @@ class Downloader:
         path = (self._folder / file.recording_id / file.file_name).resolve()
         if self._folder not in path.parents:
             raise PoisonError("the name of the file leads out of the folder")
-        if path.exists():  # the event brings a new URL, or a kill came after the download
+        if path.exists():  # an event with a new URL, or a kill after the download
             return path
         if file.download_url is None:  # see `file.storage`
             return None
@@ -169,10 +169,10 @@ def _sync(folder: Path) -> None:
 
 
 async def declare_queue(connection: AbstractRobustConnection) -> AbstractQueue:
-    """The queue of this service: durable, replicated, with dead letters of its own.
+    """The queue of this service: durable, replicated, with its own dead-letter queue.
 
-    The exchange `recording.files` must exist. The worker creates it, or
-    `recording-worker topology` does.
+    The exchange `recording.files` must exist. The worker creates it, or `recording-worker topology`
+    does.
     """
     channel = await connection.channel()
     await channel.set_qos(prefetch_count=CONCURRENCY)

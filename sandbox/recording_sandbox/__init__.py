@@ -1,13 +1,13 @@
-"""An emulated RealtimeKit API and the services around it, so that all runs on one machine.
+"""An emulated RealtimeKit API and the services around it, to run everything on one machine.
 
-The sandbox and the worker never import each other. Each has its own copy of the assumptions about
-the API, so that each finds the mistakes of the other.
+The sandbox and the worker never import each other. Each has a separate copy of the assumptions
+about the API, so each finds the mistakes of the other.
 
 `model` is the emulated world, and `api` serves it over HTTP. `services` starts RabbitMQ and
 PostgreSQL. `demo` records a meeting with all of them. `cli` is the command `recording-sandbox`,
 which is also `recording-worker sandbox`. `pytest_plugin` has the fixtures for tests of other
-projects, and `testing` what they hand out. `waiting` has `eventually`, by which tests wait for a
-fact instead of for time.
+projects, and `testing` the objects that they return. `waiting` has `eventually`, which waits for a
+condition instead of a fixed time.
 """
 
 import importlib

@@ -1,7 +1,7 @@
-"""The fixtures for tests of other projects: a sandbox, a RabbitMQ, and a worker on both.
+"""The fixtures for tests of other projects: a sandbox, a RabbitMQ, and a worker that uses both.
 
-pytest loads this module in every project beside which the sandbox is installed. It therefore
-imports the sandbox, aiohttp and cryptography only when a test uses a fixture.
+pytest loads this module in every project in whose environment the sandbox is installed. It
+therefore imports the sandbox, aiohttp and cryptography only when a test uses a fixture.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def recording_loop() -> "Iterator[BackgroundLoop]":
-    """The event loop, in a thread of its own, that the sandbox and the worker run on."""
+    """The event loop of the sandbox and the worker, in a separate thread."""
     from recording_sandbox.testing.background_loop import BackgroundLoop
 
     with BackgroundLoop() as loop:
@@ -74,7 +74,7 @@ def recording_worker(
     recording_sandbox: "BackgroundSandbox",
     tmp_path: Path,
 ) -> "Iterator[BackgroundWorker]":
-    """A worker for this test alone, with names and a state of its own on the broker.
+    """A worker for this test alone, with its own names and state on the broker.
 
     The marker `recording_worker` sets variables.
     """

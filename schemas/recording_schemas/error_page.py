@@ -13,7 +13,7 @@ _PLACES: Final[dict[Place, str]] = {
     "retry": "a copy in a retry queue: header `x-reason-code`",
 }
 _TITLES: Final[dict[Place, str]] = {
-    "rejected": "Outcomes `rejected`: the command is wrong, or the API refused it for good",
+    "rejected": "Outcomes `rejected`: the command is wrong, or the API refused it permanently",
     "failed": "Outcomes `failed`: the command was right, and the worker gave up",
     "errored": "Recordings that end as ERRORED",
     "archive": "Files that are not archived",

@@ -34,7 +34,7 @@ class CommandSucceeded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandRejected(msgspec.Struct, frozen=True, kw_only=True):
-    """The command is wrong, or the API refused it for good.
+    """The command is wrong, or the API refused it permanently.
 
     A corrected command needs a new `id`.
     """

@@ -1,4 +1,4 @@
-"""The codes of the outcome `rejected`: the command is wrong, or the API refused it for good."""
+"""The codes of the outcome `rejected`: the command is wrong, or the API refused it permanently."""
 
 from typing import Final
 

@@ -158,7 +158,7 @@ async def test_only_the_chosen_letters_are_dropped(
     again = await console.post("/api/actions/preview", drop)
     nothing = await console.post("/api/actions", drop)
 
-    assert preview["lines"][0].startswith("2 letters will be removed for good")
+    assert preview["lines"][0].startswith("2 letters will be removed permanently")
     assert done["lines"] == ["2 letters dropped."]
     assert nothing["lines"][0] == "0 letters dropped."
     assert "reads them at this moment" in nothing["lines"][1]

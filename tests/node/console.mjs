@@ -256,7 +256,7 @@ await attempt("a letter is dropped by keyboard alone, after a confirmation that 
   await press("Space", page.getByRole("checkbox", { name: `Choose ${plan.letter}`, exact: true }));
   await press("Enter", page.getByRole("button", { name: "Drop…" }));
   const dialog = page.getByRole("dialog");
-  await dialog.getByText("removed for good").waitFor();
+  await dialog.getByText("removed permanently").waitFor();
   expect((await dialog.innerText()).includes(plan.letter), await dialog.innerText());
   await axe("confirmation");
   await shot("confirm-light");

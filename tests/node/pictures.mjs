@@ -46,7 +46,7 @@ await open("/dead", "table");
 await shoot("dead-letters", 560);
 await page.getByRole("checkbox", { name: "Choose all 3" }).check();
 await page.getByRole("button", { name: "Drop…" }).click();
-await page.getByRole("dialog").getByText("removed for good").waitFor();
+await page.getByRole("dialog").getByText("removed permanently").waitFor();
 await shoot("confirm", 560);
 await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
 await page.getByRole("button", { name: "Replay with new id…" }).click();

@@ -2,7 +2,7 @@
 
     RecordingWorkerError
     ├── ApiError
-    │   ├── Refused            the API said no for good     → outcome `rejected`, acknowledge
+    │   ├── Refused            the API refuses permanently  → outcome `rejected`, acknowledge
     │   │   ├── NotFound       404: it does not exist
     │   │   └── Conflict       409: something prevents it
     │   └── Unanswered         no usable answer

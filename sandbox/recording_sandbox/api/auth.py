@@ -6,7 +6,7 @@ from recording_sandbox.model.behaviour import Behaviour
 
 
 class Tokens:
-    """Valid bearer tokens. Only digests are stored, with a number for each to tell them apart."""
+    """Valid bearer tokens. Only digests are stored, with a number for each as its name."""
 
     def __init__(self, behaviour: Behaviour, allowed: tuple[str, ...] = ()) -> None:
         self._behaviour = behaviour

@@ -1,4 +1,4 @@
-"""An API request on its way through an operation, and the operation's result."""
+"""The call of an operation: an API request, and the operation's result."""
 
 from collections.abc import Callable, Mapping
 

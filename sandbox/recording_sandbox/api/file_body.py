@@ -21,7 +21,8 @@ async def send_body(
     wanted: WantedRange,
     fault: Fault | None,
 ) -> web.StreamResponse:
-    """Send the wanted bytes; with a fault only half of them, or slowly. The client may go away."""
+    """Send the requested bytes; with a fault only half of them, or slowly. The client may
+    disconnect."""
     with suppress(ConnectionError):
         return await _send_all(request, response, content, wanted, fault)
     return response

@@ -85,7 +85,7 @@ class FileDownloads:
         """Status and error code of object stores if the request may not have the file."""
         if "Authorization" in request.headers:
             return 400, "InvalidArgument"
-        if request.method != "GET":  # The method is a part of what is signed.
+        if request.method != "GET":  # The signature includes the method.
             return 403, "SignatureDoesNotMatch"
         expires, signature = request.query.get("X-Expires", ""), request.query.get("X-Signature")
         recording_id = request.match_info["recording_id"]

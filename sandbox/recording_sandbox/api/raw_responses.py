@@ -37,7 +37,7 @@ def gateway_error(
 
 
 def rate_limited(seconds: int, headers: dict[str, str]) -> web.Response:
-    """429: the client may come back after `seconds`."""
+    """429: the client may send the next request after `seconds`."""
     text = "Please wait and consider throttling your request speed"
     return gateway_error(429, 971, text, {**headers, "Retry-After": str(seconds)})
 

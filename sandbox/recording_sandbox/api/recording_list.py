@@ -34,8 +34,8 @@ _PARAMETERS = (
 class RecordingList:
     """Handler of GET /recordings.
 
-    It works on recordings' numbers, which ascend with their start. A page of a long list thereby
-    costs little more than the recordings on it.
+    It works on recordings' numbers, which ascend with their start. So a page of a long list costs
+    little more than the recordings on it.
     """
 
     def __init__(

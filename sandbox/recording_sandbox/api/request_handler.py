@@ -23,7 +23,7 @@ from recording_sandbox.model.log_entries import RequestEntry
 
 
 class _Outcome(msgspec.Struct, frozen=True):
-    """The decided response, and the fault that loses it on its way, if any."""
+    """The response, and the fault that loses it, if any."""
 
     status: int
     body: bytes

@@ -21,7 +21,7 @@ from recording_sandbox.model.request_log import RequestLog
 
 
 class SandboxState:
-    """What the API, the control plane and the file downloads share. All in one event loop."""
+    """The state shared by the API, the control plane and the file downloads, in one event loop."""
 
     def __init__(self, options: SandboxOptions, clock: Clock | None = None) -> None:
         self.addresses = Addresses()

@@ -1,4 +1,4 @@
-"""The console of `demo --keep`: a process beside the worker, and a page in the browser."""
+"""The console of `demo --keep`: a separate process, and a page in the browser."""
 
 import os
 import secrets

@@ -42,7 +42,7 @@ async def start_environment(
         LaunchError: if the broker takes no connection, or the worker does not start, or does not
             end cleanly afterwards.
     """
-    # An external broker is shared: use names of our own, and delete them at the end.
+    # An external broker is shared: use a separate prefix, and delete its queues at the end.
     prefix = f"demo-{secrets.token_hex(4)}" if node.external else "recording"
     if node.external:
         await require_broker(node.amqp_url)

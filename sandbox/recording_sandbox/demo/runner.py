@@ -47,7 +47,7 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The downloaded files, the manifest of the archive, and what is not as it should be."""
+    """The downloaded files, the manifest of the archive, and the faults found."""
 
     tracks: list[Track]
     manifest: Manifest | None

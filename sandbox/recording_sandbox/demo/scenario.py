@@ -33,7 +33,7 @@ STEP_SECONDS: Final = 1.0
 
 
 class Participants(msgspec.Struct, frozen=True, kw_only=True):
-    """Ana stays. Ben leaves and comes back. Cleo is not among those who are to be recorded."""
+    """Ana stays. Ben leaves and returns. Cleo is not recorded."""
 
     meeting_id: str
     ana: Participant
@@ -42,7 +42,7 @@ class Participants(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create_meeting(meetings: Meetings) -> Participants:
-    """A meeting to which the three may come. Its session has not begun."""
+    """A meeting that the three may join. Its session has not begun."""
     people = ("ana", "ben", "cleo")
     meeting = meetings.create(title="Weekly sync", participants=people, live=False)
     ana, ben, cleo = meeting.participants.values()

@@ -32,7 +32,7 @@ _SETTING_PREFIXES: Final = (
 
 
 class ChildProcess(Protocol):
-    """What is used of `asyncio.subprocess.Process`."""
+    """The parts of `asyncio.subprocess.Process` that the demo uses."""
 
     @property
     def pid(self) -> int: ...

@@ -1,4 +1,4 @@
-"""The settings of a worker beside a sandbox, and what that worker leaves on a broker."""
+"""The settings of a worker that uses a sandbox, and its queues and exchanges on a broker."""
 
 import secrets
 from collections.abc import Mapping

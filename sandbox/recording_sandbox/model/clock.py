@@ -1,4 +1,4 @@
-"""Sandbox time. It may run faster than real time, stand still, or be advanced by hand."""
+"""Sandbox time. It may run faster than real time, stand still, or be advanced by a test."""
 
 import asyncio
 import heapq
@@ -34,7 +34,7 @@ class Clock:
 
     Speed 1 is real time, 60 turns a second into a minute, and 0 stands still until `advance`.
     Actions run in the order of their due times. Inside an action `now()` is exactly its due time,
-    however late it runs, so that times do not depend on the load of the machine.
+    even if it runs late, so that times do not depend on the load of the machine.
     """
 
     def __init__(

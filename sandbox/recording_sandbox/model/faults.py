@@ -69,7 +69,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     first `skip` matches have no effect. Then the fault is triggered `count` times (None: without
     limit), each time with `probability`. `seconds` is its duration: in real time for late, slow,
     lost_hang, webhook_delay and downloads, in sandbox time for vanish and the faults of files.
-    `location` is where a redirect leads; without it, the redirects go on for ever.
+    `location` is the target of a redirect; without it, redirects continue forever.
 
     Raises ValueError if no operation can trigger it.
     """

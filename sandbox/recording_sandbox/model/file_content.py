@@ -52,7 +52,7 @@ class FileContent(msgspec.Struct, frozen=True):
 
 
 def file_content(file: File, version: int = 0) -> FileContent:
-    """The content of a file, with the size that the file asks for, or what it needs to play."""
+    """The content of a file. Its size is the configured one, or the minimum for a playable file."""
     head = media.content(file.name, file.seconds, live=file.live)
     if file.size_bytes and media.suffix(file.name) in _PADDED:
         overhead = len(media.content(file.name, file.seconds, live=file.live, padding=1)) - len(

@@ -24,10 +24,10 @@ _TAILS: dict[FileNameForm, str] = {
 
 
 def track_files(recording: Recording, until: float, behaviour: Behaviour) -> tuple[File, ...]:
-    """One file for each stay that was recorded, in part at least, and was not mute.
+    """One file for each stay that was recorded, at least in part, and was not muted.
 
-    `user_ids` are ids of participants. As in the real API, a list of custom ids matches nobody, and
-    there is no file at all.
+    `user_ids` are ids of participants. As in the real API, a list of custom ids matches no
+    participant, and there is no file at all.
     """
     spans = recording.spans(until)
     allowed = recording.request.user_ids

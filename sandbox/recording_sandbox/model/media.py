@@ -22,8 +22,9 @@ _OPUS_PACKET = b"\xf8\xff\xfe"
 def content(name: str, seconds: float, *, live: bool = False, padding: int = 0) -> bytes:
     """The bytes of the file. KeyError if the suffix of the name is not in `TYPES`.
 
-    With `padding`, WebM and MP4 files end with an empty element of so many bytes, which the caller
-    must append. `live` is for WebM: what a recorder streams, without a duration.
+    With `padding`, WebM and MP4 files end with an empty element of this many bytes, which the
+    caller must append. `live` is for WebM: the output of a recorder that streams, without a
+    duration.
     """
     match suffix(name):
         case "webm":

@@ -22,7 +22,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Presence(msgspec.Struct, kw_only=True):
-    """One stay of a participant in a session. Each stay has a `peer_id` of its own.
+    """One stay of a participant in a session. Each stay has a different `peer_id`.
 
     A `mute` stay leaves no file in a track recording.
     """

@@ -118,12 +118,12 @@ class Meetings:
         return person
 
     def remove(self, meeting_id: str, user_id: str) -> None:
-        """Take the participant off the list of those who may join. A stay of theirs goes on."""
+        """Remove the participant from the list of those who may join. A current stay continues."""
         if self._known(meeting_id).participants.pop(user_id, None) is None:
             raise NotFound("participant")
 
     def join(self, meeting_id: str, user_id: str, *, mute: bool = False) -> Presence:
-        """Start a stay of the participant, also besides another one. The first starts a session."""
+        """Start a stay of the participant, even during another one. The first starts a session."""
         meeting = self._known(meeting_id)
         if user_id not in meeting.participants:
             raise NotFound("participant")

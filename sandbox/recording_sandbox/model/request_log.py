@@ -39,7 +39,7 @@ class RequestLog:
         self.total = 0
         self.counts: Counter[str] = Counter()
         self._all: deque[LogEntry] = deque(maxlen=limit)
-        # Any, because a deque is invariant. Each deque gets only entries of its own kind.
+        # Any, because a deque is invariant. Each deque gets entries of one kind only.
         self._by_type: dict[type[LogEntry], deque[Any]] = {
             RequestEntry: self.requests,
             StartedEntry: self.started,

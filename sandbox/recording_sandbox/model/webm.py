@@ -22,8 +22,9 @@ _UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
 def silence(seconds: float, *, live: bool = False, padding: int = 0) -> bytes:
     """A playable WebM file of this length, with one mono Opus track at 48 kHz.
 
-    `live` writes what a recorder streams: no duration, and segment and clusters of unknown size.
-    With `padding` the file ends with a Void element of so many bytes, which the caller must append.
+    `live` writes the output of a recorder that streams: no duration, and segment and clusters of
+    unknown size. With `padding` the file ends with a Void element of this many bytes, which the
+    caller must append.
     """
     milliseconds = max(_FRAME_MS, round(seconds * 1000))
     clusters = b"".join(_clusters(milliseconds, live=live))

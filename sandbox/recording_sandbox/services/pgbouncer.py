@@ -32,9 +32,9 @@ server_round_robin = 1
 
 
 class PgBouncer(Closable):
-    """A pooler that gives each transaction another one of `sessions` sessions, in turn.
+    """A pooler that gives each transaction the next one of `sessions` sessions.
 
-    A session setting or a prepared statement of one client is thus met by another client soon.
+    So a session setting or a prepared statement of one client soon affects another client.
     """
 
     def __init__(
@@ -74,6 +74,6 @@ class PgBouncer(Closable):
         return urlunsplit(urlsplit(database_url)._replace(netloc=f"{user}@127.0.0.1:{self.port}"))
 
     def close(self) -> None:
-        """Stop it for good. Clients are disconnected."""
+        """Stop it permanently. Clients are disconnected."""
         self._process.end(signal.SIGTERM, seconds=START_TIMEOUT_SECONDS)
         self._owned.remove()

@@ -1,4 +1,4 @@
-"""Free TCP ports on loopback, reserved for the process that asked for them."""
+"""Free TCP ports on loopback, reserved for this process."""
 
 import random
 import socket
@@ -9,7 +9,7 @@ PORT_RANGE: Final = (15_000, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports on loopback on which nobody listens.
+    """`count` different TCP ports on loopback on which no process listens.
 
     While this process lives, this function gives them to no other process. That also holds before a
     server listens on the port, and between its end and its next start.
@@ -26,7 +26,7 @@ def _reserve(port: int) -> bool:
     """Whether the port is free, and is now reserved for this process.
 
     The reservation is the UDP port of the same number, which stays bound until this process ends.
-    Nobody else uses it.
+    No other program uses it.
     """
     with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
         try:

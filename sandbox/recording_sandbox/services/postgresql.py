@@ -25,7 +25,7 @@ class PostgreSQLServer(Service):
     def new_database(self, template: str | None = None) -> str:
         """Create a database, empty or a copy of the database `template` (a URL). Returns its URL.
 
-        Nobody may be connected to the template. Takes some tens of milliseconds.
+        The template must have no connections. Takes some tens of milliseconds.
         """
         name = f"test_{uuid.uuid4().hex[:12]}"
         source = "template1" if template is None else urlsplit(template).path.lstrip("/")

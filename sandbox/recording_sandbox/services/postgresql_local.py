@@ -1,7 +1,7 @@
 """A private PostgreSQL server on this machine.
 
-It listens on a free loopback port and needs no password. When its owner ends, in whatever way, it
-leaves neither processes nor files behind.
+It listens on a free loopback port and needs no password. If its owner ends, even by SIGKILL, no
+processes or files remain.
 """
 
 import atexit
@@ -100,7 +100,7 @@ class LocalServer(PostgreSQLServer):
             self._server.kill()
 
     def close(self) -> None:
-        """Stop it for good and delete its data. May be called again."""
+        """Stop it permanently and delete its data. May be called again."""
         if self._server is not None:
             # Not SIGKILL, which would leave its shared memory behind.
             self._server.end(signal.SIGQUIT, seconds=STOP_TIMEOUT_SECONDS)

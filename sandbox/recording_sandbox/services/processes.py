@@ -91,7 +91,7 @@ class OwnedDirectory:
 
 
 class OwnedProcess:
-    """A child process in a process group of its own.
+    """A child process in a new process group.
 
     If this process ends first, the group gets `orphan_signal`. Output is appended to `log`. `user`
     is the name of the user to run as, or None.
@@ -141,7 +141,7 @@ class OwnedProcess:
     def end(self, number: signal.Signals, *, seconds: float) -> None:
         """Send it a signal, and wait for its end.
 
-        The rest of its group is killed when it has ended. After `seconds` it is killed too.
+        After its end, the rest of its group is killed. After `seconds` it is killed too.
         """
         if self.running:
             self._process.send_signal(number)

@@ -1,4 +1,4 @@
-"""RabbitMQ as a service: the interface of all nodes, and nodes that are not processes of ours."""
+"""RabbitMQ as a service: the interface of all nodes, and nodes that other programs started."""
 
 import socket
 from abc import abstractmethod
@@ -154,13 +154,15 @@ vm_memory_monitor:set_vm_memory_high_watermark(0.4),
     {channel_tick_interval, 60000}]],
 Supervise().
 """
-"""First it waits for the leaders of the queues and for their dead-letter workers, which both begin
-after the node accepts connections. A worker that begins while its queue is deleted ends with an
-error, and ends again each time it is started again, until the supervisor of all such workers ends.
-Nobody starts that again, and the node takes no new queue with such a worker. So it is started here.
+"""First it waits for the leaders of the queues and for their dead-letter workers. Both begin after
+the node accepts connections. A dead-letter worker that begins while its queue is deleted fails, and
+fails again at each restart, until the supervisor of all such workers ends. RabbitMQ does not
+restart that supervisor, and the node accepts no new queue with such a worker. So it is started
+here.
 
-A queue that was declared up to three seconds before a kill comes back as a new one, which waits for
-somebody to begin its first election."""
+A queue that was declared less than three seconds before a kill returns as a new one, whose first
+election must be triggered.
+"""
 
 
 class ExternalNode(ExternalService, RabbitMQNode):

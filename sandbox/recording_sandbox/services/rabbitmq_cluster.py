@@ -29,9 +29,9 @@ def launch_cluster(nodes: int = 3) -> "RabbitMQCluster":
 
 
 class QuorumQueue(msgspec.Struct, frozen=True):
-    """A replicated queue: its leader, and the nodes that are online and have it.
+    """A replicated queue: its leader, and the online nodes that have it.
 
-    The messages were counted up to five seconds ago.
+    The number of messages may be five seconds old.
     """
 
     name: str
@@ -118,7 +118,7 @@ class RabbitMQCluster(Closable):
         raise LaunchError(f"The cluster has no quorum queue {name}.")
 
     def close(self) -> None:
-        """Stop all nodes for good and delete their data. May be called again."""
+        """Stop all nodes permanently and delete their data. May be called again."""
         for node in self.nodes.values():
             node.kill()
         self._mapper.stop()

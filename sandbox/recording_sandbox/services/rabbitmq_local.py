@@ -1,7 +1,7 @@
 """A private RabbitMQ node on this machine.
 
-It listens on free loopback ports, keeps its files in one directory, and has a port mapper of its
-own. When its owner ends, in whatever way, it leaves neither processes nor files behind.
+It listens on free loopback ports, keeps its files in one directory, and has its own port mapper. If
+its owner ends, even by SIGKILL, no processes or files remain.
 """
 
 import os
@@ -41,14 +41,14 @@ MAX_OPEN_FILES: Final = 65_536
 has some hundred queues, and says nothing."""
 
 LOG_LEVEL: Final = "log.file.level = warning\n"
-"""Without it, a tenth of the work of a new queue is its log lines, which nobody reads."""
+"""Without it, a tenth of the work of a new queue is its log lines, which are not needed."""
 
 
 class ClusterMembership(msgspec.Struct, frozen=True, kw_only=True):
-    """A node's place in a cluster: its name, and what it shares with the other nodes.
+    """A node's place in a cluster: its name, and the parts that it shares with the other nodes.
 
-    `home` has the cookie that all nodes share. The maker of `mapper` starts and stops it. `peers`
-    are the names of all nodes, including this one, if it joins nodes that already run.
+    `home` has the cookie that all nodes share. The caller starts and stops `mapper`. `peers` are
+    the names of all nodes, including this one, if it joins nodes that already run.
     """
 
     name: str
@@ -175,7 +175,8 @@ class LocalNode(RabbitMQNode):
             self._own_mapper.stop()
 
     def close(self) -> None:
-        """Stop it for good, and delete its directory if that is temporary. May be called again."""
+        """Stop it permanently, and delete its directory if that is temporary. May be called
+        again."""
         if self._owned is None:
             self.stop()
             return

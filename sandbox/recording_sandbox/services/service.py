@@ -23,7 +23,7 @@ class Closable(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop it for good and delete its data. May be called again."""
+        """Stop it permanently and delete its data. May be called again."""
 
 
 class Service(Closable):

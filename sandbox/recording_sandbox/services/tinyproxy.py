@@ -54,6 +54,6 @@ class TinyProxy(Closable):
         return [line.rpartition("): ")[2] for line in lines if " Request (file descriptor" in line]
 
     def close(self) -> None:
-        """Stop it for good. May be called again."""
+        """Stop it permanently. May be called again."""
         self._process.kill()
         self._owned.remove()

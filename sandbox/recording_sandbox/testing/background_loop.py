@@ -1,4 +1,4 @@
-"""An event loop in a thread, which tests with and without a loop of their own can use."""
+"""An event loop in a thread, for tests with and without their own loop."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A recording-worker for tests of any style, as a process of its own."""
+"""A recording-worker for tests of any style, as a separate process."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ class BackgroundWorker:
 
     @property
     def name_prefix(self) -> str:
-        """What the names of its exchanges and queues begin with: `<prefix>.commands` and so on."""
+        """The prefix of its exchanges and queues: `<prefix>.commands` and so on."""
         return self.settings["WORKER_NAME_PREFIX"]
 
     @property
@@ -59,7 +59,7 @@ class BackgroundWorker:
         return self._loop.run(self._process.stop())
 
     def kill(self) -> None:
-        """End it as a crash does. `start` lets it go on with the same state."""
+        """Kill it as a crash does. `start` continues with the same state."""
         self._loop.run(self._process.kill())
 
     async def _start(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether recording-worker is installed beside the sandbox."""
+"""Whether recording-worker is installed in the same environment."""
 
 import importlib.metadata
 

@@ -1,4 +1,4 @@
-"""What a test asks for by the marker `recording_sandbox`."""
+"""Reads the marker `recording_sandbox` of a test."""
 
 from collections.abc import Mapping
 

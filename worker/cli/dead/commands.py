@@ -167,7 +167,7 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
 @json_option
 @click.pass_context
 def drop(context: click.Context, /, change: Change, yes: bool, as_json: bool) -> None:
-    """Remove letters for good."""
+    """Remove letters permanently."""
     settings = common_settings()
     change = _with_whole_names(settings, change)
     if not (change.dry_run or yes):
@@ -219,7 +219,7 @@ def _confirmed(settings: "CommonSettings", change: Change) -> Change:
     if letters:
         print_letters(letters, as_json=False)
         count = "1 letter" if len(letters) == 1 else f"{len(letters)} letters"
-        if not click.confirm(f"Drop {count} for good?", err=True):
+        if not click.confirm(f"Drop {count} permanently?", err=True):
             click.echo("Nothing was dropped", err=True)
             raise click.exceptions.Exit(1)
     fingerprints = frozenset(decoded.fingerprint for decoded in letters)

@@ -70,5 +70,5 @@ export function replayLetters(letters, newId) {
 
 export function dropLetters(letters) {
   const many = letters.length > 1;
-  return ask({ type: "drop", letters }, { heading: `Drop ${many ? `${letters.length} letters` : "this letter"} for good?`, confirm: many ? `Drop ${letters.length} letters` : "Drop the letter", danger: true });
+  return ask({ type: "drop", letters }, { heading: `Drop ${many ? `${letters.length} letters` : "this letter"} permanently?`, confirm: many ? `Drop ${letters.length} letters` : "Drop the letter", danger: true });
 }

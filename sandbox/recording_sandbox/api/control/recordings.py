@@ -1,4 +1,4 @@
-"""Controls recordings: start one as somebody else, force its status, let it vanish."""
+"""Controls recordings: start one as another program, force its status, let it vanish."""
 
 from recording_sandbox.api.call import Reply
 from recording_sandbox.api.control.call import ControlBody, ControlCall, ControlRoute

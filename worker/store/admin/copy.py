@@ -87,7 +87,7 @@ def copy_store(
         copied = tuple(_copy_table(reading, writing, table, report) for table in COPIED)
         _continue_numbering(reading.connection, writing.connection)
         if copied != _tallies(writing):
-            raise StoreUnavailable("target: the rows read back differ from the rows written")
+            raise StoreUnavailable("the rows read back differ from the rows written")
         return CopiedStore(tables=copied, fresh=True)
 
 
@@ -186,9 +186,7 @@ def _compare(source: _Side, target: _Side) -> CopiedStore:
     expected, found = _tallies(source), _tallies(target)
     differ = [tally.table for tally, copied in zip(expected, found, strict=True) if tally != copied]
     if differ:
-        raise StoreUnavailable(
-            f"target: it is not empty, and its rows differ in {', '.join(differ)}"
-        )
+        raise StoreUnavailable(f"it is not empty, and its rows differ in {', '.join(differ)}")
     return CopiedStore(tables=expected, fresh=False)
 
 

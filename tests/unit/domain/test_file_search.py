@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from recording_schemas import Kind, Media, Status
-from worker.domain.file_search import completeness, has_settled, hash_of
+from worker.domain.file_search import completeness, has_settled, hash_of, search_after
 from worker.domain.recording import Completeness, FileSearch, Observation, Recording, StartContext
 from worker.domain.snapshot import Participant, RecordingSnapshot, Storage
 from worker.domain.track_files import TrackFile
@@ -181,6 +181,24 @@ def test_a_list_with_a_file_that_has_no_url_never_settles() -> None:
     files = [file("p1"), file("p2", url=None)]
 
     assert not settled(files, files, asked=60)
+
+
+def test_a_list_that_changes_after_the_completion_keeps_the_time_of_the_completion() -> None:
+    search = FileSearch(
+        list_hash=hash_of([file("p1")]), listed_since=T0, completeness="lacking", ended_at=at(5)
+    )
+    completed = msgspec.structs.replace(recording(), file_search=search)
+    observation = Observation(
+        snapshot=RecordingSnapshot(recording_id="r1", status=Status.UPLOADED),
+        observed_by="sweep",
+        asked_at=at(9),
+        observed_at=at(9),
+        files=(file("p1"), file("p2")),
+        completeness="lacking",
+    )
+    changed = search_after(completed, observation)
+    assert changed is not None
+    assert (changed.listed_since, changed.ended_at) == (at(9), at(5))
 
 
 def test_names_are_compared_without_nul_characters() -> None:

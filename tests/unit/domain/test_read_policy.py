@@ -79,6 +79,19 @@ def test_an_answer_that_a_webhook_has_overtaken_leaves_the_read_scheduled() -> N
     assert next_read(observed(asked=100, second=102), scheduled=90, webhook=101) == 90
 
 
+@pytest.mark.parametrize("webhook", [99, 100, 102.5])
+def test_a_webhook_before_the_request_or_after_its_answer_has_overtaken_nothing(
+    webhook: float,
+) -> None:
+    assert next_read(observed(asked=100, second=102), scheduled=90, webhook=webhook) is None
+
+
+def test_a_webhook_is_not_overtaken_by_itself() -> None:
+    stopped = observed(Status.UPLOADED, asked=100, second=102, by="webhook")
+    assert next_read(stopped, after=ENDED_WITH_FILES, scheduled=90, webhook=None) is None
+    assert next_read(stopped, after=WAITING, scheduled=110, webhook=101) == 102
+
+
 def test_an_answer_that_a_webhook_has_overtaken_is_enough_if_it_ended_the_recording() -> None:
     ended = recording(Status.ERRORED)
 

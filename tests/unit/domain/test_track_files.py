@@ -118,6 +118,26 @@ def test_a_file_listed_twice_is_one_file_with_all_that_either_entry_says(
     assert (file.custom_participant_id, file.peer_id) == ("u-7", entry.get("peer_id"))
 
 
+@pytest.mark.parametrize("layers", [("default", None), (None, "default"), ("default", "low")])
+def test_a_file_listed_in_two_layers_is_of_the_first_that_has_a_name(
+    layers: tuple[str | None, str | None],
+) -> None:
+    listed = [{"layer_name": layer, "download_urls": {"a.webm": URL}} for layer in layers]
+    (file,) = found_files(listed, None)
+    assert file.layer == "default"
+
+
+def test_a_single_url_without_any_name_is_a_recording() -> None:
+    (file,) = found_files("https://x.example/?sig=1", None)
+    assert file.name == "recording"
+
+
+def test_a_name_without_a_known_owner_still_says_what_was_recorded() -> None:
+    file = owned("p_somebody_else_screenshare_video_1783406002832.webm")
+    assert (file.user_id, file.stream_kind, file.media_kind) == (None, "screenshare", "video")
+    assert file.recorded_at == datetime(2026, 7, 7, 6, 33, 22, 832_000, tzinfo=UTC)
+
+
 def test_names_that_differ_only_in_nul_characters_are_one_file() -> None:
     (file,) = found_files([{"download_urls": {"a\x00.webm": URL, "a.webm": URL}}], None)
     assert file.name == "a.webm"

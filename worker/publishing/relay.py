@@ -15,8 +15,8 @@ import structlog
 from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
 from worker.publishing.event_publisher import EventPublisher
-from worker.repeated_warning import RepeatedWarning
 from worker.store.outbox_marks import PageMarks
+from worker.store.repeated_warning import RepeatedWarning
 from worker.store.store import Store
 from worker.store.unsent_events import UnsentEvent
 

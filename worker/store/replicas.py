@@ -29,11 +29,11 @@ import structlog
 
 from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
-from worker.repeated_warning import RepeatedWarning
 from worker.store.database.clock import boottime
 from worker.store.database.group_commit import GroupCommit
 from worker.store.database.lock_session import LockSession
 from worker.store.database.notifications import Notifier
+from worker.store.repeated_warning import RepeatedWarning
 from worker.store.taking_over import EndedReplica, take_over, unregister
 
 LOOK_INTERVAL_SECONDS: Final = 0.5

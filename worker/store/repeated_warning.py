@@ -1,6 +1,7 @@
 """Limits the log lines of a loop that fails again and again, often several times in a second."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -15,13 +16,14 @@ class RepeatedWarning:
     The field `left_out` counts the lines of this reason that were left out since the one before.
     """
 
-    def __init__(self, event: str) -> None:
+    def __init__(self, event: str, *, now: Callable[[], float] = time.monotonic) -> None:
         self._event = event
+        self._now = now
         self._due: dict[str, tuple[float, int]] = {}
 
     def failed(self, reason: str) -> None:
         """The loop failed: log the reason, or count it."""
-        now = time.monotonic()
+        now = self._now()
         due_at, left_out = self._due.get(reason, (0.0, 0))
         if now < due_at:
             self._due[reason] = (due_at, left_out + 1)

@@ -6,23 +6,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from worker import repeated_warning
-from worker.repeated_warning import INTERVAL_SECONDS, MAX_REASONS, RepeatedWarning
+from worker.store.repeated_warning import INTERVAL_SECONDS, MAX_REASONS, RepeatedWarning
 
 
 class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(repeated_warning, "time", clock)
-    return clock
 
 
 @pytest.fixture
@@ -36,9 +28,10 @@ def reasons(lines: list[Any]) -> list[tuple[str, int]]:
 
 
 def test_a_loop_that_fails_for_one_reason_logs_it_every_interval(
-    clock: Clock, logged: list[Any]
+    logged: list[Any],
 ) -> None:
-    warning = RepeatedWarning("lost")
+    clock = Clock()
+    warning = RepeatedWarning("lost", now=clock)
     for _ in range(13):
         warning.failed("refused")
         clock.now += INTERVAL_SECONDS / 4
@@ -47,24 +40,24 @@ def test_a_loop_that_fails_for_one_reason_logs_it_every_interval(
 
 
 def test_a_new_reason_is_logged_at_once_and_each_reason_has_its_own_interval(
-    clock: Clock, logged: list[Any]
+    logged: list[Any],
 ) -> None:
-    warning = RepeatedWarning("lost")
+    warning = RepeatedWarning("lost", now=Clock())
     for reason in ("refused", "starting", "refused", "starting"):
         warning.failed(reason)
     assert reasons(logged) == [("refused", 0), ("starting", 0)]
 
 
-def test_a_failure_after_the_loop_worked_is_logged_at_once(clock: Clock, logged: list[Any]) -> None:
-    warning = RepeatedWarning("lost")
+def test_a_failure_after_the_loop_worked_is_logged_at_once(logged: list[Any]) -> None:
+    warning = RepeatedWarning("lost", now=Clock())
     warning.failed("refused")
     warning.worked()
     warning.failed("refused")
     assert len(logged) == 2
 
 
-def test_reasons_that_always_differ_take_bounded_memory(clock: Clock, logged: list[Any]) -> None:
-    warning = RepeatedWarning("lost")
+def test_reasons_that_always_differ_take_bounded_memory(logged: list[Any]) -> None:
+    warning = RepeatedWarning("lost", now=Clock())
     for number in range(10 * MAX_REASONS):
         warning.failed(f"port {number}")
         assert len(warning._due) <= MAX_REASONS

@@ -183,7 +183,7 @@ def main() -> None:
         help="seconds for which events are awaited after all have ended",
     )
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench-tracking.json")
-    parser.add_argument("--at-once", type=int, default=1, help="so many scenarios at a time")
+    parser.add_argument("--at-once", type=int, default=1, help="the number of scenarios at a time")
     parser.add_argument("--results", type=Path, nargs="+", help="such files, instead of measuring")
     parser.add_argument(
         "--docs", type=Path, help="a docs/explanation/performance.md to bring up to date"

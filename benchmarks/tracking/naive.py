@@ -34,7 +34,7 @@ class Naive:
         self._wait_until = 0.0
 
     async def run(self) -> None:
-        """For ever, a round every ten seconds, or as soon as the last one is over."""
+        """Forever: a round every ten seconds, or as soon as the last one is over."""
         headers = {"Authorization": "Bearer secret"}
         connector = aiohttp.TCPConnector(limit=AT_ONCE)
         async with aiohttp.ClientSession(headers=headers, connector=connector) as http:

@@ -211,7 +211,7 @@ def _mass_setting(profile: LoadProfile) -> str:
         "more. *Reads* are requests for single recordings. A track recording needs two for its "
         "files, one of them for the participants of its session. A composite needs none if the "
         "list or a webhook shows its files. *Overtaken by*: a recording was completed before "
-        "another one that had ended at most so many seconds earlier."
+        "another one that had ended earlier, by at most this many seconds."
     )
 
 

@@ -79,7 +79,7 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "source_unreachable",
-        "No connection to the file's source: its name has no address, or nobody answers.",
+        "No connection to the file's source: its name has no address, or no server answers.",
         "Check DNS, the NetworkPolicy and the proxy of the worker.",
         "file_by_worker",
     ),
@@ -111,8 +111,8 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "source_without_length",
-        "The file's source sends neither the length of the file nor chunks. So nobody could tell "
-        "half a file from a whole one.",
+        "The file's source sends neither the length of the file nor chunks, so an incomplete "
+        "file could not be noticed.",
         "Check the proxy between the worker and the file's source.",
         "file_by_worker",
     ),

@@ -33,7 +33,7 @@ from recording_schemas.values import Count
 class FileArchived(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a recording was copied to the archive, and the copy was compared.
 
-    If the file is archived again, the event follows again, with an id of its own.
+    If the file is archived again, the event is published again, with a new id.
     """
 
     recording_id: RecordingId

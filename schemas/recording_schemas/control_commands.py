@@ -36,7 +36,7 @@ class Targeted(CommandBase, frozen=True, kw_only=True):
         CommandId | None,
         Meta(
             description="The `id` of the command that started the recording, also if that "
-            "command comes later. If nobody has sent it, the command has no outcome for "
+            "command arrives later. If it does not arrive, the command has no outcome for "
             "`WORKER_STOP_WAIT_SECONDS` (300), and then fails as `start_unknown`. Null counts "
             "as absent.",
             examples=["weekly-2026-01-01-start"],
@@ -139,8 +139,8 @@ class ArchiveRecording(
 ):
     """Read a recording again, and copy all its files to the archive, even those that are there.
 
-    The command succeeds when the files are queued. Each copy is announced by an event with an id
-    of its own.
+    The command succeeds when the files are queued. Each copy is announced by an event with a new
+    id.
     """
 
     recording_id: Annotated[

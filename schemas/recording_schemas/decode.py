@@ -86,7 +86,7 @@ def decode_command(
 
     `content_type`, `content_encoding`, `message_id` and `headers` are the AMQP properties; without
     a content type the body counts as JSON. A body above `max_bytes` is refused unread, and a packed
-    one is unpacked to at most as many. Raises Malformed and nothing else, whatever the bytes are.
+    one is unpacked to at most as many. Raises only Malformed, for any bytes.
     """
     if max_bytes is not None and len(body) > max_bytes:
         raise too_large(len(body), max_bytes, message_id=message_id, headers=headers)
@@ -104,7 +104,7 @@ def decode_command(
 def too_large(
     size: int, max_bytes: int, *, message_id: str | None, headers: Mapping[str, object] = {}
 ) -> Malformed:
-    """The refusal of a body of `size` bytes that nobody has read."""
+    """The refusal of an unread body of `size` bytes."""
     text = f"the body has {size} bytes; at most {max_bytes} are read"
     fault = RuleBroken("too_large", None, text)
     return _malformed(fault, b"", message_id, _attributes(headers))

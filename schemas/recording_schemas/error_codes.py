@@ -23,14 +23,15 @@ _ERRORED_CODES: Final = (
         places=("errored",),
         when="The API reports the recording as ERRORED. `message` has the API's words, if it gave "
         "any.",
-        remedy="Start another recording if the meeting goes on. The API keeps no file of this one.",
+        remedy="Start another recording if the meeting continues. The API keeps no file of this "
+        "one.",
         resend="unchanged",
     ),
     ErrorCode(
         code="stalled",
         places=("errored",),
         when="The worker ended the recording, because its status did not change for too long.",
-        remedy="Start another recording if the meeting goes on. If the API reports another end "
+        remedy="Start another recording if the meeting continues. If the API reports another end "
         "later, the worker publishes that, too.",
         resend="unchanged",
     ),
@@ -38,7 +39,7 @@ _ERRORED_CODES: Final = (
         code="vanished",
         places=("errored",),
         when="The worker ended the recording, because the API answers 404 for it.",
-        remedy="Start another recording if the meeting goes on. If the API reports the recording "
+        remedy="Start another recording if the meeting continues. If the API reports the recording "
         "again later, the worker publishes that, too.",
         resend="unchanged",
     ),

@@ -24,13 +24,13 @@ _INTRODUCTION: Final = """\
 # Error codes
 
 A code is a word for programs. Its meaning does not change. Later versions may add codes, so treat a
-code that you do not know as permanent: do not retry. The `message` beside a code is for people: it
+code that you do not know as permanent: do not retry. The `message` next to a code is for people: it
 names the field, or has the API's own words. In outcomes it ends with the code's section on
 this page, such as `(see docs/errors.md#not_found)`. Do not let a program read it.
 
 - An outcome `rejected` has `code`, `message` and `field`, the place of the fault.
 - An outcome `failed` has `last_error` with `code` and `message`. The worker gave up after
-  `WORKER_COMMAND_MAX_AGE_SECONDS`, or the shorter time that stands at the code.
+  `WORKER_COMMAND_MAX_AGE_SECONDS`, or after the shorter time that the code names.
 - An outcome `expired` has no code: its `deadline` passed.
 - A recording that ended as ERRORED has `error` with `code` and `message`, and so has a file that is
   not archived.
@@ -38,7 +38,7 @@ this page, such as `(see docs/errors.md#not_found)`. Do not let a program read i
   has an outcome with the same code.
 
 The `id` of a command is its idempotency key. After an outcome, every repeat of the `id` gets the
-same outcome again, whatever its body. So a command that is to be tried again needs a new `id`.
+same outcome again, for any body. So a command that is to be tried again needs a new `id`.
 In short:
 
 | you have | send |

@@ -17,8 +17,8 @@ RecordingId = Annotated[
 MeetingId = Annotated[
     str | None,
     Meta(
-        description="The API's id of the meeting. Null if somebody else started the recording and "
-        "the API does not name its meeting.",
+        description="The API's id of the meeting. Null if another program started the recording "
+        "and the API does not name its meeting.",
         examples=["2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"],
     ),
 ]
@@ -200,7 +200,7 @@ CommandIdText = Annotated[
     str,
     Meta(
         description="The `id` of the command, which is its idempotency key. Every repeat of it "
-        "gets this outcome again, with the same event id, whatever the repeat's body is.",
+        "gets this outcome again, with the same event id, for any body of the repeat.",
         examples=["weekly-2026-01-01-start"],
     ),
 ]

@@ -76,7 +76,7 @@ JoinedAt = Annotated[
 LeftAt = Annotated[
     Time | None,
     Meta(
-        description="The end of the stay, RFC 3339. Null while it goes on, and if the API does "
+        description="The end of the stay, RFC 3339. Null while it lasts, and if the API does "
         "not report it.",
         examples=["2026-01-01T10:30:05Z"],
     ),

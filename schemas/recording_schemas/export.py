@@ -1,7 +1,7 @@
 """`python -m recording_schemas.export --to DIR` writes JSON Schema, examples, AsyncAPI and pages.
 
 They are json/, examples/, asyncapi.yaml, errors.md and messages.md. In a working tree no DIR is
-needed: the documents are then written beside the package, the pages into docs/reference. `--check`
+needed: the documents are then written next to the package, the pages into docs/reference. `--check`
 writes nothing; the exit code is then 1 if a file is out of date, missing, or no longer generated.
 """
 

@@ -36,7 +36,7 @@ FAILED_CODES: Final = (
     _failed("server_error", "The API answered 5xx.", "Check the API's status page."),
     _failed(
         "unexpected_status",
-        "The API answered with an HTTP status that nobody expects.",
+        "The API answered with an undocumented HTTP status.",
         "Check whether a proxy answers in the API's place.",
     ),
     _failed(
@@ -89,7 +89,7 @@ FAILED_CODES: Final = (
     ),
     _failed(
         "start_unknown",
-        "Nobody sent the start with this `start_id` within `WORKER_STOP_WAIT_SECONDS`.",
+        "No start with this `start_id` arrived within `WORKER_STOP_WAIT_SECONDS`.",
         "Check the `start_id`. A start of this id that comes later ends as `cancelled`, if the "
         "command was a stop.",
         resend="never",
@@ -125,7 +125,7 @@ FAILED_CODES: Final = (
     ),
     _failed(
         "unknown_status",
-        "The API reports an undocumented status, of a recording that somebody else started.",
+        "The API reports an undocumented status, of a recording that another program started.",
         "Update the worker.",
     ),
     _failed(

@@ -46,7 +46,7 @@ def components(types: list[type], ref_template: str) -> dict[str, Schema]:
 
 
 def _finish(name: str, schema: Schema) -> None:
-    """Add what tools read: a title, whole sentences, a type beside each enum."""
+    """Add what tools read: a title, whole sentences, a type next to each enum."""
     schema.setdefault("title", name)
     if "description" in schema:
         schema["description"] = cleandoc(schema["description"])

@@ -1,7 +1,8 @@
 """The manifest of a recording in the archive: one JSON file that says what is there, and why.
 
-It is a file beside the copies, no message. Every field is always present, null if it has no value.
-Readers should ignore unknown fields. A change that could break a reader gets a new `version`.
+It is a file next to the copies, not a message. Every field is always present, null if it has no
+value. Readers should ignore unknown fields. A change that could break a reader gets a new
+`version`.
 """
 
 from typing import Annotated, Final, Literal

@@ -51,7 +51,7 @@ class ManifestParticipant(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(
             description="Whether the person should have a file: the start asked for the person, or "
-            "it asked for nobody and the person was in the session while it was recorded. False "
+            "it named no people and the person was in the session while it was recorded. False "
             "for composites.",
             examples=[True],
         ),

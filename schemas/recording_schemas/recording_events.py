@@ -99,8 +99,8 @@ class FileEvent(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="The presigned URL of the file. Fetch it without an Authorization header. "
-            "RealtimeKit keeps the file and the URL for seven days. It is a secret: whoever has it "
-            "can read the file. Null if the file is in your own storage.",
+            "RealtimeKit keeps the file and the URL for seven days. It is a secret: anyone who "
+            "has it can read the file. Null if the file is in your own storage.",
             examples=["https://files.example.com/weekly_sync.webm?signature=old"],
         ),
     ]
@@ -165,7 +165,7 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
         tuple[ParticipantWithoutFile, ...] | None,
         Meta(
             description="The people who should have a file and have none: of the people whom the "
-            "start asked for, or of the session's participants if it asked for nobody. Null for "
+            "start asked for, or of the session's participants if it named no people. Null for "
             "composites, and if the participants are not known.",
             examples=[
                 [

@@ -46,8 +46,8 @@ class Copier:
         `confirm` is called when all bytes have arrived, right before the upload is completed.
 
         Raises every error of `worker.archive.errors`, and those of `confirm`. After an error the
-        object is as before. If a storage lets nobody replace an object, the object may be that of a
-        killed attempt.
+        object is as before. If a storage allows no replacement of an object, the object may be that
+        of a killed attempt.
         """
         async with self._download.open(url, max_bytes=self._max_file_bytes) as source:
             content_type = content_type_of(file_name, media_kind, source.content_type)

@@ -27,7 +27,7 @@ MAX_EMPTY_ANSWERS: Final = 30
 
 
 class _Doubt(NamedTuple):
-    """An answer of this `kind` counts as true after so many in a row. The longest pause is in
+    """An answer of this `kind` counts as true after this many in a row. The longest pause is in
     seconds; None: that of other attempts."""
 
     kind: str

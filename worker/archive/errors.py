@@ -36,7 +36,7 @@ class SourceUnavailable(ArchiveError):
 class SourceDoubtful(ArchiveError):
     """The file is empty or too large, or cannot be read from a valid and permitted URL.
 
-    Its URL is not allowed, nobody has a valid one, or it leads to a forbidden address, such as a
+    Its URL is not allowed, no valid one exists, or it leads to a forbidden address, such as a
     private one. One wrong answer of the API, a name server, a proxy or the source can cause this.
     It counts when it is repeated often enough.
     """

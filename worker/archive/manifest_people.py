@@ -2,7 +2,7 @@
 
 A person is known by the participant id (`user_id`), else by the customer's own id, else by the
 stay (`peer_id`). A file belongs to the stay that it names, else to the person whom it names. A file
-without a certain owner belongs to nobody.
+without a certain owner belongs to no one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -31,7 +31,7 @@ MAX_MISSES: Final = 2
 connects again."""
 
 RENEWAL_INTERVAL_SECONDS: Final = 300.0
-"""A consumer that has received nothing for so long gets a new channel."""
+"""A consumer that has received nothing for this long gets a new channel."""
 
 MAX_LARGE_BYTES: Final = 8_388_608
 """Bodies above the limit are held up to this total, so that they are dead-lettered with a

@@ -162,7 +162,7 @@ class Publisher:
     async def _wait_for_ids(self, ids: Sequence[str], message: Outgoing) -> None:
         """Wait while a message of the same id is in flight, because the library would hang.
 
-        The library waits for ever for the second of two messages of one id on a channel.
+        The library waits forever for the second of two messages of one id on a channel.
         """
         try:
             async with asyncio.timeout(self._timeout):

@@ -14,7 +14,7 @@ from worker.broker.aiormq.raw_channel import AccessRefused
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
 RPC_TIMEOUT_SECONDS: Final = 15.0
-"""The deadline of one call. On a node that is still booting, a declaration can hang for ever."""
+"""The deadline of one call. On a node that is still booting, a declaration can hang forever."""
 
 MAX_QUEUE_LENGTH: Final = 1_000_000
 DELIVERY_LIMIT: Final = 1_000
@@ -153,7 +153,7 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
     except AccessRefused as error:
         raise BrokerUnavailable(
             "no right to declare exchanges and queues: grant it, or set WORKER_TOPOLOGY=verify on "
-            f"the worker if somebody else declares them: {error}"
+            f"the worker if an administrator declares them: {error}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Declares again what somebody has removed from the broker while the worker runs."""
+"""Declares removed queues, exchanges and bindings again while the worker runs."""
 
 import asyncio
 import math

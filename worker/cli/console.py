@@ -31,10 +31,10 @@ Examples:
 The console shows what is recorded now, each recording from its command to its files, commands,
 dead letters, the archive and the request budget. It reads the database of DATABASE_URL, and
 receives events from AMQP_URL as `tail` does, with the same rights. It asks a worker whether the API
-can be used. It is a process of its own, and changes nothing by itself.
+can be used. It is a separate process, and changes nothing without an action.
 
 Without a token it only reads, and only this machine can connect. With WORKER_CONSOLE_TOKEN, or
-WORKER_CONSOLE_TOKEN_FILE, whoever has the token may also act: replay and drop dead letters, stop
+WORKER_CONSOLE_TOKEN_FILE, anyone who has the token may also act: replay and drop dead letters, stop
 recordings, and archive them again. Each action is logged. Other machines may connect only if there
 is a token; put TLS in front of the console then.
 

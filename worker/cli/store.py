@@ -214,7 +214,7 @@ def _has_password(url: str) -> bool:
 
 
 def _url_from_env() -> str:
-    """The database of the workers. The default of DATABASE_URL is not used, because nobody chose
+    """The database of the workers. The default of DATABASE_URL is not used, because no one chose
     it."""
     from worker.cli.context import common_settings
 

@@ -30,7 +30,7 @@ Examples:
   recording-worker tail --type recording.file_ready --count 1 --for 10m --json | jq .data.user_id
   recording-worker tail --json >> events.jsonl
 
-`tail` shows the events published from now on. It has a queue of its own, so other subscribers miss
+`tail` shows the events published from now on. It uses a separate queue, so other subscribers miss
 nothing. On a terminal each event is one line; --wide shows the whole one. JSON lines are the events
 as published, with complete presigned URLs: anybody with such a URL can download the file. Text
 leaves out the query strings of URLs.

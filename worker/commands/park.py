@@ -46,7 +46,7 @@ def park_for_session(
 def park_for_start(
     command: Command, claim: ClaimResult, unknown: StartUnknown, policy: RetryPolicy
 ) -> Park:
-    """The stop waits for a start that nobody has sent yet. It is due when that start has ended."""
+    """The stop waits for a start that has not arrived yet. It is due when that start has ended."""
     deadline = command.deadline
     end = claim.first_seen_at + policy.stop_wait if deadline is None else deadline.timestamp()
     return Park(

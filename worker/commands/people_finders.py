@@ -17,8 +17,8 @@ from worker.store.store import Store
 class PeopleFinders:
     """The finders of one replica. They share one directory of participants for each app.
 
-    `owner` names this replica. With `check_user_ids`, a start is refused if nobody has one of its
-    participant ids. A custom id that nobody has is always refused.
+    `owner` names this replica. With `check_user_ids`, a start is refused if one of its
+    participant ids is unknown. An unknown custom id is always refused.
     """
 
     def __init__(

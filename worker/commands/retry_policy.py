@@ -93,7 +93,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def wait_for_start(
         self, command: Command, *, attempts: int, first_seen: float, now: float
     ) -> float:
-        """Seconds until the next attempt of a command whose start nobody has sent.
+        """Seconds until the next attempt of a command whose start has not arrived.
 
         The step grows from the third attempt on. Otherwise thousands of such commands would delay
         others again and again. No step is longer than the time that the command may wait.

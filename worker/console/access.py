@@ -34,10 +34,10 @@ class _Session(NamedTuple):
 class Access:
     """The rules for one server.
 
-    `allowed_hosts` are names under which the console may be opened, besides `localhost` and plain
-    IP addresses, which no other site can point at us. `token` None: no actions. `is_public`: other
-    machines can connect, so reading needs the token too. A peer that sends many wrong tokens must
-    wait, and no other peer.
+    `allowed_hosts` are names under which the console may be opened, in addition to `localhost` and
+    plain IP addresses, which no other site can point at us. `token` None: no actions. `is_public`:
+    other machines can connect, so reading needs the token too. A peer that sends many wrong tokens
+    must wait, and no other peer.
     """
 
     def __init__(

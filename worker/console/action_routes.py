@@ -58,7 +58,7 @@ class ActionRoutes:
 
     def _actor(self, request: web.Request) -> dict[str, Any]:
         """The actor for the audit line. A program sends the token itself, and has no session."""
-        # A proxy may send other credentials beside the session.
+        # A proxy may send other credentials in addition to the session.
         is_program = request.headers.get("Authorization", "").lower().startswith("bearer ")
         session = "bearer" if is_program else session_name(request.cookies.get(COOKIE, ""))
         return {"address": self._access.address(request), "session": session}

@@ -136,7 +136,7 @@ def gone_lines(rows: Sequence[Row], wanted: int) -> list[str]:
     if (missing := wanted - len(rows)) <= 0:
         return []
     text = (
-        f"Not in the queue: {counted(missing, 'letter')}. Somebody replayed or dropped them, or "
+        f"Not in the queue: {counted(missing, 'letter')}. They were replayed or dropped, or "
         "another console or `recording-worker dead` reads them at this moment."
     )
     return [text]

@@ -128,5 +128,5 @@ async def _quiet_when_gone() -> AsyncIterator[None]:
 
 
 def _message(name: str, value: object) -> bytes:
-    # JSON has no line ends of its own, so that it is one line of data.
+    # JSON contains no line ends, so it is one line of data.
     return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(value))

@@ -145,7 +145,7 @@ def without_queries(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def archive_file_json(file: ArchiveFile) -> Json:
-    """A file in the archive, or on its way there."""
+    """A file in the archive, or in its queue."""
     return {
         "recording_id": file.recording_id,
         "file_index": file.file_index,

@@ -1,7 +1,7 @@
 """Who was in the session while it was recorded, and who of them has no file. Pure.
 
 A person may have several stays. Participant ids (`user_id`) identify people, or else the customer's
-own ids. A file without a certain owner counts for nobody.
+own ids. A file without a certain owner counts for no one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,8 +51,8 @@ def people_without_file(
 ) -> tuple[ParticipantWithoutFile, ...]:
     """The people of a track recording who should have one of these `files`, and have none.
 
-    These are the people whom the start named. If it named nobody, they are the participants of the
-    session while it was recorded. `participants` are all stays in the session.
+    These are the people whom the start named. If it named no people, they are the participants of
+    the session while it was recorded. `participants` are all stays in the session.
     """
     present = _people_of(participants)
     start = known.start if known else None

@@ -16,7 +16,7 @@ from worker.domain.recording import Observation
 from worker.domain.track_files import TrackFile
 
 AUDIO_SUFFIX: Final = "-audio"
-"""The end of a name that the worker gives to an audio file without a name of its own."""
+"""The end of the name that the worker gives to an audio file without a name."""
 
 
 def with_announced_names(

@@ -16,14 +16,14 @@
     │       └── OutcomeUnknown perhaps executed             → look before the retry
     │           └── NothingFound   looked, and found nothing    → look again, until it is certain
     ├── NotYet                 the command came too early   → retry soon, for a bounded time
-    │   ├── StartUnknown       nobody sent its start        → park a stop, retry others later
+    │   ├── StartUnknown       no start with its id yet     → park a stop, retry others later
     │   └── NoSession          its meeting has not begun    → park it until then
     ├── StoreUnavailable       nothing was committed        → do not acknowledge
     ├── BrokerUnavailable      nothing was confirmed        → do not acknowledge
     │   ├── MessageRefused     a queue did not take it      → this message later
     │   ├── NotConfirmed       perhaps a queue took it      → this message later
     │   ├── NotTried           others cost the channel      → this message later
-    │   ├── LostInFlight       nobody said why              → publish singly if it happens again
+    │   ├── LostInFlight       no reason was given          → publish singly if it happens again
     │   ├── ChannelLost        it may have cost the channel → publish such messages singly
     │   └── MessageUnsendable  AMQP cannot hold it          → never
     ├── TopologyDiffers        the broker does not match    → the process ends and says why
@@ -100,7 +100,7 @@ class Unanswered(ApiError):
 
 
 class Unavailable(Unanswered):
-    """The request may succeed later. It was surely not executed, unless this is `AnswerLost`."""
+    """The request may succeed later. It was certainly not executed, unless this is `AnswerLost`."""
 
 
 class AnswerLost(Unavailable):
@@ -166,7 +166,7 @@ class NotYet(RecordingWorkerError):
 
 
 class StartUnknown(NotYet):
-    """Nobody has sent the start that the command names. The start may not exist."""
+    """The start that the command names has not arrived. It may not exist."""
 
     def __init__(self, start_id: str) -> None:
         super().__init__("start_unknown", f"no start command {start_id!r} has been executed")

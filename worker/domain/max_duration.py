@@ -7,7 +7,7 @@ them. There are two times:
     `stop_at` of its row         when the next attempt at the stop is due: first at the recording's
                                  `stop_at`, then after a pause; None if nothing is to be stopped
 
-A recording that is paused goes on counting.
+The time of a pause counts.
 """
 
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ LONGEST_DURATION_SECONDS: Final = 86_400
 """The longest duration that a start may set."""
 
 OLDEST_START: Final = timedelta(days=1)
-"""A recording that is first observed cannot have begun earlier: no start searches for so long."""
+"""A recording that is first observed cannot have begun earlier: no start searches for that long."""
 
 _HAS_BEGUN: Final = frozenset({Status.RECORDING, Status.PAUSED})
 

@@ -1,7 +1,7 @@
 """The people whom a start asks to record, among the participants of its meeting. Pure.
 
 The API takes RealtimeKit's participant ids. If no participant has an id, it does not refuse the id:
-it records nobody, and reports no error. Therefore such an id is refused here.
+it records no participant, and reports no error. Therefore such an id is refused here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -93,8 +93,8 @@ def people_to_record(
 ) -> People:
     """All people of these ids. A custom id that several participants have means all of them.
 
-    Raises PeopleRefused: `unknown_participant` if nobody has a custom id, with `check_user_ids`
-    also if nobody has a user id, and `too_many_participants` for more people than the API takes.
+    Raises PeopleRefused: `unknown_participant` if a custom id is unknown, with `check_user_ids`
+    also if a user id is unknown, and `too_many_participants` for more people than the API takes.
     """
     if check_user_ids:
         _check_user_ids(user_ids, known)

@@ -73,7 +73,7 @@ SECOND_LOOK_SECONDS: Final = 2.0
 
 MAX_HEAD_START_SECONDS: Final = 600.0
 """How far `read_at` goes back to when a recording was stopped. The API's clock may differ, and must
-not put its recordings before all others for ever."""
+not put its recordings before all others forever."""
 
 RECHECK_MIN_AGE_SECONDS: Final = 60.0
 RECHECK_MAX_AGE_SECONDS: Final = 86_400.0

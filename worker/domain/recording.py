@@ -95,7 +95,7 @@ class FileSearch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `list_hash` identifies the list, `listed_since` is when it was first observed. `ended_at` is
     when the worker completed the recording nevertheless. `without_file` are the people who have no
-    file in the list, None if nobody knows: the participants are not read again for the same list.
+    file in the list, None if unknown: the participants are not read again for the same list.
     """
 
     list_hash: str
@@ -123,11 +123,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     looks for the files of an UPLOADED recording. `file_search` is set while its list of files is
     not known to be whole. `missing_since` is set while the API answers 404. `file_count` counts the
     files that were announced. `completed` is true when a completion covers all of them.
-    `surplus_of` is the start command that led to this recording beside its own one: it is stopped
-    at once. `cancelled_by` is the stop command that cancelled its start while nobody knew whether
-    the start had been executed: it is stopped at once, too. `unknown_status` is set while the API
-    reports a status that is not documented; `status` is then the last one that is. `stop_at`
-    is when the worker stops it because its start limits its duration (`max_duration`).
+    `surplus_of` is the start command that led to this recording in addition to its own one: it is
+    stopped at once. `cancelled_by` is the stop command that cancelled its start while it was
+    unknown whether the start had been executed: it is stopped at once, too. `unknown_status` is set
+    while the API reports a status that is not documented; `status` is then the last one that is.
+    `stop_at` is when the worker stops it because its start limits its duration (`max_duration`).
     """
 
     recording_id: str
@@ -180,7 +180,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
 
     @property
     def is_to_be_stopped(self) -> bool:
-        """Whether nobody wants it and nobody has stopped it yet."""
+        """Whether no command needs it and it is not stopped yet."""
         return self.is_unwanted and self.status in STOPPABLE
 
     @property
@@ -199,10 +199,10 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
     `files` is None if the files were not read, else all files that the API lists, with their
     owners. `completeness` says whether these are all that are expected, `without_file` which people
-    have none, `participants` who was in the session; None if nobody knows. `files_final` says that
+    have none, `participants` who was in the session; None if unknown. `files_final` says that
     the worker waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
-    `renews_urls`: somebody asked for URLs of its files, so those that were signed anew are news.
+    `renews_urls`: a command asked for URLs of its files, so new URLs cause events.
     `archives_again`: its files are to be copied to the archive, also those that were copied before.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
     `surplus_of` is set if the start that made the recording has another one, `cancelled_by` if a
@@ -238,7 +238,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
         *,
         missing: bool = False,
     ) -> Self:
-        """What tracking was told by a list, by a read, or by a call of its own."""
+        """What tracking learned from a list, a read, or one of its calls."""
         return cls(
             snapshot=snapshot,
             observed_by="sweep",

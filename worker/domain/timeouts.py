@@ -71,7 +71,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     def overdue_cutoffs(self, now: float) -> Cutoffs:
         """The cutoffs of recordings that should have made progress by `now` (epoch seconds)."""
         # A change between RECORDING and PAUSED is no progress, so these two count from the first
-        # observation. Otherwise pausing and resuming would keep a recording alive for ever.
+        # observation. Otherwise pausing and resuming would keep a recording alive forever.
         return Cutoffs(
             changed_before={
                 status: now - self.status_timeout(status) for status in LIVE.difference(PAUSABLE)

@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 TlsFault = Literal["authority", "host", "period", "no_tls", "client", "files"]
-"""authority  nobody who is trusted signed the server's certificate
+"""authority  no trusted authority signed the server's certificate
 host       the certificate is that of another host
 period     the certificate has expired, or is not valid yet
 no_tls     the server does not speak TLS on this port

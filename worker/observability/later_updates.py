@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
 MAX_WAITING: Final = 250
-"""So many updates wait at most. To make them takes less than a millisecond."""
+"""The limit of waiting updates. They take less than a millisecond."""
 
 Update = Callable[[float], None]
 """For example the `inc` of a counter or the `observe` of a histogram."""

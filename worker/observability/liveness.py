@@ -16,7 +16,7 @@ STUCK_AFTER_SECONDS: Final = 600.0
 
 
 class Watchdog:
-    """Records when each watched loop last turned. `monotonic` is a clock that nobody can set."""
+    """Records when each watched loop last turned. `monotonic` is a clock that cannot be set."""
 
     def __init__(
         self,

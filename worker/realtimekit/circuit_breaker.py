@@ -104,7 +104,7 @@ class CircuitBreaker:
     async def acquire_probe(self, max_wait: float, *, urgent: bool = False) -> bool:
         """Wait until a request may be sent. Returns at once while the circuit is closed.
 
-        Callers wait in order, for one probe each. Urgent callers have a queue of their own. Returns
+        Callers wait in order, for one probe each. Urgent callers have a separate queue. Returns
         False when no probe was due within `max_wait` seconds, or after `stop_waiting`.
         """
         # Callers that queued for a probe before the circuit closed are not waited for.

@@ -29,7 +29,7 @@ from worker.realtimekit.redaction import redact
 from worker.realtimekit.retry import retry_after_seconds
 
 THROTTLED_CODE: Final = 971
-"""The error code with which the API throttles, whatever the status is."""
+"""The error code with which the API throttles, with any status."""
 
 MAX_MESSAGE_LENGTH: Final = 500
 MAX_PLAIN_BODY_LENGTH: Final = 65_536
@@ -155,7 +155,7 @@ def _blocked_by_firewall(message: str, response: ApiResponse, request: ApiReques
 def _not_executed(
     status: int, body: _ErrorBody, message: str, pause: float | None, request: ApiRequest
 ) -> Unavailable | None:
-    """The error of a request that was surely not executed, and may succeed later.
+    """The error of a request that was certainly not executed, and may succeed later.
 
     A refusal by the product concerns the request. A refusal by the gateway concerns the token.
     """
@@ -175,7 +175,7 @@ def _not_executed(
 
 
 def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
-    """Whether a start met the limit of concurrent recordings, whatever the status and the envelope
+    """Whether a start met the limit of concurrent recordings, for any status and envelope
     are.
 
     Nothing was started, so the start is safe to repeat after another recording has ended.

@@ -35,8 +35,8 @@ MAX_REMEMBERED: Final = 50_000
 class PagesEnd(Enum):
     """How a read of all pages ended.
 
-    MOVED: somebody was added or removed meanwhile, so a row may have moved to a page that had been
-    read. The API counts another total than before, or more participants than it listed.
+    MOVED: a participant was added or removed meanwhile, so a row may have moved to a page that had
+    been read. The API counts another total than before, or more participants than it listed.
     """
 
     ALL_READ = auto()

@@ -31,7 +31,7 @@ def secrets_in(body: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret replaced, in whatever encoding, also single lines of a secret.
+    """The text with every secret replaced, in any encoding, also single lines of a secret.
 
     A text longer than `MAX_TEXT_BYTES` is cut. At the cut, everything is removed that may be the
     beginning of a secret.

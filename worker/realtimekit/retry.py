@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 MAX_RETRY_AFTER_SECONDS: Final = 600.0
 """A longer pause is cut to this: one answer must not stop the worker for longer, and one request
-every ten minutes harms nobody."""
+every ten minutes is harmless."""
 
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 

@@ -14,7 +14,7 @@ API_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def app_url(base_url: str, account_id: str, app_id: str) -> str:
-    """The URL under which an app's operations lie, without a slash at its end.
+    """The URL of an app's operations, without a slash at its end.
 
     Raises ValueError when one of the three cannot be part of a URL.
     """

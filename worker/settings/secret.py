@@ -150,7 +150,7 @@ def read_text(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -> str:
 def shown_path(path: Path) -> str:
     """The path, or `[secure]` if it may be the secret itself.
 
-    A secret that somebody wrote instead of its file is no absolute path, does not exist, and does
+    A secret that was written instead of its file is no absolute path, does not exist, and does
     not look like `folder/name.txt` in a folder that exists.
     """
     looks_like_one = _FILE_NAME.fullmatch(path.name) and os.path.isdir(path.parent)  # noqa: PTH112

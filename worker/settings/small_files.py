@@ -21,7 +21,7 @@ def read_small_file(path: Path, *, pipe_timeout: float) -> bytes:
     `pipe_timeout` is in seconds. Raises OSError, and SilentPipe for a pipe to which nothing was
     written in that time.
     """
-    # Without O_NONBLOCK, opening a named pipe waits until somebody opens it for writing.
+    # Without O_NONBLOCK, opening a named pipe waits until a writer opens it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):

@@ -173,7 +173,7 @@ def _note_urls(
 
     If the archive requested the URL because another file of the recording was denied, it makes a
     file due only if the file's URL has expired. Otherwise denied files would make each other due
-    for ever.
+    forever.
     """
     if not events:
         return

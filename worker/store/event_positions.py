@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 MAX_GAP: Final = 50
 """Two ranges with at most this many other positions between them become one, which keeps the
-text short. Skipping so many rows costs little."""
+text short. Skipping these rows costs little."""
 
 
 class PositionRange(NamedTuple):

@@ -56,7 +56,7 @@ def _while_parked(
 ) -> ClaimVerdict:
     """The verdict if the first body was parked, and not claimed since.
 
-    If its message may be on the way to the queue, the age grows again, because the message may be
+    If its message may not be in the queue yet, the age grows again, because the message may be
     lost.
     """
     parking = find_parking(connection, row.command_id)

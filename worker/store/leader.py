@@ -29,7 +29,7 @@ class LeaderElector:
     session must be proved as well (`replicas.py`).
 
     The lease is stored by `now`, the clock of all replicas. This replica measures its own lease by
-    `ticks`, a clock that nobody can set.
+    `ticks`, a clock that cannot be set.
 
     Every attempt writes, even if it does not get the lease. So attempts also prove to the readiness
     check that this replica can write to the database.

@@ -28,7 +28,7 @@ def acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
     """Take or extend a lease; False if another owner holds it.
 
     It always writes, so that its commit proves that this replica can write. Without the lease, it
-    writes a separate lease of its own.
+    writes a separate lease.
     """
     extended = connection.execute(
         sa.update(leases)

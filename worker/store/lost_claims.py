@@ -26,7 +26,7 @@ def with_lost_call(
 ) -> InboxRow | None:
     """The row of a start that may have called, also if its claim is lost.
 
-    The last call counts as one of now, because nobody knows when the API executed it. The row of
+    The last call counts as one of now, because the time of its execution is unknown. The row of
     another body, and that of a start that was parked since, stay as they are.
     """
     if request.called_at is None or request.slot is None:

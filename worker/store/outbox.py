@@ -158,7 +158,7 @@ def resend_outcomes(connection: sa.Connection, repeats: Sequence[StoredOutcome])
     Each repeat gets its reply. The results exchange gets each outcome once for all these repeats.
     An outcome that is deferred or set aside is not added again. An unsent outcome is added again,
     because it may be in flight: a publisher that receives it and then repeats its command would
-    wait for ever.
+    wait forever.
     """
     records = [msgspec.json.decode(repeat.stored, type=OutcomeRecord) for repeat in repeats]
     held = _find_held(connection, {record.event_id for record in records})

@@ -99,7 +99,7 @@ def prune_commands(connection: sa.Connection, request: PruneRequest) -> PruneSte
         .with_for_update(skip_locked=True)
     ).all()
     looked_at = [row.command_id for row in rows]
-    # By a statement of its own: PostgreSQL would read all recordings for a subquery.
+    # A separate statement, because PostgreSQL would read all recordings for a subquery.
     kept = set(connection.execute(_STARTS_OF_RECORDINGS, {"ids": looked_at}).scalars())
     ids = [command_id for command_id in looked_at if command_id not in kept]
     if ids:

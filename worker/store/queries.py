@@ -130,7 +130,7 @@ def find_command_recordings(
 
 
 def find_start_id(connection: sa.Connection, recording_id: str) -> str | None:
-    """The id of the start that began the recording; None if nobody knows of one."""
+    """The id of the start that began the recording; None if it is unknown."""
     return connection.execute(_START_ID, {"recording_id": recording_id}).scalar()
 
 

@@ -36,7 +36,7 @@ def begin_pages(connection: sa.Connection, subject: str, block: PositionRange, n
 
 
 def end_pages(connection: sa.Connection, subject: str) -> None:
-    """Make no more pages of the subject ready, because a newer replay has all its events."""
+    """Make no further pages of the subject ready, because a newer replay has all its events."""
     connection.execute(sa.delete(replays).where(replays.c.subject == subject))
 
 

@@ -121,7 +121,7 @@ class Store:
         the kind of pooler before PostgreSQL. `source` is the CloudEvents source of the published
         events. `archives`: the archive is on, so the files that are announced are queued for it.
         `now` is this machine's clock, which counts on SQLite only: PostgreSQL's own clock
-        counts for all who share it. `ticks` is a clock that nobody can set; with it, jumps of `now`
+        counts for all who share it. `ticks` is a clock that cannot be set; with it, jumps of `now`
         are noticed.
 
         Raises StoreUnavailable, also if another worker has the SQLite file open, and WrongSettings
@@ -234,7 +234,7 @@ class Store:
         return await self._group.submit(self._apply_batch, request, urgent=True)
 
     async def find_start_id(self, recording_id: str) -> str | None:
-        """The id of the start that began the recording; None if nobody knows of one."""
+        """The id of the start that began the recording; None if it is unknown."""
         return await self._group.run(queries.find_start_id, recording_id, urgent=True)
 
     async def find_replayable(self, recording_ids: Collection[str]) -> frozenset[str]:
@@ -330,7 +330,7 @@ class Store:
     ) -> asyncio.Future[list[UnsentEvent]]:
         """As `unsent`, in the next transaction of this store that adds replies, or other events.
 
-        Cancel the future to withdraw. The events of `marks` may be marked all the same.
+        Cancel the future to withdraw. The events of `marks` may be marked anyway.
         """
         request = PageRequest(limit=limit, marks=marks, now=now, replies=replies)
         return self._group.attach(
@@ -369,11 +369,11 @@ class Store:
         return await self._background.run(read_schedule.find_tracked, ids)
 
     async def due(self, query: DueQuery) -> DueReads:
-        """Recordings to read by themselves now."""
+        """Recordings to read singly now."""
         return await self._background.run(due_reads.find_due, query)
 
     async def unlisted(self, query: UnlistedQuery) -> tuple[Recording, ...]:
-        """Live recordings that a list lacked and nobody has read yet."""
+        """Live recordings that a list lacked and that were not read since."""
         return await self._background.run(read_schedule.find_unlisted, query)
 
     async def overdue(self, query: OverdueQuery) -> tuple[Recording, ...]:
@@ -385,7 +385,7 @@ class Store:
         await self._background.run(read_schedule.schedule_overdue, query)
 
     async def schedule_read(self, request: ScheduledRead) -> None:
-        """Schedule or postpone reads of recordings by themselves, a few hundred at a time."""
+        """Schedule or postpone single reads of recordings, a few hundred at a time."""
         ids = sorted(request.ids)
         for first in range(0, len(ids), read_schedule.MAX_ROWS):
             some = ids[first : first + read_schedule.MAX_ROWS]

@@ -248,7 +248,7 @@ def _next_cursor(
     """The time up to which all recordings are known, in seconds by the API's clock.
 
     Of the recordings invoked after the sweep began, only some were listed, however long the sweep
-    took. A cursor in the future would hide whatever begins before it.
+    took. A cursor in the future would hide the recordings that begin before it.
     """
     known_until = min(max(newest, default=horizon), began, *deferred)
     # Never earlier, because the first horizon separates recordings that get events from older ones.

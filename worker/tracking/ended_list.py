@@ -26,7 +26,7 @@ from worker.tracking.pagination import PageIterator, is_last, oldest_invoked_tim
 from worker.tracking.shown_files import ShownFiles
 
 MIN_FOUND: Final = 3
-"""A page that shows fewer ends than this is poor: reads cost no more."""
+"""A page that shows fewer ends than this is poor: reads would not cost more."""
 
 MAX_POOR_PAGES: Final = 2
 """After this many poor pages in a row the other recordings are read."""

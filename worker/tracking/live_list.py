@@ -31,7 +31,7 @@ MAX_READS_DURING: Final = 32
 """While the list is read, lists of ended recordings are used for more due reads than this."""
 
 MAX_READS_AFTER: Final = 8
-"""The same after the list was read. So many reads take a few seconds."""
+"""The same after the list was read. This number of reads takes a few seconds."""
 
 
 class ListResult(msgspec.Struct, frozen=True):

@@ -96,7 +96,7 @@ class RecordingReader:
         """Handle 404 for a recording that existed.
 
         The first 404 proves nothing, because the API may lag behind. The API may also list such a
-        recording for ever, so an overdue recording ends earlier.
+        recording forever, so an overdue recording ends earlier.
         """
         now = self._now()
         is_final = is_confirmed_missing(recording, now, self._timeouts) or files_wait_is_over(

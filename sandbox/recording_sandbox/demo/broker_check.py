@@ -51,5 +51,5 @@ def _reason(error: Exception) -> str:
 def _text(url: URL, reason: str) -> str:
     return (
         f"AMQP_URL: no connection to RabbitMQ at {url.host}:{url.port or 5672}: {reason}. Without "
-        "AMQP_URL, the demo starts a broker of its own"
+        "AMQP_URL, the demo starts a private broker"
     )

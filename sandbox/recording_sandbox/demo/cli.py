@@ -28,7 +28,7 @@ def demo(speed: float, keep: bool, as_json: bool) -> None:
     """Record an emulated meeting on this machine.
 
     The demo starts RabbitMQ, an emulated recording API and a worker. If AMQP_URL is set, it uses
-    that broker, with names of its own. Three people meet: Ana stays, Ben leaves and returns, and
+    that broker, with a separate prefix. Three people meet: Ana stays, Ben leaves and returns, and
     Cleo is not recorded. The demo starts, pauses, resumes and stops the recording. It downloads the
     files and checks their owners. The worker archives the files into a folder, and the demo prints
     the manifest of the archive. Then it stops everything.

@@ -99,7 +99,7 @@ async def run_scenario(
         await reach(*expected)
 
     await send("start_track_recording")
-    timeline.add("meeting", "nobody has come yet: the start waits")
+    timeline.add("meeting", "nobody has joined yet: the start waits")
     await asyncio.sleep(STEP_SECONDS)
     timeline.add("meeting", "ana, ben and cleo meet; ana and ben are to be recorded")
     for person in (participants.ana, ben, participants.cleo):

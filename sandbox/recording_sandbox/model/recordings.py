@@ -230,7 +230,7 @@ class Recordings:
         recording.timer = self._clock.at(self._clock.now() + seconds, lambda: action(recording))
 
     def _delay(self, recording: Recording, kind: UploadKind) -> float:
-        """The seconds of a fault, for ever if it has none; 0 without the fault."""
+        """The seconds of a fault, infinite if it has none; 0 without the fault."""
         fault = self._trigger(recording, kind)
         if fault is None:
             return 0.0

@@ -49,7 +49,7 @@ class LocalStandby(LocalServer):
             wait_until(
                 lambda: not connection.execute("SELECT 1 FROM pg_stat_wal_receiver").fetchall(),
                 seconds=BOOT_TIMEOUT_SECONDS,
-                otherwise=lambda: "The standby goes on receiving.",
+                otherwise=lambda: "The standby continues to receive.",
             )
 
     def promote(self) -> None:

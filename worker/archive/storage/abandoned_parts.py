@@ -3,7 +3,7 @@
     S3      the parts of a multipart upload stay, cost money, and are in no list of objects
     GCS     the same; a lifecycle rule removes them (AbortIncompleteMultipartUpload)
     Azure   removes uncommitted blocks after a week
-    folder  a file `name#1` beside the target
+    folder  a file `name#1` next to the target
 
 obstore cannot list them. botocore does it for S3.
 """

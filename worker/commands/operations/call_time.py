@@ -1,7 +1,7 @@
 """When a start called, by the API's clock, and whether a recording began since then. Pure.
 
 A time that is too late would hide the start's own recording, and the worker would start a second
-one. A time that is too early may only claim a recording that somebody else began at that moment.
+one. A time that is too early may only claim a recording that another program began at that moment.
 So where a clock is unusable, the earlier time counts.
 """
 

@@ -70,7 +70,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
                     command
     start_state     the state of the start that the command names; None if it names none, or if the
                     named start never came
-    people          finds whom a track start records; None if the command names nobody
+    people          finds whom a track start records; None if the command names no people
     session_wait    how the start waits for its meeting's session; None if it does not wait
     starts_pending  how many unfinished starts of the meeting the command must wait for
     has_cancelled   whether the command has cancelled starts that were never sent

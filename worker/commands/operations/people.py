@@ -1,8 +1,9 @@
 """Finds the people whom a track start records, before its call.
 
-If no participant has an id, the API records nobody and reports no error. So the ids of a start are
-looked up among the meeting's participants. A burst of starts shares one read of them. Before an id
-is refused, they are read again: somebody may have been added since, and the list may lag.
+If no participant has an id, the API records no participant and reports no error. So the ids of a
+start are looked up among the meeting's participants. A burst of starts shares one read of them.
+Before an id is refused, they are read again: a participant may have been added since, and the list
+may lag.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,7 +34,7 @@ class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
 
     arrived_at       when the delivery arrived, by the clock of the `directory`
     came_at          when the command first arrived, or was unparked, by `now`, in epoch seconds
-    check_user_ids   whether to refuse a participant id that nobody has
+    check_user_ids   whether to refuse an unknown participant id
     asked_before     the people whom an earlier attempt may have asked the API to record
     keep             stores the people with the command; raises LeaseLost if the claim is lost
     """
@@ -63,7 +64,7 @@ class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return await self._people(command, since=self.arrived_at - BURST_SECONDS)
         except PeopleRefused:
-            pass  # somebody may have been added since that read
+            pass  # a participant may have been added since that read
         certain_since = self._certain_since()
         is_certain = certain_since <= self.directory.now()
         since = max(self.arrived_at, certain_since) if is_certain else self.arrived_at

@@ -1,4 +1,4 @@
-// Talks to the console's own server, and to nobody else.
+// Sends requests to the console's server only.
 
 export class ApiError extends Error {
   constructor(message, status) {

@@ -7,7 +7,7 @@ import { ago, chip, commandName, exact, idLink, plural, seconds, withoutReferenc
 import { button, choice, empty, pagedTable, panel, table, throttled, title } from "./parts.js";
 
 const TYPES = ["start_track_recording", "start_recording", "stop_recording", "pause_recording", "resume_recording", "sync_recording", "replay_recording", "archive_recording"];
-const MAX_ERRORS = 6; // as many as are beside the outcomes
+const MAX_ERRORS = 6; // as many as next to the outcomes
 const OUTCOMES = ["succeeded", "rejected", "failed", "expired"];
 
 export async function show(root, context) {

@@ -41,7 +41,7 @@ function add(element, children) {
   }
 }
 
-// Whoever uses the keyboard stays on the same link or button, although it is a new element.
+// Keyboard users stay on the same link or button, although it is a new element.
 export function replace(parent, ...children) {
   const before = document.activeElement;
   const focused = before !== parent && parent.contains(before) ? before : null;

@@ -78,7 +78,7 @@ export function pagedTable({ label, columns, keyOf, load, emptyText }) {
   return {
     element: el("div", { class: "paged" }, failure, el("div", { class: "scroll" }, shown.element), nothing, more),
     reload: () => fetchPage(null),
-    // News of the first page only: somebody who reads further down is not disturbed.
+    // Changes of the first page only, so that later pages do not move while they are read.
     refresh: () => (rows.length <= 50 ? fetchPage(null) : null),
     count: () => plural(rows.length, "row"),
   };

@@ -49,7 +49,7 @@ function one(view, context, open) {
       el("div", { class: "side" }, panel("Facts", factsOf(view, context)), panel("People", people(view)), view.metadata && panel("Metadata", facts(Object.entries(view.metadata))))));
 }
 
-// Beside "Complete", because a complete recording may still have no copy.
+// Next to "Complete", because a complete recording may still have no copy.
 function archiveChip(found) {
   if (!found) return null;
   if (found.files.some((file) => file.state === "failed")) return chip("failed", "Copies lost");

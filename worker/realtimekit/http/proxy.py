@@ -32,7 +32,7 @@ class ProxyTransport(httpx.AsyncBaseTransport):
 
     The `connect` time-out of a request bounds everything until the request itself is sent, also the
     wait for a proxy that does not answer. Raises ConnectError, ConnectTimeout, PoolTimeout and
-    ProxyError when a request was surely not sent. No text names the password of the proxy.
+    ProxyError when a request was certainly not sent. No text names the password of the proxy.
     """
 
     def __init__(self, proxy_url: str) -> None:

@@ -44,8 +44,8 @@ class HttpTransport(httpx.AsyncBaseTransport):
 
     A request's `timeout` extension bounds the wait for one of `MAX_CONNECTIONS` (`pool`, seconds)
     and connecting (`connect`). For the rest the caller has a deadline and cancels. Responses are
-    collected whole. Raises ConnectError, ConnectTimeout and PoolTimeout when a request was surely
-    not sent; other errors of httpx and ResponseTooLarge when it may have been executed.
+    collected whole. Raises ConnectError, ConnectTimeout and PoolTimeout when a request was
+    certainly not sent; other errors of httpx and ResponseTooLarge when it may have been executed.
     """
 
     def __init__(self) -> None:

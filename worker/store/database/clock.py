@@ -27,7 +27,7 @@ MIN_JUMP_SECONDS: Final = 1.0
 
 
 def boottime() -> float:
-    """A clock that nobody can set, and that also counts while the machine is suspended.
+    """A clock that cannot be set, and that also counts while the machine is suspended.
 
     Without such a clock it is the monotonic one. Seconds since an arbitrary moment.
     """
@@ -44,7 +44,7 @@ class TransactionClock(Protocol):
 
 
 class MachineClock:
-    """Notices jumps of this machine's clock, by `ticks`, a clock that nobody can set.
+    """Notices jumps of this machine's clock, by `ticks`, a clock that cannot be set.
 
     A start whose answer was lost may call again after it has settled. A jump forward would end that
     wait early, and the start could lead to two recordings; a jump back would prolong it by the jump

@@ -45,8 +45,8 @@ def open_or_closed(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 def unindexed(column: sa.Column[str]) -> sa.ColumnElement[str]:
     """A text column whose index must not be used.
 
-    Use it beside a condition on an id. Neither engine knows that an id leaves few rows, and each
-    might choose the index of this column instead.
+    Use it together with a condition on an id. Neither engine knows that an id leaves few rows, and
+    each might choose the index of this column instead.
     """
     return sa.func.coalesce(column, "")
 
@@ -89,7 +89,7 @@ def _unchanged(element: _OpenOrClosed, compiler: SQLCompiler, **options: Any) ->
 
 @compiles(_OpenOrClosed, "sqlite")
 def _once_for_each_index(element: _OpenOrClosed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    # Compiled twice, because each occurrence needs parameters of its own.
+    # Compiled twice, because each occurrence needs separate parameters.
     parts = (*element.clauses, *element.clauses)
     for_open, for_closed = (compiler.process(part, **options) for part in parts)
     is_open = compiler.process(recordings.c.open, **options)

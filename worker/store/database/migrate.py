@@ -62,7 +62,7 @@ def _check_that_tables_are_ours(connection: sa.Connection, revision: str | None)
     if foreign is not None:
         raise StoreUnavailable(
             f"the table {foreign} belongs to another program: use another database, or in "
-            "PostgreSQL a schema of its own (?options=-csearch_path%3Dname)"
+            "PostgreSQL a separate schema (?options=-csearch_path%3Dname)"
         )
 
 

@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 #    no row ─────────▶ running ──────────▶ done ──────────────────▶ no row
 #                      │     ▲              ▲
 #              release │     │ claim        │ finish by an earlier owner,
-#                      ▼     │              │ which lost the command and ends it all the same
+#                      ▼     │              │ which lost the command but ends it
 #                      waiting ─────────────┘
 #
 #    running   A replica executes the command. `lease_owner` has it until `lease_until`. Another
@@ -30,16 +30,17 @@ metadata = sa.MetaData()
 # command's age (`age_from`, no lease), it ends the command as failed: the first message is lost.
 # A command that cannot be attempted yet, because the API is away or another start has its slot, has
 # a row that only reserves the id: `waiting`, with no attempts, and not cancelled. Its own claim
-# goes on as if there were no row.
+# continues as if there were no row.
 #
-# Beside the state, the row of a start has the known facts about its calls to the API:
+# In addition to the state, the row of a start has the known facts about its calls to the API:
 #
 #    called_at null   It never called. It may call.
 #    called_at set    A call may have been executed. The start looks for its recording first. It may
 #                     call again when `settle_seconds` have passed since `last_called_at`.
 #    holds set        No other start gets its slot. This ends when the start is done, when it is
-#                     released and surely was not executed, or when it is past its age.
-#    cancelled_by set A stop cancelled it. It calls no more. If a call may have been executed, it
+#                     released and certainly was not executed, or when it is past its age.
+#    cancelled_by set A stop cancelled it. It sends no more calls. If a call may have been executed,
+#    it
 #                     still looks for its recording.
 #
 # A stop by `start_id` that knows no such command adds a placeholder for it: `waiting`, with no
@@ -55,7 +56,7 @@ inbox = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     # How many attempts in a row ran alone and ended with their process.
     sa.Column("crashes", sa.Integer, nullable=False),
-    # Whether the last attempt runs alone: beside no other crash suspect.
+    # Whether the last attempt runs alone, without other crash suspects.
     sa.Column("alone", sa.Boolean, nullable=False),
     sa.Column("first_seen_at", sa.Double, nullable=False),
     # The slot of a start: app, meeting and kind.
@@ -160,7 +161,7 @@ def index_by_id(column: sa.Column[Any], *, unique: bool) -> None:
     """Indexes a column of ids. In a long history, each id is on another page.
 
     PostgreSQL logs what changes on that page, SQLite writes the whole page twice. On SQLite, open
-    recordings therefore have a small index of their own, and a recording enters the index of the
+    recordings therefore have a separate small index, and a recording enters the index of the
     others only when it is closed (docs/adr/0020). The one process that writes ensures that the two
     indexes have no id in common.
     """

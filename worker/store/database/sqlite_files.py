@@ -4,7 +4,7 @@ The worker could continue with its open files, but no other process finds them. 
 committed there would be lost when the process ends. Therefore every commit is followed by a check
 of the paths, which takes some microseconds. A commit to removed files counts as failed.
 
-- **The database is gone.** Its content exists only as long as this process. It is saved beside the
+- **The database is gone.** Its content exists only as long as this process. It is saved next to the
   path, and the worker waits: nothing is committed until the file is back.
 - **Another database is there.** The worker must end. The next one opens the new file.
 - **Only the log, its index or the lock is gone.** The worker must end too. SQLite then writes the
@@ -26,7 +26,7 @@ PRIVATE_MODE: Final = 0o600
 """The mode of SQLite's files and of the lock: their owner alone may read and write them."""
 
 BESIDE_DATABASE: Final = ("-wal", "-shm", ".lock")
-"""The files beside a database in use: its log, the index of the log, and the lock of workers."""
+"""The files next to a database in use: its log, the index of the log, and the lock of workers."""
 
 Identity = tuple[int, int]
 """Device and inode. Another file at the same path has another identity."""
@@ -60,7 +60,7 @@ class SqliteFiles:
         return cls(database)
 
     def remember(self) -> None:
-        """Remember the files beside the database, which are open now."""
+        """Remember the files next to the database, which are open now."""
         for path in (self._path + suffix for suffix in BESIDE_DATABASE):
             if identity := _identity(path):
                 self._known[path] = identity

@@ -23,7 +23,7 @@ class StoreThread:
         self._waiting: SimpleQueue[tuple[Work, OnDone, asyncio.AbstractEventLoop] | None] = (
             SimpleQueue()
         )
-        # A daemon, so that a store that nobody closed does not keep the process alive.
+        # A daemon, so that an unclosed store does not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 

@@ -1,4 +1,4 @@
-"""Since when each recording is known, which a recording that flips for ever cannot put off.
+"""The time since when each recording is known, which alternating statuses cannot change.
 
 Revision ID: 0004
 Revises: 0003

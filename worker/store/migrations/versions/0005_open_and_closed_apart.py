@@ -1,13 +1,13 @@
-"""On SQLite, recordings that are open are found by other indexes than those that are closed.
+"""On SQLite, open and closed recordings have separate indexes.
 
 Revision ID: 0005
 Revises: 0004
 
-PostgreSQL's table stays as it is. One worker alone uses an SQLite file, so nobody of an older
-version misses the table that is replaced.
+PostgreSQL's table stays as it is. Only one worker uses an SQLite file, so no older version
+needs the replaced table.
 
-PostgreSQL is told once more to vacuum the outbox often: in a database that was new since 0002 it
-had not been.
+It sets frequent vacuums of the outbox again on PostgreSQL: databases created since 0002 lacked
+that setting.
 """
 
 import sqlalchemy as sa

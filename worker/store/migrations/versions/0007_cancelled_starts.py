@@ -1,4 +1,4 @@
-"""What a stop cancels, and what a command has acted on so far.
+"""Starts that a stop cancels, and the recordings on which a command has acted.
 
 Revision ID: 0007
 Revises: 0006

@@ -1,4 +1,4 @@
-"""The archive: the files to copy, and what the manifest of a recording needs.
+"""The archive: the files to copy, and the data of the manifests.
 
 Revision ID: 0013
 Revises: 0012

@@ -1,4 +1,4 @@
-"""The replicas that hold a lock in a session of their own at PostgreSQL.
+"""The replicas that hold a lock in a separate session at PostgreSQL.
 
 Revision ID: 0015
 Revises: 0013

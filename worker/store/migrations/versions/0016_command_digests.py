@@ -1,4 +1,4 @@
-"""What the first body of a command id asks for.
+"""The digest of the first body of a command id.
 
 Revision ID: 0016
 Revises: 0015

@@ -14,7 +14,7 @@ from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.object_stores import s3_environ
 from tests.loopback_server import LoopbackServer
 from worker.archive.download import Download
-from worker.archive.download.transport import tls_context
+from worker.archive.download.transport import trusted_authorities
 from worker.archive.errors import SourceUnavailable, StorageUnavailable
 from worker.archive.storage import ArchiveStorage
 
@@ -44,9 +44,9 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsServer:
 @pytest.fixture(autouse=True)
 def forget_authorities() -> Iterator[None]:
     """Authorities are read once for a process."""
-    tls_context.cache_clear()
+    trusted_authorities.cache_clear()
     yield
-    tls_context.cache_clear()
+    trusted_authorities.cache_clear()
 
 
 async def read(url: str) -> bytes:

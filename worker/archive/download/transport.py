@@ -19,6 +19,7 @@ from worker.archive.download.addresses import resolve
 from worker.archive.download.connection import StreamConnection
 from worker.archive.download.name_lookup import AddressInfo
 from worker.settings.proxies import Proxies
+from worker.settings.trusted_authorities import TrustedAuthorities
 
 HAPPY_EYEBALLS_DELAY_SECONDS: Final = 0.25
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
@@ -97,10 +98,21 @@ async def _connect(scheme: str, host: str, addresses: list[AddressInfo]) -> Stre
     return connection
 
 
-@lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
-    """One context for all connections. Its authorities are those of SSL_CERT_FILE, SSL_CERT_DIR or
-    the package certifi."""
+    """The context for a new connection.
+
+    The authorities are those of SSL_CERT_FILE, else of SSL_CERT_DIR, else of the package certifi.
+    """
+    return trusted_authorities().current()
+
+
+@lru_cache(maxsize=1)
+def trusted_authorities() -> TrustedAuthorities:
+    """Those of all connections of this module."""
+    return TrustedAuthorities(_new_context)
+
+
+def _new_context() -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

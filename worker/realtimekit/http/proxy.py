@@ -46,6 +46,7 @@ class ProxyTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response."""
+        tls_context()  # new authorities of a changed file count for this request
         connect_timeout = request.extensions.get("timeout", {}).get("connect")
         is_sending = False
         try:

@@ -17,6 +17,7 @@ import httpx
 
 from worker.realtimekit.http.protocol import HttpProtocol
 from worker.realtimekit.urls import DEFAULT_PORTS
+from worker.settings.trusted_authorities import TrustedAuthorities
 
 MAX_CONNECTIONS: Final = 500
 
@@ -138,12 +139,21 @@ async def _connect(scheme: str, host: str, port: int) -> HttpProtocol:
     return connection
 
 
-@lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
-    """One context for all connections, because it holds every certificate authority.
+    """The context for a new connection.
 
     The authorities are those of SSL_CERT_FILE, else of SSL_CERT_DIR, else of the package certifi.
     """
+    return trusted_authorities().current()
+
+
+@lru_cache(maxsize=1)
+def trusted_authorities() -> TrustedAuthorities:
+    """Those of all connections of this module."""
+    return TrustedAuthorities(_new_context)
+
+
+def _new_context() -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -1,0 +1,51 @@
+"""Follows SSL_CERT_FILE, so that an authority can be replaced without a restart."""
+
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from worker.repeated_warning import RepeatedWarning
+
+
+class TrustedAuthorities:
+    """One context for all connections of a client, because it holds every certificate authority.
+
+    `create` returns a new context, with the authorities of SSL_CERT_FILE if that is set.
+    """
+
+    def __init__(self, create: Callable[[], ssl.SSLContext]) -> None:
+        name = os.environ.get("SSL_CERT_FILE")
+        self._file = Path(name) if name else None
+        self._version = self._current_version()
+        self._warning = RepeatedWarning("authorities_not_read")
+        self._context = create()  # after the look at the version, so that no change is missed
+
+    def current(self) -> ssl.SSLContext:
+        """The context for a new connection.
+
+        If SSL_CERT_FILE has changed, the context trusts the authorities of the new file, too.
+        Authorities that the file does not name any more stay trusted: connections share the
+        context, so it cannot be replaced. While the file cannot be read, nothing changes.
+        """
+        version = self._current_version()
+        if self._file is None or version in {None, self._version}:
+            return self._context
+        try:
+            self._context.load_verify_locations(self._file)
+        except (OSError, ssl.SSLError) as error:
+            self._warning.failed(f"SSL_CERT_FILE: {error}")
+        else:
+            self._warning.worked()
+            self._version = version
+        return self._context
+
+    def _current_version(self) -> tuple[int, int, int] | None:
+        """What differs when the file was written or replaced. None if there is no file."""
+        if self._file is None:
+            return None
+        try:
+            status = self._file.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size

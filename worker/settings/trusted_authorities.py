@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from worker.repeated_warning import RepeatedWarning
+import structlog
 
 
 class TrustedAuthorities:
@@ -18,7 +18,7 @@ class TrustedAuthorities:
         name = os.environ.get("SSL_CERT_FILE")
         self._file = Path(name) if name else None
         self._version = self._current_version()
-        self._warning = RepeatedWarning("authorities_not_read")
+        self._damaged_version: tuple[int, int, int] | None = None
         self._context = create()  # after the look at the version, so that no change is missed
 
     def current(self) -> ssl.SSLContext:
@@ -34,9 +34,11 @@ class TrustedAuthorities:
         try:
             self._context.load_verify_locations(self._file)
         except (OSError, ssl.SSLError) as error:
-            self._warning.failed(f"SSL_CERT_FILE: {error}")
+            if version != self._damaged_version:
+                reason = f"SSL_CERT_FILE: {error}"
+                structlog.get_logger().warning("authorities_not_read", reason=reason)
+            self._damaged_version = version
         else:
-            self._warning.worked()
             self._version = version
         return self._context
 

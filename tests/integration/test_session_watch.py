@@ -3,14 +3,18 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from recording_sandbox.model.faults import Fault
+from tests.integration.altered_answers import altered_client
 from tests.integration.command_bench import CommandBench, open_command_bench
 from worker.domain.errors import ApiError, Unavailable
+from worker.realtimekit.client import RealtimeKitClient
 from worker.store.claims import ClaimRequest
 from worker.store.outbox import Reply
 from worker.store.parking import KeptMessage, ParkRequest, SessionsSeen
@@ -28,10 +32,16 @@ async def bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
         yield opened
 
 
-def watch_of(bench: CommandBench, *, interval: float = 10.0, rate: float = 1.0) -> SessionWatch:
+def watch_of(
+    bench: CommandBench,
+    *,
+    interval: float = 10.0,
+    rate: float = 1.0,
+    api: RealtimeKitClient | None = None,
+) -> SessionWatch:
     return SessionWatch(
         bench.store,
-        bench.api,
+        api or bench.api,
         app="default",
         interval=interval,
         rate=rate,
@@ -145,6 +155,22 @@ async def test_a_long_list_is_read_less_often(bench: CommandBench) -> None:
         bench.ahead += 1.0
         await watch.look_if_due()
     assert len(bench.requests(LIST)) == 6  # two reads of three pages
+
+
+async def test_an_api_that_ignores_the_number_of_the_page_is_asked_twice(
+    bench: CommandBench,
+) -> None:
+    for _ in range(150):
+        bench.sandbox.meetings.create(participants=1)
+    requests = 0
+
+    def count(_request: httpx.Request, _body: object) -> None:
+        nonlocal requests
+        requests += 1
+
+    async with aclosing(altered_client(bench.sandbox.base_url, count, ignores=["page_no"])) as api:
+        await watch_of(bench, api=api).look()
+    assert requests == 2
 
 
 async def test_sessions_that_have_ended_make_no_start_due(bench: CommandBench) -> None:

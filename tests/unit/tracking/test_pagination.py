@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recording_schemas import Status
 from tests.unit.api_client import answered_client
 from worker.domain.errors import ApiError
+from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
-from worker.tracking.pagination import PageIterator
+from worker.tracking.pagination import PageIterator, is_last, oldest_invoked_time
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -274,3 +276,50 @@ def test_the_newest_page_comes_first_although_the_api_lists_the_oldest_first() -
     api.answers = ascending
     found = asyncio.run(listed(PageIterator(api.client()).newest_first()))
     assert (found[:50], len(found)) == (list(range(200, 250)), 250)
+
+
+def page(
+    count: int, total: int | None, end: int | None = None, *, unreadable: int = 0
+) -> RecordingPage:
+    rows = tuple(
+        RecordingSnapshot(
+            recording_id=f"r{number}",
+            status=Status.RECORDING,
+            invoked_time=T0 + timedelta(seconds=number) if number else None,
+        )
+        for number in reversed(range(count))
+    )
+    return RecordingPage(
+        recordings=rows,
+        total_count=total,
+        end_offset=end,
+        is_last=False,
+        unreadable_count=unreadable,
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "number", "expected"),
+    [
+        (page(3, None), 1, False),
+        (page(3, 3, 3), 1, True),
+        (page(3, 4, 3), 1, False),
+        (page(3, 3), 1, True),
+        (page(3, 4), 1, False),
+        (page(3, 4, unreadable=1), 1, True),  # the fourth is there, but has no usable id
+        (page(3, 3), 2, False),  # without an offset, only the first page can tell
+        (page(3, 103, 103), 2, True),
+    ],
+)
+def test_the_last_page_is_the_one_that_the_api_s_numbers_prove(
+    one: RecordingPage, number: int, expected: bool
+) -> None:
+    assert is_last(one, number) is expected
+
+
+@pytest.mark.parametrize(("count", "second"), [(0, None), (1, None), (2, 1), (5, 1)])
+def test_the_oldest_time_of_a_page_is_of_those_that_have_one(
+    count: int, second: int | None
+) -> None:
+    oldest = None if second is None else T0 + timedelta(seconds=second)
+    assert oldest_invoked_time(page(count, count)) == oldest

@@ -94,8 +94,8 @@ class Worker:
     async def _open_store(self, stop: asyncio.Event) -> Store | None:
         """The open store; None when `stop` was set before it could be opened.
 
-        The worker waits for a database server that is away: a restart would not bring it back. An
-        SQLite file that cannot be opened is an error.
+        The worker waits for a database server that is unavailable: a restart would not bring it
+        back. An SQLite file that cannot be opened is an error.
         """
         try:
             return await self._try_to_open_store()
@@ -257,7 +257,7 @@ async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:
 
 
 async def _flush(relay: OutboxRelay, publisher: Publisher) -> None:
-    """Publish the committed events, unless the broker is away: a later leader publishes them
+    """Publish the committed events, unless the broker is unavailable: a later leader publishes them
     then."""
     try:
         async with asyncio.timeout(FLUSH_CONNECT_TIMEOUT_SECONDS):

@@ -303,7 +303,7 @@ async def test_a_pooler_of_statements_is_answered_with_the_mode_it_needs(
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
-async def test_a_host_that_is_away_is_passed_over(postgresql_url: str, scheme: str) -> None:
+async def test_a_host_that_is_unavailable_is_passed_over(postgresql_url: str, scheme: str) -> None:
     (nobody,) = free_ports(1)
     url = with_hosts(postgresql_url, f"127.0.0.1:{nobody}", "{}").replace("postgresql", scheme, 1)
     store = await Store.open(url, source="test")

@@ -54,7 +54,7 @@ async def all_ends_well(environment: FaultEnvironment, numbers: range) -> None:
     assert (found.violations, found.recordings) == ((), len(numbers))
 
 
-async def says_that_the_api_is_away(worker: KillableWorker) -> None:
+async def says_that_the_api_is_unavailable(worker: KillableWorker) -> None:
     async def says_so() -> bool:
         status, why = await readiness(worker)
         return (status, list(why)) == (503, ["api"])
@@ -157,7 +157,7 @@ async def test_a_failing_or_slow_api_loses_and_duplicates_nothing(
     worker = await running(environment)
     fault_id = environment.sandbox.faults.add(fault)
     await send_starts(environment, range(COMMANDS))
-    await says_that_the_api_is_away(worker)
+    await says_that_the_api_is_unavailable(worker)
     await struck(environment, FAILURE_THRESHOLD + 2)
     environment.sandbox.faults.clear(fault_id)
     await worker.ready()
@@ -178,7 +178,7 @@ async def test_during_an_outage_one_command_at_a_time_probes_and_the_others_stay
     environment.api.refuse()
     environment.api.cut()
     await send_starts(environment, range(COMMANDS))
-    await says_that_the_api_is_away(worker)
+    await says_that_the_api_is_unavailable(worker)
     probes = 3
     before = sum(attempts(environment).values())  # some commands were being executed when it began
     await eventually(
@@ -199,7 +199,7 @@ async def test_a_silent_api_is_detected_and_so_is_its_return(
     worker = await running(environment)
     environment.api.black_hole()
     await send_starts(environment, range(COMMANDS))
-    await says_that_the_api_is_away(worker)
+    await says_that_the_api_is_unavailable(worker)
     await environment.api.restore()
     await worker.ready()
     await all_ends_well(environment, range(COMMANDS))
@@ -212,7 +212,7 @@ async def test_a_lease_shorter_than_a_request_does_not_hide_an_api_outage(
     worker = await running(environment, WORKER_LEASE_SECONDS="4", WORKER_API_TIMEOUT_SECONDS="60")
     environment.api.black_hole()
     await send_starts(environment, range(COMMANDS))
-    await says_that_the_api_is_away(worker)
+    await says_that_the_api_is_unavailable(worker)
     await environment.api.restore()
     await worker.ready()
     await all_ends_well(environment, range(COMMANDS))
@@ -234,11 +234,11 @@ async def test_a_revoked_token_is_replaced_through_its_file_without_a_restart(
 
     environment.sandbox.tokens.revoke("first")
     await send_starts(environment, range(1, COMMANDS))
-    await says_that_the_api_is_away(worker)
+    await says_that_the_api_is_unavailable(worker)
     path.write_text("second")
     before = refusals(environment)
     await eventually(lambda: refusals(environment) >= before + 2, seconds=40, what="it is tried")
-    await says_that_the_api_is_away(worker)
+    await says_that_the_api_is_unavailable(worker)
     assert environment.recorder.outcomes.keys() == {"start-0"}
 
     path.write_text("third")

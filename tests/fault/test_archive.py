@@ -113,7 +113,7 @@ async def test_two_replicas_copy_each_file_once(
     assert all("file_archived" in worker.log.read_text() for worker in workers)
 
 
-async def test_while_the_storage_is_away_events_continue_and_memory_is_limited(
+async def test_while_the_storage_is_unavailable_events_continue_and_memory_is_limited(
     amqp_url: str, names_prefix: str, storage: RcloneS3, tmp_path: Path
 ) -> None:
     async with proxy_to(storage.url) as link:

@@ -1,6 +1,6 @@
-"""The database is away, locked, full or silent: nothing is taken for done, and it recovers.
+"""The database is unavailable, locked, full or silent: nothing is taken for done, and it recovers.
 
-FAULT_AWAY_SECONDS=60 is the long form of its being away.
+FAULT_AWAY_SECONDS=60 is the long form of its being unavailable.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from tests.fault.test_api_storms import (
     all_ends_well,
     readiness,
     running,
-    says_that_the_api_is_away,
+    says_that_the_api_is_unavailable,
     send_starts,
 )
 
@@ -28,7 +28,7 @@ async def test_with_an_unknown_host_name_commands_wait_and_the_worker_stops_clea
         WORKER_SHUTDOWN_SECONDS="3",
     )
     await send_starts(environment, range(COMMANDS))
-    await says_that_the_api_is_away(lost)
+    await says_that_the_api_is_unavailable(lost)
     _, why = await readiness(lost)
     assert "no-such-host.invalid" in why["api"]
     await asyncio.to_thread(lost.stop)
@@ -49,7 +49,7 @@ async def test_a_worker_recovers_without_a_restart_when_a_host_name_resolves_aga
     worker.start()
     await worker.ready()
     await send_starts(environment, range(COMMANDS))
-    await says_that_the_api_is_away(worker)
+    await says_that_the_api_is_unavailable(worker)
     assert not environment.sandbox.request_log.requests
     names.give(NAME)
     await worker.ready()

@@ -1,4 +1,4 @@
-"""The longest duration of a recording passes while workers die or the API is away."""
+"""The longest duration of a recording passes while workers die or the API is unavailable."""
 
 import asyncio
 import uuid
@@ -145,7 +145,7 @@ async def test_a_killed_leaders_stop_is_made_by_another_replica(
 
 
 @pytest.mark.timeout(150)
-async def test_an_api_that_is_away_when_a_stop_is_due_executes_one_stop_later(
+async def test_an_api_that_is_unavailable_when_a_stop_is_due_executes_one_stop_later(
     environment: FaultEnvironment,
 ) -> None:
     await running(environment)

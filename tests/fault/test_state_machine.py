@@ -200,7 +200,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         self.world.sandbox.faults.add(Fault(kind=kind, operation=operation, count=1))
 
     @rule(operation=ASKED, status=st.sampled_from([401, 429, 500, 503]))
-    def the_api_is_away(self, operation: str, status: int) -> None:
+    def the_api_is_unavailable(self, operation: str, status: int) -> None:
         fault = Fault(kind="refuse", operation=operation, status=status, count=2)
         self.world.sandbox.faults.add(fault)
 

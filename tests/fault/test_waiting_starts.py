@@ -111,7 +111,7 @@ async def test_a_lost_webhook_costs_one_interval(environment: FaultEnvironment) 
         await all_started(environment)
 
 
-async def test_they_wait_while_the_api_is_away(environment: FaultEnvironment) -> None:
+async def test_they_wait_while_the_api_is_unavailable(environment: FaultEnvironment) -> None:
     worker = await running(environment)
     meetings = await send_waiting(environment)
     await eventually(lambda: worker.log.read_text().count('"parked"') >= STARTS, seconds=60)

@@ -283,7 +283,7 @@ async def test_without_the_url_of_the_archive_nothing_is_verified(
 
 
 @pytest.mark.parametrize(("files", "words"), [(1, "1 not as archived"), (9, "storage_unavailable")])
-async def test_a_storage_that_is_away_ends_the_command_with_a_clean_exit_code(
+async def test_a_storage_that_is_unavailable_ends_the_command_with_a_clean_exit_code(
     store: Store, sqlite_url: str, tmp_path: Path, files: int, words: str
 ) -> None:
     # After one failure the command ends before obstore's thread has released the connection.

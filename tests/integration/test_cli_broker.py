@@ -407,7 +407,7 @@ async def test_the_queue_of_tail_is_removed_with_it(
     assert type(returned).__name__ == "DeliveredMessage"
 
 
-# the broker goes away
+# the broker becomes unavailable
 
 
 async def test_a_lost_broker_ends_tail_and_send_with_one_line_each(

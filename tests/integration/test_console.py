@@ -37,7 +37,7 @@ async def store(sqlite_url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def console(store: Store, sqlite_url: str) -> AsyncIterator[ConsoleClient]:
-    """A console without a token, whose broker is away."""
+    """A console without a token, whose broker is unavailable."""
     async with running_console({"DATABASE_URL": sqlite_url, "AMQP_URL": NO_BROKER}) as client:
         yield client
 
@@ -213,7 +213,7 @@ async def test_the_cookie_of_a_session_is_for_this_page_alone(
     assert TOKEN not in cookie
 
 
-async def test_a_browser_that_connects_later_learns_that_the_broker_is_away(
+async def test_a_browser_that_connects_later_learns_that_the_broker_is_unavailable(
     console: ConsoleClient, eventually: Eventually
 ) -> None:
     async def is_known() -> bool:

@@ -201,7 +201,7 @@ async def while_another_start_of_its_meeting_runs(bench: CommandBench) -> Contin
     return go_on
 
 
-async def while_the_api_is_away(bench: CommandBench) -> Continue:
+async def while_the_api_is_unavailable(bench: CommandBench) -> Continue:
     bench.breaker.record(Throttled("throttled", "a pause", retry_after=1000.0))
     bench.breaker.stop_waiting()
     settlement = await bench.send(first(bench))
@@ -215,7 +215,9 @@ async def while_the_api_is_away(bench: CommandBench) -> Continue:
     return go_on
 
 
-@pytest.mark.parametrize("way", [while_another_start_of_its_meeting_runs, while_the_api_is_away])
+@pytest.mark.parametrize(
+    "way", [while_another_start_of_its_meeting_runs, while_the_api_is_unavailable]
+)
 async def test_the_first_body_has_the_id_also_before_it_is_attempted(
     bench: CommandBench, way: Callable[[CommandBench], Awaitable[Continue]]
 ) -> None:
@@ -235,7 +237,7 @@ async def test_the_first_body_has_the_id_also_before_it_is_attempted(
 
 @pytest.mark.parametrize("by", ["start_id", "meeting_id"])
 async def test_a_stop_cancels_a_start_that_was_not_attempted(bench: CommandBench, by: str) -> None:
-    go_on = await while_the_api_is_away(bench)
+    go_on = await while_the_api_is_unavailable(bench)
     bench.breaker.record(None)
     stop = {"type": "stop_recording", "id": "stop"}
     await bench.send(stop | {by: "start-1" if by == "start_id" else bench.meeting})
@@ -249,7 +251,7 @@ async def test_a_stop_cancels_a_start_that_was_not_attempted(bench: CommandBench
 
 
 async def test_a_first_body_that_was_never_attempted_may_be_lost(bench: CommandBench) -> None:
-    await while_the_api_is_away(bench)
+    await while_the_api_is_unavailable(bench)
     bench.pass_time(HOUR + LEASE_SECONDS)
     assert isinstance(await bench.send(bench.start()), Retry)
     data = (await bench.outcome())["data"]
@@ -258,7 +260,7 @@ async def test_a_first_body_that_was_never_attempted_may_be_lost(bench: CommandB
 
 
 async def test_a_stop_does_not_wait_longer_for_a_start_that_is_lost(bench: CommandBench) -> None:
-    await while_the_api_is_away(bench)
+    await while_the_api_is_unavailable(bench)
     bench.breaker.record(None)
     stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
     await bench.send(stop | {"deadline": "2999-01-01T00:00:00Z"})

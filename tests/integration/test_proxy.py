@@ -71,7 +71,7 @@ async def test_a_host_that_the_proxy_does_not_reach_was_surely_not_asked(
     assert f"the proxy {tinyproxy.address} refuses the connection: 500" in str(error)
 
 
-async def test_a_proxy_that_is_away_is_named() -> None:
+async def test_a_proxy_that_is_unavailable_is_named() -> None:
     (port,) = free_ports(1)
     error = await refusal_of_a_start(f"http://worker:{PASSWORD}@127.0.0.1:{port}")
     assert f"no connection through the proxy 127.0.0.1:{port}" in str(error)

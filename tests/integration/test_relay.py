@@ -632,7 +632,7 @@ async def test_a_relay_that_loses_leadership_stops_within_the_batch(
         await asyncio.wait([running])
 
 
-async def test_repeats_while_the_broker_is_away_publish_the_same_outcome(
+async def test_repeats_while_the_broker_is_unavailable_publish_the_same_outcome(
     bench: Bench, eventually: Eventually
 ) -> None:
     for _ in range(5):

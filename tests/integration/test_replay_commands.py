@@ -84,7 +84,7 @@ async def test_a_replay_names_the_recording_and_asks_the_api_for_nothing(
     assert not bench.sandbox.request_log.requests
 
 
-async def test_a_replay_does_not_wait_while_the_api_is_away(bench: CommandBench) -> None:
+async def test_a_replay_does_not_wait_while_the_api_is_unavailable(bench: CommandBench) -> None:
     recording_id = str(uuid.uuid4())
     await seen(bench, recording_id)
     for _ in range(20):

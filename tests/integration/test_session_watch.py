@@ -180,7 +180,7 @@ async def test_sessions_that_have_ended_make_no_start_due(bench: CommandBench) -
     assert await watch_of(bench).look() == 0
 
 
-async def test_no_list_is_read_while_the_api_is_away(bench: CommandBench) -> None:
+async def test_no_list_is_read_while_the_api_is_unavailable(bench: CommandBench) -> None:
     await wait(bench)
     bench.sandbox.faults.add(Fault(kind="refuse", operation=LIST, status=503))
     with pytest.raises(ApiError):

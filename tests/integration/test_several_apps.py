@@ -218,7 +218,7 @@ async def test_a_command_for_a_recording_of_another_app_is_rejected_as_wrong_app
 # One app's trouble
 
 
-async def test_while_one_app_is_away_its_commands_are_put_off_at_once_and_the_others_executed(
+async def test_while_one_app_is_unavailable_its_commands_are_postponed_and_others_executed(
     bench: Bench,
 ) -> None:
     await bench.take_away("eu")
@@ -257,7 +257,9 @@ async def test_one_command_of_an_app_finds_out_that_its_api_is_back(
     assert [app.breaker.is_open for app in bench.apps] == [False, False]
 
 
-async def test_a_command_whose_time_is_over_ends_though_its_app_is_away(bench: Bench) -> None:
+async def test_a_command_whose_time_is_over_ends_though_its_app_is_unavailable(
+    bench: Bench,
+) -> None:
     await bench.take_away("eu")
     assert await bench.start("eu-1", app="eu", deadline="2001-01-01T00:00:00Z") == Ack()
     assert (await bench.outcome("eu-1"))[0] == "expired"

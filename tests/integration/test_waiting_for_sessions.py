@@ -118,7 +118,7 @@ async def test_it_fails_when_it_has_waited_long_enough(bench: CommandBench) -> N
     assert (await bench.outcome())["routing_key"].endswith(".failed")
 
 
-async def test_it_fails_in_time_although_the_api_is_away(bench: CommandBench) -> None:
+async def test_it_fails_in_time_although_the_api_is_unavailable(bench: CommandBench) -> None:
     await bench.send(waiting(bench))
     bench.pass_time(DAY + 1)
     bench.sandbox.faults.add(Fault(kind="refuse", operation="*", status=503))

@@ -138,7 +138,7 @@ class Archiver:
                 self._request(room, untried_first=untried_first)
             ):
                 key = (task.recording_id, task.file_index)
-                # Its lease ended while the database was away. The running copy has it again.
+                # Its lease ended while the database was unavailable. The running copy has it again.
                 if key not in self._copying:
                     self._copying.add(key)
                     self._note_start()

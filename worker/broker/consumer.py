@@ -121,7 +121,7 @@ class Consumer:
     async def _session(self, connection: TolerantConnection) -> None:
         """Consume until the connection, the channel or the consumer is lost, or until `drain`."""
         # Settling needs the publisher. The queue may have been deleted while this consumer was
-        # away.
+        # unavailable.
         await first_of(self._publisher.wait_ready(), self._draining.wait())
         if self._draining.is_set():
             return

@@ -207,7 +207,7 @@ class CommandHandler:
     async def _postpone(
         self, delivery: Delivery, command: Command, app: App, keys: CommandKeys
     ) -> HandledCommand:
-        """Deliver again without an attempt, after about as long as the API has been away.
+        """Deliver again without an attempt, after about as long as the API has been unavailable.
 
         The first time, this reserves the command id for its body in the store.
         """
@@ -215,13 +215,13 @@ class CommandHandler:
             claim = await self._claim(delivery, keys, reserve_only=True)
             if claim.verdict != "busy":
                 return await self._refused_claims.settle(delivery, command, claim)
-        away = f"the API of app {app.name} is away"
+        reason = f"the API of app {app.name} is unavailable"
         requested_pause = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
         delay = self._policy.postpone(
             command, delivery.first_seen, self._now(), requested_pause=requested_pause
         )
         return retry_later(
-            delay, "api_circuit_open", away, redelivery_count=delivery.redelivery_count
+            delay, "api_circuit_open", reason, redelivery_count=delivery.redelivery_count
         )
 
     def _retry_without_store(

@@ -37,7 +37,8 @@ MAX_SILENT_LOSSES: Final = 2
 
 
 class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of a page of events. `is_unavailable`: the broker is away, so other pages must
+    """The results of a page of events. `is_unavailable`: the broker is unavailable, so other pages
+    must
     wait."""
 
     marks: PageMarks

@@ -45,7 +45,8 @@ CLAIM_MARGIN_SECONDS: Final = 2.0
 
 MAX_RETRY_DELAY_SECONDS: Final = 10.0
 MAX_REFUSED_DELAY_SECONDS: Final = 60.0
-"""The longest pause between two attempts: while the API is away, and when it refuses the stop."""
+"""The longest pause between two attempts: while the API is unavailable, and when it refuses the
+stop."""
 
 
 class DurationLimiter:

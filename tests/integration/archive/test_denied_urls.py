@@ -53,7 +53,7 @@ class OneFileArchive:
         self.told: list[tuple[str, bool]] = []
         """The code of each `archive_failed` event, and whether it is final."""
         self.signs_anew = True
-        self.api_is_away = False
+        self.api_is_unavailable = False
         self.reads = 0
         self.expires_at: datetime | None = None
         """When every URL expires. None: each lasts `url_life`."""
@@ -90,7 +90,7 @@ class OneFileArchive:
         del app
         self.now += 1
         self.reads += 1
-        if self.api_is_away:
+        if self.api_is_unavailable:
             raise Unavailable("unavailable", "the API does not answer")
         if not self.signs_anew:
             return
@@ -177,17 +177,17 @@ async def test_a_file_that_is_denied_for_hours_is_copied_when_its_source_permits
     assert (tmp_path / "r1/a.webm").exists()
 
 
-@pytest.mark.parametrize("is_away", [True, False])
-async def test_denied_urls_are_counted_on_while_the_api_is_away_or_gives_no_new_url(
-    is_away: bool, sqlite_url: str, tmp_path: Path
+@pytest.mark.parametrize("is_unavailable", [True, False])
+async def test_denied_urls_are_counted_on_while_the_api_is_unavailable_or_gives_no_new_url(
+    is_unavailable: bool, sqlite_url: str, tmp_path: Path
 ) -> None:
     async with one_file(sqlite_url, tmp_path, status=403, url_life=7 * DAY) as archive:
         for _ in range(10):
             assert await archive.attempt() is not None
-        archive.api_is_away, archive.signs_anew = is_away, is_away
+        archive.api_is_unavailable, archive.signs_anew = is_unavailable, is_unavailable
         for _ in range(20):
             assert await archive.attempt() is not None
-        archive.api_is_away, archive.signs_anew = False, True
+        archive.api_is_unavailable, archive.signs_anew = False, True
         assert len(await archive.attempts()) == MAX_DENIALS - 10 - 1
     assert archive.told == [("url_denied", True)]
 
@@ -369,10 +369,10 @@ async def test_a_large_file_is_not_given_up_while_the_api_cannot_give_a_new_url(
         archive.source.otherwise = HUGE
         for _ in range(3):
             assert await archive.attempt() is not None
-        archive.api_is_away = True
+        archive.api_is_unavailable = True
         for _ in range(3 * MAX_SAME_ANSWERS):
             assert await archive.attempt() is not None
-        archive.api_is_away = False
+        archive.api_is_unavailable = False
         assert len(await archive.attempts()) == MAX_SAME_ANSWERS - 3 - 1
     assert archive.told == [("file_too_large", True)]
 

@@ -94,7 +94,7 @@ async def test_a_storage_that_hangs_is_tried_by_one_attempt_however_often_the_qu
     await scene.is_tried_by_one_attempt()
 
 
-async def test_files_whose_sources_fail_do_not_end_the_pauses_of_a_storage_that_is_away(
+async def test_files_whose_sources_fail_do_not_end_the_pauses_of_a_storage_that_is_unavailable(
     scene: Scene,
 ) -> None:
     await scene.end(1, NOBODY)

@@ -102,7 +102,7 @@ def test_libraries_log_from_warning_on_even_at_level_debug(
 async def test_the_broker_client_does_not_repeat_what_the_worker_logs_itself(
     stream: io.StringIO, lines: Lines
 ) -> None:
-    """A broker that is away costs one line for each attempt, `broker_connection_lost`."""
+    """A broker that is unavailable costs one line for each attempt, `broker_connection_lost`."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"amqp://127.0.0.1:{closed.getsockname()[1]}/"

@@ -18,7 +18,7 @@ from worker.domain.escaping import escape_controls
 from worker.store.admin.copy_rows import StoredCopy, StoredManifest
 
 MAX_UNREADABLE: Final = 5
-"""After this many unreadable objects in a row, the storage counts as away."""
+"""After this many unreadable objects in a row, the storage counts as unavailable."""
 
 _PROGRESS_INTERVAL_SECONDS: Final = 0.2
 
@@ -53,7 +53,7 @@ class Verifier:
     async def verify(self, objects: Iterator[Stored], *, concurrency: int) -> None:
         """Verify all objects.
 
-        Raises StorageUnavailable in an ExceptionGroup if the storage seems to be away.
+        Raises StorageUnavailable in an ExceptionGroup if the storage seems unavailable.
         """
         try:
             async with asyncio.TaskGroup() as group:

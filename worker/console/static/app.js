@@ -186,7 +186,7 @@ function drawLink() {
   const place = document.getElementById("link-state");
   const [tone, text] = context.link === "lost" ? ["bad", "Console lost, trying again"]
     : context.now?.error ? ["bad", "State cannot be read"]
-    : context.broker?.state === "unavailable" ? ["warn", "No events: broker away"]
+    : context.broker?.state === "unavailable" ? ["warn", "No events: broker unavailable"]
     : context.link === "open" ? ["good", "Live"] : ["plain", "Connecting"];
   if (place.dataset.text === text) return;
   place.dataset.text = text;

@@ -6,7 +6,7 @@ table or column is removed by a later release than the one that stopped using it
 use a database that a newer version has migrated. An SQLite file has only one worker: there a
 migration may also replace.
 
-A database may have millions of finished rows, and a worker is away while it migrates. A new
+A database may have millions of finished rows, and a worker is unavailable while it migrates. A new
 migration therefore reads and writes none of them, and builds no index over them. A test holds this
 (tests/contract/test_store_migrations.py).
 """

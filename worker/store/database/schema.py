@@ -28,9 +28,9 @@ metadata = sa.MetaData()
 # `digest` says which body has the id: that of the first claim. A message with the same id and
 # another body changes nothing while the row is running or waiting, and waits too. Past the
 # command's age (`age_from`, no lease), it ends the command as failed: the first message is lost.
-# A command that cannot be attempted yet, because the API is away or another start has its slot, has
-# a row that only reserves the id: `waiting`, with no attempts, and not cancelled. Its own claim
-# continues as if there were no row.
+# A command that cannot be attempted yet, because the API is unavailable or another start has its
+# slot, has a row that only reserves the id: `waiting`, with no attempts, and not cancelled. Its own
+# claim continues as if there were no row.
 #
 # In addition to the state, the row of a start has the known facts about its calls to the API:
 #

@@ -83,12 +83,12 @@ async def commit(store: Store, observations: Sequence[Observation]) -> None:
 
 
 async def test_the_commit_that_adds_events_reads_them_and_notifies_no_other(store: Store) -> None:
-    heard: list[str] = []
-    store.subscribe("outbox", lambda: heard.append("outbox"))
+    notifications: list[str] = []
+    store.subscribe("outbox", lambda: notifications.append("outbox"))
     page = attach(store)
     await commit(store, [seen("r1"), seen("r2")])
     assert [event.subject for event in await page] == ["r1", "r2"]
-    assert not heard
+    assert not notifications
 
 
 async def test_a_page_has_all_events_that_were_committed_before(store: Store) -> None:
@@ -116,11 +116,11 @@ async def test_an_attached_query_waits_for_events(store: Store) -> None:
 
 
 async def test_after_a_withdrawn_query_the_subscribers_are_notified(store: Store) -> None:
-    heard: list[str] = []
-    store.subscribe("outbox", lambda: heard.append("outbox"))
+    notifications: list[str] = []
+    store.subscribe("outbox", lambda: notifications.append("outbox"))
     attach(store).cancel()
     await commit(store, [seen("r1")])
-    assert heard == ["outbox"]
+    assert notifications == ["outbox"]
     assert len(await store.unsent(10)) == 1
 
 
@@ -183,12 +183,12 @@ def run_out_of_time(connection: sa.Connection, requests: Sequence[None]) -> list
 
 
 async def test_an_attached_query_that_fails_does_not_stop_its_commit(store: Store) -> None:
-    heard: list[str] = []
-    store.subscribe("outbox", lambda: heard.append("outbox"))
+    notifications: list[str] = []
+    store.subscribe("outbox", lambda: notifications.append("outbox"))
     page = store._group.attach("outbox", run_out_of_time, None)
     await commit(store, [seen("r1")])
     assert [event.subject for event in await store.unsent(10)] == ["r1"]
-    assert heard == ["outbox"]
+    assert notifications == ["outbox"]
     assert not page.done()
 
 
@@ -265,12 +265,12 @@ async def test_a_page_that_fails_with_the_commit_does_not_stop_it(store: Store) 
     def unreadable(connection: sa.Connection, requests: object) -> list[LateResult[Any]]:
         return [LateResult(division.later_rows(connection, {"zero": 0}), len)]
 
-    heard: list[str] = []
-    store.subscribe("outbox", lambda: heard.append("outbox"))
+    notifications: list[str] = []
+    store.subscribe("outbox", lambda: notifications.append("outbox"))
     page = store._group.attach("outbox", unreadable, None)
     await commit(store, [seen("r1")])
     assert [event.subject for event in await store.unsent(10)] == ["r1"]
-    assert heard == ["outbox"]
+    assert notifications == ["outbox"]
     assert not page.done()
 
 

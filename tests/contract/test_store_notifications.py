@@ -37,9 +37,9 @@ class Replica:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.heard: list[str] = []
-        store.subscribe("outbox", lambda: self.heard.append("outbox"))
-        store.subscribe("due", lambda: self.heard.append("due"))
+        self.notifications: list[str] = []
+        store.subscribe("outbox", lambda: self.notifications.append("outbox"))
+        store.subscribe("due", lambda: self.notifications.append("due"))
 
 
 @asynccontextmanager
@@ -63,8 +63,8 @@ def database(postgresql: PostgreSQLServer) -> str:
 
 async def listens(one: Replica, eventually: Eventually) -> None:
     """A new connection notifies of everything, because earlier notifications may be lost."""
-    await eventually(lambda: one.heard[-2:] == ["outbox", "due"])
-    one.heard.clear()
+    await eventually(lambda: one.notifications[-2:] == ["outbox", "due"])
+    one.notifications.clear()
 
 
 async def test_a_commit_with_events_notifies_its_own_subscribers_on_either_engine(
@@ -72,7 +72,7 @@ async def test_a_commit_with_events_notifies_its_own_subscribers_on_either_engin
 ) -> None:
     async with replica(database_url, listening=False) as one:
         await one.store.apply([seen()])
-        await eventually(lambda: one.heard == ["outbox"])
+        await eventually(lambda: one.notifications == ["outbox"])
 
 
 async def test_a_commit_without_a_topic_causes_no_notification(
@@ -80,11 +80,11 @@ async def test_a_commit_without_a_topic_causes_no_notification(
 ) -> None:
     async with replica(database_url, listening=False) as one:
         await one.store.apply([seen()])
-        await eventually(lambda: one.heard == ["outbox"])
+        await eventually(lambda: one.notifications == ["outbox"])
         await one.store.apply([seen()])
         await one.store.unsent(10)
         await asyncio.sleep(0)
-        assert one.heard == ["outbox"]
+        assert one.notifications == ["outbox"]
 
 
 async def test_listening_on_sqlite_returns_at_once(sqlite_url: str) -> None:
@@ -99,10 +99,10 @@ async def test_a_commit_notifies_the_other_replica_and_its_own_subscribers_once(
         await listens(here, eventually)
         await listens(there, eventually)
         await here.store.apply([seen()])
-        await eventually(lambda: there.heard == ["outbox"])
+        await eventually(lambda: there.notifications == ["outbox"])
         await there.store.apply([seen("r2")])
-        await eventually(lambda: len(here.heard) > 1)
-        assert (here.heard, there.heard) == (["outbox"] * 2, ["outbox"] * 2)
+        await eventually(lambda: len(here.notifications) > 1)
+        assert (here.notifications, there.notifications) == (["outbox"] * 2, ["outbox"] * 2)
 
 
 async def test_a_store_takes_commits_of_its_two_connections_for_its_own(
@@ -120,10 +120,10 @@ async def test_a_store_takes_commits_of_its_two_connections_for_its_own(
                 )
             )
         await there.store.apply([seen("last")])
-        await eventually(lambda: len(here.heard) > 10)
+        await eventually(lambda: len(here.notifications) > 10)
         await here.store.apply([seen("after the last")])
-        await eventually(lambda: len(there.heard) > 11)
-        assert (len(here.heard), len(there.heard)) == (12, 12)
+        await eventually(lambda: len(there.notifications) > 11)
+        assert (len(here.notifications), len(there.notifications)) == (12, 12)
 
 
 async def test_many_events_of_one_transaction_notify_once(
@@ -133,8 +133,8 @@ async def test_many_events_of_one_transaction_notify_once(
         await listens(there, eventually)
         await here.store.apply([seen(f"r{number}") for number in range(100)])
         await here.store.apply([seen("last")])
-        await eventually(lambda: len(there.heard) >= 2)
-        assert there.heard == ["outbox"] * 2
+        await eventually(lambda: len(there.notifications) >= 2)
+        assert there.notifications == ["outbox"] * 2
 
 
 async def test_a_released_lease_is_taken_over_at_once(
@@ -169,10 +169,10 @@ async def test_deployments_in_two_schemas_of_one_database_do_not_notify_each_oth
         await listens(neighbour, eventually)
         await listens(other, eventually)
         await one.store.apply([seen()])
-        await eventually(lambda: neighbour.heard == ["outbox"])
+        await eventually(lambda: neighbour.notifications == ["outbox"])
         await other.store.apply([seen("later")])
-        await eventually(lambda: other.heard)
-        assert (neighbour.heard, other.heard) == (["outbox"], ["outbox"])
+        await eventually(lambda: other.notifications)
+        assert (neighbour.notifications, other.notifications) == (["outbox"], ["outbox"])
 
 
 async def test_a_listener_whose_backend_is_terminated_reconnects_and_notifies_every_topic(
@@ -187,7 +187,7 @@ async def test_a_listener_whose_backend_is_terminated_reconnects_and_notifies_ev
             )
         await listens(there, eventually)
         await here.store.apply([seen()])
-        await eventually(lambda: "outbox" in there.heard)
+        await eventually(lambda: "outbox" in there.notifications)
 
 
 @pytest.mark.parametrize("how", ["reset", "fin"])
@@ -204,4 +204,4 @@ async def test_a_listener_that_is_cut_from_its_server_reconnects(
             proxy.cut(how)
             await listens(there, eventually)
             await here.store.apply([seen()])
-            await eventually(lambda: "outbox" in there.heard)
+            await eventually(lambda: "outbox" in there.notifications)

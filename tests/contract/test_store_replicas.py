@@ -112,7 +112,7 @@ def is_about_the_start(statement: str, params: Any) -> bool:
     return statement.startswith("SELECT") and any("start" in (value or ()) for value in values)
 
 
-def sight(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Observation:
+def observation(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Observation:
     return Observation(
         snapshot=RecordingSnapshot(recording_id=recording_id, status=status, kind="track"),
         observed_by=by,
@@ -135,15 +135,15 @@ async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committe
             go_on.wait(20)
 
     STATEMENT_WATCHERS.append(wait)
-    late = asyncio.create_task(slow.apply([sight("late", Status.INVOKED)]))
+    late = asyncio.create_task(slow.apply([observation("late", Status.INVOKED)]))
     await eventually(held_up.is_set)
-    await quick.apply([sight("one", Status.INVOKED), sight("other", Status.INVOKED)])
+    await quick.apply([observation("one", Status.INVOKED), observation("other", Status.INVOKED)])
     page = await quick.unsent(2)
     assert [one.subject for one in page] == ["one", "other"]
     go_on.set()
     await late
     STATEMENT_WATCHERS.remove(wait)
-    await quick.apply([sight("late", Status.RECORDING), sight("new", Status.INVOKED)])
+    await quick.apply([observation("late", Status.RECORDING), observation("new", Status.INVOKED)])
     sent = PageMarks(sent=[event.position for event in page])
     behind = await quick.unsent(10, marks=sent, now=1.0)
     assert [one.subject for one in behind] == ["late", "late", "new"]
@@ -155,14 +155,14 @@ async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
 ) -> None:
     for number in range(20):
         both = f"{number}-one", f"{number}-other"
-        await replicas[0].apply([sight(one, Status.INVOKED) for one in both])
+        await replicas[0].apply([observation(one, Status.INVOKED) for one in both])
         wishes: list[Awaitable[object]] = []
         for replica, (seen, told) in zip(replicas, (both, both[::-1]), strict=True):
             wishes += [
                 replica.outbox_depth(),  # while that is committed, the others get in line
-                replica.apply([sight(seen, Status.RECORDING)]),
+                replica.apply([observation(seen, Status.RECORDING)]),
                 replica.apply_webhook(
-                    WebhookObservation(observation=sight(told, Status.RECORDING, "webhook"))
+                    WebhookObservation(observation=observation(told, Status.RECORDING, "webhook"))
                 ),
             ]
         await asyncio.gather(*wishes)

@@ -155,7 +155,7 @@ class Section:
 
         await eventually(is_seen, seconds=30)
 
-    async def hears(self, event: str, words: str) -> None:
+    async def waits_for_log(self, event: str, words: str) -> None:
         """Wait for a log line that the section names."""
         assert f"`{event}`" in self.text
 
@@ -301,7 +301,7 @@ async def not_following(section: Section) -> None:
     """The list of live recordings fails."""
     faults = section.bench.sandbox.faults
     fault = faults.add(Fault(kind="refuse", operation="list_recordings", status=503))
-    await section.hears("sweep_failed", "")
+    await section.waits_for_log("sweep_failed", "")
     faults.clear(fault)
     await section.sees("sweep", "ok", "ago")
 
@@ -312,7 +312,7 @@ async def outbox_ages(section: Section) -> None:
     async with full_queue(bench) as empty:
         await bench.environment.start("more", meeting_id="5f0e2f5c-9b1d-4a53-8f3f-2f8f1e0c7b15")
         await section.sees("outbox", "warning", "refused by RabbitMQ")
-        await section.hears("event_publish_failed", "")
+        await section.waits_for_log("event_publish_failed", "")
         assert (await bench.checks())["leader"]["state"] == "ok"
         checked = await section.run("topology check")
         await empty()
@@ -411,7 +411,7 @@ async def store_trouble(section: Section) -> None:
     path.unlink()
     await section.sees("store", "failed", "was removed while the worker has it open")
     assert "`was removed while the worker has it open`" in section.text
-    await section.hears("store_files_lost", "was removed")
+    await section.waits_for_log("store_files_lost", "was removed")
     (copy,) = path.parent.glob("state.db.saved-*")
     assert str(copy.name) in str(bench.log("store_files_lost")[-1]["reason"])
     copy.rename(path)

@@ -27,9 +27,9 @@ def archive_settings(directory: Path, **more: str) -> dict[str, str]:
 
 def folder_faults(folder: Path, facts: RunRecord) -> Iterator[str]:
     """One sentence for each stored object that differs from its event or has no event."""
-    told = PublishedEvents(facts)
+    published = PublishedEvents(facts)
     named: set[Path] = set()
-    for event in told.everything():
+    for event in published.everything():
         match event.data:
             case FileArchived() as copy:
                 path = path_of(copy.archive_url)
@@ -41,7 +41,7 @@ def folder_faults(folder: Path, facts: RunRecord) -> Iterator[str]:
                 yield from _manifest_faults(path, archived)
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path not in named and path.name != MARK:
-            yield f"{path.relative_to(folder)} lies in the archive, and no event names it"
+            yield f"{path.relative_to(folder)} is in the archive, and no event names it"
 
 
 def path_of(url: str) -> Path:

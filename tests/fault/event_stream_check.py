@@ -18,7 +18,7 @@ from tests.fault.run_record import ReceivedMessage
 
 
 class EventStreamCheck:
-    """Every event so far. `hear` raises AssertionError at the first broken guarantee."""
+    """Every event so far. `add` raises AssertionError at the first broken guarantee."""
 
     def __init__(self) -> None:
         self._bodies: dict[str, bytes] = {}
@@ -28,7 +28,7 @@ class EventStreamCheck:
     def __len__(self) -> int:
         return len(self._bodies)
 
-    def hear(self, received: Iterable[ReceivedMessage]) -> None:
+    def add(self, received: Iterable[ReceivedMessage]) -> None:
         """Check and keep one event; a repeat must have the same bytes."""
         for one in received:
             assert one.message_id is not None
@@ -71,13 +71,15 @@ class EventStreamCheck:
             assert named <= {one.request.prefix, None}
 
 
-def _check_next(before: list[object], news: object) -> None:
-    assert not any(isinstance(one, Completed) for one in before), f"{news} after the completion"
-    if isinstance(news, FileReady):
-        assert all(one.file_name != news.file_name for one in before if isinstance(one, FileReady))
-    if isinstance(news, StatusChanged):
+def _check_next(before: list[object], newest: object) -> None:
+    assert not any(isinstance(one, Completed) for one in before), f"{newest} after the completion"
+    if isinstance(newest, FileReady):
+        assert all(
+            one.file_name != newest.file_name for one in before if isinstance(one, FileReady)
+        )
+    if isinstance(newest, StatusChanged):
         statuses = [one.status for one in before if isinstance(one, StatusChanged)]
         last = statuses[-1] if statuses else None
-        assert news.previous_status == last
-        assert last is None or (last is not news.status and RANK[last] <= RANK[news.status])
-        assert last is None or RANK[last] < 3, f"{news.status} after the end {last}"
+        assert newest.previous_status == last
+        assert last is None or (last is not newest.status and RANK[last] <= RANK[newest.status])
+        assert last is None or RANK[last] < 3, f"{newest.status} after the end {last}"

@@ -37,17 +37,17 @@ RANK: Final = {
 # Lost
 
 
-def commands_without_outcome(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
+def commands_without_outcome(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Every command that the broker confirmed is owed an outcome on the exchange."""
     owed = {one.command_id for one in facts.sent if one.confirmed}
-    for command_id in sorted(owed - told.outcomes.keys()):
+    for command_id in sorted(owed - published.outcomes.keys()):
         yield f"command {command_id} was confirmed and has no outcome"
 
 
-def missing_replies(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
+def missing_replies(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Every command with a `reply_to` must also have its outcome in the reply queue."""
     owed = {one.command_id for one in facts.sent if one.confirmed and one.reply_to}
-    for command_id in sorted(owed - told.replied):
+    for command_id in sorted(owed - published.replied):
         yield f"command {command_id} asked for a reply and got none"
 
 
@@ -59,14 +59,14 @@ def missing_dead_letters(facts: RunRecord) -> Iterator[str]:
             yield f"no dead letter has the bytes {one.body[:60]!r}"
 
 
-def unreported_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
+def unreported_recordings(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Each recording of our starts must have an end, an event for each file, and a completion."""
     last = {one.recording_id: one.status for one in facts.transitions}
     files: dict[str, set[str]] = defaultdict(set)
     for file in facts.files:
         files[file.recording_id].add(file.name)
     for recording_id in _ours(facts):
-        data = told.data(recording_id)
+        data = published.data(recording_id)
         status = last[recording_id]
         if status not in ENDED:
             yield f"recording {recording_id} is still {status}: it was never stopped"
@@ -80,13 +80,13 @@ def unreported_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[s
             yield f"recording {recording_id} has file {name}, and no event says so"
 
 
-def unarchived_files(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
+def unarchived_files(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Each file of our recordings must have a copy; each recording with files needs a manifest."""
     files: dict[str, set[str]] = defaultdict(set)
     for file in facts.files if facts.archives else ():
         files[file.recording_id].add(file.name)
     for recording_id in sorted(files.keys() & set(_ours(facts))):
-        data = told.data(recording_id)
+        data = published.data(recording_id)
         copied = {one.file_name for one in data if isinstance(one, FileArchived)}
         for name in sorted(files[recording_id] - copied):
             yield f"recording {recording_id} has file {name}, and no event says it is archived"
@@ -100,9 +100,9 @@ def _ours(facts: RunRecord) -> list[str]:
     return [one for one in ids if one not in facts.foreign]
 
 
-def missing_sequence_numbers(told: PublishedEvents) -> Iterator[str]:
+def missing_sequence_numbers(published: PublishedEvents) -> Iterator[str]:
     """A missing sequence number belongs to an event that was dropped."""
-    for recording_id, events in told.of_recording.items():
+    for recording_id, events in published.of_recording.items():
         numbers = {int(str(event.sequence)) for event in events}
         for missing in sorted(set(range(1, max(numbers))) - numbers):
             yield f"recording {recording_id} has no event of sequence {missing}"
@@ -111,11 +111,11 @@ def missing_sequence_numbers(told: PublishedEvents) -> Iterator[str]:
 # Doubled
 
 
-def surplus_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
+def surplus_recordings(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """More recordings of a meeting and kind than start commands that may have started one."""
     starts: dict[tuple[str | None, str], set[str]] = defaultdict(set)
     for one in facts.sent:
-        if one.starts and not _is_rejected(one, told):
+        if one.starts and not _is_rejected(one, published):
             starts[one.meeting_id, one.starts].add(one.command_id)
     recordings = Counter(
         (one.meeting_id, one.kind) for one in facts.started if one.recording_id not in facts.foreign
@@ -127,15 +127,15 @@ def surplus_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[str]
             yield f"meeting {meeting_id} has {count} {kind} recordings for {commands}"
 
 
-def _is_rejected(one: SentMessage, told: PublishedEvents) -> bool:
-    found = told.results(one.command_id)
+def _is_rejected(one: SentMessage, published: PublishedEvents) -> bool:
+    found = published.results(one.command_id)
     return any(outcome_of(outcome) == "rejected" for outcome in found)
 
 
-def recordings_sharing_a_start(told: PublishedEvents) -> Iterator[str]:
+def recordings_sharing_a_start(published: PublishedEvents) -> Iterator[str]:
     """Two recordings that name the same start."""
     owned: dict[str, set[str]] = defaultdict(set)
-    for recording_id, events in told.of_recording.items():
+    for recording_id, events in published.of_recording.items():
         for event in events:
             if not isinstance(event.data, Outcome) and event.data.start_id is not None:
                 owned[event.data.start_id].add(recording_id)
@@ -144,16 +144,16 @@ def recordings_sharing_a_start(told: PublishedEvents) -> Iterator[str]:
             yield f"start {start_id} has the recordings {', '.join(sorted(ids))}"
 
 
-def count_archived(told: PublishedEvents) -> int:
+def count_archived(published: PublishedEvents) -> int:
     """How many files are said to be archived."""
-    of_recordings = (told.data(recording_id) for recording_id in told.of_recording)
+    of_recordings = (published.data(recording_id) for recording_id in published.of_recording)
     return sum(isinstance(one, FileArchived) for data in of_recordings for one in data)
 
 
-def files_archived_twice(told: PublishedEvents) -> Iterator[str]:
+def files_archived_twice(published: PublishedEvents) -> Iterator[str]:
     """A file may be copied once, because no command asked for another copy."""
-    for recording_id in told.of_recording:
-        data = told.data(recording_id)
+    for recording_id in published.of_recording:
+        data = published.data(recording_id)
         copies = Counter(one.file_name for one in data if isinstance(one, FileArchived))
         for name, count in copies.items():
             for _ in range(count - 1):
@@ -173,10 +173,10 @@ def changed_event_bodies(facts: RunRecord) -> Iterator[str]:
             yield f"event {one.message_id} came with other bytes than before"
 
 
-def facts_with_two_ids(told: PublishedEvents) -> Iterator[str]:
+def facts_with_two_ids(published: PublishedEvents) -> Iterator[str]:
     """One fact, one id; by it subscribers recognise a repetition."""
     seen: dict[tuple[str, ...], str] = {}
-    for event in told.everything():
+    for event in published.everything():
         for fact in _facts_in(event):
             first = seen.setdefault(fact, event.id)
             if first != event.id:
@@ -199,13 +199,13 @@ def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
             return [("outcome", event.subject)]
 
 
-def disallowed_outcomes(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
+def disallowed_outcomes(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Outcomes that the command does not allow, or that belong to no sent command."""
     allowed: dict[str, frozenset[str]] = {}
     for one in facts.sent:  # repeats change nothing: the first message with the id counts
         allowed.setdefault(one.command_id, one.allowed)
-    for command_id in told.outcomes:
-        for outcome in told.results(command_id):
+    for command_id in published.outcomes:
+        for outcome in published.results(command_id):
             name = outcome_of(outcome)
             if command_id not in allowed:
                 yield f"outcome {name} of a command {command_id} that nobody sent"
@@ -214,26 +214,26 @@ def disallowed_outcomes(facts: RunRecord, told: PublishedEvents) -> Iterator[str
                 yield f"command {command_id} ended as {name}: {why}"
 
 
-def events_of_unknown_origin(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
+def events_of_unknown_origin(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Events about recordings and files that do not exist."""
     started = {one.recording_id for one in facts.started}
     files = {(one.recording_id, one.name) for one in facts.files}
-    for recording_id in told.of_recording:
+    for recording_id in published.of_recording:
         if recording_id not in started:
             yield f"events of a recording {recording_id} that was never started"
-        for one in told.data(recording_id):
+        for one in published.data(recording_id):
             if isinstance(one, FileReady) and (recording_id, one.file_name) not in files:
                 yield f"recording {recording_id} never had a file {one.file_name}"
 
 
-def wrongly_claimed_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
+def wrongly_claimed_recordings(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Starts whose outcome names a recording that they cannot have started."""
     origins = {one.recording_id: (one.meeting_id, one.kind) for one in facts.started}
     starts = {one.command_id: one for one in facts.sent if one.starts}
     claims: dict[str, str] = {}
-    for command_id in sorted(starts.keys() & told.outcomes.keys()):
+    for command_id in sorted(starts.keys() & published.outcomes.keys()):
         asked = starts[command_id]
-        for named in told.claimed(command_id):
+        for named in published.claimed(command_id):
             if origins.get(named) != (asked.meeting_id, asked.starts):
                 yield f"start {command_id} claims recording {named}, which is not its own"
             elif named in facts.foreign:
@@ -251,9 +251,9 @@ def requests_beyond_limit(facts: RunRecord) -> Iterator[str]:
 # Out of order
 
 
-def events_out_of_order(told: PublishedEvents) -> Iterator[str]:
+def events_out_of_order(published: PublishedEvents) -> Iterator[str]:
     """Events that arrive in a wrong order, when repeats are ignored."""
-    for recording_id, events in told.of_recording.items():
+    for recording_id, events in published.of_recording.items():
         yield from _sequence_disorder(recording_id, events)
         yield from _status_disorder(recording_id, [one.data for one in events])
         yield from _completion_disorder(recording_id, [one.data for one in events])
@@ -266,8 +266,8 @@ def _sequence_disorder(recording_id: str, events: Sequence[CloudEvent]) -> Itera
 
 
 def _status_disorder(recording_id: str, data: Iterable[object]) -> Iterator[str]:
-    told = [one for one in data if isinstance(one, StatusChanged)]
-    for before, after in pairwise(told):
+    published = [one for one in data if isinstance(one, StatusChanged)]
+    for before, after in pairwise(published):
         timed_out = before.error is not None and before.error.code in {"stalled", "vanished"}
         over = before.status in ENDED and not timed_out
         if over or (RANK[after.status] < RANK[before.status] and not timed_out):

@@ -62,7 +62,7 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 def report_on(facts: RunRecord) -> ReliabilityReport:
     """Hold the facts against the guarantees. To be called when everything has settled."""
-    told = PublishedEvents(facts)
+    published = PublishedEvents(facts)
     events = [one for one in facts.received if one.exchange in {"status", "files"}]
     outcomes = [one for one in facts.received if one.exchange == "results"]
     return ReliabilityReport(
@@ -73,30 +73,30 @@ def report_on(facts: RunRecord) -> ReliabilityReport:
         transitions=len(facts.transitions),
         files=len(facts.files),
         events=len({one.message_id for one in events}),
-        archived=guarantees.count_archived(told),
+        archived=guarantees.count_archived(published),
         lost=(
-            *guarantees.commands_without_outcome(facts, told),
-            *guarantees.missing_replies(facts, told),
+            *guarantees.commands_without_outcome(facts, published),
+            *guarantees.missing_replies(facts, published),
             *guarantees.missing_dead_letters(facts),
-            *guarantees.unreported_recordings(facts, told),
-            *guarantees.missing_sequence_numbers(told),
+            *guarantees.unreported_recordings(facts, published),
+            *guarantees.missing_sequence_numbers(published),
         ),
         doubled=(
-            *guarantees.surplus_recordings(facts, told),
-            *guarantees.recordings_sharing_a_start(told),
+            *guarantees.surplus_recordings(facts, published),
+            *guarantees.recordings_sharing_a_start(published),
         ),
-        unarchived=tuple(guarantees.unarchived_files(facts, told)),
-        archived_twice=tuple(guarantees.files_archived_twice(told)),
+        unarchived=tuple(guarantees.unarchived_files(facts, published)),
+        archived_twice=tuple(guarantees.files_archived_twice(published)),
         unexpected=(
-            *told.undecodable,
+            *published.undecodable,
             *guarantees.changed_event_bodies(facts),
-            *guarantees.facts_with_two_ids(told),
-            *guarantees.disallowed_outcomes(facts, told),
-            *guarantees.events_of_unknown_origin(facts, told),
-            *guarantees.wrongly_claimed_recordings(facts, told),
+            *guarantees.facts_with_two_ids(published),
+            *guarantees.disallowed_outcomes(facts, published),
+            *guarantees.events_of_unknown_origin(facts, published),
+            *guarantees.wrongly_claimed_recordings(facts, published),
             *guarantees.requests_beyond_limit(facts),
         ),
-        out_of_order=tuple(guarantees.events_out_of_order(told)),
+        out_of_order=tuple(guarantees.events_out_of_order(published)),
         duplicates=sum(guarantees.repeated_events(facts).values()),
     )
 

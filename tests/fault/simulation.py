@@ -121,13 +121,13 @@ class SimulatedReplica:
 
 
 class Simulation:
-    """Meetings, an API, a queue, and the events published so far (`told`)."""
+    """Meetings, an API, a queue, and the events published so far (`published`)."""
 
     def __init__(self, sandbox: Sandbox, api: RealtimeKitClient) -> None:
         self.sandbox = sandbox
         self.api = api
         self.queue: list[QueuedMessage] = []
-        self.told: list[ReceivedMessage] = []
+        self.published: list[ReceivedMessage] = []
         self.dead: list[tuple[Delivery, Dead]] = []
         self._names = itertools.count(1)
 
@@ -206,7 +206,7 @@ class Simulation:
     async def relay(self, store: Store) -> None:
         """Publish committed events, and queue the parked commands that are due."""
         while waiting := await store.unsent(500):
-            self.told += [
+            self.published += [
                 ReceivedMessage(
                     exchange="" if one.exchange == "reply" else one.exchange,
                     routing_key=one.routing_key,

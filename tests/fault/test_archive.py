@@ -69,8 +69,8 @@ async def record(environment: FaultEnvironment, meetings: int, *, people: int = 
 
 
 def published(environment: FaultEnvironment, kind: type) -> list[EventData]:
-    told = PublishedEvents(environment.facts)
-    return [event.data for event in told.everything() if isinstance(event.data, kind)]
+    published = PublishedEvents(environment.facts)
+    return [event.data for event in published.everything() if isinstance(event.data, kind)]
 
 
 async def until(environment: FaultEnvironment, kind: type, count: int) -> list[EventData]:

@@ -47,8 +47,10 @@ def start(command_id: str = "start", meeting: str | None = None) -> dict[str, An
 
 
 def outcomes(world: Simulation) -> list[str]:
-    told = {one.message_id: one.routing_key for one in world.told if one.exchange == "results"}
-    return list(told.values())
+    published = {
+        one.message_id: one.routing_key for one in world.published if one.exchange == "results"
+    }
+    return list(published.values())
 
 
 # One worker whose clock jumps
@@ -67,7 +69,7 @@ async def test_a_clock_jump_during_a_recording_loses_and_duplicates_nothing(
     await world.drain([replica])
     assert outcomes(world) == ["start_track_recording.succeeded"] * 3
     assert len(world.sandbox.request_log.started) == 3
-    assert [one.routing_key for one in world.told].count("track.completed") == 3
+    assert [one.routing_key for one in world.published].count("track.completed") == 3
     await store.close()
 
 

@@ -60,7 +60,7 @@ async def is_put_off(world: Simulation, replica: SimulatedReplica) -> bool:
 
 async def ends_well(world: Simulation, replica: SimulatedReplica) -> bool:
     await world.drain([replica])
-    outcomes = [one for one in world.told if one.exchange == "results"]
+    outcomes = [one for one in world.published if one.exchange == "results"]
     return len(outcomes) == len(world.sandbox.request_log.started) == 1
 
 
@@ -123,7 +123,7 @@ async def test_a_commit_whose_answer_was_lost_is_detected_and_not_repeated(
         with suppress(StoreUnavailable):  # the last cut may have hit a connection that was idle
             await store.unsent(1)
         await world.drain([replica])
-        outcomes = {one.message_id for one in world.told if one.exchange == "results"}
+        outcomes = {one.message_id for one in world.published if one.exchange == "results"}
         assert len(outcomes) == 6
         assert len(world.sandbox.request_log.started) == 6
         await store.close()

@@ -128,7 +128,7 @@ def test_every_delivery_is_settled_and_the_store_stays_consistent(bench: Bench) 
         bench.run(bench.world.relay(bench.replica.store))
 
     whatever_comes()
-    for one in bench.world.told:
+    for one in bench.world.published:
         decode_event(one.body)
 
 

@@ -121,10 +121,10 @@ def check(world: Simulation, commands: dict[str, dict[str, Any]]) -> None:
     assert len(by_start) == len(shelf), "each start has one recording"
     for one in shelf:
         assert one.request.user_ids == participant_ids(one.request.meeting_id)[:1]
-    told = EventStreamCheck()
-    told.hear(world.told)
-    told.check_outcomes(commands, by_start)
-    told.check_ends(shelf)
+    checked = EventStreamCheck()
+    checked.add(world.published)
+    checked.check_outcomes(commands, by_start)
+    checked.check_ends(shelf)
 
 
 async def test_one_replica_leads_and_another_takes_over_after_its_lease(

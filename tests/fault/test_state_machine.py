@@ -61,7 +61,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         self._stack = AsyncExitStack()
         self._ids = itertools.count(1)
         self.sent: dict[str, dict[str, Any]] = {}
-        self.told = EventStreamCheck()
+        self.checked = EventStreamCheck()
 
     def run(self, work: Any) -> Any:
         return self._runner.run(work)
@@ -220,8 +220,8 @@ class AnyInterleaving(RuleBasedStateMachine):
         if hasattr(self, "replicas"):
             DONE["steps"] += 1
             self.run(self.world.relay(self.store))
-            self.told.hear(self.world.told)
-            self.world.told.clear()
+            self.checked.add(self.world.published)
+            self.world.published.clear()
 
     @invariant()
     def a_start_has_at_most_one_recording(self) -> None:
@@ -246,13 +246,13 @@ class AnyInterleaving(RuleBasedStateMachine):
     async def _end_well(self) -> None:
         """Without further faults every command ends, and every recording is reported to its end."""
         await self.world.drain(self.replicas)
-        self.told.hear(self.world.told)
+        self.checked.add(self.world.published)
         recordings = self._recordings_by_start()
         shelf = self.world.sandbox.recordings.index
-        self.told.check_outcomes(self.sent, recordings)
-        self.told.check_ends(shelf.all())
+        self.checked.check_outcomes(self.sent, recordings)
+        self.checked.check_ends(shelf.all())
         DONE.update(
-            examples=1, commands=len(self.sent), recordings=len(shelf), events=len(self.told)
+            examples=1, commands=len(self.sent), recordings=len(shelf), events=len(self.checked)
         )
 
 

@@ -144,7 +144,7 @@ async def test_a_command_of_a_newer_version_is_kept_unchanged_for_a_newer_worker
     assert dead.code == "unknown_type"
     assert delivery.body == msgspec.json.encode(newer)
     await world.relay(store)
-    assert [one.routing_key for one in world.told] == ["unknown.rejected"]
+    assert [one.routing_key for one in world.published] == ["unknown.rejected"]
     await store.close()
 
 

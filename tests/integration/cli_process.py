@@ -48,12 +48,12 @@ class RunningProcess:
     async def says(self, words: str) -> str:
         """The next line on stderr that has these words."""
         async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
-            heard = ""
+            output = ""
             while line := (await self.err.readline()).decode():
-                heard += line
+                output += line
                 if words in line:
                     return line
-        raise AssertionError(f"{words!r} was not said before the end of:\n{heard}")
+        raise AssertionError(f"{words!r} was not said before the end of:\n{output}")
 
     async def line(self) -> str:
         """The next line on stdout."""

@@ -139,10 +139,10 @@ async def test_switching_between_recording_and_paused_does_not_prevent_the_time_
 
 async def test_a_recording_of_others_times_out_but_is_not_stopped(bench: TrackingBench) -> None:
     snapshot = await bench.api.start_track_recording({"meeting_id": bench.meeting})
-    sight = Observation(
+    observation = Observation(
         snapshot=snapshot, observed_by="command", asked_at=bench.now(), observed_at=bench.now()
     )
-    await bench.store.apply([sight])
+    await bench.store.apply([observation])
     await bench.run_due(2)
     await bench.run_due(TIMEOUTS.recording_timeout)
     assert await errors(bench, snapshot.recording_id) == [

@@ -32,31 +32,31 @@ CARRIED: Final = {
 QUICK: Final = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
 
 
-class Ear:
+class Subscriber:
     """Records the messages and headers that a subscriber receives."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
 
     async def take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
-        self.heard.append({"type": message.type, "headers": dict(message.headers)})
+        self.messages.append({"type": message.type, "headers": dict(message.headers)})
 
     def traceparents(self, event_type: str) -> list[str]:
-        told = [one for one in self.heard if one["type"] == event_type]
+        told = [one for one in self.messages if one["type"] == event_type]
         return [str(one["headers"].get("traceparent")) for one in told]
 
 
 @asynccontextmanager
-async def listening(amqp_url: str, prefix: str) -> AsyncIterator[Ear]:
-    ear = Ear()
+async def listening(amqp_url: str, prefix: str) -> AsyncIterator[Subscriber]:
+    subscriber = Subscriber()
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
         for name in ("status", "files", "results"):
             await queue.bind(f"{prefix}.{name}", "#")
-        await queue.consume(ear.take, no_ack=True)
-        yield ear
+        await queue.consume(subscriber.take, no_ack=True)
+        yield subscriber
 
 
 async def publish(amqp_url: str, prefix: str, headers: dict[str, Any], **fields: Any) -> None:
@@ -85,7 +85,7 @@ async def test_one_trace_leads_from_the_command_to_the_track_file_across_a_resta
         more["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
         async with (
             open_worker_environment(url, prefix, tmp_path, **more) as environment,
-            listening(url, prefix) as ear,
+            listening(url, prefix) as subscriber,
         ):
             await publish(url, prefix, CARRIED, **start(environment))
             await environment.outcome("start-1")
@@ -95,8 +95,10 @@ async def test_one_trace_leads_from_the_command_to_the_track_file_across_a_resta
             await environment.send(type="stop_recording", id="stop-1", start_id="start-1")
             await environment.event(Completed)
             files = [one for one in environment.messages.events if isinstance(one.data, FileReady)]
-            await eventually(lambda: len(ear.traceparents("recording.file_ready.v1")) == len(files))
-            wanted = ear.traceparents("recording.file_ready.v1")
+            await eventually(
+                lambda: len(subscriber.traceparents("recording.file_ready.v1")) == len(files)
+            )
+            wanted = subscriber.traceparents("recording.file_ready.v1")
             await eventually(lambda: exported(collector, wanted))
         spans = {one.span_id: one for one in collector.spans}
         assert len(wanted) == len(files) > 0
@@ -105,7 +107,7 @@ async def test_one_trace_leads_from_the_command_to_the_track_file_across_a_resta
             names = [one.name for one in path]
             assert names == [f"publish {prefix}.files", f"process {prefix}.commands"]
             assert path[-1].parent_id == PUBLISHER
-        assert {one["headers"]["baggage"] for one in ear.heard if of_the_start(one)} == {
+        assert {one["headers"]["baggage"] for one in subscriber.messages if of_the_start(one)} == {
             "tenant=blue"
         }
 
@@ -115,8 +117,8 @@ def exported(collector: TraceCollector, traceparents: list[str]) -> bool:
     return bool(traceparents) and set(traceparents) <= known
 
 
-def of_the_start(heard: dict[str, Any]) -> bool:
-    return TRACE in str(heard["headers"].get("traceparent"))
+def of_the_start(messages: dict[str, Any]) -> bool:
+    return TRACE in str(messages["headers"].get("traceparent"))
 
 
 def way_up(spans: dict[str, CollectedSpan], traceparent: str) -> list[CollectedSpan]:
@@ -229,8 +231,8 @@ async def test_without_a_collector_the_trace_headers_are_passed_on_unchanged(
     url, prefix = rabbitmq.amqp_url, names_prefix
     async with (
         open_worker_environment(url, prefix, tmp_path) as environment,
-        listening(url, prefix) as ear,
+        listening(url, prefix) as subscriber,
     ):
         await publish(url, prefix, CARRIED, **start(environment))
-        await eventually(lambda: bool(ear.traceparents("command.succeeded.v1")))
-        assert all(one["headers"] == CARRIED for one in ear.heard)
+        await eventually(lambda: bool(subscriber.traceparents("command.succeeded.v1")))
+        assert all(one["headers"] == CARRIED for one in subscriber.messages)

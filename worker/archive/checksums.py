@@ -51,14 +51,14 @@ class Checksums:
         """The checksum of all bytes: 64 hex digits."""
         return self._sha256.hexdigest()
 
-    def prove(self, told: str | None) -> bool:
+    def prove(self, reported: str | None) -> bool:
         """Whether a checksum proves that the storage has these bytes. If not, they must be read.
 
-        `told` is the ETag for MD5, and the checksum in base64 for SHA-256.
+        `reported` is the ETag for MD5, and the checksum in base64 for SHA-256.
         """
-        if not self.part_hash or told is None:
+        if not self.part_hash or reported is None:
             return False
-        digest, _, count = told.strip('"').partition("-")
+        digest, _, count = reported.strip('"').partition("-")
         written = _WRITTEN[self.part_hash]
         parts = self._digests()
         joined = _new(self.part_hash)

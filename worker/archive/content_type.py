@@ -17,8 +17,8 @@ _AUDIO: Final = {
 }
 
 
-def content_type_of(file_name: str, media_kind: str, told: str | None) -> str:
+def content_type_of(file_name: str, media_kind: str, reported: str | None) -> str:
     """The type by name and media kind, else the source's type, else that of any bytes."""
     suffix = PurePosixPath(file_name).suffix.lower()
     first, second = (_AUDIO, _VIDEO) if media_kind == "audio" else (_VIDEO, _AUDIO)
-    return first.get(suffix) or second.get(suffix) or told or "application/octet-stream"
+    return first.get(suffix) or second.get(suffix) or reported or "application/octet-stream"

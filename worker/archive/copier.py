@@ -125,8 +125,8 @@ class Copier:
         size = await self._storage.head(key)
         if size != sent.size:
             raise CopyDiffers("size_differs", f"{key} has {size} bytes; {sent.size} were sent")
-        told = await self._storage.sha256_of(key) if sent.part_hash == "sha256" else etag
-        if sent.prove(told):
+        reported = await self._storage.sha256_of(key) if sent.part_hash == "sha256" else etag
+        if sent.prove(reported):
             return
         stored, count = hashlib.sha256(), 0
         async with aclosing(self._storage.read(key)) as blocks:

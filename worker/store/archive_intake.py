@@ -86,8 +86,8 @@ def note_earlier_events(
     for file in new:
         _insert_file(connection, recording, file, now)
     if recording.completed:
-        told = [event.data for event in events if isinstance(event.data, Completed)]
-        without_file = _encoded(told[-1].participants_without_file) if told else None
+        completions = [event.data for event in events if isinstance(event.data, Completed)]
+        without_file = _encoded(completions[-1].participants_without_file) if completions else None
         _change_recording(connection, recording, without_file=without_file, completed_at=now)
         settle_manifest(connection, recording.recording_id, now)
 

@@ -46,8 +46,8 @@ class StoredChecksums:
             )
         except _NO_ANSWER:
             return None
-        told = answer.get("ChecksumSHA256")
-        return told if isinstance(told, str) else None
+        reported = answer.get("ChecksumSHA256")
+        return reported if isinstance(reported, str) else None
 
     def _opened(self) -> botocore.client.BaseClient:
         with self._lock:

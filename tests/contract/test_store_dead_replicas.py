@@ -214,9 +214,11 @@ async def test_a_replica_that_gets_no_session_works_by_its_leases(
         await without.claim("c")
         host, port = server.sockets[0].getsockname()
         without.store.replicas._parameters = {"host": host, "port": port, "sslmode": "disable"}
+        with_session = without.store.replicas.generation
         with psycopg.connect(postgresql_url, autocommit=True) as admin:
             admin.execute(TERMINATE)
         await eventually(lambda: rows(postgresql_url, replica_sessions.c.owner) == [])
+        await eventually(lambda: without.store.replicas.generation > with_session)
         await eventually(without.elector.is_leader)
         generation = without.store.replicas.generation
         await other.run()

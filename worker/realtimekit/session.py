@@ -215,14 +215,15 @@ class ApiSession:
     async def _send(
         self, request: ApiRequest, decode: Decoder[T], on_answer_lost: Callable[[], None] | None
     ) -> T:
+        """Send once. A call that is cancelled on its way may have been executed, too."""
         try:
-            return await self._exchange_values(request, decode)
+            return await self._exchange_value(request, decode)
         except (AnswerLost, OutcomeUnknown, asyncio.CancelledError):
             if on_answer_lost is not None:
                 on_answer_lost()
             raise
 
-    async def _exchange_values(self, request: ApiRequest, decode: Decoder[T]) -> T:
+    async def _exchange_value(self, request: ApiRequest, decode: Decoder[T]) -> T:
         http_request = httpx.Request(
             request.method,
             request.url,

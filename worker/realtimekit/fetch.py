@@ -18,6 +18,10 @@ from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 DEFAULT_FILE_PREFIX: Final = "default"
 """The API begins the file names of a track recording with this if the start has no prefix."""
 
+SHORT_PAGE: Final = 20
+"""A page with fewer recordings is short, and may be the last one. The API may limit the length of
+pages, and may count only those of the page. 20 is its length of other lists."""
+
 
 async def fetch_all_recordings(
     api: RealtimeKitClient,
@@ -30,8 +34,8 @@ async def fetch_all_recordings(
     with `statuses` only those in one of them.
 
     A page without a new recording counts as the last one, because the numbers and the size of pages
-    are not documented. So does a page that is not full if the API counts no more recordings than
-    were read. With `whole`, raises Unavailable if the list has a recording without an id that can
+    are not documented. So does a short page if the API counts no more recordings than were read.
+    With `whole`, raises Unavailable if the list has a recording without an id that can
     be read: it may be any recording.
     """
     found: dict[str, RecordingSnapshot] = {}
@@ -47,7 +51,7 @@ async def fetch_all_recordings(
         found |= {snapshot.recording_id: snapshot for snapshot in page.recordings}
         length = len(page.recordings) + page.unreadable_count
         seen += length
-        if length < PAGE_SIZE and page.total_count is not None and seen >= page.total_count:
+        if length < SHORT_PAGE and page.total_count is not None and seen >= page.total_count:
             break
         page_no += 1
     return [snapshot for snapshot in found.values() if _is_wanted(snapshot, meeting_id, statuses)]

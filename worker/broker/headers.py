@@ -1,10 +1,10 @@
 """The headers that workers and the broker add to a message, and which headers the worker trusts.
 
-A publisher can write any header, even the worker's own. The worker trusts its own headers only on a
-message that the broker moved from a retry queue to the command queue, or that a worker published
-from its store. Two facts prove this. The delivery names the default exchange, which excludes every
-message that was published to the exchange of commands. And `x-death`, which the broker writes,
-names a retry queue, or there is `x-unparked`.
+A publisher can write any header, even the worker's own. The worker trusts its own headers in two
+cases: the broker moved the message from a retry queue to the command queue, or a worker published
+it from its store. Two facts prove this. The delivery names the default exchange, which excludes
+every message that was published to the exchange of commands. And `x-death`, which the broker
+writes, names a retry queue, or there is `x-unparked`.
 
 A client that may publish to the default exchange can forge both. That harms only its own command:
 the command expires early, or runs while no other crash suspect runs, or is executed although it is

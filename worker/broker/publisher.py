@@ -41,9 +41,9 @@ BLOCKED: Final = "the broker blocks publishers: check for a memory or disk alarm
 class Publisher:
     """Publishes on one channel, and opens another one when that channel is lost.
 
-    Its session also declares or verifies the topology, if there is one. `timeout`, in seconds, is
-    the deadline of each stage of a publish: the wait for a message of the same id, for a usable
-    channel, and for confirmations.
+    Its session also declares or verifies the topology, if there is one. A publish has three stages:
+    it waits for a message of the same id, for a usable channel, and for confirmations. `timeout`,
+    in seconds, is the deadline of each stage.
     """
 
     def __init__(

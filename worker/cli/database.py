@@ -18,8 +18,8 @@ def read_state(
 ) -> ResultT:
     """The result of one query to the database of DATABASE_URL. Safe while workers write.
 
-    Raises StoreUnavailable, also if no worker has used the database yet or a worker of an older
-    version has, and WrongSettings for a URL of no known database.
+    Raises StoreUnavailable, also if no worker, or only one of an older version, has used the
+    database yet. Raises WrongSettings for a URL of no known database.
     """
     from worker.store.admin.read_only import open_read_only
 

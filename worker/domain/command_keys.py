@@ -69,9 +69,9 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
     `app` is None if the command names an app that is not configured. A start has a `slot`, which
     only one start at a time may occupy. A command for a whole meeting has `rivals`: the slots of
     the starts that it waits for. `cancels_starts` is set for a stop. `uses_api` is false for a
-    command that makes no request to the API. `locks` are taken one after the other within the
-    process: repeats of one id are executed one at a time, and so are the commands of one meeting.
-    `digest`: see `command_digest`.
+    command that makes no request to the API. `locks` are acquired in order within the process, so
+    repeats of one id are executed one at a time, and so are the commands of one meeting. `digest`:
+    see `command_digest`.
     """
 
     command_id: str

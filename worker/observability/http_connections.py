@@ -2,7 +2,7 @@
 
 A connection *waits* until its whole request has arrived, and again after its response. Only a
 waiting connection is ever closed here. If there are too many connections, a new one replaces the
-one that has waited longest: a probe or a webhook sends its request at once, a slow client does not.
+one that has waited longest. A probe or a webhook sends its request at once; a slow client does not.
 asyncio protocols are wrapped, because aiohttp has neither a header time-out nor a limit.
 """
 

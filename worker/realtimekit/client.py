@@ -55,9 +55,9 @@ class RealtimeKitClient:
     `timeout` is the total of one attempt, in seconds. `token` is called for every attempt.
     `refresh_token` is called when the API did not accept the token, and returns whether there is
     another one now. `on_attempt` is called after every attempt. With a `budget`, every attempt
-    takes one token from it, and raises OverBudget when no quota is left in time, StoreUnavailable
-    when the store of the budget fails. `proxies` are those of the environment. `transport` is for
-    tests; the default one uses the network.
+    takes one token from it. Such an attempt raises OverBudget when no quota is left in time, and
+    StoreUnavailable when the store of the budget fails. `proxies` are those of the environment.
+    `transport` is for tests; the default one uses the network.
 
     Raises ValueError when `base_url`, `account_id` or `app_id` cannot be part of a URL.
     """

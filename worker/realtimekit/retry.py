@@ -28,8 +28,8 @@ class RequestRetry:
     Makes at most `attempts` attempts. The pause between two is drawn evenly from zero to
     `base_seconds` times 2ⁿ, at most `cap_seconds` (full jitter). If the API sent a `Retry-After`,
     the pause is that and a little jitter. If a pause would end later than `total_seconds` after the
-    first attempt, the last error is raised at once, so that the caller does not occupy a place for
-    nothing. A running attempt is never interrupted.
+    first attempt, the last error is raised at once: the caller must not wait in vain. A running
+    attempt is never interrupted.
 
     Holds no state between calls: one object serves any number of tasks.
     """
@@ -56,9 +56,9 @@ class RequestRetry:
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of the first `attempt()` that succeeds, else the error of the last.
 
-        Only `Unavailable` is tried again, without four of its kinds: a short wait cures neither
-        `Unauthorized`, `LeaseLost` nor `RefusedForNow`, and the request has already waited before
-        `OverBudget`. `OutcomeUnknown` and `Refused` are raised at once.
+        Only `Unavailable` is tried again, except four of its kinds. A short wait does not cure
+        `Unauthorized`, `LeaseLost` or `RefusedForNow`, and before `OverBudget` the request has
+        already waited. `OutcomeUnknown` and `Refused` are raised at once.
         """
         deadline = self._now() + self._total
         try:

@@ -1,7 +1,8 @@
 """One request to the API: attempts, and a decoded response or one of our errors.
 
-The transport is called without an httpx client: no cookies, no redirects (which would send the
-token elsewhere), no environment, no log lines with our URLs, and less work per request.
+The transport is called without an httpx client. So there are no cookies, no environment, no log
+lines with our URLs, and less work per request. There are also no redirects, which would send the
+token to another host.
 """
 
 import asyncio

@@ -48,8 +48,9 @@ class ProxyChoice(NamedTuple):
 class Proxies(msgspec.Struct, frozen=True, kw_only=True):
     """The proxies of the environment. By default all connections are direct.
 
-    `exceptions` are hosts with commas between them, as in NO_PROXY: a host name with all names
-    below it, an address or a network of addresses, each with a port if need be; or `*` for all.
+    `exceptions` are hosts separated by commas, as in NO_PROXY. Each is a host name, which includes
+    all names below it, an address, or a network of addresses; a port may follow. `*` stands for
+    all.
     """
 
     https: Secret | None = None

@@ -56,8 +56,8 @@ class RecordingCursor(NamedTuple):
 
 
 class UnqueuedPage(msgspec.Struct, frozen=True):
-    """Recordings with announced files that are not queued, or of which the archive does not know
-    that they are complete, and the place where the next page begins, None after the last one."""
+    """A page of recordings, and where the next page begins, None after the last one. They have
+    announced files that are not queued, or the archive does not know that they are complete."""
 
     recording_ids: tuple[str, ...]
     next: FileCursor | RecordingCursor | None

@@ -30,9 +30,12 @@ Decoded = TypeVar("Decoded")
 
 
 class ArchiveDepth(msgspec.Struct, frozen=True, kw_only=True):
-    """The size of the queue: files, since when the oldest waits, when the first URL expires
-    (seconds since the epoch, None if no file waits), how many files and manifests the storage
-    refuses, and how many files were given up."""
+    """The size of the queue of files.
+
+    `oldest_at`: since when the oldest file waits. `first_expiry`: when the first URL expires. Both
+    are in seconds since the epoch, and None if no file waits. `refused`: files and manifests that
+    the storage refuses. `failed`: files that were given up.
+    """
 
     queued: int
     oldest_at: float | None

@@ -19,9 +19,9 @@ class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
     If more than `max_single_reads` live recordings became due by webhook since `swept_at`, skip
     them: one list request is cheaper. `max_single_reads=None` disables this.
 
-    If more than `limit` are due, up to `upload_limit` uploads come first, and the other places are
-    for others first: neither waits for hundreds of the other. Recordings in `exclude` are being
-    read already.
+    If more than `limit` are due, up to `upload_limit` uploads come first. The other places go to
+    other recordings first. So neither group waits for hundreds of the other. Recordings in
+    `exclude` are being read already.
     """
 
     app: str

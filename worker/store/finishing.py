@@ -129,8 +129,8 @@ def _replay(connection: sa.Connection, request: FinishRequest) -> None:
 def _find_ends(
     connection: sa.Connection, ids: Iterable[str]
 ) -> tuple[dict[str, str | None], dict[str, str]]:
-    """The stored outcomes of these commands by id, None for a command that has not ended; and the
-    stops that cancelled some of them, by the cancelled command's id."""
+    """The stored outcomes of these commands by id, None for a command that has not ended. Also
+    the stops that cancelled some of them, by the cancelled command's id."""
     rows = _ENDS.rows(connection, {"ids": texts(connection, ids)})
     outcomes = {command_id: outcome for command_id, outcome, _ in rows}
     return outcomes, {command_id: stop for command_id, _, stop in rows if stop}

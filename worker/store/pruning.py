@@ -1,10 +1,15 @@
 """Removes old rows, a few per transaction.
 
-Some rows are never removed, even if they are old: events that the broker has not confirmed,
-recordings that are open or due to be read, commands that have not ended, and the start of a
-recording that is kept. A recording also waits for its archive, unless the archive was switched off.
-Each step reads a limited number of rows, and the next step continues behind them. So rows that are
-kept do not make a step longer.
+Some rows are never removed, even if they are old:
+
+- events that the broker has not confirmed;
+- recordings that are open or due to be read;
+- commands that have not ended;
+- the start of a recording that is kept.
+
+A recording also waits for its archive, unless the archive was switched off. Each step reads a
+limited number of rows, and the next step continues behind them. So rows that are kept do not make a
+step longer.
 """
 
 from collections.abc import Sequence
@@ -88,8 +93,8 @@ def prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | No
 
 
 def prune_commands(connection: sa.Connection, request: PruneRequest) -> PruneStep:
-    """Look at up to 500 commands that ended before a time, and remove those whose
-    recordings are removed; also up to 500 placeholders of starts that never came since then."""
+    """Look at up to 500 commands that ended before a time, and remove those whose recordings are
+    removed. Also remove up to 500 placeholders of starts that did not arrive since then."""
     key = (inbox.c.finished_at, inbox.c.command_id)
     rows = connection.execute(
         sa.select(*key)

@@ -1,7 +1,7 @@
 """Adopts recordings of other services, so that they get their events as well.
 
-A sweep finds those that are live. Those that began and ended between two sweeps are found in the
-list of ended recordings, which is read from the newest back to the cursor of the last sweep.
+A sweep finds those that are live. The list of ended recordings has those that began and ended
+between two sweeps. It is read from the newest back to the cursor of the last sweep.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence

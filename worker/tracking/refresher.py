@@ -1,8 +1,8 @@
 """Reads the recordings that are due one by one, because a list does not show enough.
 
-These recordings are due: uploaded ones, because of their files; those that a sweep did not find on
-the list; and those whose webhook only a request to the API can confirm. The store holds when each
-is due, so a restarted worker or another leader continues where this one stopped.
+Three kinds are due: uploaded ones, because of their files; those that a sweep did not find on the
+list; and those whose webhook only a request to the API can confirm. The store holds when each is
+due, so a restarted worker or another leader continues where this one stopped.
 """
 
 import asyncio

@@ -3,11 +3,11 @@
 An operation gets a `context` with the claim and the API, and returns its observations. It writes
 nothing: the caller commits the observations together with the outcome.
 
-`start` starts recordings. It uses `people` to find the people to record, `awaited_session` to check
-whether the session has begun, and `own_recording` to find the recording of an earlier call, whose
-time by the API's clock `call_time` computes.
-`control` stops, pauses and resumes. `sync` reads recordings again, and `replay` repeats their
-events. `api_lag` recognises a recording that the API does not show yet.
+`start` starts recordings. `people` finds the people to record, and `awaited_session` checks whether
+the session has begun. `own_recording` finds the recording of an earlier call. `call_time` computes
+the time of that call by the API's clock. `control` stops, pauses and resumes. `sync` reads
+recordings again, and `replay` repeats their events. `api_lag` recognises a recording that the API
+does not show yet.
 """
 
 import asyncio

@@ -7,9 +7,9 @@ from worker.domain.errors import NoSession, OverBudget, Unavailable
 async def require_session(context: OperationContext, wait: SessionWait, meeting_id: str) -> None:
     """Return if the meeting has a live session. Raises NoSession if the start must wait.
 
-    If the budget has no quota for this request, the start waits too, because the next list of live
-    sessions is one request for all waiting starts. This happens only the first time. Later the list
-    has already shown a session. If the wait is over and the API does not answer, this counts as no
+    If the budget has no quota for this request, the start waits too: the next list of live sessions
+    is one request for all waiting starts. This happens only the first time. Later the list has
+    already shown a session. If the wait is over and the API does not answer, this counts as no
     session.
 
     Raises Unavailable and Refused as well.

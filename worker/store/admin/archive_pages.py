@@ -49,8 +49,8 @@ class ExpiringFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveState(msgspec.Struct, frozen=True, kw_only=True):
-    """The size of the queue, the files that expire first, those that were given up last, those
-    that were copied last, and how many manifests must be written."""
+    """The size of the queue, and how many manifests must be written. Also the files that expire
+    first, those given up last, and those copied last."""
 
     depth: ArchiveDepth
     queued: tuple[ArchiveFile, ...]

@@ -73,9 +73,10 @@ def copy_store(
     numbering of events continues. The copy may be repeated: a target that is already equal is not
     changed.
 
-    Raises StoreUnavailable, and leaves the target as it was, if a worker uses either database, the
-    source has another revision, the target has other rows, the rows read back differ, or a database
-    cannot be used. Raises WrongSettings for a URL of no known database.
+    After an error the target is as it was. Raises StoreUnavailable if a worker uses either
+    database, or if one cannot be used. It is also raised if the source has another revision, the
+    target has other rows, or the rows read back differ. Raises WrongSettings for a URL of no known
+    database.
     """
     if source == target:
         raise StoreUnavailable("source and target are the same database")

@@ -1,7 +1,7 @@
 """Finds the meaning of an id: a recording, a command, a meeting, or anything that an event names.
 
 The first three have indexes. A meeting without a recording is searched in the newest commands, and
-all other ids in the newest events, so that a search never reads through history.
+all other ids in the newest events. So a search never reads all of history.
 """
 
 from typing import Any, Final

@@ -18,8 +18,8 @@ PAGE_SIZE: Final = 500
 
 
 class CopiesFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which copies to read: of these recordings, or of all if there are none; of one app; archived
-    at `since` or later, in seconds since the epoch."""
+    """Which copies to read: of these recordings, or of all if there are none; of one app.
+    `since` selects copies archived at that time or later, in seconds since the epoch."""
 
     recording_ids: tuple[str, ...] = ()
     app: str | None = None

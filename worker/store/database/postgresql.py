@@ -66,15 +66,15 @@ WRITER: Final[Mapping[str, str]] = {
     # No bitmap scans: they visit every row that left the index of unsent events and is not vacuumed
     # yet, at every execution. An index scan visits such a row once.
     "enable_bitmapscan": "off",
-    # No hash and merge joins: rows to change are looked up one by one, even if reading the whole
-    # table would be as fast today, because the table grows.
+    # No hash and merge joins. Rows to change are looked up one by one, even if reading the whole
+    # table would be as fast today: the table grows.
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     # The statements are written for it: after a wait for a lock, the next one sees the commits of
     # others. An administrator may have set another level for the role.
     "default_transaction_isolation": "read committed",
-    # A new plan at each execution, for its number of ids: a generic plan is made while the tables
-    # are small, reads them whole, and is kept while they grow.
+    # A new plan at each execution, for its number of ids. A generic plan is made while the tables
+    # are small. It reads them whole, and is kept while they grow.
     "plan_cache_mode": "force_custom_plan",
 }
 """The session settings of a worker."""
@@ -204,8 +204,8 @@ def open_postgresql(
 def _begin_statement(session: Mapping[str, str]) -> str:
     """Begins a transaction with the effect of a `SET LOCAL` for each of the settings.
 
-    Both go in one message. The driver's own BEGIN would be a separate message: a worker that is
-    frozen after it would keep one of the pooler's sessions, because no time-out is set yet.
+    Both go in one message. The driver's own BEGIN would be a separate message. If a worker froze
+    after it, it would keep one of the pooler's sessions, because no time-out is set yet.
     """
     calls = [
         f"set_config('{name}', '{value}', true)"

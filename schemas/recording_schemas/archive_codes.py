@@ -27,7 +27,7 @@ ARCHIVE_CODES: Final = (
     _unarchived(
         "url_denied",
         "The API gave new URLs for about a day, and the file's source denied each of them.",
-        "Ask RealtimeKit whether the file still exists. If it does, have it archived again.",
+        "Ask RealtimeKit whether the file still exists. If it does, archive it again.",
         "archive_again",
     ),
     _unarchived(
@@ -67,7 +67,7 @@ ARCHIVE_CODES: Final = (
         "source_empty",
         "The file's source sends no bytes. The worker asks again for about a day before it gives "
         "the file up.",
-        "Ask RealtimeKit whether the file has content. If it does, have it archived again.",
+        "Ask RealtimeKit whether the file has content. If it does, archive it again.",
         "archive_again",
     ),
     _unarchived(
@@ -163,13 +163,13 @@ ARCHIVE_CODES: Final = (
     _unarchived(
         "size_differs",
         "The copy has another size than the bytes that were sent.",
-        "If it happens again and again, check the storage and what stands before it.",
+        "If it repeats, check the storage and any proxy in front of it.",
         "file_by_worker",
     ),
     _unarchived(
         "checksum_differs",
         "The copy has other bytes than those that were sent.",
-        "If it happens again and again, check the storage and what stands before it.",
+        "If it repeats, check the storage and any proxy in front of it.",
         "file_by_worker",
     ),
 )

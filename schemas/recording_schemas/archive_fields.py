@@ -32,7 +32,7 @@ DurationSeconds = Annotated[
     float | None,
     Meta(
         description="The length of the file in seconds, from its container. Null if the container "
-        "does not tell.",
+        "does not have it.",
         examples=[1799.98],
     ),
 ]

@@ -49,13 +49,13 @@ _RETRY_CODES: Final = (
         code="busy",
         places=("retry",),
         when="Another attempt at the command, or another start of its meeting, is running.",
-        remedy="Nothing. The command waits its turn.",
+        remedy="Nothing. The command waits until the other one has ended.",
         resend="by_worker",
     ),
     ErrorCode(
         code="id_in_use",
         places=("retry",),
-        when="Another body with the same command id came first, and has no outcome yet.",
+        when="An earlier message with the same command id and another body has no outcome yet.",
         remedy="Nothing: the message gets the outcome of that body. To have this command executed, "
         "send it with another `id`.",
         resend="never",

@@ -80,7 +80,7 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
         float | None,
         Meta(
             description="The length of the file in seconds, from its container. Null without a "
-            "copy, and if the container does not tell.",
+            "copy, and if the container does not have it.",
             examples=[1799.98],
         ),
     ]

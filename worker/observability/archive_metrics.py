@@ -36,7 +36,7 @@ class ArchiveMetrics:
             "Queued files and manifests that the storage has refused five times in a row.",
         )
         self._archive_failed = new.gauge(
-            "archive_failed_files", "Files that were given up, and that the store still knows."
+            "archive_failed_files", "Files that were given up and are still in the store."
         )
         for reason in codes_of("archive"):
             self._archive_failures.labels(self._archive_reasons.of(reason))

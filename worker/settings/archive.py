@@ -127,8 +127,8 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_ARCHIVE_TIMEOUT_SECONDS",
             seconds(0.1, 3_600),
-            "How long a download may stand still before the copy is tried again. A request of an "
-            "upload may take this and the time for two parts at 128 KiB a second.",
+            "How long a download may receive no bytes before the copy is tried again. A request of "
+            "an upload may take this and the time for two parts at 128 KiB a second.",
             default="60",
         ),
     ]

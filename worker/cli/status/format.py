@@ -86,7 +86,7 @@ def _headline(verdict: Verdict) -> str:
     if verdict.well is False:
         return f"Not well: {by_state['failed']}"
     if verdict.well is None:
-        return "Cannot tell: neither a worker nor the database answers"
+        return "Unknown: neither a worker nor the database answers"
     return f"Well, but look at: {by_state['warning']}" if by_state["warning"] else "Well"
 
 

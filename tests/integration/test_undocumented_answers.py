@@ -18,6 +18,7 @@ from tests.integration.altered_answers import Alter, altered_client, rows_of
 from tests.integration.command_bench import CommandBench, open_command_bench
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.broker.messages import Ack, Retry
+from worker.domain.times import utc
 from worker.realtimekit.client import RealtimeKitClient
 
 NO_TIMES = ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59-14:00"]
@@ -151,10 +152,12 @@ async def test_a_track_with_a_plain_url_is_a_file_of_sound(tracking: TrackingBen
 # Answers about something else
 
 
-@pytest.mark.parametrize("status", ["INVOKED", "RECORDING"])
+@pytest.mark.parametrize(
+    ("status", "age"), [("RECORDING", None), ("INVOKED", None), ("INVOKED", 0.02)]
+)
 @pytest.mark.parametrize("of_start", ["start-1", None])
 async def test_a_start_that_is_answered_with_a_running_recording_succeeds_unless_it_is_of_another(
-    bench: CommandBench, of_start: str | None, status: str
+    bench: CommandBench, of_start: str | None, status: str, age: float | None
 ) -> None:
     """The recording of another start is a conflict. One that no start began may be our own."""
     if of_start:
@@ -164,6 +167,8 @@ async def test_a_start_that_is_answered_with_a_running_recording_succeeds_unless
     running = bench.started()[-1].recording_id
     bench.pass_time(5)
     row = {"id": running, "meeting_id": bench.meeting, "status": status, "type": "TRACK"}
+    if age is not None:
+        row["invoked_time"] = utc(bench.store.now() - age).isoformat(timespec="milliseconds")
 
     def answer_with_running(request: httpx.Request, body: Any) -> None:
         if request.method == "POST":

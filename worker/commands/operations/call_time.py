@@ -41,3 +41,8 @@ def is_since(began: datetime, since: datetime) -> bool:
     if not began.microsecond:  # perhaps cut to a whole second
         since = since.replace(microsecond=0)
     return began >= since
+
+
+def in_milliseconds(at: datetime) -> datetime:
+    """The time as the API writes it: cut to milliseconds."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

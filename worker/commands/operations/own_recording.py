@@ -8,8 +8,8 @@ import msgspec
 
 from recording_schemas import Kind, Status
 from worker.commands.operations.call_time import (
-    READING_TOLERANCE,
     first_call_by_api_clock,
+    in_milliseconds,
     is_since,
 )
 from worker.commands.operations.context import OperationContext
@@ -88,7 +88,7 @@ async def is_of_other_start(
     The store is read only if the answer does not show that the recording has just begun.
     """
     began = _began(snapshot)
-    is_new = began is not None and is_since(began, asked_at - READING_TOLERANCE)
+    is_new = began is not None and is_since(began, in_milliseconds(asked_at))
     if (is_new and snapshot.status is Status.INVOKED) or context.find_start_id is None:
         return False
     start_id = await context.find_start_id(snapshot.recording_id)

@@ -16,7 +16,7 @@ const maxBytes = 5 << 30
 // errPoison marks events that can never be handled. A person has to look at them.
 var errPoison = errors.New("cannot be handled")
 
-// Store keeps files in a folder, and beside each file its owner in JSON.
+// Store keeps files in a folder, and next to each file its owner in JSON.
 type Store struct {
 	folder string
 	http   *http.Client

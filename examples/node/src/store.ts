@@ -1,4 +1,4 @@
-/** Keeps files in a folder, and beside each file its event in JSON. */
+/** Keeps files in a folder, and next to each file its event in JSON. */
 
 import { randomUUID } from "node:crypto";
 import { createWriteStream, existsSync } from "node:fs";

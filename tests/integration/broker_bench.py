@@ -28,14 +28,17 @@ Decide = Callable[[Delivery], Awaitable[Settlement]]
 class WatchedConsumer(Consumer):
     """A consumer that a test can cancel on the broker without the worker's knowledge.
 
-    A drain sets `deliveries_ended` when the broker has agreed to stop delivering.
+    A drain sets `deliveries_ended` when the broker has agreed to stop delivering. `started` counts
+    the consumers so far.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.deliveries_ended = asyncio.Event()
+        self.started = 0
 
     async def _start_consumer(self, channel: AbstractChannel, queue: AbstractQueue) -> str:
+        self.started += 1
         self._last = queue, await super()._start_consumer(channel, queue)
         return self._last[1]
 

@@ -1,6 +1,7 @@
 """Consuming and settling commands on a real RabbitMQ, also after connections were lost."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
@@ -18,6 +19,7 @@ from tests.integration.broker_bench import (
     declare_all,
     open_broker_benches,
 )
+from worker.broker.aiormq.delivery_decoder import DeliveryAssembler
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 
 
@@ -212,6 +214,22 @@ async def test_a_silent_consumer_is_renewed_without_a_new_connection(
         assert await bench.count(bench.topology.command_queue) == 0
     assert not any(delivery.redelivered for delivery in bench.deliveries)
     assert bench.connections == 1
+
+
+async def test_nothing_of_a_channel_that_was_renewed_is_kept(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    """A check of the topology in between opens a channel, so the numbers of channels grow."""
+    bench = await broker.bench(acknowledge, renewal_interval=0.0, topology_check_interval=0.0)
+    before = kept_assemblers()
+    async with bench.running():
+        await eventually(lambda: bench.consumer.started >= 5)
+        assert kept_assemblers() <= before + 1
+
+
+def kept_assemblers() -> int:
+    gc.collect()
+    return sum(isinstance(kept, DeliveryAssembler) for kept in gc.get_objects())
 
 
 async def test_a_retry_queue_that_was_deleted_is_declared_again_for_the_command_that_needs_it(

@@ -141,6 +141,7 @@ class Consumer:
         is_silent = await self._consume(connection, channel, is_cancelled)
         if is_silent:
             await broker_call(channel.close())
+            connection.end_deliveries(raw.number)
         return is_silent
 
     async def _consume(

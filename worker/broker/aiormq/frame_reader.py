@@ -66,6 +66,10 @@ class TolerantConnection(aio_pika.Connection):
         """
         self._assemblers[channel] = DeliveryAssembler(on_delivery, may_hold)
 
+    def end_deliveries(self, channel: int) -> None:
+        """Forget the channel with this number, which is closed, and what its deliveries hold."""
+        self._assemblers.pop(channel, None)
+
 
 class _FrameReaderFactory(TransportFactory):
     def __init__(self, factory: TransportFactory, assemblers: Assemblers) -> None:

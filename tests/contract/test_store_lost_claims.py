@@ -12,6 +12,7 @@ from worker.domain.event_envelopes import outcome_record
 from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
+from worker.store.parking import KeptMessage, ParkRequest
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
@@ -84,6 +85,45 @@ async def test_a_stop_before_the_next_delivery_of_a_start_does_not_end_it_unsear
     start = await store.claim(claim(called_at=CALLED_AT))
     assert (start.verdict, start.cancelled_by) == ("again", "stop")
     assert (start.called_at, start.may_call) == (CALLED_AT, False)
+
+
+async def test_a_stop_of_the_meeting_before_the_next_delivery_of_a_start_cancels_it(
+    store: Store,
+) -> None:
+    stop = {"command_id": "stop", "command_type": "stop_recording", "slot": None, "digest": "stop"}
+    rivals = {"rival_slots": ("default/m1/track",), "cancels_starts": True}
+    await store.claim(claim(**stop, **rivals))
+    start = await store.claim(claim(called_at=CALLED_AT, first_seen=CALLED_AT))
+    assert (start.verdict, start.cancelled_by) == ("again", "stop")
+    assert (start.called_at, start.may_call) == (CALLED_AT, False)
+
+
+@pytest.mark.parametrize(("after_parking", "called_at"), [(5.0, NOW + 5.0), (-5.0, None)])
+async def test_a_start_that_was_parked_searches_before_it_calls_if_it_called_after_that(
+    store: Store, after_parking: float, called_at: float | None
+) -> None:
+    """The database has lost the claim that ended the wait."""
+    await store.claim(claim())
+    await store.park(
+        ParkRequest(
+            command_id="start",
+            owner="me",
+            waits_for="session",
+            app="default",
+            subject="m1",
+            now=NOW,
+            due_at=NOW,
+            look_after=0.0,
+            message=KeptMessage(body=b"{}", envelope="{}"),
+            last_error="{}",
+            reply=Reply(),
+        )
+    )
+    (due,) = await store.due_commands(NOW)
+    called = {"called_at": NOW + after_parking, "unparked": due.position}
+    again = await store.claim(claim(now=NOW + 10.0, **called))
+    assert (again.verdict, again.called_at) == ("again", called_at)
+    assert again.may_call == (called_at is None)
 
 
 @pytest.mark.parametrize(

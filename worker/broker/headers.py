@@ -8,7 +8,7 @@ writes, names a retry queue, or there is `x-unparked`.
 
 A client that may publish to the default exchange can forge both. That harms only its own command:
 the command expires early, or runs while no other crash suspect runs, or is executed although it is
-parked.
+parked, or adopts a recording of its meeting that no start began.
 """
 
 from collections.abc import Mapping

@@ -14,7 +14,6 @@ from worker.broker.aiormq.message_encoder import encoded_table
 from worker.broker.headers import is_sent_on
 from worker.broker.messages import (
     ATTEMPTS_HEADER,
-    CALLED_AT_HEADER,
     DEAD_REASON_HEADER,
     FIRST_SEEN_HEADER,
     REDELIVERY_COUNT_HEADER,
@@ -45,13 +44,7 @@ HEADER_FRAME_BYTES: Final = 64
 """The size of a content header without its properties, and of the count of dropped headers."""
 
 _CARRIED: Final = frozenset(
-    {
-        headers.USER_ID,
-        headers.EXPIRATION,
-        headers.ADDED_MESSAGE_ID,
-        DEAD_REASON_HEADER,
-        CALLED_AT_HEADER,
-    }
+    {headers.USER_ID, headers.EXPIRATION, headers.ADDED_MESSAGE_ID, DEAD_REASON_HEADER}
 )
 """The worker's headers that each copy repeats."""
 

@@ -124,7 +124,10 @@ class Settler:
 
 
 def headers_of_retry(delivery: Delivery, retry: Retry) -> Headers:
-    """The headers that a retried copy has and a dead letter does not have."""
+    """The headers that a retried copy has and a dead letter does not have.
+
+    The time of a call is kept until the command is parked, because none of its calls was executed.
+    """
     headers: Headers = {}
     if delivery.unparked is not None:
         headers[UNPARKED_HEADER] = delivery.unparked
@@ -132,4 +135,6 @@ def headers_of_retry(delivery: Delivery, retry: Retry) -> Headers:
         headers[FIRST_SEEN_HEADER] = rfc3339(retry.first_seen)
     if retry.called_at is not None:
         headers[CALLED_AT_HEADER] = rfc3339(retry.called_at)
+    elif delivery.called_at is not None and retry.first_seen is None:
+        headers[CALLED_AT_HEADER] = delivery.headers[CALLED_AT_HEADER]
     return headers

@@ -45,7 +45,8 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
     repeats: list[StoredOutcome] = []
     results: list[ClaimResult] = []
     for request in requests:
-        row = with_lost_call(rows, _find_row(rows, request), request)
+        stored = _find_row(rows, request)
+        row = with_lost_call(rows, stored, request)
         if row is not None and row.outcome is not None:
             repeats.append(repeated_outcome(row.outcome, row, request))
             results.append(claim_of_ended(row, request))
@@ -53,7 +54,7 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
         if row is not None and (kept := _not_to_execute(connection, rows, row, request)):
             results.append(kept)
             continue
-        cancelled_by = _find_cancelled_by(connection, row, request)
+        cancelled_by = _find_cancelled_by(connection, stored, request)
         if cancelled_by:
             request = msgspec.structs.replace(request, finish_only=True)
         if request.reserve_only or _is_busy(connection, row, holders, request):

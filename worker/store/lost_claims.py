@@ -27,14 +27,14 @@ def with_lost_call(
     """The row of a start that may have called, also if its claim is lost.
 
     The last call counts as one of now, because the time of its execution is unknown. The row of
-    another body, and that of a start that was parked since, stay as they are.
+    another body, and that of a start that was parked after the call, stay as they are.
     """
     if request.called_at is None or request.slot is None:
         return row
     if row is not None and (
         row.may_have_called
         or row.state == "done"
-        or row.waits_since is not None
+        or request.called_at <= (row.waits_since or 0.0)
         or row.is_of_other_body(request.digest)
     ):
         return row

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from worker.broker.aiormq.message_encoder import encoded_properties
 from worker.broker.headers import with_trusted_headers
 from worker.broker.message_copy import MessageCopy, copy_of
-from worker.broker.messages import Delivery, Outgoing
+from worker.broker.messages import Delivery, Outgoing, Retry
 from worker.broker.properties import HEADERS, MESSAGE_ID, USER_ID, joined_table, split_table
+from worker.broker.settlement import headers_of_retry
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 QUEUE = "recording.commands"
@@ -123,3 +124,16 @@ def test_headers_that_are_no_account_are_left_alone() -> None:
 )
 def test_a_trace_may_be_a_text_or_a_byte_array(value: object, trace: dict[str, str]) -> None:
     assert delivery({"traceparent": value}).trace == trace
+
+
+@pytest.mark.parametrize(
+    ("first_seen", "expected"), [(None, {"x-called-at"}), (NOON, {"x-first-seen"})]
+)
+def test_a_retry_keeps_the_time_of_a_call_until_the_command_is_parked(
+    first_seen: float | None, expected: set[str]
+) -> None:
+    """Only the retry of a parked command begins its age anew."""
+    retried = delivery({"x-called-at": "2026-01-01T11:00:00+00:00", "x-death": FROM_RETRY})
+    retry = Retry(delay_seconds=5.0, code="c", reason="r", first_seen=first_seen)
+    assert headers_of_retry(retried, retry).keys() == expected
+    assert "x-called-at" not in copied(retried).headers

@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 from aio_pika import Message
 from aio_pika.exceptions import AMQPError
+from aio_pika.tools import OneShotCallback
 from structlog.testing import capture_logs
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
@@ -221,15 +222,25 @@ async def test_nothing_of_a_channel_that_was_renewed_is_kept(
 ) -> None:
     """A check of the topology in between opens a channel, so the numbers of channels grow."""
     bench = await broker.bench(acknowledge, renewal_interval=0.0, topology_check_interval=0.0)
-    before = kept_assemblers()
+    before = kept(DeliveryAssembler)
     async with bench.running():
         await eventually(lambda: bench.consumer.started >= 5)
-        assert kept_assemblers() <= before + 1
+        assert kept(DeliveryAssembler) <= before + 1
 
 
-def kept_assemblers() -> int:
+async def test_a_connection_keeps_nothing_of_its_closed_channels(broker: BrokerBenches) -> None:
+    bench = await broker.bench(acknowledge)
+    before = kept(OneShotCallback)
+    for _ in range(5):
+        async with bench.raw.channel():
+            pass
+    assert kept(OneShotCallback) <= before
+
+
+def kept(kind: type) -> int:
+    """How many objects of a class the process keeps."""
     gc.collect()
-    return sum(isinstance(kept, DeliveryAssembler) for kept in gc.get_objects())
+    return sum(isinstance(one, kind) for one in gc.get_objects())
 
 
 async def test_a_retry_queue_that_was_deleted_is_declared_again_for_the_command_that_needs_it(

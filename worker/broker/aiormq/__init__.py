@@ -9,6 +9,6 @@ The path of the bytes, with the modules of this package in capitals:
 
 Read `versions` first: the versions of the libraries that this package was tested with.
 `frame_reader` and `delivery_decoder` handle input, `message_encoder` and `batch_publish` output.
-`raw_channel` is the channel below that of aio-pika. `refusals` recognises a virtual host that
-cannot be opened.
+`raw_channel` is the channel below that of aio-pika. `closing` lets a connection forget its closed
+channels. `refusals` recognises a virtual host that cannot be opened.
 """

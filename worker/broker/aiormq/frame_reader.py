@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import aio_pika
+from aio_pika.abc import TimeoutType
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from yarl import URL
 
+from worker.broker.aiormq.closing import OneEndUnderlay
 from worker.broker.aiormq.delivery_decoder import (
     DELIVER,
     HEADER,
@@ -53,6 +55,13 @@ class TolerantConnection(aio_pika.Connection):
         self.kwargs["transport_factory"] = _FrameReaderFactory(
             TLSTransportFactory() if is_tls else TCPTransportFactory(), self._assemblers
         )
+
+    async def connect(self, timeout: TimeoutType = None) -> None:
+        """Connect, as the library does."""
+        self.transport = await OneEndUnderlay.connect(
+            self.url, self._on_connection_close, timeout=timeout, **self.kwargs
+        )
+        await self._on_connected()
 
     def route_deliveries(
         self,

@@ -137,6 +137,28 @@ async def test_a_composites_file_keeps_its_name_if_the_api_names_the_recording_l
     assert (await tracking.published(recording_id))[-1] == "completed 2"
 
 
+async def test_a_composite_that_the_api_names_later_completes_when_its_list_has_settled(
+    tracking: TrackingBench,
+) -> None:
+    reads = 0
+
+    def hide_name_at_first(request: httpx.Request, body: Any) -> None:
+        nonlocal reads
+        reads += request.method == "GET" and "meeting_id" not in request.url.params
+        for row in rows_of(body):
+            if row["status"] == "UPLOADED":
+                row["output_file_name"] = None if reads < 3 else "weekly sync.mp4"
+                row["audio_download_url"] = None
+
+    async with aclosing(altered_client(tracking.sandbox.base_url, hide_name_at_first)) as api:
+        tracking.api = api
+        tracking.restart()
+        recording_id = await tracking.record_and_upload("composite")
+        for _ in range(8):
+            await tracking.run_due(5)
+        assert (await tracking.published(recording_id))[-1] == "completed 1"
+
+
 async def test_a_track_with_a_plain_url_is_a_file_of_sound(tracking: TrackingBench) -> None:
     alter = setting(download_url="https://files.test/tracks/one.webm?signature=1")
     async with aclosing(altered_client(tracking.sandbox.base_url, alter)) as api:

@@ -12,6 +12,7 @@ import msgspec
 
 from recording_schemas import Kind, Media
 from worker.domain.file_names import media_of
+from worker.domain.file_search import hash_of
 from worker.domain.recording import Observation
 from worker.domain.track_files import TrackFile
 
@@ -29,7 +30,11 @@ def with_announced_names(
     if kind != "composite" or not announced or not observation.files:
         return observation
     files = tuple(_renamed(file, observation.files, announced) for file in observation.files)
-    return msgspec.structs.replace(observation, files=files)
+    if files == observation.files:
+        return observation
+    # The next list is compared with this one before its files are renamed.
+    listed_hash = hash_of(observation.files)
+    return msgspec.structs.replace(observation, files=files, listed_hash=listed_hash)
 
 
 def _renamed(file: TrackFile, files: Sequence[TrackFile], announced: Sequence[str]) -> TrackFile:

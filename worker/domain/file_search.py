@@ -101,7 +101,7 @@ def search_after(recording: Recording, observation: Observation) -> FileSearch |
         return search
     if observation.completeness == "whole":
         return None
-    current_hash = hash_of(observation.files)
+    current_hash = observation.listed_hash or hash_of(observation.files)
     if search is not None and search.list_hash == current_hash:
         return search
     return FileSearch(

@@ -199,7 +199,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
     `files` is None if the files were not read, else all files that the API lists, with their
     owners. `completeness` says whether these are all that are expected, `without_file` which people
-    have none, `participants` who was in the session; None if unknown. `files_final` says that
+    have none, `participants` who was in the session; None if unknown. `listed_hash` is the hash of
+    the API's list if the files have other names here; see `file_search`. `files_final` says that
     the worker waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
     `renews_urls`: a command asked for URLs of its files, so new URLs cause events.
@@ -218,6 +219,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     surplus_of: str | None = None
     cancelled_by: str | None = None
     files: tuple[TrackFile, ...] | None = None
+    listed_hash: str | None = None
     completeness: Completeness = "whole"
     without_file: tuple[ParticipantWithoutFile, ...] | None = None
     participants: tuple[Participant, ...] | None = None

@@ -126,7 +126,7 @@ class Consumer:
         if self._draining.is_set():
             return
         await self._publisher.prepare_topology(connection)
-        self._topology_check.is_done()
+        self._topology_check.mark_done()
         while await self._consume_on_new_channel(connection):
             pass
 

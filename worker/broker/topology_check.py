@@ -31,7 +31,7 @@ class TopologyCheck:
         self._interval = interval
         self._checked_at = -math.inf
 
-    def is_done(self) -> None:
+    def mark_done(self) -> None:
         """The topology was checked just now."""
         self._checked_at = time.monotonic()
 
@@ -51,4 +51,4 @@ class TopologyCheck:
                 self._interval = math.inf
             # The right to declare may have been withdrawn. Consuming works without it.
             structlog.get_logger().warning("topology_not_checked", reason=str(error)[:300])
-        self.is_done()
+        self.mark_done()

@@ -50,7 +50,7 @@ class Malformed(Exception):
     `wrong_content_type`, `wrong_content_encoding`, `missing_type`, `unknown_type`,
     `missing_id`, `missing_field`, `unknown_field`, `invalid_field` or `conflicting_fields`.
     `message` names the field and its rule. No text repeats a received value, except the name of an
-    unknown field or encoding. `field` is a dotted path such as `user_ids.3`, or None. `command_id`
+    unknown field or encoding. `field` is a path such as `user_ids[3]`, or None. `command_id`
     is None if the message has no readable id. `command_type` is a known type or "unknown".
     `metadata` is that of a start whose metadata is valid, else None.
     """

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from recording_schemas.rules import RuleBroken, field_names, in_words, type_at
+from recording_schemas.rules import RuleBroken, field_names, in_words, type_at, written_path
 
 _PATH: Final = re.compile(r" - at `(?:key` in `)?\$([\w.\[\]]*)`\Z")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
@@ -31,7 +31,7 @@ def explain(error: msgspec.ValidationError, struct: type[msgspec.Struct]) -> Rul
         known = field_names(type_at(struct, path))
         return _unknown_field(unknown[1], known).under(path)
     rule = in_words(type_at(struct, path))
-    return RuleBroken("invalid_field", ".".join(path) or None, f"must be {rule}")
+    return RuleBroken("invalid_field", written_path(path) or None, f"must be {rule}")
 
 
 def _unknown_field(name: str, known: list[str]) -> RuleBroken:

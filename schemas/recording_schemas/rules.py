@@ -9,8 +9,9 @@ from msgspec import inspect
 class RuleBroken(ValueError):
     """A received object breaks a rule. The text never repeats a received value.
 
-    `field` is a dotted path, or None if the fault lies with several fields or with none. `fault`
-    completes the sentence that begins with the field; without a field it is the whole sentence.
+    `field` is a path (see `written_path`), or None if the fault lies with several fields or with
+    none. `fault` completes the sentence that begins with the field; without a field it is the whole
+    sentence.
     """
 
     def __init__(self, code: str, field: str | None, fault: str) -> None:
@@ -26,9 +27,17 @@ class RuleBroken(ValueError):
 
     def under(self, path: list[str]) -> "RuleBroken":
         """The same fault, with `path` put before the field's path."""
-        if self.field is None:
+        if self.field is None or not path:
             return self
-        return RuleBroken(self.code, ".".join([*path, self.field]), self.fault)
+        return RuleBroken(self.code, f"{written_path(path)}.{self.field}", self.fault)
+
+
+def written_path(steps: list[str]) -> str:
+    """The path as `field` has it, such as `layers.default` or `user_ids[3]`.
+
+    A step of digits is a place in a list: no field has such a name.
+    """
+    return "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in steps)[1:]
 
 
 def type_at(struct: type[msgspec.Struct], path: list[str]) -> inspect.Type | None:

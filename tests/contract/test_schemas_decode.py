@@ -172,7 +172,7 @@ def test_a_wrong_cloudevent_is_refused(change: dict[str, Any], field: str) -> No
 def test_a_fault_in_the_data_of_a_cloudevent_is_named_as_in_a_plain_command() -> None:
     refusal = _refusal(EVENT | {"data": START | {"user_ids": ["a", ""]}})
 
-    assert (refusal.field, refusal.command_id) == ("user_ids.1", "body-id")
+    assert (refusal.field, refusal.command_id) == ("user_ids[1]", "body-id")
     assert refusal.command_type == "start_track_recording"
 
 

@@ -1,6 +1,7 @@
 """Builds a command from the flags of `send`, and checks it by the worker's rules."""
 
 import base64
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -90,7 +91,7 @@ def _error_text(error: Malformed, overrides: Fields, *, from_file: bool) -> str:
     if error.code == "missing_type" and not from_file:
         return "the command is missing: give a TYPE, or --file with a whole command"
     field = error.field or ""
-    top_field = field.partition(".")[0]
+    top_field = re.split(r"[.\[]", field, maxsplit=1)[0]
     flag = FLAGS.get(field) or FLAGS.get(top_field)
     hint = f" ({flag})" if flag and (top_field in overrides or not from_file) else ""
     return f"{error.code}: {error.message}{hint}"

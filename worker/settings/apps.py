@@ -231,7 +231,9 @@ def _text_parser(parse: Callable[[str], object]) -> JsonParser:
 def _parse_switch(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    return switch(value if isinstance(value, str) else "neither")
+    if isinstance(value, str):
+        return switch(value)
+    raise ValueError("must be true or false")
 
 
 def _token_inside(path: Path, app_name: str) -> Secret:

@@ -86,7 +86,7 @@ def test_a_wrong_own_id_is_an_error_that_names_its_flag() -> None:
         type="start_track_recording", meeting_id=MEETING, custom_participant_ids=("ann", "b\x00")
     )
 
-    assert "custom_participant_ids.1" in text
+    assert "custom_participant_ids[1]" in text
     assert "--custom-participant-id" in text
 
 

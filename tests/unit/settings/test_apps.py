@@ -118,7 +118,7 @@ def test_every_fault_is_listed_at_once_with_file_app_and_field(path: Path) -> No
         ('{"eu": {"app_id": "a", "app_id": "b"}}', "has 'app_id' twice in one object"),
         (json.dumps({f"app-{n}": {} for n in range(101)}), "must hold at most 100 apps, not 101"),
         ('{"eu": {"account_id": 7}}', "app 'eu': account_id: must be a text that is not empty"),
-        ('{"eu": {"follow_all": 1}}', "app 'eu': follow_all: must be on or off"),
+        ('{"eu": {"follow_all": 1}}', "app 'eu': follow_all: must be true or false"),
         ('{"eu": {"api_budget": "9"}}', "app 'eu': api_budget: must be requests/seconds"),
         ('{"eu": {"base_url": "ftp://x"}}', "app 'eu': base_url: must be a URL that begins with"),
     ],

@@ -33,6 +33,7 @@ def observed(*names: str) -> Observation:
         (["xx-audio"], ["room.mp4", "room.mp3"], ["room.mp4", "xx-audio"]),
         (["xx.mp4", "xx-audio"], ["room.mp4", "room-audio"], ["xx.mp4", "xx-audio"]),
         (["xx.mp4"], ["xx.mp4"], ["xx.mp4"]),
+        (["xx.mp4"], ["room.mp3", "room.mp4"], ["room.mp3", "xx.mp4"]),
         (["xx.mp3"], ["room.mp4"], ["room.mp4"]),
         ([], ["room.mp4"], ["room.mp4"]),
         (["a.mp4", "b.mp4"], ["c.mp4"], ["c.mp4"]),

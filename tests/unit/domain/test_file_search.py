@@ -138,6 +138,11 @@ def test_a_composite_is_whole_with_each_requested_file(
     assert found(composite(*listed), known) == expected
 
 
+def test_a_file_of_a_composite_without_a_url_or_a_storage_is_lacking() -> None:
+    known = recording("composite", media=("video",))
+    assert found(composite("video", url=None), known) == "lacking"
+
+
 def test_a_file_in_the_customer_s_storage_needs_no_url() -> None:
     known = recording("composite", media=BOTH)
 

@@ -292,6 +292,20 @@ def test_the_event_of_a_file_in_the_customer_s_storage_names_its_place() -> None
     ready = next(event for event in events if isinstance(event, FileReady))
     assert ready.storage is not None
     assert (ready.storage.bucket, ready.download_url) == ("b", None)
+    (fetched,) = [
+        event
+        for event in apply_observation(
+            None, observed(Status.UPLOADED, files=(file("a"),), storage=storage)
+        ).events
+        if isinstance(event, FileReady)
+    ]
+    assert fetched.storage is None
+
+
+def test_files_that_are_listed_before_the_upload_do_not_complete_a_recording() -> None:
+    uploading = after(observed(Status.UPLOADING, files=(file("a"),)))
+    assert not uploading.completed
+    assert uploading.is_open
 
 
 def test_a_recording_is_missing_from_the_first_404_until_the_next_answer() -> None:

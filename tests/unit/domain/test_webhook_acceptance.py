@@ -50,10 +50,13 @@ def webhook(status: Status, message: str | None = None) -> Observation:
     )
 
 
+@pytest.mark.parametrize("kind", ["track", "composite"])
 @pytest.mark.parametrize("reported", Status)
 @pytest.mark.parametrize("known", Status)
-def test_a_webhook_moves_a_recording_forward_only(known: Status, reported: Status) -> None:
-    after = apply_observation(recording(known), webhook(reported)).after
+def test_a_webhook_moves_a_recording_forward_only(
+    known: Status, reported: Status, kind: Kind
+) -> None:
+    after = apply_observation(recording(known, kind), webhook(reported)).after
     assert after.status is (reported if reported in MOVES[known] else known)
 
 
@@ -79,6 +82,8 @@ def test_a_recording_that_the_worker_ended_takes_only_its_upload_from_a_webhook(
     after = apply_observation(ended, webhook(reported)).after
     assert after.status is (UPLOADED if reported is UPLOADED else ERRORED)
     assert after.timed_out is (reported is not UPLOADED)
+    may_be_wrong = reported in {INVOKED, RECORDING, PAUSED, UPLOADING}
+    assert webhook_contradicts(ended, webhook(reported)) is may_be_wrong
 
 
 @pytest.mark.parametrize(("kind", "is_taken"), [("track", True), ("composite", False)])

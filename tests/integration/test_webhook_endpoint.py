@@ -417,6 +417,15 @@ async def test_an_app_that_is_not_configured_is_503(sqlite_url: str, app: str) -
         assert await bench.post(status_update("any", "RECORDING"), app=app) == 503
 
 
+async def test_an_unsigned_webhook_for_an_app_that_is_not_configured_is_401(
+    sqlite_url: str,
+) -> None:
+    async with open_webhook_bench(sqlite_url, apps=("eu", "us")) as bench:
+        update = status_update("any", "RECORDING")
+        assert await bench.post(update, app="unknown", signed=False) == 401
+        assert bench.verdict_counts() == {"forged": 1}
+
+
 async def test_a_webhook_is_503_until_the_database_is_back(
     private_postgresql: PostgreSQLServer,
 ) -> None:

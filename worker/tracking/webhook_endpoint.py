@@ -143,12 +143,12 @@ class WebhookEndpoint:
         return web.Response(status=HTTP_STATUSES[answer.verdict])
 
     async def _handle(self, request: web.Request) -> WebhookAnswer:
-        app = self._apps.find(request.query.get("app"))
-        if app is None:  # other replicas may have it, or this one lacks it by mistake
-            return _unavailable("its app is not configured")
         signature = _signature(request)
         if signature is None:
             return WebhookAnswer("forged")
+        app = self._apps.find(request.query.get("app"))
+        if app is None:  # other replicas may have it, or this one lacks it by mistake
+            return _unavailable("its app is not configured")
         try:
             body = await self._bodies.read(request)
         except IncompleteBody as error:

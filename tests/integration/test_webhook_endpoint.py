@@ -26,6 +26,8 @@ from worker.store.store import Store
 from worker.tracking.webhook_endpoint import MAX_BODY_BYTES, MAX_CONCURRENT
 
 FORWARD = ["RECORDING", "UPLOADING", "UPLOADED"]
+LAYERS = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": "https://a"}}}]
+"""The files of a track recording, as a webhook shows them."""
 
 
 @pytest.fixture
@@ -54,11 +56,10 @@ async def test_files_are_kept_only_for_a_recording_that_is_due_to_be_read(
     bench: WebhookBench, known: bool
 ) -> None:
     recording_id = await bench.known_recording("RECORDING") if known else "r-1"
-    urls = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": "https://a"}}}]
-    await bench.send_status(recording_id, "UPLOADED", downloadUrl=urls)
+    await bench.send_status(recording_id, "UPLOADED", downloadUrl=LAYERS)
     assert (bench.shown_files["default"].take(recording_id) is not None) == known
     await bench.observe(recording_id, "UPLOADED", files=(), files_final=True)
-    await bench.send_status(recording_id, "UPLOADED", downloadUrl=urls)
+    await bench.send_status(recording_id, "UPLOADED", downloadUrl=LAYERS)
     assert bench.shown_files["default"].take(recording_id) is None
 
 
@@ -409,6 +410,16 @@ async def test_a_store_that_cannot_commit_is_503(sqlite_url: str) -> None:
         recording_id = await bench.known_recording()
         await bench.store.close()
         assert await bench.send_status(recording_id, "RECORDING") == 503
+
+
+async def test_the_files_of_a_webhook_that_cannot_be_committed_are_not_kept(
+    sqlite_url: str,
+) -> None:
+    async with open_webhook_bench(sqlite_url) as bench:
+        recording_id = await bench.known_recording()
+        await bench.store.close()
+        assert await bench.send_status(recording_id, "UPLOADED", downloadUrl=LAYERS) == 503
+        assert bench.shown_files["default"].take(recording_id) is None
 
 
 @pytest.mark.parametrize("app", ["unknown", "", "a\x00b", "x" * 3_000])

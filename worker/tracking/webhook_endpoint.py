@@ -192,9 +192,13 @@ class WebhookEndpoint:
         shown = self._shown_files[app.name]
         if snapshot.status is Status.UPLOADED:
             shown.put(snapshot)
-        result = await self._commit(app, snapshot)
-        if result is None or not result.due:  # no read will take it
-            shown.drop(snapshot.recording_id)
+        is_due = False
+        try:
+            result = await self._commit(app, snapshot)
+            is_due = result is not None and result.due
+        finally:
+            if not is_due:  # no read will take it
+                shown.drop(snapshot.recording_id)
         log_fields = {
             "app": app.name,
             "recording_id": snapshot.recording_id,

@@ -18,7 +18,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from yarl import URL
 
-from worker.broker.aiormq.closing import OneEndUnderlay
+from worker.broker.aiormq.closing import ForgottenChannel, OneEndUnderlay
 from worker.broker.aiormq.delivery_decoder import (
     DELIVER,
     HEADER,
@@ -47,6 +47,8 @@ Assemblers = Mapping[int, DeliveryAssembler]
 
 class TolerantConnection(aio_pika.Connection):
     """A connection on which every message arrives, even with undecodable properties."""
+
+    CHANNEL_CLASS = ForgottenChannel
 
     def __init__(self, url: URL, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(url, *args, **kwargs)

@@ -1,9 +1,9 @@
 """Lets a connection forget its closed channels.
 
 Each channel adds a callback to the future of the connection's end, and should remove it when it
-closes. Two things prevent that. aiormq returns a new future at each access. And aio-pika leaves the
-callback if the broker closes the channel, or if its underlying channel is closed. So 4 kB would
-stay of each channel. A worker opens one every 30 seconds, which would be 12 MB a day.
+closes. Two faults of the libraries prevent that: aiormq returns a new future at each access, and
+aio-pika does not remove the callback if the broker closes the channel, or if the channel below it
+is closed. Each channel would leave 4 kB. A worker opens one every 30 seconds: 12 MB a day.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ class ForgottenChannel(aio_pika.Channel):
         return error
 
 
-class _OneEndConnection(Connection):
-    """A connection with one future of its end. Nobody may cancel it."""
+class _OneFutureConnection(Connection):
+    """A connection whose `closing` is one future, the same at each access. Do not cancel it."""
 
     @property
     def closing(self) -> "asyncio.Future[Any]":
         return self._closing
 
 
-class OneEndUnderlay(UnderlayConnection):
-    """Opens such a connection below one of aio-pika."""
+class OneFutureUnderlay(UnderlayConnection):
+    """Lets aio-pika open connections of this kind."""
 
     @classmethod
     async def make_connection(
@@ -44,7 +44,7 @@ class OneEndUnderlay(UnderlayConnection):
         **kwargs: Any,  # noqa: ANN401 - passed on
     ) -> Connection:
         """As the library's, with the other class."""
-        connection = _OneEndConnection(url, **kwargs)
+        connection = _OneFutureConnection(url, **kwargs)
         await asyncio.wait_for(connection.connect(), timeout)
         await connection.ready()
         return connection

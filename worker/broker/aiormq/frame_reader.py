@@ -18,7 +18,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from yarl import URL
 
-from worker.broker.aiormq.closing import ForgottenChannel, OneEndUnderlay
+from worker.broker.aiormq.closing import ForgottenChannel, OneFutureUnderlay
 from worker.broker.aiormq.delivery_decoder import (
     DELIVER,
     HEADER,
@@ -60,7 +60,7 @@ class TolerantConnection(aio_pika.Connection):
 
     async def connect(self, timeout: TimeoutType = None) -> None:
         """Connect, as the library does."""
-        self.transport = await OneEndUnderlay.connect(
+        self.transport = await OneFutureUnderlay.connect(
             self.url, self._on_connection_close, timeout=timeout, **self.kwargs
         )
         await self._on_connected()

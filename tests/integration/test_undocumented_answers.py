@@ -113,20 +113,26 @@ async def test_a_file_that_is_listed_twice_is_published_once(tracking: TrackingB
     assert published.count("file") == 3
 
 
-async def test_a_composites_file_keeps_its_name_if_the_api_names_the_recording_later(
-    tracking: TrackingBench,
-) -> None:
+def naming_later(*, sound: str | None) -> Alter:
+    """From the third read on, a composite has its name, and the URL of its sound."""
     reads = 0
 
-    def hide_name_at_first(request: httpx.Request, body: Any) -> None:
+    def alter(request: httpx.Request, body: Any) -> None:
         nonlocal reads
         reads += request.method == "GET" and "meeting_id" not in request.url.params
         for row in rows_of(body):
             if row["status"] == "UPLOADED":
                 row["output_file_name"] = None if reads < 3 else "weekly sync.mp4"
-                row["audio_download_url"] = None if reads < 3 else "https://files.test/sound.mp3"
+                row["audio_download_url"] = None if reads < 3 else sound
 
-    async with aclosing(altered_client(tracking.sandbox.base_url, hide_name_at_first)) as api:
+    return alter
+
+
+async def test_a_composites_file_keeps_its_name_if_the_api_names_the_recording_later(
+    tracking: TrackingBench,
+) -> None:
+    alter = naming_later(sound="https://files.test/sound.mp3")
+    async with aclosing(altered_client(tracking.sandbox.base_url, alter)) as api:
         tracking.api = api
         tracking.restart()
         recording_id = await tracking.record_and_upload("composite")
@@ -140,17 +146,8 @@ async def test_a_composites_file_keeps_its_name_if_the_api_names_the_recording_l
 async def test_a_composite_that_the_api_names_later_completes_when_its_list_has_settled(
     tracking: TrackingBench,
 ) -> None:
-    reads = 0
-
-    def hide_name_at_first(request: httpx.Request, body: Any) -> None:
-        nonlocal reads
-        reads += request.method == "GET" and "meeting_id" not in request.url.params
-        for row in rows_of(body):
-            if row["status"] == "UPLOADED":
-                row["output_file_name"] = None if reads < 3 else "weekly sync.mp4"
-                row["audio_download_url"] = None
-
-    async with aclosing(altered_client(tracking.sandbox.base_url, hide_name_at_first)) as api:
+    alter = naming_later(sound=None)
+    async with aclosing(altered_client(tracking.sandbox.base_url, alter)) as api:
         tracking.api = api
         tracking.restart()
         recording_id = await tracking.record_and_upload("composite")

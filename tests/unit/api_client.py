@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import httpx
 
@@ -9,6 +10,19 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 
 Answer = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
+
+
+MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
+
+
+def id_of(number: int) -> str:
+    """The id of the recording with this number in a test."""
+    return str(UUID(int=number))
+
+
+def recording_row(number: int, **fields: Any) -> dict[str, Any]:
+    """A live recording of `MEETING` as the API lists it. `fields` are added or replaced."""
+    return {"id": id_of(number), "meeting_id": MEETING, "status": "RECORDING", **fields}
 
 
 def answered_client(answer: Answer, **changes: Any) -> RealtimeKitClient:

@@ -8,18 +8,13 @@ import httpx
 import pytest
 
 from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
-from tests.unit.api_client import answered_client
+from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext
 from worker.domain.recording import Recording, StartContext
 
-MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 TEMPLATE = "{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}"
-
-
-def id_of(number: int) -> str:
-    return str(UUID(int=number))
 
 
 def known(number: int, status: Status, kind: Kind = "track") -> Recording:
@@ -28,12 +23,7 @@ def known(number: int, status: Status, kind: Kind = "track") -> Recording:
 
 def row(number: int, status: Status = Status.RECORDING, kind: Kind = "track") -> dict[str, Any]:
     name = TEMPLATE if kind == "track" else "board.mp4"
-    return {
-        "id": id_of(number),
-        "meeting_id": MEETING,
-        "status": status,
-        "output_file_name": name,
-    }
+    return recording_row(number, status=status, output_file_name=name)
 
 
 class World:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from recording_schemas import Kind, Status
-from tests.unit.api_client import answered_client
+from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations.context import OperationContext
 from worker.commands.operations.own_recording import StartedRecording, find_own_recording
 from worker.domain.errors import OutcomeUnknown
@@ -18,7 +18,6 @@ from worker.domain.recording import Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
-MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 STARTED = StartedRecording(meeting_id=MEETING, kind="track", file_name_prefix="Board-Call 7")
 
 
@@ -82,18 +81,13 @@ def test_a_recording_that_others_started_does_not_fit(fields: dict[str, str], fi
 def row(number: int, second: float | None, status: str = "RECORDING") -> dict[str, Any]:
     """A listed recording that began `second` seconds after the call. None: the row has no time."""
     began = None if second is None else (T0 + timedelta(seconds=second)).isoformat()
-    return {
-        "id": str(UUID(int=number)),
-        "meeting_id": MEETING,
-        "status": status,
-        "invoked_time": began,
-        "output_file_name": "{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}",
-    }
+    template = "{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}"
+    return recording_row(number, status=status, invoked_time=began, output_file_name=template)
 
 
 def known(number: int, start_id: str | None) -> Recording:
     return Recording(
-        recording_id=str(UUID(int=number)),
+        recording_id=id_of(number),
         app="default",
         kind="track",
         status=Status.RECORDING,

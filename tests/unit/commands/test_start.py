@@ -4,32 +4,25 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
 
 from recording_schemas import StartRecording
-from tests.unit.api_client import answered_client
+from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.domain.errors import Conflict
 from worker.domain.recording import StartContext
 
-MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 NOW = T0 + timedelta(seconds=31)
 CONFLICT = {"success": False, "error": {"code": 409, "message": "a recording runs already"}}
 
 
 def row(number: int, second: float, name: str = "board.mp4") -> dict[str, Any]:
-    return {
-        "id": str(UUID(int=number)),
-        "meeting_id": MEETING,
-        "status": "RECORDING",
-        "invoked_time": (T0 + timedelta(seconds=second)).isoformat(),
-        "output_file_name": name,
-    }
+    began = (T0 + timedelta(seconds=second)).isoformat()
+    return recording_row(number, invoked_time=began, output_file_name=name)
 
 
 async def start(*lists: list[dict[str, Any]], **fields: Any) -> OperationResult:
@@ -57,7 +50,7 @@ async def start(*lists: list[dict[str, Any]], **fields: Any) -> OperationResult:
 
 
 async def test_a_conflict_with_a_recording_that_the_list_showed_too_late_adopts_our_own() -> None:
-    assert (await start([], [row(1, -60), row(2, 1)])).recording_ids == (str(UUID(int=2)),)
+    assert (await start([], [row(1, -60), row(2, 1)])).recording_ids == (id_of(2),)
 
 
 async def test_a_conflict_with_a_recording_of_others_is_a_refusal() -> None:
@@ -68,4 +61,4 @@ async def test_a_conflict_with_a_recording_of_others_is_a_refusal() -> None:
 async def test_a_composite_adopts_a_recording_with_its_prefix_only() -> None:
     listed = [row(1, 1, "weekly_1.mp4"), row(2, 2, "daily_1.mp4")]
     result = await start(listed, file_name_prefix="daily")
-    assert result.recording_ids == (str(UUID(int=2)),)
+    assert result.recording_ids == (id_of(2),)

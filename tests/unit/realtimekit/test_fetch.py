@@ -7,15 +7,10 @@ import httpx
 import pytest
 
 from recording_schemas import Status
-from tests.unit.api_client import answered_client
+from tests.unit.api_client import MEETING, answered_client
+from tests.unit.api_client import recording_row as row
 from worker.domain.errors import Unavailable
 from worker.realtimekit.fetch import fetch_all_recordings
-
-MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
-
-
-def row(number: int, **fields: Any) -> dict[str, Any]:
-    return {"id": str(UUID(int=number)), "status": "RECORDING", "meeting_id": MEETING, **fields}
 
 
 class World:

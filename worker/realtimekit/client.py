@@ -30,6 +30,7 @@ from worker.realtimekit.models import (
     UnknownStatusHook,
     Webhook,
 )
+from worker.realtimekit.page_numbers import PageNumbers
 from worker.realtimekit.retry import RequestRetry
 from worker.realtimekit.session import ApiSession, BeforeSend, Decoder, RequestHooks
 from worker.realtimekit.urls import app_url, path_segment, query_params
@@ -91,6 +92,7 @@ class RealtimeKitClient:
             proxies=proxies,
             transport=transport,
         )
+        self._page_numbers = PageNumbers()
         self._priority = RequestPriority()
         self._before_send: BeforeSend | None = None
 
@@ -188,7 +190,6 @@ class RealtimeKitClient:
         API does not document which of a recording's times it compares with them.
         """
         query = query_params(
-            page_no=page_no,
             per_page=per_page,
             meeting_id=meeting_id,
             status=",".join(statuses) or None,
@@ -198,16 +199,16 @@ class RealtimeKitClient:
             end_time=_iso(until),
         )
         decode = partial(decode_recording_page, per_page=per_page, meeting_id=meeting_id)
-        return await self._request("GET", "/recordings", decode, query=query)
+        return await self._request_page(page_no, "/recordings", decode, query)
 
     async def list_participants(self, session_id: str) -> tuple[Participant, ...]:
         """All participants of the session, from all pages, each peer once, in the API's order."""
         path = f"/sessions/{path_segment(session_id, 'session_id')}/participants"
         decode = partial(decode_participants, per_page=PAGE_SIZE)
+        query = query_params(per_page=PAGE_SIZE, view="raw")
         found: dict[str, Participant] = {}
         for page_no in range(1, MAX_PARTICIPANT_PAGES + 1):
-            query = query_params(page_no=page_no, per_page=PAGE_SIZE, view="raw")
-            page, is_last = await self._request("GET", path, decode, query=query)
+            page, is_last = await self._request_page(page_no, path, decode, query)
             before = len(found)
             found.update((participant.peer_id, participant) for participant in page)
             # A page without a new participant means that the API ignores `page_no`.
@@ -218,8 +219,8 @@ class RealtimeKitClient:
     async def list_meeting_participants(self, meeting_id: str, *, page_no: int) -> ParticipantPage:
         """One page of the people who may join the meeting. Pages are counted from 1."""
         path = f"/meetings/{path_segment(meeting_id, 'meeting_id')}/participants"
-        query = query_params(page_no=page_no, per_page=PAGE_SIZE)
-        return await self._request("GET", path, decode_meeting_participants, query=query)
+        query = query_params(per_page=PAGE_SIZE)
+        return await self._request_page(page_no, path, decode_meeting_participants, query)
 
     async def has_live_session(self, meeting_id: str) -> bool:
         """Whether the meeting has a live session. Raises no NotFound."""
@@ -234,13 +235,12 @@ class RealtimeKitClient:
         """One page of the app's live sessions, the newest first. Pages are counted from 1."""
         query = query_params(
             status="LIVE",
-            page_no=page_no,
             per_page=PAGE_SIZE,
             sort_by="createdAt",
             sort_order="DESC",
         )
         decode = partial(decode_session_page, per_page=PAGE_SIZE)
-        return await self._request("GET", "/sessions", decode, query=query)
+        return await self._request_page(page_no, "/sessions", decode, query)
 
     # Webhooks
 
@@ -270,6 +270,15 @@ class RealtimeKitClient:
         """Remove a webhook. Raises NotFound when it is not there."""
         path = f"/webhooks/{path_segment(webhook_id, 'webhook_id')}"
         await self._request("DELETE", path, ignore_body)
+
+    async def _request_page(
+        self, page_no: int, path: str, decode_page: Decoder[T], query: Mapping[str, str]
+    ) -> T:
+        async def get_page(number: int, decode: Decoder[T]) -> T:
+            numbered = {"page_no": str(number), **query}
+            return await self._request("GET", path, decode, query=numbered)
+
+        return await self._page_numbers.get(page_no, decode_page, get_page)
 
     async def _request(
         self,

@@ -43,6 +43,7 @@ class Paging(msgspec.Struct):
     """The `paging` object of lists."""
 
     total_count: Any = None
+    start_offset: Any = None
     end_offset: Any = None
 
 

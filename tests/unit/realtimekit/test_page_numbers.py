@@ -1,0 +1,165 @@
+"""Lists of an API that counts its pages from 0, and of one that counts them from 1."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.unit.api_client import MEETING, answered_client
+from tests.unit.api_client import recording_row as row
+from worker.domain.errors import Unavailable
+from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
+from worker.realtimekit.fetch import fetch_all_recordings
+from worker.realtimekit.page_numbers import Position, position_of
+
+SESSION = str(uuid4())
+
+
+class Api:
+    """Lists `count` items, whose first page has the number `first`.
+
+    Without `offsets` it leaves out their places in the list. `refused` are pages that it refuses,
+    `uncounted` is by how many its count exceeds its items.
+    """
+
+    def __init__(
+        self,
+        first: int,
+        count: int,
+        *,
+        offsets: bool = True,
+        refused: tuple[int, ...] = (),
+        uncounted: int = 0,
+    ) -> None:
+        self.first, self.count, self.offsets = first, count, offsets
+        self.refused, self.uncounted = refused, uncounted
+        self.pages: list[int] = []
+        self.failing: set[int] = set()
+        self.client = answered_client(self._answer)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        page_no = int(request.url.params["page_no"])
+        self.pages.append(page_no)
+        if page_no in self.failing:
+            return httpx.Response(503)
+        if page_no in self.refused:
+            return httpx.Response(400, json={"success": False})
+        start = max(page_no - self.first, 0) * PAGE_SIZE
+        numbers = range(start, self.count)[:PAGE_SIZE]
+        paging = {"total_count": self.count + self.uncounted}
+        if self.offsets:
+            paging |= {"start_offset": start + 1, "end_offset": start + len(numbers)}
+        data = self._data(request.url.path, [row(number + 1) for number in numbers])
+        return httpx.Response(200, json={"success": True, "data": data, "paging": paging})
+
+    @staticmethod
+    def _data(path: str, rows: list[dict[str, Any]]) -> object:
+        if path.endswith(f"/sessions/{SESSION}/participants"):
+            return {"participants": rows}
+        return {"sessions": rows} if path.endswith("/sessions") else rows
+
+
+async def recordings(client: RealtimeKitClient) -> int:
+    return len(await fetch_all_recordings(client, meeting_id=MEETING))
+
+
+async def session_participants(client: RealtimeKitClient) -> int:
+    return len(await client.list_participants(SESSION))
+
+
+async def meeting_participants(client: RealtimeKitClient) -> int:
+    return len((await client.list_meeting_participants(MEETING, page_no=1)).participants)
+
+
+async def live_sessions(client: RealtimeKitClient) -> int:
+    return len((await client.list_live_sessions(page_no=1)).sessions)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(
+    "read", [recordings, session_participants, meeting_participants, live_sessions]
+)
+async def test_the_first_page_of_each_list_is_read_whatever_its_number(
+    read: Any, first: int
+) -> None:
+    api = Api(first, 7)
+    assert await read(api.client) == 7
+    assert await read(api.client) == 7
+    assert api.pages == ([1, 0, 0] if first == 0 else [1, 1])  # it is found out once
+
+
+@pytest.mark.parametrize("offsets", [True, False])
+@pytest.mark.parametrize("count", [1, 100, 101, 250])
+@pytest.mark.parametrize("first", [0, 1])
+async def test_no_recording_of_a_longer_list_is_missing_whatever_its_first_page(
+    first: int, count: int, *, offsets: bool
+) -> None:
+    if first == 0 and count > PAGE_SIZE and not offsets:
+        return  # its second page looks like a first one
+    assert await recordings(Api(first, count, offsets=offsets).client) == count
+
+
+async def test_an_empty_list_costs_one_request_and_says_nothing_of_the_first_page() -> None:
+    api = Api(0, 0)
+    assert await recordings(api.client) == 0
+    assert api.pages == [1]
+    api.count = 3
+    assert await recordings(api.client) == 3
+    assert api.pages == [1, 1, 0]
+
+
+@pytest.mark.parametrize("refused", [(), (0,)])
+async def test_an_api_that_counts_what_it_does_not_list_is_asked_for_page_0_once(
+    refused: tuple[int, ...],
+) -> None:
+    api = Api(1, 0, uncounted=5, refused=refused)
+    assert await recordings(api.client) == 0
+    assert api.pages[:2] == [1, 0]
+    api.count, api.pages = 3, []
+    assert await recordings(api.client) == 3
+    assert 0 not in api.pages
+
+
+async def test_a_failed_request_for_page_0_is_made_again() -> None:
+    api = Api(0, 3)
+    api.failing = {0}
+    with pytest.raises(Unavailable):
+        await recordings(api.client)
+    api.failing = set()
+    assert await recordings(api.client) == 3
+
+
+@pytest.mark.parametrize("view", ["with_priority", "with_check"])
+async def test_all_views_of_a_client_know_the_number_of_the_first_page(view: str) -> None:
+    api = Api(0, 2)
+
+    async def check() -> None: ...
+
+    other = api.client.with_check(check) if view == "with_check" else api.client.with_priority(0)  # type: ignore[arg-type]
+    assert await recordings(other) == 2
+    assert await recordings(api.client) == 2
+    assert api.pages == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("body", "position"),
+    [
+        ({"data": [1]}, Position.FIRST),
+        ({"data": [1], "paging": {"start_offset": 0}}, Position.FIRST),
+        ({"data": [1], "paging": {"start_offset": 1}}, Position.FIRST),
+        ({"data": [1], "paging": {"start_offset": "101"}}, Position.LATER),
+        ({"data": [1], "paging": {"start_offset": "last"}}, Position.FIRST),
+        ({"data": [1], "paging": {"start_offset": 101}}, Position.LATER),
+        ({"data": {"sessions": [1], "paging": {"start_offset": 101}}}, Position.LATER),
+        ({"data": [], "paging": {"total_count": 1}}, Position.LATER),
+        ({"data": {"participants": []}, "paging": {"total_count": 1}}, Position.LATER),
+        ({"data": [], "paging": {"total_count": 0, "start_offset": 101}}, Position.UNKNOWN),
+        ({"data": []}, Position.UNKNOWN),
+        ({"data": None}, Position.UNKNOWN),
+        ({"data": "text", "paging": []}, Position.UNKNOWN),
+    ],
+)
+def test_a_page_shows_whether_others_come_before_it(body: Any, position: Position) -> None:
+    assert position_of(json.dumps(body).encode()) is position

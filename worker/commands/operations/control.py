@@ -155,7 +155,7 @@ def _started_targets(start_id: str, context: OperationContext, action: Action) -
             text = f"the start command {start_id!r} ended without a recording"
             raise Refused("start_failed", text)
         case "pending":
-            raise NotYet("start_pending", f"the start command {start_id!r} is being executed")
+            raise NotYet("start_pending", f"the start command {start_id!r} has no recording yet")
         case _:
             raise StartUnknown(start_id)
 
@@ -173,7 +173,7 @@ async def _targets_of_meeting(
     """
     failures: list[Failure] = []
     if context.starts_pending:
-        text = "a start command of this meeting is still being executed"
+        text = "a start command of this meeting has no recording yet"
         failures.append(NotYet("start_pending", text))
     known = {recording.recording_id: recording for recording in context.known}
     listed: list[RecordingSnapshot] = []

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from tests.helm.certificates import Authority
 from tests.loopback_server import LoopbackServer
 from worker.realtimekit.http.proxy import ProxyTransport
-from worker.realtimekit.http.transport import HttpTransport, trusted_authorities
+from worker.realtimekit.http.transport import HttpTransport
+from worker.settings.trusted_authorities import trusted_authorities
 
 Ask = Callable[[int], Awaitable[None]]
 

@@ -2,24 +2,36 @@
 
 import os
 import ssl
-from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
+import httpx
 import structlog
 
 
-class TrustedAuthorities:
-    """One context for all connections of a client, because it holds every certificate authority.
+def tls_context() -> ssl.SSLContext:
+    """The context for a new HTTPS connection. Its server's name is given with the connection.
 
-    `create` returns a new context, with the authorities of SSL_CERT_FILE if that is set.
+    The authorities are those of SSL_CERT_FILE, else of SSL_CERT_DIR, else of the package certifi.
     """
+    return trusted_authorities().current()
 
-    def __init__(self, create: Callable[[], ssl.SSLContext]) -> None:
+
+@lru_cache(maxsize=1)
+def trusted_authorities() -> "TrustedAuthorities":
+    """Those of all HTTPS connections of this process."""
+    return TrustedAuthorities()
+
+
+class TrustedAuthorities:
+    """One context for all connections, because it holds every certificate authority."""
+
+    def __init__(self) -> None:
         name = os.environ.get("SSL_CERT_FILE")
         self._file = Path(name) if name else None
         self._version = self._current_version()
         self._damaged_version: tuple[int, int, int] | None = None
-        self._context = create()  # after the look at the version, so that no change is missed
+        self._context = _new_context()  # after the look at the version, so that no change is missed
 
     def current(self) -> ssl.SSLContext:
         """The context for a new connection.
@@ -51,3 +63,9 @@ class TrustedAuthorities:
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _new_context() -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -14,9 +14,9 @@ from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.object_stores import s3_environ
 from tests.loopback_server import LoopbackServer
 from worker.archive.download import Download
-from worker.archive.download.transport import trusted_authorities
 from worker.archive.errors import SourceUnavailable, StorageUnavailable
 from worker.archive.storage import ArchiveStorage
+from worker.settings.trusted_authorities import trusted_authorities
 
 BODY = b"body" * 50_000
 

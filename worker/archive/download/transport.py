@@ -7,9 +7,7 @@ docs/adr/0030-the-archive-copies-with-obstore.md.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator
-from functools import lru_cache
 from typing import Final
 
 import aiohappyeyeballs
@@ -19,7 +17,7 @@ from worker.archive.download.addresses import resolve
 from worker.archive.download.connection import StreamConnection
 from worker.archive.download.name_lookup import AddressInfo
 from worker.settings.proxies import Proxies
-from worker.settings.trusted_authorities import TrustedAuthorities
+from worker.settings.trusted_authorities import tls_context
 
 HAPPY_EYEBALLS_DELAY_SECONDS: Final = 0.25
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
@@ -96,26 +94,6 @@ async def _connect(scheme: str, host: str, addresses: list[AddressInfo]) -> Stre
     except (OSError, RuntimeError, ValueError) as error:
         raise httpx.ConnectError(f"no connection to {host}: {error}") from error
     return connection
-
-
-def tls_context() -> ssl.SSLContext:
-    """The context for a new connection.
-
-    The authorities are those of SSL_CERT_FILE, else of SSL_CERT_DIR, else of the package certifi.
-    """
-    return trusted_authorities().current()
-
-
-@lru_cache(maxsize=1)
-def trusted_authorities() -> TrustedAuthorities:
-    """Those of all connections of this module."""
-    return TrustedAuthorities(_new_context)
-
-
-def _new_context() -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _serialize(request: httpx.Request) -> bytes:

@@ -10,9 +10,9 @@ from worker.realtimekit.http.transport import (
     IDLE_TIMEOUT_SECONDS,
     MAX_CONNECTIONS,
     HttpTransport,
-    tls_context,
 )
 from worker.settings.proxies import Proxies
+from worker.settings.trusted_authorities import tls_context
 
 _LIMITS: Final = httpx.Limits(
     max_connections=MAX_CONNECTIONS,

@@ -7,9 +7,7 @@ docs/adr/0017-a-transport-of-our-own-under-httpx.md.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import aiohappyeyeballs
@@ -17,7 +15,7 @@ import httpx
 
 from worker.realtimekit.http.protocol import HttpProtocol
 from worker.realtimekit.urls import DEFAULT_PORTS
-from worker.settings.trusted_authorities import TrustedAuthorities
+from worker.settings.trusted_authorities import tls_context
 
 MAX_CONNECTIONS: Final = 500
 
@@ -137,26 +135,6 @@ async def _connect(scheme: str, host: str, port: int) -> HttpProtocol:
     except (OSError, RuntimeError, ValueError) as error:  # also from uvloop, and for odd names
         raise httpx.ConnectError(f"{host}:{port}: {error}") from error
     return connection
-
-
-def tls_context() -> ssl.SSLContext:
-    """The context for a new connection.
-
-    The authorities are those of SSL_CERT_FILE, else of SSL_CERT_DIR, else of the package certifi.
-    """
-    return trusted_authorities().current()
-
-
-@lru_cache(maxsize=1)
-def trusted_authorities() -> TrustedAuthorities:
-    """Those of all connections of this module."""
-    return TrustedAuthorities(_new_context)
-
-
-def _new_context() -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 class _Body(httpx.AsyncByteStream):

@@ -220,7 +220,7 @@ def _retry(
         seconds=_delay(command, claim, attempt_end, now, policy),
         reason=reason_of(attempt_end),
         call=call,
-        called_until=now if called_now and call is CallState.MAYBE_EXECUTED else None,
+        called_until=now if called_now else None,
     )
 
 

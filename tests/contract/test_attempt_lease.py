@@ -1,7 +1,10 @@
 """On PostgreSQL an attempt asks whether it still has its command, unless it has just claimed it."""
 
+from typing import Any
+
 import pytest
 
+from tests.store_requests import claim_request
 from worker.commands.attempt_lease import FRESH_SECONDS, AttemptLease
 from worker.domain.errors import LeaseLost
 from worker.store.claims import ClaimRequest
@@ -13,17 +16,8 @@ COMMAND = "start"
 
 
 def claim(owner: str, now: float) -> ClaimRequest:
-    return ClaimRequest(
-        command_id=COMMAND,
-        command_type="start_track_recording",
-        owner=owner,
-        now=now,
-        lease_seconds=LEASE,
-        settle_seconds=SETTLE,
-        abandoned_before=0.0,
-        app="default",
-        slot="meeting/track",
-    )
+    times: dict[str, Any] = {"now": now, "lease_seconds": LEASE, "settle_seconds": SETTLE}
+    return claim_request(COMMAND, owner=owner, app="default", slot="meeting/track", **times)
 
 
 @pytest.mark.parametrize("moved", range(4))

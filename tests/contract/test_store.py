@@ -1,7 +1,6 @@
 """One behaviour on both engines."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import msgspec
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from recording_schemas import CommandSucceeded, Status
+from recording_schemas import Status
+from tests.store_requests import claim_request, observation_of, success_of
 from worker.domain.errors import StoreUnavailable, WrongSettings
-from worker.domain.event_envelopes import outcome_record
 from worker.domain.meeting_participants import People
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
@@ -31,42 +30,16 @@ from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 from worker.store.unsent_events import OutboxDepth
 
-SOURCE = "test"
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url, source=SOURCE)
-    yield opened
-    await opened.close()
-
-
 def claim(command_id: str = "c1", **changes: Any) -> ClaimRequest:
-    request = ClaimRequest(
-        command_id=command_id,
-        command_type="start_track_recording",
-        owner="me",
-        now=1000.0,
-        lease_seconds=60.0,
-        settle_seconds=30.0,
-        abandoned_before=0.0,
-        app="default",
-        slot="m1/track",
-        meeting_id="m1",
-    )
-    return msgspec.structs.replace(request, **changes)
+    place = {"app": "default", "slot": "m1/track", "meeting_id": "m1"}
+    return claim_request(command_id, **(place | changes))
 
 
 def finish(command_id: str = "c1", *seen: Observation, reply: Reply | None = None) -> FinishRequest:
-    data = CommandSucceeded(
-        command_id=command_id,
-        command_type="start_track_recording",
-        recording_ids=("r1",),
-        metadata=None,
-    )
-    record = outcome_record(data, source=SOURCE, at=NOW, correlation_id=None, trace={})
-    return FinishRequest(outcome=record, reply=reply or Reply(), observations=seen, now=1001.0)
+    return success_of(command_id, *seen, at=NOW, reply=reply, now=1001.0)
 
 
 def seen(
@@ -76,16 +49,11 @@ def seen(
     at: datetime = NOW,
     **more: Any,
 ) -> Observation:
-    return Observation(
-        snapshot=RecordingSnapshot(
-            recording_id=recording_id, status=status, kind="track", meeting_id="m1"
-        ),
-        observed_by="sweep",
-        asked_at=at,
-        observed_at=at,
-        start=StartContext(start_id=start_id) if start_id else None,
-        **more,
+    snapshot = RecordingSnapshot(
+        recording_id=recording_id, status=status, kind="track", meeting_id="m1"
     )
+    start = StartContext(start_id=start_id) if start_id else None
+    return observation_of(snapshot, at, start=start, **more)
 
 
 async def unsent_types(store: Store) -> list[str]:
@@ -293,7 +261,7 @@ async def test_concurrent_observations_publish_each_fact_once(store: Store) -> N
 
 
 async def test_two_stores_on_one_postgresql_publish_each_fact_once(postgresql_url: str) -> None:
-    stores = [await Store.open(postgresql_url, source=SOURCE) for _ in range(2)]
+    stores = [await Store.open(postgresql_url, source="test") for _ in range(2)]
     try:
         sights = [seen(Status.RECORDING, recording_id=f"r{n}", start_id=None) for n in range(30)]
         await asyncio.gather(*(one.apply((s,)) for s in sights for one in stores))
@@ -307,7 +275,7 @@ async def test_two_stores_on_one_postgresql_publish_each_fact_once(postgresql_ur
 async def test_two_stores_on_one_postgresql_publish_each_change_of_a_known_recording_once(
     postgresql_url: str,
 ) -> None:
-    stores = [await Store.open(postgresql_url, source=SOURCE) for _ in range(2)]
+    stores = [await Store.open(postgresql_url, source="test") for _ in range(2)]
     try:
         names = [f"r{n}" for n in range(30)]
         for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
@@ -323,7 +291,7 @@ async def test_two_stores_on_one_postgresql_publish_each_change_of_a_known_recor
 async def test_two_stores_on_one_postgresql_claim_one_start_per_meeting(
     postgresql_url: str,
 ) -> None:
-    stores = [await Store.open(postgresql_url, source=SOURCE) for _ in range(2)]
+    stores = [await Store.open(postgresql_url, source="test") for _ in range(2)]
     try:
         for n in range(20):
             claims = [
@@ -363,7 +331,7 @@ async def test_a_second_recording_of_a_start_is_followed_as_an_external_recordin
 async def test_a_claim_lasts_until_its_lease_ends_by_the_clock_of_postgresql(
     postgresql: Any,
 ) -> None:
-    store = await Store.open(postgresql.new_database(), source=SOURCE)
+    store = await Store.open(postgresql.new_database(), source="test")
     now = store.now()
     await store.claim(claim("lasts", slot="lasts", owner="me", now=now))
     await store.claim(claim("over", slot="over", owner="me", now=now - 3600))
@@ -493,7 +461,7 @@ async def test_a_start_cancelled_in_advance_that_never_arrived_is_pruned_by_age(
 
 
 async def test_two_stores_on_one_postgresql_give_a_start_one_recording(postgresql_url: str) -> None:
-    stores = [await Store.open(postgresql_url, source=SOURCE) for _ in range(2)]
+    stores = [await Store.open(postgresql_url, source="test") for _ in range(2)]
     try:
         for n in range(20):
             finishes = [
@@ -607,11 +575,11 @@ async def test_a_request_that_cannot_be_stored_leaves_no_rows(store: Store) -> N
 
 
 async def test_committed_rows_are_there_after_reopening(database_url: str) -> None:
-    first = await Store.open(database_url, source=SOURCE)
+    first = await Store.open(database_url, source="test")
     await first.claim(claim())
     await first.finish(finish("c1", seen()))
     await first.close()
-    second = await Store.open(database_url, source=SOURCE)
+    second = await Store.open(database_url, source="test")
     assert len(await second.unsent(10)) == 2
     assert (await second.claim(claim())).verdict == "done"
     await second.close()
@@ -619,7 +587,7 @@ async def test_committed_rows_are_there_after_reopening(database_url: str) -> No
 
 async def test_the_error_of_a_missing_database_does_not_contain_the_password() -> None:
     with pytest.raises(StoreUnavailable) as raised:
-        await Store.open("postgresql://joe:hunter2@127.0.0.1:1/none", source=SOURCE)
+        await Store.open("postgresql://joe:hunter2@127.0.0.1:1/none", source="test")
     assert "hunter2" not in repr(raised.value)
 
 
@@ -639,17 +607,17 @@ async def test_a_second_worker_on_one_sqlite_file_is_refused_however_its_path_is
 ) -> None:
     (tmp_path / "link.db").symlink_to("state.db")
     (tmp_path / "linked").symlink_to(tmp_path)
-    first = await Store.open(f"sqlite:///{tmp_path}/state.db", source=SOURCE)
+    first = await Store.open(f"sqlite:///{tmp_path}/state.db", source="test")
     with pytest.raises(StoreUnavailable, match=r"another worker uses .*/state\.db"):
-        await Store.open(f"sqlite:///{tmp_path}/{path}", source=SOURCE)
+        await Store.open(f"sqlite:///{tmp_path}/{path}", source="test")
     await first.close()
-    await (await Store.open(f"sqlite:///{tmp_path}/{path}", source=SOURCE)).close()
+    await (await Store.open(f"sqlite:///{tmp_path}/{path}", source="test")).close()
 
 
 async def test_a_link_to_itself_is_refused_as_a_database(tmp_path: Path) -> None:
     (tmp_path / "state.db").symlink_to("state.db")
     with pytest.raises(StoreUnavailable):
-        await Store.open(f"sqlite:///{tmp_path}/state.db", source=SOURCE)
+        await Store.open(f"sqlite:///{tmp_path}/state.db", source="test")
 
 
 PEOPLE = People(user_ids=("u1", "u2"), custom_ids={"u1": "ann"})

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from recording_schemas import CommandSucceeded, Status
-from worker.domain.event_envelopes import outcome_record
+from recording_schemas import Status
+from tests.store_requests import claim_request, observation_of, success_of
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.claims import ClaimRequest
@@ -30,30 +30,16 @@ NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 
 def seen(recording_id: str, status: Status = Status.RECORDING) -> Observation:
-    return Observation(
-        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, kind="track"),
-        observed_by="sweep",
-        asked_at=NOW,
-        observed_at=NOW,
-    )
+    snapshot = RecordingSnapshot(recording_id=recording_id, status=status, kind="track")
+    return observation_of(snapshot, NOW)
 
 
 def claim(command_id: str) -> ClaimRequest:
-    return ClaimRequest(
-        command_id=command_id,
-        command_type="sync_recording",
-        owner="me",
-        now=1.0,
-        lease_seconds=5.0,
-        settle_seconds=5.0,
-        abandoned_before=0.0,
-    )
+    return claim_request(command_id, "sync_recording", now=1.0)
 
 
 def start_claim(command_id: str) -> ClaimRequest:
-    return msgspec.structs.replace(
-        claim(command_id), command_type="start_track_recording", slot=f"app/{command_id}/track"
-    )
+    return claim_request(command_id, now=1.0, slot=f"app/{command_id}/track")
 
 
 def started(command_id: str) -> Observation:
@@ -64,11 +50,14 @@ def started(command_id: str) -> Observation:
 
 
 def end(command_id: str, reply_to: str | None = None) -> FinishRequest:
-    data = CommandSucceeded(
-        command_id=command_id, command_type="sync_recording", recording_ids=(), metadata=None
+    return success_of(
+        command_id,
+        at=NOW,
+        command_type="sync_recording",
+        recording_ids=(),
+        reply=Reply(reply_to=reply_to),
+        now=1.0,
     )
-    record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
-    return FinishRequest(outcome=record, reply=Reply(reply_to=reply_to), observations=(), now=1.0)
 
 
 def attach(

@@ -14,7 +14,8 @@ from recording_sandbox.services.pgbouncer import PgBouncer
 from recording_sandbox.waiting import Eventually
 from recording_sandbox.waiting import eventually as waits_until
 from tests.fault.tcp_proxy import TcpProxy
-from worker.store.claims import ClaimRequest, ClaimResult
+from tests.store_requests import claim_request
+from worker.store.claims import ClaimResult
 from worker.store.database.engine import open_engine
 from worker.store.database.lock_session import LockSession
 from worker.store.database.postgresql import Pooler, connection_parameters
@@ -55,10 +56,9 @@ class Replica:
             await asyncio.wait(self._running)
 
     async def claim(self, command_id: str, **more: Any) -> ClaimResult:
-        fields = {"command_type": "start_track_recording", "slot": command_id, "app": "app"}
-        waits = {"lease_seconds": LEASE_SECONDS, "settle_seconds": 5.0, "abandoned_before": 0.0}
-        request: Any = {**fields, **waits, "owner": self.owner, "now": self.store.now(), **more}
-        return await self.store.claim(ClaimRequest(command_id=command_id, **request))
+        fields = {"slot": command_id, "app": "app", "owner": self.owner}
+        times = {"now": self.store.now(), "lease_seconds": LEASE_SECONDS, "settle_seconds": 5.0}
+        return await self.store.claim(claim_request(command_id, **{**fields, **times, **more}))
 
     async def holds(self, command_id: str) -> bool:
         return await self.store.holds_command(command_id, self.owner, self.store.now())

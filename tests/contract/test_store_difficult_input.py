@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from recording_schemas import CommandSucceeded, Status
+from tests.store_requests import claim_request, observation_of
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
@@ -26,19 +26,8 @@ SLOT = f"{MEETING}/track"
 
 
 def claim(command_id: str = "c1", **changes: Any) -> ClaimRequest:
-    request = ClaimRequest(
-        command_id=command_id,
-        command_type="start_track_recording",
-        owner="me",
-        now=1000.0,
-        lease_seconds=60.0,
-        settle_seconds=30.0,
-        abandoned_before=0.0,
-        app="default",
-        slot=SLOT,
-        meeting_id=MEETING,
-    )
-    return msgspec.structs.replace(request, **changes)
+    place = {"app": "default", "slot": SLOT, "meeting_id": MEETING}
+    return claim_request(command_id, **(place | changes))
 
 
 def finish(command_id: str, reply: Reply, *seen: Observation) -> FinishRequest:
@@ -56,13 +45,8 @@ def finish(command_id: str, reply: Reply, *seen: Observation) -> FinishRequest:
 
 def seen(recording_id: str = "r1", *, status: Status = Status.INVOKED, **more: Any) -> Observation:
     fields: dict[str, Any] = {"meeting_id": MEETING, "kind": "track"} | more.pop("told", {})
-    return Observation(
-        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, **fields),
-        observed_by="sweep",
-        asked_at=NOW,
-        observed_at=NOW,
-        **more,
-    )
+    snapshot = RecordingSnapshot(recording_id=recording_id, status=status, **fields)
+    return observation_of(snapshot, NOW, **more)
 
 
 async def doubtful(store: Store, command_id: str) -> None:

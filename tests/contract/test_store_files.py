@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
+from tests.store_requests import observation_of
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
@@ -28,14 +29,8 @@ def seen(
         TrackFile(file_name=name, media_kind="audio", download_url=f"https://x.test/{name}")
         for name in names
     )
-    return Observation(
-        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, kind="track"),
-        observed_by="sweep",
-        asked_at=NOW,
-        observed_at=NOW,
-        files=shown or None,
-        **more,
-    )
+    snapshot = RecordingSnapshot(recording_id=recording_id, status=status, kind="track")
+    return observation_of(snapshot, NOW, files=shown or None, **more)
 
 
 async def announced(store: Store) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """One command id, two bodies: the body that was claimed first has the id. On both engines."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from recording_sandbox.services.postgresql import PostgreSQLServer
-from recording_schemas import CommandSucceeded
-from worker.domain.event_envelopes import outcome_record
+from tests.store_requests import claim_request, success_of
 from worker.store.claims import ClaimRequest
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest
-from worker.store.outbox import Reply
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
@@ -23,26 +20,10 @@ NOW = 1000.0
 HOUR = 3600.0
 
 
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url, source="test")
-    yield opened
-    await opened.close()
-
-
 def claim(digest: str | None, command_id: str = "c1", **more: Any) -> ClaimRequest:
-    values: dict[str, Any] = {
-        "command_type": "start_track_recording",
-        "owner": "me",
-        "now": NOW,
-        "lease_seconds": 60.0,
-        "settle_seconds": 30.0,
-        "app": "default",
-        "slot": "m1/track",
-        **more,
-    }
+    values: dict[str, Any] = {"now": NOW, "app": "default", "slot": "m1/track", **more}
     values.setdefault("abandoned_before", values["now"] - HOUR)
-    return ClaimRequest(command_id=command_id, digest=digest, **values)
+    return claim_request(command_id, digest=digest, **values)
 
 
 def release(owner: str = "me") -> ReleaseRequest:
@@ -50,12 +31,7 @@ def release(owner: str = "me") -> ReleaseRequest:
 
 
 def finish() -> FinishRequest:
-    outcome = CommandSucceeded(
-        command_id="c1", command_type="start_track_recording", recording_ids=(), metadata=None
-    )
-    at = datetime.fromtimestamp(NOW, UTC)
-    record = outcome_record(outcome, source="test", at=at, correlation_id=None, trace={})
-    return FinishRequest(outcome=record, reply=Reply(), observations=(), now=NOW)
+    return success_of("c1", at=datetime.fromtimestamp(NOW, UTC), recording_ids=())
 
 
 async def verdict(store: Store, digest: str | None, **more: Any) -> tuple[str, bool]:

@@ -4,11 +4,11 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
-from recording_schemas import CommandSucceeded
-from worker.domain.event_envelopes import outcome_record
+from tests.store_requests import claim_request, success_of
 from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
@@ -24,10 +24,7 @@ SETTLE_SECONDS = 30.0
 def claim(**more: Any) -> ClaimRequest:
     values: dict[str, Any] = {
         "command_id": "start",
-        "command_type": "start_track_recording",
-        "owner": "me",
         "now": NOW,
-        "lease_seconds": 60.0,
         "settle_seconds": SETTLE_SECONDS,
         "abandoned_before": NOW - 3600.0,
         "app": "default",
@@ -35,7 +32,7 @@ def claim(**more: Any) -> ClaimRequest:
         "digest": "first",
         **more,
     }
-    return ClaimRequest(**values)
+    return claim_request(**values)
 
 
 STOP = {
@@ -49,21 +46,8 @@ STOP = {
 
 
 def finish(command_id: str) -> FinishRequest:
-    outcome = CommandSucceeded(
-        command_id=command_id,
-        command_type="start_track_recording",
-        recording_ids=("r1",),
-        metadata=None,
-    )
-    at = datetime.fromtimestamp(NOW, UTC)
-    record = outcome_record(outcome, source="test", at=at, correlation_id=None, trace={})
-    return FinishRequest(
-        outcome=record,
-        reply=Reply(),
-        observations=(),
-        now=NOW,
-        command_type="start_track_recording",
-    )
+    finished = success_of(command_id, at=datetime.fromtimestamp(NOW, UTC))
+    return msgspec.structs.replace(finished, command_type="start_track_recording")
 
 
 async def test_a_start_that_may_have_called_in_a_lost_attempt_searches_before_it_calls(

@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
+from tests.store_requests import claim_request, observation_of
 from worker.budget.ledger import TokenRequest
 from worker.domain.rate import Rate
 from worker.domain.recording import Observation
 from worker.domain.snapshot import FoundFile, RecordingSnapshot
-from worker.store.claims import ClaimRequest
 from worker.store.database.group_commit import GroupCommit
 from worker.store.database.submission_queue import MAX_OTHERS
 from worker.store.due_reads import DueQuery
@@ -30,26 +30,12 @@ MANY = 4 * MAX_OTHERS
 
 
 def seen(number: int, status: Status = Status.RECORDING) -> Observation:
-    return Observation(
-        snapshot=RecordingSnapshot(recording_id=f"r{number}", status=status, kind="composite"),
-        observed_by="sweep",
-        asked_at=NOW,
-        observed_at=NOW,
-    )
+    snapshot = RecordingSnapshot(recording_id=f"r{number}", status=status, kind="composite")
+    return observation_of(snapshot, NOW)
 
 
 async def claim(store: Store) -> object:
-    return await store.claim(
-        ClaimRequest(
-            command_id="stop",
-            command_type="stop_recording",
-            owner="me",
-            now=1.0,
-            lease_seconds=5.0,
-            settle_seconds=5.0,
-            abandoned_before=0.0,
-        )
-    )
+    return await store.claim(claim_request("stop", "stop_recording", now=1.0))
 
 
 async def acquire_tokens(store: Store) -> object:

@@ -13,6 +13,7 @@ from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
 from tests.fault.tcp_proxy import CutKind, TcpProxy
+from tests.store_requests import observation_of
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.leader import LeaderElector
@@ -22,14 +23,10 @@ NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 
 def seen(recording_id: str = "r1", status: Status = Status.RECORDING) -> Observation:
-    return Observation(
-        snapshot=RecordingSnapshot(
-            recording_id=recording_id, status=status, kind="track", meeting_id="m"
-        ),
-        observed_by="sweep",
-        asked_at=NOW,
-        observed_at=NOW,
+    snapshot = RecordingSnapshot(
+        recording_id=recording_id, status=status, kind="track", meeting_id="m"
     )
+    return observation_of(snapshot, NOW)
 
 
 class Replica:

@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from recording_schemas import CommandSucceeded, ErrorInfo, Status
-from worker.domain.event_envelopes import outcome_record
+from recording_schemas import ErrorInfo, Status
+from tests.store_requests import claim_request, observation_of, success_of
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
@@ -15,7 +15,6 @@ from worker.store.claims import ClaimRequest
 from worker.store.cursors import Cursor
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.finishing import FinishRequest
-from worker.store.outbox import Reply
 from worker.store.outbox_marks import PageMarks
 from worker.store.pruner import Pruner, Retention
 from worker.store.pruning import MAX_RECORDINGS
@@ -30,17 +29,11 @@ KEEP: Final = Retention(sent_seconds=DAY, finished_seconds=30 * DAY)
 
 
 def claim(command_id: str, **more: Any) -> ClaimRequest:
-    fields = {"command_type": "start_track_recording", "owner": "me", "now": NOW.timestamp()}
-    waits = {"lease_seconds": 60.0, "settle_seconds": 30.0, "abandoned_before": 0.0}
-    return ClaimRequest(command_id=command_id, **{**fields, **waits, **more})
+    return claim_request(command_id, **({"now": NOW.timestamp()} | more))
 
 
 def finish(command_id: str, *seen: Observation, at: datetime = NOW) -> FinishRequest:
-    data = CommandSucceeded(
-        command_id=command_id, command_type="x", recording_ids=(), metadata=None
-    )
-    record = outcome_record(data, source="test", at=at, correlation_id=None, trace={})
-    return FinishRequest(outcome=record, reply=Reply(), observations=seen, now=at.timestamp())
+    return success_of(command_id, *seen, at=at, command_type="x", recording_ids=())
 
 
 def seen(
@@ -55,9 +48,7 @@ def seen(
         recording_id=recording_id, status=status, kind="track", meeting_id="m"
     )
     origin = StartContext(start_id=start_id) if start_id else None
-    return Observation(
-        snapshot=snapshot, observed_by="sweep", asked_at=at, observed_at=at, start=origin, **more
-    )
+    return observation_of(snapshot, at, start=origin, **more)
 
 
 async def record(store: Store, name: str, *, at: datetime, ended: bool = True) -> None:

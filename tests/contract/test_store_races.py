@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from recording_sandbox.waiting import Eventually
-from recording_schemas import CommandSucceeded, Status
-from worker.domain.event_envelopes import outcome_record
+from recording_schemas import Status
+from tests.store_requests import claim_request, observation_of, success_of
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store import inbox
@@ -17,7 +17,6 @@ from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.database.direct import STATEMENT_WATCHERS
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest, finish
-from worker.store.outbox import Reply
 from worker.store.recording_rows import load_rows
 from worker.store.recordings import apply_observations
 from worker.store.store import Store
@@ -31,17 +30,8 @@ WAITING = sa.text(
 
 
 def claim(command_id: str, command_type: str, **about: Any) -> ClaimRequest:
-    return ClaimRequest(
-        command_id=command_id,
-        command_type=command_type,
-        owner=f"owner of {command_id}",
-        now=1000.0,
-        lease_seconds=60.0,
-        settle_seconds=30.0,
-        abandoned_before=0.0,
-        app="default",
-        **about,
-    )
+    owner = f"owner of {command_id}"
+    return claim_request(command_id, command_type, owner=owner, app="default", **about)
 
 
 START = claim("start", "start_track_recording", slot=SLOT, meeting_id="m")
@@ -51,24 +41,19 @@ STOP_MEETING = claim("stop", "stop_recording", meeting_id="m", rival_slots=(SLOT
 
 
 def seen(status: Status, *, start: StartContext | None = None) -> Observation:
-    return Observation(
-        snapshot=RecordingSnapshot(recording_id="r", status=status, kind="track", meeting_id="m"),
-        observed_by="command",
-        asked_at=NOW,
-        observed_at=NOW,
-        start=start,
-    )
+    snapshot = RecordingSnapshot(recording_id="r", status=status, kind="track", meeting_id="m")
+    return observation_of(snapshot, NOW, "command", start=start)
 
 
 def end_of(command: ClaimRequest, observation: Observation) -> FinishRequest:
-    outcome = CommandSucceeded(
-        command_id=command.command_id,
+    return success_of(
+        command.command_id,
+        observation,
+        at=NOW,
         command_type=command.command_type,
         recording_ids=("r",),
-        metadata=None,
+        now=1001.0,
     )
-    record = outcome_record(outcome, source="test", at=NOW, correlation_id=None, trace={})
-    return FinishRequest(outcome=record, reply=Reply(), observations=(observation,), now=1001.0)
 
 
 END_OF_START = end_of(START, seen(Status.INVOKED, start=StartContext(start_id="start")))

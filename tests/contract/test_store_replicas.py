@@ -11,16 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from recording_sandbox.waiting import Eventually
-from recording_schemas import CommandSucceeded, Status
-from worker.domain.event_envelopes import outcome_record
+from recording_schemas import Status
+from tests.store_requests import claim_request, observation_of, success_of
 from worker.domain.recording import Observation, ObservedBy, StartContext
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.claims import ClaimRequest
 from worker.store.database.direct import STATEMENT_WATCHERS
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest
 from worker.store.observations import WebhookObservation
-from worker.store.outbox import Reply
 from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
 
@@ -35,37 +33,12 @@ async def replicas(postgresql_url: str) -> AsyncIterator[tuple[Store, Store]]:
     await other.close()
 
 
-def claim(command_id: str, command_type: str, **more: Any) -> ClaimRequest:
-    return ClaimRequest(
-        command_id=command_id,
-        command_type=command_type,
-        owner="me",
-        now=1000.0,
-        lease_seconds=60.0,
-        settle_seconds=30.0,
-        abandoned_before=0.0,
-        **more,
-    )
-
-
 def started() -> FinishRequest:
-    data = CommandSucceeded(
-        command_id="start",
-        command_type="start_track_recording",
-        recording_ids=("r1",),
-        metadata=None,
+    snapshot = RecordingSnapshot(
+        recording_id="r1", status=Status.INVOKED, kind="track", meeting_id="m1"
     )
-    seen = Observation(
-        snapshot=RecordingSnapshot(
-            recording_id="r1", status=Status.INVOKED, kind="track", meeting_id="m1"
-        ),
-        observed_by="command",
-        asked_at=NOW,
-        observed_at=NOW,
-        start=StartContext(start_id="start"),
-    )
-    record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
-    return FinishRequest(outcome=record, reply=Reply(), observations=(seen,), now=1001.0)
+    start = StartContext(start_id="start")
+    return success_of("start", observation_of(snapshot, NOW, "command", start=start), at=NOW)
 
 
 @pytest.mark.parametrize("reads_before", [0, 1], ids=["before-the-rows-are-read", "after-that"])
@@ -74,7 +47,7 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
 ) -> None:
     """The claim of a stop reads the start that it names before the recordings of that start."""
     starting, stopping = replicas
-    await starting.claim(claim("start", "start_track_recording", slot="m1/track"))
+    await starting.claim(claim_request("start", "start_track_recording", slot="m1/track"))
     loop = asyncio.get_running_loop()
     claiming: set[int] = set()
     reads: list[str] = []
@@ -97,7 +70,7 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
 
     await stopping._group.submit(note_thread, None)
     sa.event.listen(stopping._group._engine, "after_cursor_execute", execute)
-    stop = claim("stop", "stop_recording", start_id="start")
+    stop = claim_request("stop", "stop_recording", start_id="start")
     STATEMENT_WATCHERS.append(end_in_between)
     claimed = await stopping.claim(stop)
     STATEMENT_WATCHERS.remove(end_in_between)
@@ -113,12 +86,8 @@ def is_about_the_start(statement: str, params: Any) -> bool:
 
 
 def observation(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Observation:
-    return Observation(
-        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, kind="track"),
-        observed_by=by,
-        asked_at=NOW,
-        observed_at=NOW,
-    )
+    snapshot = RecordingSnapshot(recording_id=recording_id, status=status, kind="track")
+    return observation_of(snapshot, NOW, by)
 
 
 async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committed_late(

@@ -10,6 +10,7 @@ import pytest
 
 from recording_sandbox.model.faults import Fault
 from tests.fault.simulation import RETRY_POLICY, Simulation, open_simulation
+from tests.store_requests import claim_request
 from worker.store.claims import ClaimRequest
 from worker.store.database.clock import CLOCK_READ_INTERVAL_SECONDS
 from worker.store.leader import LeaderElector
@@ -243,18 +244,8 @@ async def test_a_replica_that_lost_a_command_cannot_release_the_claim_of_the_new
 
 
 def claim(owner: str, *, now: float, command_id: str = "c") -> ClaimRequest:
-    return ClaimRequest(
-        command_id=command_id,
-        command_type="start_track_recording",
-        owner=owner,
-        now=now,
-        lease_seconds=60.0,
-        settle_seconds=30.0,
-        abandoned_before=-HOUR,
-        app="default",
-        slot="m/track",
-        meeting_id="m",
-    )
+    place = {"app": "default", "slot": "m/track", "meeting_id": "m"}
+    return claim_request(command_id, owner=owner, now=now, abandoned_before=-HOUR, **place)
 
 
 @pytest.mark.parametrize("error", [-HOUR, -APART, APART, HOUR])

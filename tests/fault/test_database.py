@@ -28,6 +28,7 @@ from tests.fault.reliability_report import RunFigures, report_lines
 from tests.fault.run_record import SUCCEEDED
 from tests.fault.simulation import SimulatedReplica, Simulation, open_simulation
 from tests.fault.tcp_proxy import TcpProxy
+from tests.store_requests import claim_request
 from worker.domain.errors import StoreUnavailable
 from worker.store.claims import ClaimRequest
 from worker.store.database.engine import open_engine
@@ -309,15 +310,7 @@ async def fill(store: Store) -> None:
 
 
 def filler(number: int) -> ClaimRequest:
-    return ClaimRequest(
-        command_id=f"{number:0100d}",
-        command_type="sync_recording",
-        owner="somebody",
-        now=0.0,
-        lease_seconds=1.0,
-        settle_seconds=1.0,
-        abandoned_before=0.0,
-    )
+    return claim_request(f"{number:0100d}", "sync_recording", owner="somebody", now=0.0)
 
 
 def _statements(connection: sa.Connection, statements: Sequence[str]) -> list[None]:

@@ -28,7 +28,7 @@ from recording_sandbox.model.faults import Fault
 from recording_sandbox.model.meetings import participant_ids
 from tests.fault.event_stream_check import EventStreamCheck
 from tests.fault.simulation import START_OPERATIONS, SimulatedReplica, Simulation, open_simulation
-from worker.store.claims import ClaimRequest
+from tests.store_requests import claim_request
 from worker.store.store import Store
 
 INTERLEAVINGS = int(os.environ.get("FAULT_INTERLEAVINGS", "25"))
@@ -169,14 +169,11 @@ class AnyInterleaving(RuleBasedStateMachine):
         command = msgspec.json.decode(self.world.ready()[0].delivery.body)
         kind = START_OPERATIONS.get(command["type"])
         now = self.replicas[which].now()
-        claim = ClaimRequest(
-            command_id=command["id"],
-            command_type=command["type"],
+        claim = claim_request(
+            command["id"],
+            command["type"],
             owner=f"died-{next(self._ids)}",
             now=now,
-            lease_seconds=60.0,
-            settle_seconds=30.0,
-            abandoned_before=0.0,
             app="default",
             slot=f"{command['meeting_id']}/{kind}" if kind else None,
         )

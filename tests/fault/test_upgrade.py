@@ -11,6 +11,7 @@ import pytest
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import decode_event
 from tests.fault.simulation import Simulation, open_simulation
+from tests.store_requests import claim_request
 from worker.broker.messages import Dead
 from worker.domain.errors import StoreUnavailable
 from worker.store.claims import ClaimRequest
@@ -33,15 +34,7 @@ def url(postgresql: PostgreSQLServer) -> str:
 
 
 def claim(command_id: str = "c") -> ClaimRequest:
-    return ClaimRequest(
-        command_id=command_id,
-        command_type="sync_recording",
-        owner="me",
-        now=1.0,
-        lease_seconds=60.0,
-        settle_seconds=30.0,
-        abandoned_before=0.0,
-    )
+    return claim_request(command_id, "sync_recording", now=1.0)
 
 
 def upgrade(connection: psycopg.Connection[object]) -> None:

@@ -1,10 +1,11 @@
-"""Fixtures of the tests of `recording-worker dead`. Other modules have separate fixtures."""
+"""Fixtures of the tests of the broker and of `recording-worker dead`."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.integration.broker_bench import BrokerBenches, open_broker_benches
 from tests.integration.cli_process import CommandLine
 from tests.integration.dead_letter_queue import BrokerQueues, open_broker_queues
 
@@ -20,3 +21,10 @@ async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues
     """The command queue and the dead letters of this test."""
     async with open_broker_queues(amqp_url, names_prefix) as broker:
         yield broker
+
+
+@pytest.fixture
+async def benches(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
+    """Consumers and publishers with the exchanges and queues of this test."""
+    async with open_broker_benches(amqp_url, names_prefix) as benches:
+        yield benches

@@ -17,11 +17,11 @@ from aio_pika.abc import AbstractChannel
 
 from recording_schemas import ErrorInfo, Status, decode_command
 from tests.integration.cli_process import CommandLine
+from tests.store_requests import observation_of
 from worker.archive.manifest import compose_manifest
 from worker.archive.storage import ArchiveStorage
 from worker.cli.exit_codes import INTERRUPTED
 from worker.domain.archive import CopiedFile
-from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.archive_queue import FileTask, TakeRequest
@@ -92,18 +92,7 @@ async def _end(store: Store, recording_id: str, *names: str) -> None:
     snapshot = RecordingSnapshot(
         recording_id=recording_id, status=Status.UPLOADED, kind="track", meeting_id="m"
     )
-    await store.apply(
-        [
-            Observation(
-                snapshot=snapshot,
-                observed_by="sweep",
-                asked_at=now,
-                observed_at=now,
-                files=files,
-                files_final=True,
-            )
-        ]
-    )
+    await store.apply([observation_of(snapshot, now, files=files, files_final=True)])
 
 
 async def _archive(store: Store, storage: ArchiveStorage, task: FileTask, key: str) -> None:

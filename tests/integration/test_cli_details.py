@@ -20,6 +20,7 @@ from recording_schemas import (
 )
 from tests.integration.cli_process import CommandLine
 from tests.state_queries import read_state
+from tests.store_requests import claim_request, observation_of
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
@@ -29,7 +30,6 @@ from worker.store.admin.past_commands import (
     PastCommandsFilter,
     find_past_commands,
 )
-from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import Deferral, PageMarks
@@ -50,17 +50,16 @@ def observation(
     files: tuple[TrackFile, ...] | None = None,
     app: str = "default",
 ) -> Observation:
-    return Observation(
-        snapshot=RecordingSnapshot(
-            recording_id=recording_id,
-            status=status,
-            kind="track",
-            meeting_id="m-1",
-            download_url_expiry=NOW + timedelta(days=7),
-        ),
-        observed_by="sweep",
-        asked_at=at,
-        observed_at=at,
+    snapshot = RecordingSnapshot(
+        recording_id=recording_id,
+        status=status,
+        kind="track",
+        meeting_id="m-1",
+        download_url_expiry=NOW + timedelta(days=7),
+    )
+    return observation_of(
+        snapshot,
+        at,
         start=start,
         files=files,
         app=app,
@@ -75,16 +74,7 @@ async def run(
     app: str = "default",
 ) -> None:
     """A command that ended."""
-    request = ClaimRequest(
-        command_id=outcome.command_id,
-        command_type=outcome.command_type,
-        owner="me",
-        now=at.timestamp(),
-        lease_seconds=60.0,
-        settle_seconds=30.0,
-        abandoned_before=0.0,
-        app=app,
-    )
+    request = claim_request(outcome.command_id, outcome.command_type, now=at.timestamp(), app=app)
     await store.claim(request)
     record = outcome_record(outcome, source="test", at=at, correlation_id=None, trace={})
     await store.finish(
@@ -454,18 +444,7 @@ async def test_a_start_that_waits_for_its_session_has_no_error(
 
 async def run_waiting(store: Store, command_id: str, *, code: str) -> None:
     """A command whose attempt is over, and that is not."""
-    now = NOW.timestamp()
-    await store.claim(
-        ClaimRequest(
-            command_id=command_id,
-            command_type="start_recording",
-            owner="me",
-            now=now,
-            lease_seconds=60.0,
-            settle_seconds=30.0,
-            abandoned_before=0.0,
-        )
-    )
+    await store.claim(claim_request(command_id, "start_recording", now=NOW.timestamp()))
     error = msgspec.json.encode(ErrorInfo(code=code, message="words")).decode()
     await store.release(
         ReleaseRequest(command_id=command_id, uncertain=False, last_error=error, owner="me")

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from tests.integration.cli_process import CommandLine
 from tests.state_queries import read_state
+from tests.store_requests import observation_of
 from worker.domain.errors import StoreUnavailable, WrongSettings
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
@@ -26,15 +27,10 @@ ALL = RecordingsFilter()
 def observation(
     recording_id: str, meeting_id: str = "m-1", status: Status = Status.RECORDING
 ) -> Observation:
-    now = datetime.now(UTC)
-    return Observation(
-        snapshot=RecordingSnapshot(
-            recording_id=recording_id, status=status, kind="track", meeting_id=meeting_id
-        ),
-        observed_by="sweep",
-        asked_at=now,
-        observed_at=now,
+    snapshot = RecordingSnapshot(
+        recording_id=recording_id, status=status, kind="track", meeting_id=meeting_id
     )
+    return observation_of(snapshot, datetime.now(UTC))
 
 
 async def test_committed_recordings_are_read_while_a_worker_has_the_database_open(

@@ -97,10 +97,7 @@ async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(
     bench.sandbox.clock.advance(1)
     await bench.api.control_recording(recording_id, "pause")
     await bench.apply_webhook(recording_id, Status.PAUSED)
-    answer = Observation(
-        snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
-    )
-    await bench.store.apply([answer])
+    await bench.observe(snapshot, "sweep", asked_at=asked_at)
     await bench.refresher.read_due()
     assert (await bench.published(recording_id))[-1] == "PAUSED"
 
@@ -115,15 +112,7 @@ async def test_a_repeated_webhook_during_the_last_read_causes_no_further_read(
     bench.sandbox.clock.advance(1)
     await bench.apply_webhook(recording_id, Status.UPLOADED)
     bench.sandbox.clock.advance(1)
-    answer = Observation(
-        snapshot=snapshot,
-        observed_by="sweep",
-        asked_at=asked_at,
-        observed_at=bench.now(),
-        files=(),
-        files_final=True,
-    )
-    await bench.store.apply([answer])
+    await bench.observe(snapshot, "sweep", asked_at=asked_at, files=(), files_final=True)
     bench.take_operations()
     await bench.refresher.read_due()
     assert bench.take_operations() == []

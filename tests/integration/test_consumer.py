@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import pytest
@@ -26,16 +26,10 @@ from worker.broker.aiormq.raw_channel import raw_channel
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 
 
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
-    async with open_broker_benches(amqp_url, names_prefix) as broker:
-        yield broker
-
-
 async def test_an_acknowledged_command_leaves_the_queue(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         await bench.send(b"one", message_id="m")
         await eventually(lambda: bench.deliveries)
@@ -46,14 +40,14 @@ async def test_an_acknowledged_command_leaves_the_queue(
 
 
 async def test_a_retried_command_returns_unchanged_with_its_attempt_counted(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     async def retry_once(delivery: Delivery) -> Settlement:
         if "x-attempts" in delivery.headers:
             return Ack()
         return Retry(delay_seconds=0.05, code="busy", reason="not now")
 
-    bench = await broker.bench(retry_once)
+    bench = await benches.bench(retry_once)
     headers = {"traceparent": "00-1", "number": 7, "flag": True, "list": ["a", 1]}
     async with bench.running():
         await bench.send(
@@ -75,14 +69,14 @@ async def test_a_retried_command_returns_unchanged_with_its_attempt_counted(
 
 
 async def test_retries_count_the_attempts_and_keep_the_time_of_the_first_delivery(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     async def retry_three_times(delivery: Delivery) -> Settlement:
         if delivery.headers.get("x-attempts") == 3:
             return Dead(code="enough", reason="three times")
         return Retry(delay_seconds=0.05, code="busy", reason="not now")
 
-    bench = await broker.bench(retry_three_times)
+    bench = await benches.bench(retry_three_times)
     async with bench.running():
         await bench.send(b"x", message_id="m")
         dead = await eventually(lambda: bench.get(bench.topology.dead_queue))
@@ -94,12 +88,12 @@ async def test_retries_count_the_attempts_and_keep_the_time_of_the_first_deliver
 
 
 async def test_a_dead_letter_keeps_its_bytes_and_names_the_reason(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     async def dead(_delivery: Delivery) -> Settlement:
         return Dead(code="not_json", reason="the body is not JSON" + "!" * 5000)
 
-    bench = await broker.bench(dead)
+    bench = await benches.bench(dead)
     async with bench.running():
         await bench.send(b"\xff\xfe", message_id="m", headers={"mine": "kept"})
         found = await eventually(lambda: bench.get(bench.topology.dead_queue))
@@ -111,12 +105,12 @@ async def test_a_dead_letter_keeps_its_bytes_and_names_the_reason(
 
 
 async def test_an_unexpected_exception_ends_the_consumer(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     async def fails(_delivery: Delivery) -> Settlement:
         raise ZeroDivisionError
 
-    bench = await broker.bench(fails)
+    bench = await benches.bench(fails)
     await declare_all(bench)
     await bench.send(b"x")
     with pytest.raises(ExceptionGroup) as caught:
@@ -125,7 +119,7 @@ async def test_an_unexpected_exception_ends_the_consumer(
 
 
 async def test_a_handler_that_outlives_its_connection_finishes_and_the_command_is_delivered_again(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     lost = asyncio.Event()
 
@@ -133,8 +127,8 @@ async def test_a_handler_that_outlives_its_connection_finishes_and_the_command_i
         await lost.wait()
         return Ack()
 
-    proxy = await broker.proxy()
-    bench = await broker.bench(slow, proxy=proxy)
+    proxy = await benches.proxy()
+    bench = await benches.bench(slow, proxy=proxy)
     async with bench.running():
         await bench.send(b"x", message_id="m")
         await eventually(lambda: bench.deliveries)
@@ -149,9 +143,9 @@ async def test_a_handler_that_outlives_its_connection_finishes_and_the_command_i
 
 
 async def test_a_queue_deleted_while_consuming_is_declared_again_and_consuming_resumes(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         await eventually(lambda: bench.consuming.unavailable_reason is None)
         before = bench.connections
@@ -167,9 +161,9 @@ async def test_a_queue_deleted_while_consuming_is_declared_again_and_consuming_r
 
 
 async def test_a_consumer_missing_on_the_broker_is_noticed_and_consumes_again(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         await eventually(lambda: bench.consuming.unavailable_reason is None)
         await bench.consumer.cancel_on_the_broker()
@@ -189,10 +183,10 @@ done.
 
 
 async def test_a_consumer_of_a_queue_that_was_declared_again_at_once_receives_after_a_renewal(
-    rabbitmq: RabbitMQNode, broker: BrokerBenches, eventually: Eventually
+    rabbitmq: RabbitMQNode, benches: BrokerBenches, eventually: Eventually
 ) -> None:
     """The broker counts this consumer, and its channel drops what the new queue delivers."""
-    bench = await broker.bench(acknowledge, renewal_interval=0.5)
+    bench = await benches.bench(acknowledge, renewal_interval=0.5)
     async with bench.running():
         await bench.send(b"before", message_id="m1")
         await eventually(lambda: bench.bodies == [b"before"])
@@ -204,9 +198,9 @@ async def test_a_consumer_of_a_queue_that_was_declared_again_at_once_receives_af
 
 
 async def test_a_silent_consumer_is_renewed_without_a_new_connection(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge, renewal_interval=0.05)
+    bench = await benches.bench(acknowledge, renewal_interval=0.05)
     async with bench.running():
         await eventually(lambda: bench.consuming.unavailable_reason is None)
         for number in range(20):
@@ -220,10 +214,10 @@ async def test_a_silent_consumer_is_renewed_without_a_new_connection(
 
 
 async def test_nothing_of_a_channel_that_was_renewed_is_kept(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     """A check of the topology in between opens a channel, so the numbers of channels grow."""
-    bench = await broker.bench(acknowledge, renewal_interval=0.0, topology_check_interval=0.0)
+    bench = await benches.bench(acknowledge, renewal_interval=0.0, topology_check_interval=0.0)
     before = kept(DeliveryAssembler)
     async with bench.running():
         await eventually(lambda: bench.consumer.started >= 5)
@@ -245,11 +239,11 @@ async def let_the_broker_close(channel: AbstractChannel) -> None:
 
 @pytest.mark.parametrize("end", [close_as_a_user, close_below_the_library, let_the_broker_close])
 async def test_a_connection_keeps_nothing_of_its_closed_channels(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
     eventually: Eventually,
     end: Callable[[AbstractChannel], Awaitable[None]],
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     before = kept(OneShotCallback)
     for _ in range(5):
         await end(await bench.raw.channel())
@@ -264,12 +258,12 @@ def kept(kind: type) -> int:
 
 
 async def test_a_retry_queue_that_was_deleted_is_declared_again_for_the_command_that_needs_it(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     async def decide(delivery: Delivery) -> Settlement:
         return Ack() if delivery.attempts else Retry(delay_seconds=0.0, code="c", reason="r")
 
-    bench = await broker.bench(decide)
+    bench = await benches.bench(decide)
     async with bench.running():
         await eventually(lambda: bench.consuming.unavailable_reason is None)
         async with bench.raw.channel() as channel:
@@ -299,7 +293,7 @@ async def delete_dead_letter_queue(bench: BrokerBench) -> None:
 )
 async def test_removed_parts_of_the_topology_are_declared_again(
     remove: Callable[[BrokerBench], Awaitable[None]],
-    broker: BrokerBenches,
+    benches: BrokerBenches,
     eventually: Eventually,
 ) -> None:
     """The broker does not notify consumers: publishers get an error, or lose their messages."""
@@ -307,7 +301,7 @@ async def test_removed_parts_of_the_topology_are_declared_again(
     async def decide(_delivery: Delivery) -> Settlement:
         return Dead(code="bad", reason="it is bad")
 
-    bench = await broker.bench(decide, topology_check_interval=0.1)
+    bench = await benches.bench(decide, topology_check_interval=0.1)
 
     async def arrives_and_is_kept() -> bool:
         try:
@@ -334,8 +328,8 @@ def user_url(rabbitmq: RabbitMQNode, names_prefix: str) -> Iterator[str]:
 async def test_a_consumer_that_loses_its_right_to_declare_logs_it_and_continues(
     rabbitmq: RabbitMQNode, user_url: str, names_prefix: str, eventually: Eventually
 ) -> None:
-    async with open_broker_benches(user_url, names_prefix) as broker:
-        bench = await broker.bench(acknowledge, topology_check_interval=0.1)
+    async with open_broker_benches(user_url, names_prefix) as benches:
+        bench = await benches.bench(acknowledge, topology_check_interval=0.1)
         async with bench.running():
             await eventually(lambda: bench.consuming.unavailable_reason is None)
             with capture_logs() as lines:
@@ -352,8 +346,8 @@ async def test_a_consumer_that_loses_its_right_to_declare_logs_it_and_continues(
 async def test_a_user_without_a_channel_for_the_check_loses_a_connection_and_is_not_checked_again(
     rabbitmq: RabbitMQNode, user_url: str, names_prefix: str, eventually: Eventually
 ) -> None:
-    async with open_broker_benches(user_url, names_prefix) as broker:
-        bench = await broker.bench(acknowledge, topology_check_interval=0.1)
+    async with open_broker_benches(user_url, names_prefix) as benches:
+        bench = await benches.bench(acknowledge, topology_check_interval=0.1)
         async with bench.running():
             await eventually(lambda: bench.consuming.unavailable_reason is None)
             limit_channels(rabbitmq, names_prefix, 2)  # one to publish, and one to consume
@@ -378,14 +372,14 @@ def limit_channels(rabbitmq: RabbitMQNode, user: str, channels: int) -> None:
 
 
 async def test_a_full_dead_letter_queue_holds_up_nothing_that_does_not_belong_there(
-    broker: BrokerBenches, rabbitmq: RabbitMQNode, eventually: Eventually
+    benches: BrokerBenches, rabbitmq: RabbitMQNode, eventually: Eventually
 ) -> None:
     """More than the prefetch are refused. They wait longer each time, and none is lost."""
 
     async def decide(delivery: Delivery) -> Settlement:
         return Ack() if delivery.body == b"good" else Dead(code="bad", reason="it is bad")
 
-    bench = await broker.bench(decide)
+    bench = await benches.bench(decide)
     policy, full = bench.topology.prefix, bench.topology.dead_queue
     rabbitmq.set_policy(policy, f"^{full}$", '{"max-length": 1}')
     bad = {f"bad-{number}".encode() for number in range(50)}

@@ -1,28 +1,18 @@
 """Draining the consumer: no new deliveries, and every handler may finish."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from recording_sandbox.waiting import Eventually
 from tests.integration.broker_bench import (
     BrokerBenches,
     acknowledge,
-    open_broker_benches,
 )
 from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Ack, Delivery, Outgoing, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
-
-
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
-    async with open_broker_benches(amqp_url, names_prefix) as broker:
-        yield broker
 
 
 class WatchedPublisher(Publisher):
@@ -38,13 +28,13 @@ class WatchedPublisher(Publisher):
 
 
 async def test_after_a_drain_nothing_is_delivered_again(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     async def acknowledge_later(_delivery: Delivery) -> Settlement:
         await asyncio.sleep(0)
         return Ack()
 
-    bench = await broker.bench(acknowledge_later)
+    bench = await benches.bench(acknowledge_later)
     async with bench.running():
         for number in range(300):
             await bench.publisher.publish(
@@ -69,7 +59,7 @@ async def test_after_a_drain_nothing_is_delivered_again(
 
 
 async def test_a_drain_waits_for_the_handlers_and_sends_their_acknowledgements(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     release = asyncio.Event()
 
@@ -77,7 +67,7 @@ async def test_a_drain_waits_for_the_handlers_and_sends_their_acknowledgements(
         await release.wait()
         return Ack()
 
-    bench = await broker.bench(wait_for_release)
+    bench = await benches.bench(wait_for_release)
     async with bench.running():
         for number in range(5):
             await bench.send(str(number).encode())
@@ -109,7 +99,7 @@ async def test_a_drain_ends_at_once_while_there_is_no_broker() -> None:
 
 
 async def test_a_drain_ends_at_once_while_publishing_is_not_ready(
-    broker: BrokerBenches, amqp_url: str, eventually: Eventually
+    benches: BrokerBenches, amqp_url: str, eventually: Eventually
 ) -> None:
     nobody = BrokerConnection(lambda: "amqp://127.0.0.1:1/", "publish")
     publisher = WatchedPublisher(nobody, Topology(), timeout=1)

@@ -13,7 +13,6 @@ from tests.integration.broker_bench import (
     BrokerBench,
     BrokerBenches,
     acknowledge,
-    open_broker_benches,
 )
 from worker.broker.messages import Ack, Delivery, Settlement
 
@@ -52,14 +51,8 @@ async def proxy(amqp_url: str, counter: AnswerCounter) -> AsyncIterator[AmqpFram
         yield proxy
 
 
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
-    async with open_broker_benches(amqp_url, names_prefix) as broker:
-        yield broker
-
-
 async def test_a_round_trip_follows_the_last_acknowledgement_before_the_connection_closes(
-    broker: BrokerBenches, proxy: AmqpFrameProxy, eventually: Eventually
+    benches: BrokerBenches, proxy: AmqpFrameProxy, eventually: Eventually
 ) -> None:
     release = asyncio.Event()
 
@@ -67,7 +60,7 @@ async def test_a_round_trip_follows_the_last_acknowledgement_before_the_connecti
         await release.wait()
         return Ack()
 
-    bench = await broker.bench(wait_for_release, proxy=proxy)
+    bench = await benches.bench(wait_for_release, proxy=proxy)
     async with bench.running():
         for number in range(COMMAND_COUNT):
             await bench.send(str(number).encode())
@@ -90,9 +83,9 @@ async def send_and_receive(bench: BrokerBench, eventually: Eventually, body: byt
 
 
 async def test_a_single_answer_without_a_consumer_changes_nothing(
-    broker: BrokerBenches, proxy: AmqpFrameProxy, counter: AnswerCounter, eventually: Eventually
+    benches: BrokerBenches, proxy: AmqpFrameProxy, counter: AnswerCounter, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge, proxy=proxy)
+    bench = await benches.bench(acknowledge, proxy=proxy)
     async with bench.running():
         await eventually(lambda: counter.answers > 0, what="the broker is asked")
         for _ in range(3):
@@ -103,9 +96,9 @@ async def test_a_single_answer_without_a_consumer_changes_nothing(
 
 
 async def test_two_answers_in_a_row_without_a_consumer_cause_a_new_connection(
-    broker: BrokerBenches, proxy: AmqpFrameProxy, counter: AnswerCounter, eventually: Eventually
+    benches: BrokerBenches, proxy: AmqpFrameProxy, counter: AnswerCounter, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge, proxy=proxy)
+    bench = await benches.bench(acknowledge, proxy=proxy)
     async with bench.running():
         await eventually(lambda: counter.answers > 0, what="the broker is asked")
         counter.miss(2)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.command_bench import START, CommandBench, open_command_bench
+from tests.store_requests import claim_request
 from worker.broker.messages import Ack, Dead
-from worker.store.claims import ClaimRequest
 
 
 @pytest.fixture
@@ -20,14 +20,12 @@ async def bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
 async def crash_with_claim(bench: CommandBench, times: int, *, alone: bool) -> None:
     """This many processes claim the start and die."""
     for number in range(times):
-        claim = ClaimRequest(
-            command_id="start-1",
-            command_type=START,
+        claim = claim_request(
+            "start-1",
+            START,
             owner=f"process-{number}",
             now=time.time() - 100 + number,
             lease_seconds=0.0,
-            settle_seconds=30.0,
-            abandoned_before=0.0,
             slot=f"{bench.meeting}/track",
             alone=alone,
         )

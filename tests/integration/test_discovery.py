@@ -10,9 +10,8 @@ from recording_sandbox.model.faults import Fault
 from recording_sandbox.model.recording import StartRequest
 from recording_schemas import Kind, Status
 from tests.integration.tracking_bench import TrackingBench, open_bench
-from worker.domain.recording import Observation
+from tests.store_requests import claim_request, observation_of
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.claims import ClaimRequest
 from worker.store.observations import WebhookObservation
 from worker.store.outbox_marks import PageMarks
 from worker.store.pruning import PruneRequest
@@ -38,17 +37,8 @@ async def start_external(
 
 
 async def claim_a_start(bench: TrackingBench) -> None:
-    claim = ClaimRequest(
-        command_id="start-1",
-        command_type="start_track_recording",
-        owner="somebody",
-        now=bench.now().timestamp(),
-        lease_seconds=60,
-        settle_seconds=30,
-        abandoned_before=0,
-        app="default",
-        slot=f"{bench.meeting}/track",
-    )
+    at, slot = bench.now().timestamp(), f"{bench.meeting}/track"
+    claim = claim_request("start-1", owner="somebody", now=at, app="default", slot=slot)
     assert (await bench.store.claim(claim)).may_call
 
 
@@ -338,12 +328,8 @@ async def test_a_webhook_about_an_unknown_recording_brings_the_next_sweep_forwar
     await bench.run_due()
     theirs = await start_external(bench)
     bench.sandbox.clock.advance(2)
-    published = Observation(
-        snapshot=RecordingSnapshot(recording_id=theirs, status=Status.RECORDING),
-        observed_by="webhook",
-        asked_at=bench.now(),
-        observed_at=bench.now(),
-    )
+    snapshot = RecordingSnapshot(recording_id=theirs, status=Status.RECORDING)
+    published = observation_of(snapshot, bench.now(), "webhook")
     assert bench.interval.interval == 10
     await bench.store.apply_webhook(WebhookObservation(observation=published, follow_all=True))
     await bench.run_due(2)

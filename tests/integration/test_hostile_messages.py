@@ -1,7 +1,6 @@
 """Message properties that no well-behaved client sends."""
 
 import struct
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -17,17 +16,9 @@ from recording_sandbox.waiting import Eventually
 from tests.integration.broker_bench import (
     BrokerBenches,
     acknowledge,
-    open_broker_benches,
 )
 from tests.raw_properties import RawProperties
 from worker.broker.messages import Dead, Delivery, Retry, Settlement
-
-
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
-    async with open_broker_benches(amqp_url, names_prefix) as broker:
-        yield broker
-
 
 HEADERS, CORRELATION_ID = b"\x20\x00", b"\x04\x00"
 
@@ -61,7 +52,7 @@ HOSTILE_PROPERTIES: list[Basic.Properties] = [
 
 @pytest.mark.parametrize("end", ["retry", "dead"])
 async def test_a_message_with_any_properties_can_be_retried_and_dead_lettered(
-    broker: BrokerBenches, eventually: Eventually, end: str
+    benches: BrokerBenches, eventually: Eventually, end: str
 ) -> None:
     tried: set[bytes] = set()
 
@@ -71,7 +62,7 @@ async def test_a_message_with_any_properties_can_be_retried_and_dead_lettered(
         tried.add(delivery.body)
         return Retry(delay_seconds=0.05, code="busy", reason="not now" * 300)
 
-    bench = await broker.bench(settle)
+    bench = await benches.bench(settle)
     async with bench.running():
         for number, properties in enumerate(HOSTILE_PROPERTIES):
             await bench.send_raw(f"{number}".encode(), properties)
@@ -86,9 +77,9 @@ async def test_a_message_with_any_properties_can_be_retried_and_dead_lettered(
 
 
 async def test_a_routing_key_that_is_not_utf8_does_not_stop_the_consumer(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         opened = await bench.raw.channel(publisher_confirms=False)
         channel = await opened.get_underlay_channel()

@@ -3,12 +3,11 @@
 import asyncio
 import hashlib
 import tracemalloc
-from collections.abc import AsyncIterator
 
 import pytest
 
 from recording_sandbox.waiting import Eventually
-from tests.integration.broker_bench import BrokerBench, BrokerBenches, open_broker_benches
+from tests.integration.broker_bench import BrokerBench, BrokerBenches
 from worker.broker.admin.dead_letter_reason import reason_from_headers
 from worker.broker.consumer import MAX_LARGE_BYTES
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
@@ -16,12 +15,6 @@ from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 LIMIT = 10_000
 LARGE = 4_000_000
 NEVER_HELD = MAX_LARGE_BYTES + 1
-
-
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
-    async with open_broker_benches(amqp_url, names_prefix) as broker:
-        yield broker
 
 
 async def refuse_large(delivery: Delivery) -> Settlement:
@@ -38,7 +31,7 @@ async def dead_letters(bench: BrokerBench, count: int, eventually: Eventually) -
 
 
 async def test_bodies_above_the_limit_are_held_up_to_a_few_megabytes_only(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     may_settle = asyncio.Event()
 
@@ -46,7 +39,7 @@ async def test_bodies_above_the_limit_are_held_up_to_a_few_megabytes_only(
         await may_settle.wait()
         return Dead(code="too_large", reason="too large")
 
-    bench = await broker.bench(refuse_later, max_body_bytes=LIMIT)
+    bench = await benches.bench(refuse_later, max_body_bytes=LIMIT)
     async with bench.running():
         tracemalloc.start()
         for number in range(10):
@@ -62,9 +55,9 @@ async def test_bodies_above_the_limit_are_held_up_to_a_few_megabytes_only(
 
 
 async def test_a_few_bodies_above_the_limit_get_the_reason_into_their_headers(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(refuse_large, max_body_bytes=LIMIT)
+    bench = await benches.bench(refuse_large, max_body_bytes=LIMIT)
     async with bench.running():
         for number in range(12):  # more than fit at a time: their room is given back
             await bench.send(b"x" * 1_000_000, message_id=f"m-{number}")
@@ -76,9 +69,9 @@ async def test_a_few_bodies_above_the_limit_get_the_reason_into_their_headers(
 
 
 async def test_an_unread_dead_letter_has_its_bytes_and_properties(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(refuse_large, max_body_bytes=LIMIT)
+    bench = await benches.bench(refuse_large, max_body_bytes=LIMIT)
     body = bytes(range(256)) * 40_000
     async with bench.running():
         await bench.send(body, message_id="m", reply_to="r", headers={"a": 1, "CC": ["other.key"]})
@@ -95,9 +88,9 @@ async def test_an_unread_dead_letter_has_its_bytes_and_properties(
 
 @pytest.mark.parametrize("size", [LIMIT - 1, LIMIT])
 async def test_a_body_up_to_the_limit_is_delivered_whole(
-    broker: BrokerBenches, eventually: Eventually, size: int
+    benches: BrokerBenches, eventually: Eventually, size: int
 ) -> None:
-    bench = await broker.bench(refuse_large, max_body_bytes=LIMIT)
+    bench = await benches.bench(refuse_large, max_body_bytes=LIMIT)
     async with bench.running():
         await bench.send(b"x" * size)
         await eventually(lambda: bench.deliveries)
@@ -106,9 +99,9 @@ async def test_a_body_up_to_the_limit_is_delivered_whole(
 
 
 async def test_deliveries_around_a_body_above_the_limit_are_whole(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(refuse_large, max_body_bytes=LIMIT)
+    bench = await benches.bench(refuse_large, max_body_bytes=LIMIT)
     async with bench.running():
         for body in (b"before", b"x" * NEVER_HELD, b"after", b"", b"y" * (NEVER_HELD + 1), b"last"):
             await bench.send(body)
@@ -121,14 +114,14 @@ async def test_deliveries_around_a_body_above_the_limit_are_whole(
 
 
 async def test_a_body_above_the_limit_waits_in_the_queue_when_it_cannot_be_settled_yet(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
     async def refuse_the_second_time(delivery: Delivery) -> Settlement:
         if not delivery.redelivered:
             return Retry(delay_seconds=0.01, code="store_unavailable", reason="not now")
         return await refuse_large(delivery)
 
-    bench = await broker.bench(refuse_the_second_time, max_body_bytes=LIMIT)
+    bench = await benches.bench(refuse_the_second_time, max_body_bytes=LIMIT)
     async with bench.running():
         await bench.send(b"x" * NEVER_HELD, message_id="m")
         await dead_letters(bench, 1, eventually)

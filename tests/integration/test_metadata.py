@@ -1,6 +1,5 @@
 """All events about a start carry the publisher's metadata."""
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +11,10 @@ import pytest
 from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
 from tests.integration.command_bench import START, CommandBench, open_command_bench
+from tests.integration.test_crashing_commands import crash_with_claim
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.broker.messages import Delivery
 from worker.domain.recording import StartContext
-from worker.store.claims import ClaimRequest
 
 METADATA: Final = {"case": "2026-0117", "größe": "XL", "empty": ""}
 COMPOSITE: Final = "start_recording"
@@ -89,20 +88,7 @@ async def is_dead_lettered(bench: CommandBench) -> None:
 
 
 async def crashes(bench: CommandBench) -> None:
-    for number in range(6):
-        await bench.store.claim(
-            ClaimRequest(
-                command_id="start-1",
-                command_type=START,
-                owner=f"process-{number}",
-                now=time.time() - 100 + number,
-                lease_seconds=0.0,
-                settle_seconds=30.0,
-                abandoned_before=0.0,
-                slot=f"{bench.meeting}/track",
-                alone=True,
-            )
-        )
+    await crash_with_claim(bench, 6, alone=True)
     await bench.send(start(bench))
 
 

@@ -1,7 +1,6 @@
 """Publishing to a real RabbitMQ: confirmations, returned messages, broken connections."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import aio_pika
@@ -13,22 +12,15 @@ from tests.integration.broker_bench import (
     BrokerBenches,
     acknowledge,
     event,
-    open_broker_benches,
 )
 from worker.broker.messages import Outgoing
 from worker.domain.errors import BrokerUnavailable, LostInFlight
 
 
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
-    async with open_broker_benches(amqp_url, names_prefix) as broker:
-        yield broker
-
-
 async def test_a_confirmed_message_is_in_its_queue_with_all_its_properties(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         published = await bench.publisher.publish(
             Outgoing(
@@ -55,9 +47,9 @@ async def test_a_confirmed_message_is_in_its_queue_with_all_its_properties(
 
 
 async def test_publish_returns_false_only_for_an_unroutable_mandatory_message(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         optional = Outgoing(exchange="", routing_key="nobody", body=b"x", message_id="a")
         mandatory = msgspec.structs.replace(optional, mandatory=True, message_id="b")
@@ -67,9 +59,9 @@ async def test_publish_returns_false_only_for_an_unroutable_mandatory_message(
 
 
 async def test_publish_all_returns_one_result_for_each_message_and_keeps_their_order(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running(), bench.raw.channel() as channel:
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(bench.topology.exchange("status"), "#")
@@ -88,18 +80,18 @@ async def test_publish_all_returns_one_result_for_each_message_and_keeps_their_o
 
 
 async def test_publish_returns_false_for_an_unroutable_message_without_an_id(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         unroutable = Outgoing(exchange="", routing_key="nobody", body=b"x", mandatory=True)
         assert await bench.publisher.publish(unroutable) is False
 
 
 async def test_simultaneous_publishes_with_the_same_message_id_all_return(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         routable = event(bench.topology, message_id="same")
         unroutable = msgspec.structs.replace(
@@ -113,10 +105,10 @@ async def test_simultaneous_publishes_with_the_same_message_id_all_return(
 
 
 async def test_a_broken_connection_fails_the_publishes_in_flight_and_does_not_cancel_them(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
 ) -> None:
-    proxy = await broker.proxy()
-    bench = await broker.bench(acknowledge, proxy=proxy)
+    proxy = await benches.proxy()
+    bench = await benches.bench(acknowledge, proxy=proxy)
     async with bench.running():
         proxy.stall()
         publishes = [
@@ -129,9 +121,9 @@ async def test_a_broken_connection_fails_the_publishes_in_flight_and_does_not_ca
     assert {type(result) for result in results} <= {LostInFlight, BrokerUnavailable, bool}
 
 
-async def test_an_unconfirmed_publish_ends_at_its_deadline(broker: BrokerBenches) -> None:
-    proxy = await broker.proxy()
-    bench = await broker.bench(acknowledge, proxy=proxy, timeout=0.3)
+async def test_an_unconfirmed_publish_ends_at_its_deadline(benches: BrokerBenches) -> None:
+    proxy = await benches.proxy()
+    bench = await benches.bench(acknowledge, proxy=proxy, timeout=0.3)
     async with bench.running():
         proxy.stall()
         publishes = (bench.publisher.publish(event(bench.topology)) for _ in range(20))
@@ -142,10 +134,10 @@ async def test_an_unconfirmed_publish_ends_at_its_deadline(broker: BrokerBenches
 
 
 async def test_after_a_missing_confirmation_the_publisher_is_not_ready_and_then_recovers(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    proxy = await broker.proxy()
-    bench = await broker.bench(acknowledge, proxy=proxy, timeout=0.3)
+    proxy = await benches.proxy()
+    bench = await benches.bench(acknowledge, proxy=proxy, timeout=0.3)
     async with bench.running():
         proxy.stall()
         with pytest.raises(BrokerUnavailable):
@@ -164,9 +156,9 @@ async def test_after_a_missing_confirmation_the_publisher_is_not_ready_and_then_
 
 
 async def test_a_deleted_exchange_is_declared_again(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         # The consumer declares the topology too. It must have done so before the deletion.
         await eventually(lambda: bench.consuming.unavailable_reason is None)
@@ -185,9 +177,9 @@ async def test_a_deleted_exchange_is_declared_again(
 
 
 async def test_a_message_that_cannot_be_encoded_fails_alone(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         invalid = event(bench.topology, routing_key="k" * 300)
         with pytest.raises(BrokerUnavailable):

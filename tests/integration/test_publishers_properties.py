@@ -4,7 +4,7 @@ import asyncio
 import struct
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -20,7 +20,6 @@ from tests.integration.broker_bench import (
     BrokerBenches,
     acknowledge,
     declare_all,
-    open_broker_benches,
 )
 from tests.property_strategies import BROKER_TABLES
 from tests.raw_properties import RawProperties, long, publish_raw, short
@@ -99,12 +98,6 @@ PROPERTIES: Final = {
 }
 
 
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
-    async with open_broker_benches(amqp_url, names_prefix) as broker:
-        yield broker
-
-
 def retry_once_then(end: Settlement) -> Callable[[Delivery], Awaitable[Settlement]]:
     async def settle(delivery: Delivery) -> Settlement:
         if delivery.attempts:
@@ -145,9 +138,9 @@ def entries(properties: Any) -> list[TableEntry]:
 
 
 async def test_every_property_survives_retries_dead_letters_and_replays_byte_for_byte(
-    broker: BrokerBenches, amqp_url: str, eventually: Eventually
+    benches: BrokerBenches, amqp_url: str, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(retry_once_then(DEAD))
+    bench = await benches.bench(retry_once_then(DEAD))
     async with bench.running():
         await bench.send_raw(b"{}", RawProperties(joined_properties(PROPERTIES)))
         first = await letter_of(amqp_url, bench, replay=True, eventually=eventually)
@@ -170,12 +163,12 @@ async def test_every_property_survives_retries_dead_letters_and_replays_byte_for
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables=st.lists(BROKER_TABLES, min_size=40, max_size=40))
 async def test_headers_of_any_type_survive_retries_and_dead_letters(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
     amqp_url: str,
     eventually: Eventually,
     tables: list[list[TableEntry]],
 ) -> None:
-    bench = await broker.bench(retry_once_then(DEAD))
+    bench = await benches.bench(retry_once_then(DEAD))
     sent = {uuid.uuid4().bytes: set(table) for table in tables}
 
     async def all_are_dead() -> bool:
@@ -200,7 +193,7 @@ async def test_headers_of_any_type_survive_retries_and_dead_letters(
 
 @pytest.mark.parametrize("flag", FLAGS)
 async def test_one_odd_property_does_not_cost_the_others(
-    broker: BrokerBenches, eventually: Eventually, flag: int
+    benches: BrokerBenches, eventually: Eventually, flag: int
 ) -> None:
     odd = {
         HEADERS: joined_table([(b"odd", b"T" + b"\xff" * 8), *EVERY_TYPE]),
@@ -217,7 +210,7 @@ async def test_one_odd_property_does_not_cost_the_others(
         CONTENT_TYPE: short(b"application/json"),
         HEADERS: joined_table([(b"traceparent", b"S" + long(b"00-1-2-00"))]),
     }
-    bench = await broker.bench(retry_once_then(Ack()))
+    bench = await benches.bench(retry_once_then(Ack()))
     async with bench.running():
         await bench.send_raw(b"{}", RawProperties(joined_properties(good | {flag: odd})))
         await eventually(lambda: len(bench.deliveries) == 2)
@@ -241,10 +234,10 @@ async def test_one_odd_property_does_not_cost_the_others(
 
 
 async def test_headers_that_fill_a_frame_are_kept_as_far_as_there_is_room(
-    broker: BrokerBenches, amqp_url: str, eventually: Eventually
+    benches: BrokerBenches, amqp_url: str, eventually: Eventually
 ) -> None:
     many = [(b"%05d" % number, b"I" + struct.pack(">I", number)) for number in range(11_000)]
-    bench = await broker.bench(retry_once_then(DEAD))
+    bench = await benches.bench(retry_once_then(DEAD))
     async with bench.running():
         await bench.send_raw(b"{}", RawProperties(joined_properties({HEADERS: joined_table(many)})))
         letter = await letter_of(amqp_url, bench, eventually=eventually)
@@ -256,7 +249,7 @@ async def test_headers_that_fill_a_frame_are_kept_as_far_as_there_is_room(
 
 @pytest.mark.parametrize("message_id", [b"\xff\xfe", b"\xff" * 255, b"ok"])
 async def test_a_copy_that_no_queue_accepts_is_noticed_with_any_properties(
-    broker: BrokerBenches, message_id: bytes
+    benches: BrokerBenches, message_id: bytes
 ) -> None:
     original = {MESSAGE_ID: short(message_id), HEADERS: joined_table(EVERY_TYPE)}
     copy = Outgoing(
@@ -267,15 +260,15 @@ async def test_a_copy_that_no_queue_accepts_is_noticed_with_any_properties(
         original=original,
         mandatory=True,
     )
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         assert await bench.publisher.publish(copy) is False
 
 
 async def test_an_id_that_the_worker_made_up_for_a_copy_is_not_the_commands(
-    broker: BrokerBenches, amqp_url: str, eventually: Eventually
+    benches: BrokerBenches, amqp_url: str, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(retry_once_then(DEAD))
+    bench = await benches.bench(retry_once_then(DEAD))
     async with bench.running():
         await bench.send_raw(b"{}", RawProperties(b"\0\0"))
         letter = await letter_of(amqp_url, bench, eventually=eventually)
@@ -293,13 +286,13 @@ def other_user_url(rabbitmq: RabbitMQNode, names_prefix: str) -> str:
 
 
 async def test_the_user_id_of_another_user_is_kept_as_a_header(
-    broker: BrokerBenches,
+    benches: BrokerBenches,
     amqp_url: str,
     other_user_url: str,
     names_prefix: str,
     eventually: Eventually,
 ) -> None:
-    bench = await broker.bench(retry_once_then(DEAD))
+    bench = await benches.bench(retry_once_then(DEAD))
     async with bench.running():
         wire = joined_properties({USER_ID: short(names_prefix.encode())})
         commands = bench.topology.exchange("commands")
@@ -322,9 +315,9 @@ class MistakenPublisher(Publisher):
 
 
 async def test_a_copy_goes_without_the_user_id_if_the_broker_refuses_it(
-    broker: BrokerBenches, amqp_url: str, names_prefix: str, eventually: Eventually
+    benches: BrokerBenches, amqp_url: str, names_prefix: str, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     publisher = MistakenPublisher(bench.publishing, bench.topology, timeout=5.0)
     publisher.mistaken_user = names_prefix
     settler = Settler(publisher, bench.topology, now=time.time, on_dead_letter_refused=lambda: None)
@@ -343,9 +336,9 @@ async def test_a_copy_goes_without_the_user_id_if_the_broker_refuses_it(
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 async def test_copies_are_sent_to_no_other_queue(
-    broker: BrokerBenches, amqp_url: str, names_prefix: str, header: str, eventually: Eventually
+    benches: BrokerBenches, amqp_url: str, names_prefix: str, header: str, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(retry_once_then(DEAD))
+    bench = await benches.bench(retry_once_then(DEAD))
     channel = await bench.raw.channel()
     other = await channel.declare_queue(f"{names_prefix}.other", exclusive=True)
     async with bench.running():
@@ -393,9 +386,9 @@ def assert_unaccounted(delivery: Delivery, *, key: str = "some.key") -> None:
 
 @pytest.mark.parametrize("has_death", [False, True])
 async def test_the_account_in_a_message_to_the_exchange_is_not_trusted(
-    broker: BrokerBenches, amqp_url: str, has_death: bool, eventually: Eventually
+    benches: BrokerBenches, amqp_url: str, has_death: bool, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(retry_once_then(DEAD))
+    bench = await benches.bench(retry_once_then(DEAD))
     deaths = [death_in(bench.topology.retry_queue(1.0)), death_in(bench.topology.command_queue)]
     async with bench.running():
         headers = FORGED | ({"x-death": deaths} if has_death else {})
@@ -412,9 +405,9 @@ async def test_the_account_in_a_message_to_the_exchange_is_not_trusted(
 
 
 async def test_the_account_in_a_message_to_the_queue_itself_is_not_trusted(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     async with bench.running():
         channel = await (await bench.raw.channel()).get_underlay_channel()
         queue = bench.topology.command_queue
@@ -425,9 +418,9 @@ async def test_the_account_in_a_message_to_the_queue_itself_is_not_trusted(
 
 
 async def test_the_broker_replaces_a_forged_count_of_deliveries(
-    broker: BrokerBenches, eventually: Eventually
+    benches: BrokerBenches, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     await declare_all(bench)
     await bench.send(b"{}", message_id="m", headers=FORGED)
     channel = await bench.raw.channel()
@@ -439,9 +432,9 @@ async def test_the_broker_replaces_a_forged_count_of_deliveries(
 
 
 async def test_a_time_in_the_future_is_corrected_with_the_next_copy(
-    broker: BrokerBenches, amqp_url: str, eventually: Eventually
+    benches: BrokerBenches, amqp_url: str, eventually: Eventually
 ) -> None:
-    bench = await broker.bench(retry_once_then(DEAD))
+    bench = await benches.bench(retry_once_then(DEAD))
     async with bench.running():
         # Directly into a retry queue: nothing distinguishes it from a worker's copy.
         channel = await (await bench.raw.channel()).get_underlay_channel()

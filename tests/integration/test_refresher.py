@@ -12,7 +12,6 @@ from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
 from tests.integration.tracking_bench import TrackingBench, client, open_bench
 from worker.domain.errors import StoreUnavailable
-from worker.domain.recording import Observation
 
 
 @pytest.fixture
@@ -103,10 +102,7 @@ async def test_a_webhook_received_during_a_list_request_is_not_settled_by_its_an
     bench.sandbox.clock.advance(1)
     await bench.api.control_recording(recording_id, "pause")
     await bench.apply_webhook(recording_id, Status.PAUSED)
-    late = Observation(
-        snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
-    )
-    await bench.store.apply([late])
+    await bench.observe(snapshot, "sweep", asked_at=asked_at)
     await bench.refresher.read_due()
     assert (await bench.published(recording_id))[-1] == "PAUSED"
 
@@ -213,13 +209,7 @@ async def test_a_recording_that_a_command_makes_due_is_read_at_once(
     bench.store.subscribe("due", bench.refresher.wake)
     reading = asyncio.create_task(bench.refresher.run(lambda: True))
     recording_id = await bench.record_and_upload()
-    observation = Observation(
-        snapshot=await bench.api.get_recording(recording_id),
-        observed_by="command",
-        asked_at=bench.now(),
-        observed_at=bench.now(),
-    )
-    await bench.store.apply([observation])
+    await bench.observe(await bench.api.get_recording(recording_id), "command")
 
     async def is_told() -> bool:
         return (await bench.published(recording_id))[-1] == "completed 3"

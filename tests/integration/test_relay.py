@@ -19,21 +19,19 @@ from prometheus_client import CollectorRegistry
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
-from recording_schemas import CommandSucceeded, Status
+from recording_schemas import Status
 from tests.contract.test_store_plans import captured
 from tests.fault.tcp_proxy import TcpProxy
+from tests.store_requests import claim_request, success_of
 from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
-from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.metrics import Metrics
 from worker.publishing.event_publisher import EventPublisher
 from worker.publishing.relay import MAX_PAGES, PAGE_SIZE, OutboxRelay
 from worker.store.admin.set_aside import publish_again
-from worker.store.claims import ClaimRequest
-from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
@@ -151,27 +149,16 @@ class Bench:
     async def finish(
         self, command_id: str, reply_to: str | None, recording_ids: tuple[str, ...] = ()
     ) -> None:
-        await self.store.claim(
-            ClaimRequest(
-                command_id=command_id,
-                command_type="sync_recording",
-                owner="me",
-                now=1.0,
-                lease_seconds=60.0,
-                settle_seconds=30.0,
-                abandoned_before=0.0,
-            )
-        )
-        data = CommandSucceeded(
-            command_id=command_id,
-            command_type="sync_recording",
-            recording_ids=recording_ids,
-            metadata=None,
-        )
-        record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
-        reply = Reply(reply_to=reply_to)
+        await self.store.claim(claim_request(command_id, "sync_recording", now=1.0))
         await self.store.finish(
-            FinishRequest(outcome=record, reply=reply, observations=(), now=1.0)
+            success_of(
+                command_id,
+                at=NOW,
+                command_type="sync_recording",
+                recording_ids=recording_ids,
+                reply=Reply(reply_to=reply_to),
+                now=1.0,
+            )
         )
 
     async def full_queue(self, key: str) -> AbstractQueue:

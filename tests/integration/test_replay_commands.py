@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from tests.integration.command_bench import CommandBench, open_command_bench
+from tests.store_requests import observation_of
 from worker.broker.messages import Ack
 from worker.domain.errors import Unavailable
-from worker.domain.recording import Observation, StartContext
+from worker.domain.recording import StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.times import utc
 from worker.store.database.engine import open_engine
@@ -36,18 +37,7 @@ async def seen(
         now = utc(bench.store.now())
         snapshot = RecordingSnapshot(recording_id=recording_id, status=status, kind="track")
         start = StartContext(start_id=start_id) if start_id else None
-        await bench.store.apply(
-            [
-                Observation(
-                    snapshot=snapshot,
-                    observed_by="sweep",
-                    asked_at=now,
-                    observed_at=now,
-                    app=app,
-                    start=start,
-                )
-            ]
-        )
+        await bench.store.apply([observation_of(snapshot, now, app=app, start=start)])
 
 
 async def send_all(bench: CommandBench) -> list[UnsentEvent]:

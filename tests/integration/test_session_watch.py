@@ -13,9 +13,9 @@ import pytest
 from recording_sandbox.model.faults import Fault
 from tests.integration.altered_answers import altered_client
 from tests.integration.command_bench import CommandBench, open_command_bench
+from tests.store_requests import claim_request
 from worker.domain.errors import ApiError, Unavailable
 from worker.realtimekit.client import RealtimeKitClient
-from worker.store.claims import ClaimRequest
 from worker.store.outbox import Reply
 from worker.store.parking import KeptMessage, ParkRequest, SessionsSeen
 from worker.store.store import Store
@@ -66,14 +66,10 @@ async def park_many(store: Store, count: int) -> list[str]:
     meetings = [str(uuid.uuid4()) for _ in range(count)]
     now = store.now()
     claims = [
-        ClaimRequest(
-            command_id=meeting,
-            command_type="start_track_recording",
+        claim_request(
+            meeting,
             owner="test",
             now=now,
-            lease_seconds=60,
-            settle_seconds=30,
-            abandoned_before=0,
             app="default",
             slot=f"{meeting}/track",
             meeting_id=meeting,

@@ -21,9 +21,10 @@ from recording_schemas import CommandSucceeded, Status
 from tests.contract.test_store_archive import end, names, take, take_manifests
 from tests.contract.test_store_pruning import record, seen, send_all
 from tests.integration.cli_process import CommandLine
+from tests.store_requests import claim_request, observation_of
 from worker.domain.errors import StoreUnavailable
 from worker.domain.event_envelopes import outcome_record
-from worker.domain.recording import Observation, StartContext
+from worker.domain.recording import StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.admin.copy import COPIED, CopiedStore, copy_store
@@ -65,20 +66,15 @@ def copied(source: str, target: str) -> CopiedStore:
 
 
 def claim(command_id: str, **changes: Any) -> ClaimRequest:
-    request = ClaimRequest(
-        command_id=command_id,
-        command_type="start_track_recording",
-        owner="me",
-        now=NOW.timestamp(),
-        lease_seconds=1e9,
-        settle_seconds=30.0,
-        abandoned_before=0.0,
-        app="default",
-        slot=f"{command_id}/track",
-        meeting_id="m1",
-        digest=f"digest of {command_id}"[:32],
-    )
-    return msgspec.structs.replace(request, **changes)
+    fields: dict[str, Any] = {
+        "now": NOW.timestamp(),
+        "lease_seconds": 1e9,
+        "app": "default",
+        "slot": f"{command_id}/track",
+        "meeting_id": "m1",
+        "digest": f"digest of {command_id}"[:32],
+    }
+    return claim_request(command_id, **(fields | changes))
 
 
 async def fill(url: str) -> None:
@@ -93,13 +89,13 @@ async def fill(url: str) -> None:
         metadata=None,
     )
     record = outcome_record(data, source="test", at=NOW, correlation_id=ODD, trace={"t": BIG})
-    seen = Observation(
-        snapshot=RecordingSnapshot(
-            recording_id="r1", status=Status.UPLOADED, kind="track", meeting_id="m1"
-        ),
-        observed_by="command",
-        asked_at=NOW,
-        observed_at=NOW,
+    snapshot = RecordingSnapshot(
+        recording_id="r1", status=Status.UPLOADED, kind="track", meeting_id="m1"
+    )
+    seen = observation_of(
+        snapshot,
+        NOW,
+        "command",
         start=StartContext(start_id="done"),
         files=tuple(
             TrackFile(file_name=f"{ODD}{n}.webm", user_id=ODD, media_kind="audio", download_url="u")

@@ -6,13 +6,10 @@ from typing import Any
 import pytest
 
 from recording_sandbox.model.faults import Fault
-from recording_schemas import CommandSucceeded
 from tests.integration.tracking_bench import TrackingBench, on_both_engines, open_bench
-from worker.domain.event_envelopes import outcome_record
-from worker.domain.recording import Observation, StartContext
+from tests.store_requests import claim_request, observation_of, success_of
+from worker.domain.recording import StartContext
 from worker.store.claims import ClaimRequest
-from worker.store.finishing import FinishRequest
-from worker.store.outbox import Reply
 from worker.store.releasing import ReleaseRequest
 
 
@@ -26,42 +23,16 @@ async def finish_start(bench: TrackingBench) -> str:
     """A replica ends the command `start` with another recording; returns its id."""
     asked_at = bench.now()
     snapshot = await bench.api.start_track_recording({"meeting_id": bench.meeting})
-    observation = Observation(
-        snapshot=snapshot,
-        observed_by="command",
-        asked_at=asked_at,
-        observed_at=bench.now(),
-        start=StartContext(start_id="start"),
-    )
-    outcome = CommandSucceeded(
-        command_id="start",
-        command_type="start_track_recording",
-        recording_ids=(snapshot.recording_id,),
-        metadata=None,
-    )
-    record = outcome_record(outcome, source="test", at=asked_at, correlation_id=None, trace={})
-    await bench.store.finish(
-        FinishRequest(
-            outcome=record,
-            reply=Reply(),
-            observations=(observation,),
-            now=asked_at.timestamp(),
-        )
-    )
+    start = StartContext(start_id="start")
+    observation = observation_of(snapshot, bench.now(), "command", asked_at=asked_at, start=start)
+    made = (snapshot.recording_id,)
+    await bench.store.finish(success_of("start", observation, at=asked_at, recording_ids=made))
     return snapshot.recording_id
 
 
 def claim_of(bench: TrackingBench, command_id: str, **more: Any) -> ClaimRequest:
-    return ClaimRequest(
-        command_id=command_id,
-        owner="somebody",
-        now=bench.now().timestamp(),
-        lease_seconds=60,
-        settle_seconds=30,
-        abandoned_before=0,
-        app="default",
-        **more,
-    )
+    at = bench.now().timestamp()
+    return claim_request(command_id, owner="somebody", now=at, app="default", **more)
 
 
 def claim_of_start(bench: TrackingBench) -> ClaimRequest:

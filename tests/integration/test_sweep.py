@@ -9,7 +9,6 @@ import pytest
 from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
-from worker.domain.recording import Observation
 
 
 @pytest.fixture
@@ -319,16 +318,7 @@ async def test_a_stalled_recording_that_begins_late_is_tracked_again(
     recording = bench.sandbox.recordings.index.get(recording_id)
     bench.sandbox.recordings.force(recording, "RECORDING")
     snapshot = await bench.api.get_recording(recording_id)
-    await bench.store.apply(
-        [
-            Observation(
-                snapshot=snapshot,
-                observed_by="webhook",
-                asked_at=bench.now(),
-                observed_at=bench.now(),
-            )
-        ]
-    )
+    await bench.observe(snapshot, "webhook")
     await bench.sweep_and_read(1)
     assert (await bench.stored(recording_id)).status is Status.RECORDING
     await bench.api.control_recording(recording_id, "stop")
@@ -346,16 +336,7 @@ async def test_a_stalled_recording_that_is_still_invoked_publishes_nothing(
     await bench.sweep_and_read(TIMEOUTS.invoked_timeout + 1)
     snapshot = await bench.api.get_recording(recording_id)
     for _ in range(2):
-        await bench.store.apply(
-            [
-                Observation(
-                    snapshot=snapshot,
-                    observed_by="command",
-                    asked_at=bench.now(),
-                    observed_at=bench.now(),
-                )
-            ]
-        )
+        await bench.observe(snapshot, "command")
     assert await bench.published(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
 
 

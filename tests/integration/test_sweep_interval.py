@@ -6,7 +6,7 @@ import pytest
 
 from recording_schemas import Status
 from tests.integration.tracking_bench import TrackingBench, open_bench
-from worker.domain.recording import Observation
+from tests.store_requests import observation_of
 from worker.store.observations import WebhookObservation
 
 
@@ -18,12 +18,8 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 async def report_by_webhook(bench: TrackingBench, recording_id: str) -> None:
     """Apply a webhook with the recording's present state."""
-    observation = Observation(
-        snapshot=await bench.api.get_recording(recording_id),
-        observed_by="webhook",
-        asked_at=bench.now(),
-        observed_at=bench.now(),
-    )
+    snapshot = await bench.api.get_recording(recording_id)
+    observation = observation_of(snapshot, bench.now(), "webhook")
     await bench.store.apply_webhook(WebhookObservation(observation=observation))
     bench.take_operations()
 

@@ -8,7 +8,6 @@ import pytest
 from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, open_bench
-from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeout_observations import end_observation, stalled_error
 
@@ -139,10 +138,7 @@ async def test_switching_between_recording_and_paused_does_not_prevent_the_time_
 
 async def test_a_recording_of_others_times_out_but_is_not_stopped(bench: TrackingBench) -> None:
     snapshot = await bench.api.start_track_recording({"meeting_id": bench.meeting})
-    observation = Observation(
-        snapshot=snapshot, observed_by="command", asked_at=bench.now(), observed_at=bench.now()
-    )
-    await bench.store.apply([observation])
+    await bench.observe(snapshot, "command")
     await bench.run_due(2)
     await bench.run_due(TIMEOUTS.recording_timeout)
     assert await errors(bench, snapshot.recording_id) == [
@@ -260,15 +256,10 @@ async def test_a_time_out_does_not_count_if_a_webhook_changed_the_recording_mean
     known = await bench.stored(recording_id)
     bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
     asked_at = bench.now() - timedelta(seconds=1)
-    moved = Observation(
-        snapshot=RecordingSnapshot(recording_id=recording_id, status=Status.RECORDING),
-        observed_by="webhook",
-        asked_at=bench.now(),
-        observed_at=bench.now(),
-    )
     observation = end_observation(
         known, stalled_error(known, TIMEOUTS, bench.now()), asked_at=asked_at, now=bench.now()
     )
-    await bench.store.apply([moved])
+    moved = RecordingSnapshot(recording_id=recording_id, status=Status.RECORDING)
+    await bench.observe(moved, "webhook")
     await bench.store.apply([observation])
     assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]

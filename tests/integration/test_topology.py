@@ -1,33 +1,25 @@
 """Declaring and verifying the topology on a real RabbitMQ."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
-from tests.integration.broker_bench import BrokerBenches, acknowledge, open_broker_benches
+from tests.integration.broker_bench import BrokerBenches, acknowledge
 from worker.broker.connection import BrokerConnection, open_connection
 from worker.broker.publisher import Publisher
 from worker.broker.topology import declare, verify
 from worker.domain.errors import TopologyDiffers
 
 
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
-    async with open_broker_benches(amqp_url, names_prefix) as broker:
-        yield broker
-
-
-async def test_declaring_an_existing_topology_changes_nothing(broker: BrokerBenches) -> None:
-    bench = await broker.bench(acknowledge)
+async def test_declaring_an_existing_topology_changes_nothing(benches: BrokerBenches) -> None:
+    bench = await benches.bench(acknowledge)
     async with bench.raw.channel(publisher_confirms=False) as channel:
         await declare(channel, bench.topology)
         await declare(channel, bench.topology)
         await verify(channel, bench.topology)
 
 
-async def test_a_queue_with_other_arguments_is_refused_by_name(broker: BrokerBenches) -> None:
-    bench = await broker.bench(acknowledge)
+async def test_a_queue_with_other_arguments_is_refused_by_name(benches: BrokerBenches) -> None:
+    bench = await benches.bench(acknowledge)
     async with bench.raw.channel(publisher_confirms=False) as channel:
         await channel.declare_queue(bench.topology.dead_queue, durable=True)
     async with bench.raw.channel(publisher_confirms=False) as channel:
@@ -37,9 +29,9 @@ async def test_a_queue_with_other_arguments_is_refused_by_name(broker: BrokerBen
 
 
 async def test_a_limit_of_queues_is_not_taken_for_other_properties(
-    broker: BrokerBenches, rabbitmq: RabbitMQNode, names_prefix: str
+    benches: BrokerBenches, rabbitmq: RabbitMQNode, names_prefix: str
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     host = f'<<"{names_prefix}">>'
     everything = '<<".*">>, <<".*">>, <<".*">>, <<"tests">>'
     rabbitmq.evaluate(
@@ -55,8 +47,8 @@ async def test_a_limit_of_queues_is_not_taken_for_other_properties(
     rabbitmq.evaluate(f'rabbit_vhost:delete({host}, <<"tests">>).')
 
 
-async def test_an_exchange_of_another_kind_is_refused_by_name(broker: BrokerBenches) -> None:
-    bench = await broker.bench(acknowledge)
+async def test_an_exchange_of_another_kind_is_refused_by_name(benches: BrokerBenches) -> None:
+    bench = await benches.bench(acknowledge)
     status = bench.topology.exchange("status")
     async with bench.raw.channel(publisher_confirms=False) as channel:
         await channel.declare_exchange(status, "direct", durable=True)
@@ -65,17 +57,19 @@ async def test_an_exchange_of_another_kind_is_refused_by_name(broker: BrokerBenc
             await declare(channel, bench.topology)
 
 
-async def test_verify_names_the_missing_exchange_and_creates_nothing(broker: BrokerBenches) -> None:
-    bench = await broker.bench(acknowledge)
+async def test_verify_names_the_missing_exchange_and_creates_nothing(
+    benches: BrokerBenches,
+) -> None:
+    bench = await benches.bench(acknowledge)
     async with bench.raw.channel(publisher_confirms=False) as channel:
         with pytest.raises(TopologyDiffers, match=bench.topology.exchange("commands")):
             await verify(channel, bench.topology)
 
 
 async def test_without_the_topology_a_worker_that_may_only_verify_does_not_start(
-    broker: BrokerBenches, amqp_url: str
+    benches: BrokerBenches, amqp_url: str
 ) -> None:
-    bench = await broker.bench(acknowledge)
+    bench = await benches.bench(acknowledge)
     link = BrokerConnection(lambda: amqp_url, "publish")
     publisher = Publisher(link, bench.topology, timeout=5, may_declare=False)
     with pytest.raises(TopologyDiffers, match="WORKER_TOPOLOGY"):

@@ -15,7 +15,6 @@ from tests.integration.test_timeouts import errors, until_completed
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 from tests.integration.webhook_bench import open_webhook_bench, status_update
 from worker.broker.messages import Ack, Retry
-from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.metrics import Metrics
 from worker.store.queries import RecordingsFilter
@@ -153,14 +152,8 @@ async def test_a_surplus_recording_with_an_unknown_status_is_stopped(
     recording_id = await bench.start()
     show(bench, INVOKED="X", RECORDING="X")
     bench.sandbox.clock.advance(5)
-    surplus = Observation(
-        snapshot=RecordingSnapshot(recording_id=recording_id, status=Status.INVOKED),
-        observed_by="command",
-        asked_at=bench.now(),
-        observed_at=bench.now(),
-        surplus_of="start-1",
-    )
-    await bench.store.apply([surplus])
+    snapshot = RecordingSnapshot(recording_id=recording_id, status=Status.INVOKED)
+    await bench.observe(snapshot, "command", surplus_of="start-1")
     await bench.refresher.read_due()
     assert "change_recording" in bench.take_operations()
 

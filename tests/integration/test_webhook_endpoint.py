@@ -19,7 +19,7 @@ from tests.integration.webhook_bench import (
     open_webhook_bench,
     status_update,
 )
-from worker.store.claims import ClaimRequest
+from tests.store_requests import claim_request
 from worker.store.cursors import external_recordings_cursor
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
@@ -213,17 +213,7 @@ async def test_a_webhook_about_an_unknown_recording_is_204(bench: WebhookBench) 
 
 async def call_a_start(store: Store, slot: str = "m/track") -> None:
     """A replica claims a start, and the API is asked."""
-    claim = ClaimRequest(
-        command_id="start-1",
-        command_type="start_track_recording",
-        owner="somebody",
-        now=0,
-        lease_seconds=60,
-        settle_seconds=30,
-        abandoned_before=0,
-        app="default",
-        slot=slot,
-    )
+    claim = claim_request("start-1", owner="somebody", now=0, app="default", slot=slot)
     assert (await store.claim(claim)).may_call
 
 

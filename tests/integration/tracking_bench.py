@@ -19,7 +19,8 @@ from recording_sandbox.model.behaviour import Behaviour
 from recording_sandbox.model.clock import Clock
 from recording_sandbox.model.log_entries import RequestEntry
 from recording_schemas import Kind, Media, Status
-from worker.domain.recording import Observation, Recording, StartContext
+from tests.store_requests import observation_of
+from worker.domain.recording import ObservedBy, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeouts import Timeouts
 from worker.observability.metrics import Metrics
@@ -140,35 +141,23 @@ class TrackingBench:
             max_seconds=max_seconds,
             **context,
         )
-        seen = Observation(
-            snapshot=snapshot,
-            observed_by="command",
-            asked_at=asked_at,
-            observed_at=self.now(),
-            start=origin,
-        )
-        await self.store.apply([seen])
+        await self.observe(snapshot, "command", asked_at=asked_at, start=origin)
         return snapshot.recording_id
+
+    async def observe(self, snapshot: RecordingSnapshot, by: ObservedBy, **fields: Any) -> None:
+        """Apply an observation with this snapshot now."""
+        await self.store.apply([observation_of(snapshot, self.now(), by, **fields)])
 
     async def apply_webhook(self, recording_id: str, status: Status) -> None:
         """Apply a webhook with this status now."""
-        seen = Observation(
-            snapshot=RecordingSnapshot(recording_id=recording_id, status=status),
-            observed_by="webhook",
-            asked_at=self.now(),
-            observed_at=self.now(),
-        )
+        snapshot = RecordingSnapshot(recording_id=recording_id, status=status)
+        seen = observation_of(snapshot, self.now(), "webhook")
         await self.store.apply_webhook(WebhookObservation(observation=seen))
 
     async def apply_answer(self, recording_id: str, status: Status) -> None:
         """Apply a command's answer with this status now."""
-        seen = Observation(
-            snapshot=RecordingSnapshot(recording_id=recording_id, status=status),
-            observed_by="command",
-            asked_at=self.now(),
-            observed_at=self.now(),
-        )
-        await self.store.apply([seen])
+        snapshot = RecordingSnapshot(recording_id=recording_id, status=status)
+        await self.observe(snapshot, "command")
 
     async def sweep_and_read(self, seconds: float = 0.0) -> None:
         """Advance the clock, sweep once, and make the reads that are due."""

@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from recording_sandbox.api.webhook_signing import Signer
 from recording_schemas import Kind, Status
 from tests.plain_http import NO_AUTHORITIES
-from worker.domain.recording import Observation, ObservedBy, Recording, StartContext
+from tests.store_requests import observation_of
+from worker.domain.recording import ObservedBy, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.http_connections import ConnectionLimits
 from worker.observability.http_server import HttpServer
@@ -153,15 +154,9 @@ class WebhookBench:
         **more: Any,
     ) -> None:
         """Apply an observation as if the API had just given this answer."""
-        seen = Observation(
-            snapshot=RecordingSnapshot(recording_id=recording_id, status=Status(status), kind=kind),
-            observed_by=by,
-            asked_at=self.now(),
-            observed_at=self.now(),
-            app=app,
-            start=StartContext(start_id=f"start-of-{recording_id}"),
-            **more,
-        )
+        snapshot = RecordingSnapshot(recording_id=recording_id, status=Status(status), kind=kind)
+        start = StartContext(start_id=f"start-of-{recording_id}")
+        seen = observation_of(snapshot, self.now(), by, app=app, start=start, **more)
         await self.store.apply([seen])
 
     async def published_statuses(self, recording_id: str) -> list[str]:

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from recording_schemas import Kind, Media, Status
+from tests.store_requests import observation_of
 from worker.domain.file_search import completeness, has_settled, hash_of, search_after
-from worker.domain.recording import Completeness, FileSearch, Observation, Recording, StartContext
+from worker.domain.recording import Completeness, FileSearch, Recording, StartContext
 from worker.domain.snapshot import Participant, RecordingSnapshot, Storage
 from worker.domain.track_files import TrackFile
 
@@ -153,13 +154,8 @@ def settled(
     known: Sequence[TrackFile], files: Sequence[TrackFile], asked: float, settle: float = 10
 ) -> bool:
     search = FileSearch(list_hash=hash_of(known), listed_since=T0, completeness="lacking")
-    observation = Observation(
-        snapshot=RecordingSnapshot(recording_id="r1", status=Status.UPLOADED),
-        observed_by="sweep",
-        asked_at=at(asked),
-        observed_at=at(asked),
-        files=tuple(files),
-    )
+    snapshot = RecordingSnapshot(recording_id="r1", status=Status.UPLOADED)
+    observation = observation_of(snapshot, at(asked), files=tuple(files))
     before = Recording(
         recording_id="r1",
         app="default",
@@ -193,14 +189,9 @@ def test_a_list_that_changes_after_the_completion_keeps_the_time_of_the_completi
         list_hash=hash_of([file("p1")]), listed_since=T0, completeness="lacking", ended_at=at(5)
     )
     completed = msgspec.structs.replace(recording(), file_search=search)
-    observation = Observation(
-        snapshot=RecordingSnapshot(recording_id="r1", status=Status.UPLOADED),
-        observed_by="sweep",
-        asked_at=at(9),
-        observed_at=at(9),
-        files=(file("p1"), file("p2")),
-        completeness="lacking",
-    )
+    snapshot = RecordingSnapshot(recording_id="r1", status=Status.UPLOADED)
+    files = (file("p1"), file("p2"))
+    observation = observation_of(snapshot, at(9), files=files, completeness="lacking")
     changed = search_after(completed, observation)
     assert changed is not None
     assert (changed.listed_since, changed.ended_at) == (at(9), at(5))

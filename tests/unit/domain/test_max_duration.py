@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from recording_schemas import Status
+from tests.store_requests import observation_of
 from worker.domain.max_duration import next_stop_at
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
@@ -36,13 +37,8 @@ def observed(
     status: Status, at: float, *, start: StartContext | None = START, **more: Any
 ) -> Observation:
     by = more.pop("observed_by", "sweep")
-    return Observation(
-        snapshot=RecordingSnapshot(recording_id="r", status=status, kind="track", **more),
-        observed_by=by,
-        asked_at=after(at),
-        observed_at=after(at),
-        start=start,
-    )
+    snapshot = RecordingSnapshot(recording_id="r", status=status, kind="track", **more)
+    return observation_of(snapshot, after(at), by, start=start)
 
 
 def state(*observations: Observation) -> Recording:

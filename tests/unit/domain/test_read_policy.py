@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from recording_schemas import ErrorInfo, Status
+from tests.store_requests import observation_of
 from worker.domain.read_policy import is_past_rechecks, next_read_at, read_again_at
 from worker.domain.recording import Completeness, FileSearch, Observation, ObservedBy, Recording
 from worker.domain.snapshot import RecordingSnapshot
@@ -44,13 +45,8 @@ def observed(
     by: ObservedBy = "sweep",
     **fields: Any,
 ) -> Observation:
-    return Observation(
-        snapshot=RecordingSnapshot(recording_id="r1", status=status, kind="track"),
-        observed_by=by,
-        asked_at=at(asked),
-        observed_at=at(second),
-        **fields,
-    )
+    snapshot = RecordingSnapshot(recording_id="r1", status=status, kind="track")
+    return observation_of(snapshot, at(second), by, asked_at=at(asked), **fields)
 
 
 def next_read(

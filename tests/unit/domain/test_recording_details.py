@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from recording_schemas import ErrorInfo, Status
+from tests.store_requests import observation_of
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
@@ -39,13 +40,8 @@ OF_THE_OBSERVATION = (
 def observed(second: float, status: Status = Status.RECORDING, **fields: Any) -> Observation:
     of_the_observation = {name: fields.pop(name) for name in OF_THE_OBSERVATION if name in fields}
     time = T0 + timedelta(seconds=second)
-    return Observation(
-        snapshot=RecordingSnapshot(recording_id="r1", status=status, **fields),
-        observed_by="sweep",
-        asked_at=time,
-        observed_at=time,
-        **of_the_observation,
-    )
+    snapshot = RecordingSnapshot(recording_id="r1", status=status, **fields)
+    return observation_of(snapshot, time, **of_the_observation)
 
 
 def after(*observations: Observation) -> Recording:

@@ -24,9 +24,8 @@ from benchmarks.history.measuring import measure, plans
 from benchmarks.history.operations import OPERATIONS
 from benchmarks.history.places import Place, go_live
 from benchmarks.history.ready import measure_processes
-from benchmarks.history.report import LABELS, operations_table, upgrades_table, write
-from benchmarks.history.results import EngineResults, Measured, UpgradeStep
-from benchmarks.history.upgrade import LATEST, OLDEST, bring_to, revisions, upgrade
+from benchmarks.history.report import LABELS, operations_table, write
+from benchmarks.history.results import EngineResults, Measured
 from benchmarks.report import markdown
 from recording_sandbox.services.postgresql_launch import launch_postgresql
 from worker.store.admin.state_reader import StateReader
@@ -40,7 +39,7 @@ Say = Callable[[str], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the tables, and write them into a page."""
+    """Measure, print the table, and write it into a page."""
     options = _options(arguments)
     if options.results:
         found = [
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ]
     else:
         found = [_measure(engine, options, print) for engine in options.engines.split(",")]
-    print(markdown(operations_table(found)), markdown(upgrades_table(found)), sep="\n\n")
+    print(markdown(operations_table(found)))
     if options.docs:
         write(found, options.docs)
 
@@ -56,14 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=5_000_000, help="finished recordings")
-    parser.add_argument("--oldest-rows", type=int, help="of the upgrade from the oldest version")
     parser.add_argument("--event-days", type=float, default=1.0, help="of kept events")
     parser.add_argument("--repetitions", type=int, default=12, help="of each operation")
     parser.add_argument("--engines", default="sqlite,postgresql")
     parser.add_argument("--folder", type=Path, help="where the databases lie meanwhile")
     parser.add_argument("--save", type=Path, default=Path("build/history"), help="for the plans")
     parser.add_argument("--results", type=Path, nargs="*", help="files of former runs to show")
-    parser.add_argument("--docs", type=Path, help="the page to write the tables into")
+    parser.add_argument("--docs", type=Path, help="the page to write the table into")
     return parser.parse_args(arguments)
 
 
@@ -73,7 +71,7 @@ def _measure(engine: str, options: argparse.Namespace, say: Say) -> EngineResult
     with tempfile.TemporaryDirectory(prefix="history-", dir=options.folder) as name:
         folder = Path(name)
         folder.chmod(0o711)  # PostgreSQL runs as another user
-        _check_room(folder, max(options.rows, options.oldest_rows or 0))
+        _check_room(folder, options.rows)
         (folder / "lives").mkdir()
         rows = asyncio.run(rows_of_lives(folder / "lives"))
         with _databases(engine, folder) as new_database:
@@ -93,52 +91,32 @@ def _check_room(folder: Path, rows: int) -> None:
         )
 
 
-class Databases(msgspec.Struct, frozen=True):
-    """Makes empty databases and removes them."""
-
-    new: Callable[[], str]
-    remove: Callable[[str], None]
-
-
 @contextmanager
-def _databases(engine: str, folder: Path) -> Iterator[Databases]:
+def _databases(engine: str, folder: Path) -> Iterator[Callable[[], str]]:
+    """Makes empty databases, and returns their URLs."""
     if engine == "sqlite":
-
-        def remove(url: str) -> None:
-            for path in folder.glob(f"{Path(url).name}*"):
-                path.unlink()
-
-        yield Databases(lambda: f"sqlite:///{folder / f'{time.monotonic_ns()}.db'}", remove)
+        yield lambda: f"sqlite:///{folder / f'{time.monotonic_ns()}.db'}"
         return
     before = tempfile.tempdir
     tempfile.tempdir = str(folder)  # where the server keeps its files
     try:
         with launch_postgresql(durable=True, private=True) as server:
-            yield Databases(server.new_database, server.drop_database)
+            yield server.new_database
     finally:
         tempfile.tempdir = before
 
 
 async def _measure_on(
-    engine: str, databases: Databases, rows: Rows, options: argparse.Namespace, say: Say
+    engine: str, new_database: Callable[[], str], rows: Rows, options: argparse.Namespace, say: Say
 ) -> EngineResults:
     histories = [
         History(recordings=count, until=time.time(), event_days=options.event_days)
         for count in (SHORT, options.rows)
     ]
-    urls = [await _filled(databases.new(), history, rows, say) for history in histories]
+    urls = [await _filled(new_database(), history, rows, say) for history in histories]
     size = sizes(urls[-1])["all"]
     measured = await _operations(urls, histories, options, say)
     measured += await _processes(engine, urls)
-    steps = _latest_upgrades(urls[-1], options.rows, say)
-    for url in urls:
-        databases.remove(url)
-    oldest = options.oldest_rows or options.rows
-    history = History(recordings=oldest, until=time.time(), event_days=options.event_days)
-    url = databases.new()
-    bring_to(url, OLDEST)
-    await asyncio.to_thread(fill, url, history, rows, say)
-    steps += upgrade(url, oldest, OLDEST, say)
     return EngineResults(
         engine=engine,
         short_rows=SHORT,
@@ -146,7 +124,6 @@ async def _measure_on(
         event_days=options.event_days,
         size=size,
         operations=measured,
-        upgrades=steps,
     )
 
 
@@ -180,13 +157,6 @@ async def _operations(
 async def _processes(engine: str, urls: Sequence[str]) -> list[Measured]:
     async with open_bench_environment(with_postgresql=False) as environment:
         return await measure_processes(engine, environment, urls, rounds=4, commands=1_000)
-
-
-def _latest_upgrades(url: str, rows: int, say: Say) -> list[UpgradeStep]:
-    """The newest migrations, on everything that the newest version has written."""
-    first = revisions()[-1 - LATEST]
-    bring_to(url, first)
-    return upgrade(url, rows, first, say)
 
 
 if __name__ == "__main__":

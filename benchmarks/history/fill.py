@@ -35,10 +35,6 @@ CHUNK: Final = 10_000
 DAY: Final = 86_400.0
 
 
-Columns = dict[str, list[str]]
-"""The columns of each table that is there."""
-
-
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """This many recordings that ended evenly within `days` before `until`, seconds since the epoch.
 
@@ -84,11 +80,9 @@ def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> 
     try:
         with _hurry(engine) as connection:
             began = time.monotonic()
-            columns = _columns(connection)
-            connection.rollback()
             with connection.begin():
                 for first in range(0, history.recordings, CHUNK):
-                    _fill_chunk(connection, history, rows, first, columns)
+                    _fill_chunk(connection, history, rows, first)
                     if first % (20 * CHUNK) == 0:
                         say(f"{first:,} recordings after {time.monotonic() - began:.0f} s")
                 _continue_positions(connection, history)
@@ -191,40 +185,23 @@ def _drop_indexes(connection: sa.Connection) -> list[str]:
     ]
 
 
-def _fill_chunk(
-    connection: sa.Connection, history: History, rows: Rows, first: int, columns: Columns
-) -> None:
+def _fill_chunk(connection: sa.Connection, history: History, rows: Rows, first: int) -> None:
     values = {"first": first, "last": min(first + CHUNK, history.recordings) - 1}
     _number(connection, history, values)
     ids = [columns_of(*life) for life in zip(LIVES, rows[outbox.name], strict=True)]
     for table in TABLES:
-        names = columns.get(table.name, [])
-        if not names or (table is outbox and first < history.first_with_events):
+        if table is outbox and first < history.first_with_events:
             continue
         parts = [
-            select_row(connection, [table.c[name] for name in names], row, number, ids[number])
+            select_row(connection, list(table.c), row, number, ids[number])
             for number in range(len(LIVES))
             for row in rows[table.name][number]
         ]
+        names = ", ".join(table.c.keys())
         order = " ORDER BY 1" if table is outbox else ""
         connection.exec_driver_sql(
-            f"INSERT INTO {table.name} ({', '.join(names)}) {' UNION ALL '.join(parts)}{order}"
+            f"INSERT INTO {table.name} ({names}) {' UNION ALL '.join(parts)}{order}"
         )
-
-
-def _columns(connection: sa.Connection) -> Columns:
-    """The columns that the tables have: those of an older version have fewer."""
-    inspector = sa.inspect(connection)
-    there = set(inspector.get_table_names())
-    return {
-        table.name: [
-            column["name"]
-            for column in inspector.get_columns(table.name)
-            if column["name"] in table.c
-        ]
-        for table in TABLES
-        if table.name in there
-    }
 
 
 def _number(connection: sa.Connection, history: History, values: dict[str, int]) -> None:

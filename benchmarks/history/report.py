@@ -1,18 +1,12 @@
-"""The tables of `make bench-history`, and their place in the documents."""
+"""The table of `make bench-history`, and its place in the documents."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.history.results import EngineResults, Measured, UpgradeStep
+from benchmarks.history.results import EngineResults, Measured
 from benchmarks.report import Table, markdown, replace_section
 
 LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-
-
-UPGRADES = (
-    "Seconds of each migration, as the worker runs it at its start. A worker that starts on an "
-    "older revision runs all that come after it. In brackets: recordings in the database."
-)
 
 
 def write(results: Sequence[EngineResults], page: Path) -> None:
@@ -20,9 +14,6 @@ def write(results: Sequence[EngineResults], page: Path) -> None:
     parts = [
         *(_about(of_engine) for of_engine in results),
         markdown(operations_table(results)),
-        "### Upgrades",
-        UPGRADES,
-        markdown(upgrades_table(results)),
     ]
     replace_section(page, "history", "make bench-history", "\n\n".join(parts))
 
@@ -68,21 +59,3 @@ def _cells(results: EngineResults, group: str, name: str) -> tuple[str, str]:
 def _milliseconds(one: Measured) -> str:
     short, long = (one.median(long=is_long) for is_long in (False, True))
     return f"{short:.1f} · {long:.1f} · {max(one.long, default=float('nan')):.1f}"
-
-
-def upgrades_table(results: Sequence[EngineResults]) -> Table:
-    """A row for each migration."""
-    head = ("migration", *(LABELS[one.engine] for one in results))
-    revisions = sorted({step.revision for one in results for step in one.upgrades})
-    rows = [
-        (revision, *(_seconds(one.upgrades, revision) for one in results)) for revision in revisions
-    ]
-    return [head, *rows]
-
-
-def _seconds(steps: Sequence[UpgradeStep], revision: str) -> str:
-    return ", ".join(
-        f"{step.error or f'{step.seconds:.2f}'} ({step.rows:,})"
-        for step in steps
-        if step.revision == revision
-    )

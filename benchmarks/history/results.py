@@ -28,18 +28,6 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         return statistics.median(times) if times else float("nan")
 
 
-class UpgradeStep(msgspec.Struct, frozen=True, kw_only=True):
-    """How long one migration took as the worker runs it, in seconds, and why it failed if it did.
-
-    `rows`: how many recordings were in the database.
-    """
-
-    revision: str
-    rows: int
-    seconds: float
-    error: str | None = None
-
-
 class EngineResults(msgspec.Struct, frozen=True, kw_only=True):
     """All about one database. `size` is that of the long history, in bytes."""
 
@@ -49,4 +37,3 @@ class EngineResults(msgspec.Struct, frozen=True, kw_only=True):
     event_days: float
     size: int
     operations: list[Measured] = []
-    upgrades: list[UpgradeStep] = []

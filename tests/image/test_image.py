@@ -133,7 +133,7 @@ def test_only_the_parts_of_the_image_are_sent_to_the_build() -> None:
         "pyproject.toml",
         "requirements/run.lock",
         "worker/app.py",
-        "worker/store/migrations/versions/0001_first_tables.py",
+        "worker/store/migrations/versions/0017_first_release.py",
         "sandbox/README.md",
         "sandbox/recording_sandbox/cli.py",
         "schemas/LICENSE",

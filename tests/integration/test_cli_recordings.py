@@ -1,5 +1,6 @@
 """`recording-worker recordings` reads the state while a worker runs, on both engines."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from tests.store_requests import observation_of
 from worker.domain.errors import StoreUnavailable, WrongSettings
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.admin.read_only import read_only_engine
+from worker.store.admin.read_only import check_revision, read_only_engine
 from worker.store.queries import RecordingsFilter, find_recordings
 from worker.store.store import Store
 
@@ -144,10 +145,36 @@ async def at_revision(revision: str, sqlite_url: str) -> None:
     connection.close()
 
 
-async def test_tables_of_an_older_revision_are_not_read(sqlite_url: str) -> None:
-    await at_revision("0001", sqlite_url)
-    with pytest.raises(StoreUnavailable, match="revision 0001"):
-        read_state(sqlite_url, find_recordings, ALL)
+async def test_tables_of_an_older_revision_are_not_read(database_url: str) -> None:
+    engine = read_only_engine(database_url)
+    with engine.connect() as connection:
+        check_revision(connection)
+        with pytest.raises(StoreUnavailable, match="use the version that the workers have"):
+            check_revision(connection, head="9999")
+    engine.dispose()
+
+
+COMMANDS = ("status", "recordings", "archive list", "store publish-again --all")
+
+
+async def test_every_command_names_tables_from_before_the_first_release_and_changes_none(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    await at_revision("0016", sqlite_url)
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    before = file.read_bytes()
+    cli = CommandLine({"DATABASE_URL": sqlite_url}, tmp_path)
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    await (await Store.open(other, source="test")).close()
+
+    processes = await asyncio.gather(*(cli(*command.split()) for command in COMMANDS))
+    processes += [await cli("store", "copy", way, other) for way in ("--from", "--to")]
+
+    for process in processes:
+        assert process.code != 0
+        assert "revision 0016" in process.out + process.err
+        assert "start the worker of commit fecc428 on it once" in process.out + process.err
+    assert file.read_bytes() == before
 
 
 async def test_tables_of_a_newer_revision_are_read(sqlite_url: str) -> None:

@@ -329,7 +329,7 @@ async def test_a_database_of_another_revision_is_not_copied(
 ) -> None:
     await fill(sqlite_url)
     target = tmp_path / "target.db"
-    for revision, help_ in (("0001", "start this version"), ("9999", "newer version")):
+    for revision, help_ in (("0016", "commit fecc428"), ("9999", "newer version")):
         with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
             connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
         connection.close()

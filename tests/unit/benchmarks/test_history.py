@@ -8,10 +8,11 @@ import sqlalchemy as sa
 
 from benchmarks.history.fill import DAY, History, fill
 from benchmarks.history.lives import LIVES, SHARES, SOURCE, rows_of_lives
-from benchmarks.history.report import operations_table, upgrades_table
-from benchmarks.history.results import EngineResults, Measured, UpgradeStep
+from benchmarks.history.report import operations_table
+from benchmarks.history.results import EngineResults, Measured
 from benchmarks.history.row_statements import positions_are_free
 from recording_sandbox.services.postgresql import PostgreSQLServer
+from tests.catalogue import catalogue
 from tests.state_queries import read_state
 from worker.store.admin.archived_files import EntriesFilter, find_entries
 from worker.store.admin.recording_details import find_details
@@ -31,25 +32,13 @@ def new_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.new_database()
 
 
-SCHEMA_QUERIES = {
-    "sqlite": "SELECT name, sql FROM sqlite_master ORDER BY name",
-    "postgresql": """
-        SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
-        WHERE connamespace = current_schema()::regnamespace
-        UNION ALL
-        SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
-        ORDER BY 1, 2
-    """,
-}
-
-
-def schema_of(url: str) -> list[tuple[str, str]]:
-    """The keys, constraints and indexes of all tables."""
+def catalogue_at(url: str) -> list[str]:
+    """The columns, keys, constraints and indexes of all tables."""
     engine = open_engine(url)
     with engine.connect() as connection:
-        found = connection.exec_driver_sql(SCHEMA_QUERIES[engine.dialect.name]).all()
+        found = catalogue(connection)
     engine.dispose()
-    return [(name, definition) for name, definition in found]
+    return found
 
 
 def assert_each_event_has_its_own_id(url: str) -> None:
@@ -69,10 +58,10 @@ async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs
     rows = await rows_of_lives(tmp_path)
     url = new_database_url
     await (await Store.open(url, source=SOURCE)).close()
-    before = schema_of(url)
+    before = catalogue_at(url)
     history = History(recordings=RECORDINGS, until=time.time(), event_days=30.5)
     fill(url, history, rows, print)
-    assert schema_of(url) == before
+    assert catalogue_at(url) == before
     assert_each_event_has_its_own_id(url)
     for number in range(RECORDINGS):
         life = LIVES[SHARES[number % len(SHARES)]]
@@ -92,21 +81,23 @@ async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs
     assert history.ended_at(0) < history.until - 30 * DAY
 
 
-def test_the_tables_show_both_databases_and_failures() -> None:
+def test_the_table_shows_both_databases_and_failures() -> None:
     fast = Measured(group="Commands", name="a start", short=(1.0, 2.0), long=(2.0, 4.0))
     failed = Measured(group="Console", name="a page", error="StoreUnavailable: it takes too long")
-    step = UpgradeStep(revision="0017", rows=9, seconds=0.5)
     results = [
         EngineResults(
-            engine=engine, short_rows=1, long_rows=9, event_days=1.0, size=1,
-            operations=[fast, failed], upgrades=[step],
+            engine=engine,
+            short_rows=1,
+            long_rows=9,
+            event_days=1.0,
+            size=1,
+            operations=[fast, failed],
         )
         for engine in ("sqlite", "postgresql")
-    ]  # fmt: skip
+    ]
 
     head, *rows = operations_table(results)
 
     assert head[1].startswith("SQLite")
     assert list(rows[1][:3]) == ["a start", "1.5 · 3.0 · 4.0", "2.00"]
     assert rows[3][-1] == "failed"
-    assert list(upgrades_table(results)[1]) == ["0017", "0.50 (9)", "0.50 (9)"]

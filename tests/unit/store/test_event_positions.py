@@ -30,7 +30,7 @@ def test_a_recording_without_events_has_no_ranges() -> None:
     assert list(ranges_of(None)) == list(ranges_of("")) == []
 
 
-def test_single_positions_of_a_migration_are_ranges_too() -> None:
+def test_neighbouring_single_positions_are_ranges_too() -> None:
     text = with_positions("3 4 9", 10, 12)
     assert list(ranges_of(text)) == [(3, 3), (4, 4), (9, 12)]
 

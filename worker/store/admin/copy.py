@@ -16,7 +16,7 @@ from worker.domain.errors import StoreUnavailable
 from worker.store.admin.read_only import read_only_engine
 from worker.store.database import archive_schema, schema
 from worker.store.database.engine import open_engine, sqlite_lock, sqlite_url
-from worker.store.database.migrate import HEAD, migrate, revision_of
+from worker.store.database.migrate import HEAD, check_that_it_is_released, migrate, revision_of
 from worker.store.database.postgresql import Pooler, is_postgresql
 
 COPIED: Final = (
@@ -153,6 +153,7 @@ def _check_revision(source: sa.Connection) -> None:
     revision = revision_of(source)
     if revision is None:
         raise StoreUnavailable("it has no tables: no worker has used it yet")
+    check_that_it_is_released(revision)
     if revision != HEAD:
         help_ = "start this version on it once" if revision < HEAD else "use the newer version"
         raise StoreUnavailable(f"it is at revision {revision}, only {HEAD} is copied: {help_}")

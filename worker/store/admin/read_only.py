@@ -13,7 +13,7 @@ from sqlalchemy import exc
 from worker.domain.errors import StoreUnavailable, WrongSettings
 from worker.store.database.advice import reason_of
 from worker.store.database.engine import sqlite_url
-from worker.store.database.migrate import HEAD
+from worker.store.database.migrate import HEAD, check_that_it_is_released, revision_of
 from worker.store.database.postgresql import (
     READER,
     URL_SYNTAX,
@@ -54,14 +54,18 @@ def read_errors() -> Iterator[None]:
         raise StoreUnavailable(f"the database cannot be read: {reason_of(error)}") from error.orig
 
 
-def check_revision(connection: sa.Connection) -> None:
-    """Raise StoreUnavailable unless a worker of this version or a newer one has used it."""
-    if not sa.inspect(connection).has_table("alembic_version"):
+def check_revision(connection: sa.Connection, *, head: str = HEAD) -> None:
+    """Raise StoreUnavailable unless a worker of this version or a newer one has used it.
+
+    This version reads revision `head` and newer.
+    """
+    revision = revision_of(connection)
+    if revision is None:
         raise StoreUnavailable("the database has no tables: no worker has used it yet")
-    revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    if revision is None or revision < HEAD:  # tables and columns of newer versions may be ignored
+    check_that_it_is_released(revision)
+    if revision < head:  # tables and columns of newer versions may be ignored
         raise StoreUnavailable(
-            f"the database is at revision {revision}, and this version reads {HEAD} and newer: use "
+            f"the database is at revision {revision}, and this version reads {head} and newer: use "
             "the version that the workers have"
         )
 

@@ -9,6 +9,9 @@ migration may also replace.
 A database may have millions of finished rows, and a worker is unavailable while it migrates. A new
 migration therefore reads and writes none of them, and builds no index over them. A test holds this
 (tests/contract/test_store_migrations.py).
+
+The first migration has the tables of the first release. Tables of earlier development versions are
+refused (docs/adr/0039).
 """
 
 import time
@@ -26,6 +29,12 @@ from worker.store.database.schema import inbox, metadata
 HEAD: Final = "0017"
 """The newest revision. A test compares it with the files in migrations/versions."""
 
+FIRST_RELEASE: Final = "0017"
+"""The oldest revision that can be migrated."""
+
+FOLDER: Final = Path(__file__).parents[1] / "migrations"
+"""The migrations, and Alembic's `env.py`."""
+
 ADVISORY_LOCK: Final = 7_265_636_072
 
 MIGRATION_LOCK_TIMEOUT_SECONDS: Final = 60.0
@@ -34,22 +43,34 @@ MIGRATION_LOCK_TIMEOUT_SECONDS: Final = 60.0
 MIGRATION_LOCK_INTERVAL_SECONDS: Final = 0.2
 
 
-def migrate(connection: sa.Connection) -> None:
+def migrate(connection: sa.Connection, *, head: str = HEAD, folder: Path = FOLDER) -> None:
     """Apply the missing migrations. Several replicas may start at the same time.
 
     Raises StoreUnavailable if another replica migrates for more than a minute, or if the database
-    has tables of another program.
+    has tables of another program or of a version before the first release. `head` and `folder` are
+    for tests of later migrations.
     """
     revision = revision_of(connection)
-    if revision is None or revision < HEAD:
+    if revision is None or revision < head:
         if connection.dialect.name == "postgresql":
             _take_turn(connection)
         revision = revision_of(connection)
     _check_that_tables_are_ours(connection, revision)
     if revision is None:
         _create(connection)
-    elif revision < HEAD:
-        upgrade(connection)
+        return
+    check_that_it_is_released(revision)
+    if revision < head:
+        upgrade(connection, head=head, folder=folder)
+
+
+def check_that_it_is_released(revision: str) -> None:
+    """Raise StoreUnavailable for a revision of a version before the first release."""
+    if revision < FIRST_RELEASE:
+        raise StoreUnavailable(
+            f"the database is at revision {revision}, from before the first release: start the "
+            "worker of commit fecc428 on it once, or use a new database"
+        )
 
 
 def _check_that_tables_are_ours(connection: sa.Connection, revision: str | None) -> None:
@@ -89,7 +110,7 @@ def revision_of(connection: sa.Connection) -> str | None:
 def _create(connection: sa.Connection) -> None:
     """Create all tables at once, as the migrations would leave them. A test compares the two.
 
-    Most databases begin like this, and then Alembic is not needed.
+    Every new database begins like this, without Alembic, whose import takes longer.
     """
     for statement in _creation(connection.engine.url.drivername):
         connection.exec_driver_sql(statement)
@@ -118,13 +139,13 @@ _VERSION: Final = sa.Table(
 """The version table as Alembic creates it, because Alembic uses it later."""
 
 
-def upgrade(connection: sa.Connection) -> None:
-    """Apply the migrations that are missing."""
+def upgrade(connection: sa.Connection, *, head: str = HEAD, folder: Path = FOLDER) -> None:
+    """Apply the migrations that are missing up to `head`."""
     # Imported only if there is something to do: the import takes longer than the rest of the start.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, HEAD)
+    command.upgrade(config, head)

@@ -1,4 +1,4 @@
-"""The tables in SQLAlchemy Core. Migrations create them; a test compares the two.
+"""The tables of this version, in SQLAlchemy Core. A test compares them with the migrated ones.
 
 Times are seconds since the epoch, by the clock of everybody who shares the database. Bodies and
 states are JSON.

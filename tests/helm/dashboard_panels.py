@@ -60,7 +60,7 @@ _SINCE_SWEEP: Final = (
     f"max((time() - {_LAST_SWEEP}) and on (namespace, job, instance) {of('leader')} == 1)"
 )
 
-IS_IT_WELL: Final = Row(1, "Is it well?", (
+IS_IT_HEALTHY: Final = Row(1, "Is it healthy?", (
     Panel(
         50, "Firing alerts", "How many alerts fire now. 0 also if Prometheus has no rules.",
         "short", (Query(_FIRING, "alerts"),), kind="stat",
@@ -88,7 +88,7 @@ IS_IT_WELL: Final = Row(1, "Is it well?", (
     Panel(
         3, "Recording API", "Whether the API of each app answers and accepts the token.", "short",
         (largest_by("api_circuit_open", "app", APP),),
-        "RecordingWorkerApiOutage", "/", kind="stat", words=("works", "away"),
+        "RecordingWorkerApiOutage", "/", kind="stat", words=("available", "unavailable"),
     ),
     Panel(
         55, "Failed commands", "Commands that reached their maximum age in the last 15 minutes.",
@@ -107,7 +107,7 @@ IS_IT_WELL: Final = Row(1, "Is it well?", (
         "RecordingWorkerOutboxAges", "/", kind="stat",
     ),
     Panel(
-        58, "Events set aside", "Events that RabbitMQ never took. An operator must decide.",
+        58, "Events set aside", "Events that RabbitMQ never accepted. An operator must decide.",
         "short", (largest("outbox_set_aside_events", "events"),),
         "RecordingWorkerEventsSetAside", "/", kind="stat",
     ),
@@ -275,4 +275,4 @@ PROCESS: Final = Row(27, "Process", (
           (Query(f"count by (version) ({of('build_info')})", "{{version}}"),)),
 ))  # fmt: skip
 
-ROWS: Final = (IS_IT_WELL, COMMANDS, RECORDINGS, API, PUBLISHING, ARCHIVE, PROCESS)
+ROWS: Final = (IS_IT_HEALTHY, COMMANDS, RECORDINGS, API, PUBLISHING, ARCHIVE, PROCESS)

@@ -31,7 +31,7 @@ from tests.helm.dashboard_source import dashboard
 
 IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
 PICTURES: Final = {
-    "dashboard": ("Is it well?",),
+    "dashboard": ("Is it healthy?",),
     "dashboard-commands": ("Commands", "Recordings and tracking"),
     "dashboard-more": ("Recording API and budget", "Publishing", "Archive", "Process"),
 }

@@ -132,7 +132,7 @@ def test_panels_are_within_the_page_and_do_not_overlap(group: list[dict[str, Any
 def test_rows_are_in_the_order_of_reading_and_secondary_ones_are_collapsed() -> None:
     rows = [row for row in DASHBOARD["panels"] if row["type"] == "row"]
     assert [(row["title"], row["collapsed"]) for row in rows] == [
-        ("Is it well?", False),
+        ("Is it healthy?", False),
         ("Commands", False),
         ("Recordings and tracking", False),
         ("Recording API and budget", True),

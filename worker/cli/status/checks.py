@@ -54,7 +54,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(facts: Facts) -> Verdict:
-    """Whether the workers are well. Warnings and unknown values do not count against them."""
+    """Whether the workers are healthy. Warnings and unknown values do not count against them."""
     checks = tuple(_checks(facts))
     is_failed = any(check.state == "failed" for check in checks)
     is_unknown = isinstance(facts.readiness, str) and isinstance(facts.overview, str)

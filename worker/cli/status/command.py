@@ -55,7 +55,7 @@ Exit codes: 0 well, 1 not well, 2 cannot tell, or wrong flags or settings. With 
 def command(
     context: click.Context, /, watch: bool, interval: float, worker_url: str | None, as_json: bool
 ) -> None:
-    """Show whether the workers are well, and if not, why."""
+    """Show whether the workers are healthy, and if not, why."""
     from worker.cli.status.checks import judge
     from worker.cli.status.sources import gather_facts
 

@@ -180,6 +180,17 @@ def test_committed_rows_survive_the_end_of_the_server(
         assert connection.execute("SELECT id FROM mine").fetchone() == (1,)
 
 
+def test_after_a_kill_no_session_of_the_server_answers(
+    private_postgresql: PostgreSQLServer,
+) -> None:
+    """Also one that has not noticed it yet."""
+    with psycopg.connect(private_postgresql.url) as client:
+        session = client.info.backend_pid
+        os.kill(session, signal.SIGSTOP)
+        private_postgresql.kill()
+        await_fact(lambda: not alive(session))
+
+
 def test_a_killed_server_starts_again_while_an_old_client_still_exists(
     private_postgresql: PostgreSQLServer,
 ) -> None:

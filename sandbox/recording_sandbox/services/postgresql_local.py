@@ -7,6 +7,7 @@ processes or files remain.
 import atexit
 import os
 import signal
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -95,9 +96,14 @@ class LocalServer(PostgreSQLServer):
             self._server.end(signal.SIGINT, seconds=STOP_TIMEOUT_SECONDS)
 
     def kill(self) -> None:
-        """Kill it, as a crash would. Its children notice that and end too."""
+        """Kill it, as a crash of the machine would."""
         if self._server is not None:
+            sessions = _children(self._server.pid) if self._server.running else []
             self._server.kill()
+            # Each is a process group of its own, and may answer until it notices the kill.
+            for session in sessions:
+                with suppress(ProcessLookupError):
+                    os.kill(session, signal.SIGKILL)
 
     def close(self) -> None:
         """Stop it permanently and delete its data. May be called again."""
@@ -105,6 +111,12 @@ class LocalServer(PostgreSQLServer):
             # Not SIGKILL, which would leave its shared memory behind.
             self._server.end(signal.SIGQUIT, seconds=STOP_TIMEOUT_SECONDS)
         self._owned.remove()
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that this one started. None where there is no /proc."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
 
 
 @cache

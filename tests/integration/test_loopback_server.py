@@ -69,7 +69,7 @@ def left_open(loop: Loop, main: Coroutine[Any, Any, None]) -> list[str]:
 
 def greeted(port: int) -> ssl.SSLSocket:
     """The socket of a client that got `hello` by TLS."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     raw = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
     client = context.wrap_socket(raw, suppress_ragged_eofs=False)

@@ -72,8 +72,12 @@ async def store(sqlite_url: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-async def write(store: Store, task: ManifestTask) -> None:
-    storage = ArchiveStorage.open("s3://bucket", max_retries=0)
+@pytest.fixture
+def storage(bucket: WriteOnceS3) -> ArchiveStorage:
+    return ArchiveStorage.open("s3://bucket", max_retries=0)
+
+
+async def write(store: Store, storage: ArchiveStorage, task: ManifestTask) -> None:
     writer = ManifestWriter(
         store.archive,
         storage,
@@ -87,12 +91,11 @@ async def write(store: Store, task: ManifestTask) -> None:
     await writer.attempt(task)
 
 
-async def die_after_writing(store: Store, task: ManifestTask) -> None:
+async def die_after_writing(store: Store, storage: ArchiveStorage, task: ManifestTask) -> None:
     """Write the manifest, but commit nothing."""
     archive = await store.archive.read(task.recording_id)
     assert archive is not None
     body = msgspec.json.format(msgspec.json.encode(compose_manifest(archive)), indent=2)
-    storage = ArchiveStorage.open("s3://bucket", max_retries=0)
     await storage.put(f"{task.recording_id}.json", body, "application/json")
 
 
@@ -101,44 +104,44 @@ async def told(store: Store) -> list[str]:
 
 
 async def test_a_manifest_that_a_killed_worker_wrote_is_announced(
-    store: Store, bucket: WriteOnceS3
+    store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
     await store.apply([seen("r1", Status.ERRORED)])
     (task,) = await take_manifests(store)
-    await die_after_writing(store, task)
+    await die_after_writing(store, storage, task)
     assert (await told(store), len(bucket.objects)) == ([], 1)
-    await write(store, task)
+    await write(store, storage, task)
     assert await told(store) == ["archived.v1"]
 
 
 @pytest.mark.parametrize("other", [b"", b"x", b"x" * 100_000])
 async def test_another_object_in_the_place_of_a_manifest_is_a_refusal(
-    other: bytes, store: Store, bucket: WriteOnceS3
+    other: bytes, store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
     bucket.objects["/bucket/r1.json"] = other
     await store.apply([seen("r1", Status.ERRORED)])
     for _ in range(7):
         (task,) = await take_manifests(store)
-        await write(store, task)
+        await write(store, storage, task)
     assert await told(store) == ["archive_failed.v1"]
     assert bucket.objects == {"/bucket/r1.json": other}
     assert (await store.archive.depth()).refused == 1
 
 
 async def test_other_bytes_of_the_same_length_are_no_manifest_of_an_earlier_attempt(
-    store: Store, bucket: WriteOnceS3
+    store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
     await store.apply([seen("r1", Status.ERRORED)])
     (task,) = await take_manifests(store)
-    await die_after_writing(store, task)
+    await die_after_writing(store, storage, task)
     ((path, body),) = bucket.objects.items()
     bucket.objects[path] = body.swapcase()
-    await write(store, task)
+    await write(store, storage, task)
     assert await told(store) == []
 
 
 async def test_a_manifest_that_has_grown_is_refused_and_reported_and_the_first_one_stays(
-    store: Store, bucket: WriteOnceS3
+    store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
     await end(store, "r1", "a")
     for files in (("a",), ("a", "late")):
@@ -147,7 +150,7 @@ async def test_a_manifest_that_has_grown_is_refused_and_reported_and_the_first_o
             await done(store, file)
         for _ in range(6):
             for task in await take_manifests(store):
-                await write(store, task)
+                await write(store, storage, task)
     assert await told(store) == [
         "file_archived.v1",
         "archived.v1",

@@ -83,8 +83,8 @@ class Backfill:
         found.log()
 
     async def _queue(self, recording_ids: Sequence[str], found: "_Found") -> None:
-        for some in _batches(recording_ids):
-            result = await self._store.queue_announced(BackfillRequest(some, self._now()))
+        for batch in _batches(recording_ids):
+            result = await self._store.queue_announced(BackfillRequest(batch, self._now()))
             found.queued += result.queued
             found.unknown += result.unknown
             await self._sleep(STEP_PAUSE_SECONDS)

@@ -69,7 +69,7 @@ REPLAYED_HEADERS: Final = frozenset({LAST_SEEN, REASON_CODE, REASON, DROPPED_HEA
 BROKER_HEADERS: Final = frozenset(
     {
         "x-death",
-        *(f"x-{which}-death-{of}" for which in ("first", "last") for of in _DEATH_FIELDS),
+        *(f"x-{stay}-death-{field}" for stay in ("first", "last") for field in _DEATH_FIELDS),
         "x-delivery-count",
         "x-acquired-count",
     }

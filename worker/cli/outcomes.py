@@ -140,7 +140,7 @@ def _show_commands(
             err=True,
         )
     to_row = command_json if as_json else _table_row
-    rows = [to_row(one) for one in found.commands]
+    rows = [to_row(command) for command in found.commands]
     print_rows(COLUMNS, rows, as_json=as_json, nothing=NOTHING)
     _say_what_is_left(found.looked_back_to, len(found.commands), condition.limit)
 

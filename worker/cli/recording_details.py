@@ -126,7 +126,7 @@ def print_details(details: "RecordingDetails") -> None:
     _section("Timeline", [_status_line(event) for event in _status_events(details)])
     custom_ids = details.recording.start.custom_ids if details.recording.start else {}
     _section("Files", [line for file in details.files for line in _file_lines(file, custom_ids)])
-    _section("Without a file", [_absent(one) for one in _people_without_file(details) or ()])
+    _section("Without a file", [_absent(person) for person in _people_without_file(details) or ()])
     _section("Events", [line for event in details.events for line in _event_lines(event)])
 
 

@@ -187,12 +187,12 @@ def _audit_letter(name: str, actor: dict[str, Any], row: dict[str, Any]) -> None
     )
 
 
-def _letters_done(word: str, rows: Sequence[dict[str, Any]], wanted: int) -> Done:
+def _letters_done(word: str, rows: Sequence[dict[str, Any]], selected: int) -> Done:
     refused = [row for row in rows if row["result"] == "refused"]
     done = len(rows) - len(refused)
     lines = [f"{counted(done, 'letter')} {word}."]
     lines += [f"{row['letter']} stays: {row['detail']}." for row in refused[:10]]
-    lines += gone_lines(rows, wanted)
+    lines += gone_lines(rows, selected)
     return Done(lines=tuple(lines), command_ids=tuple(_replayed_ids(rows)))
 
 

@@ -13,12 +13,12 @@ REFUSED = "storage_refused"
 
 def archive_verdicts(files: Sequence[ArchiveFile], manifest: ManifestState | None) -> list[Verdict]:
     """The state of each copy and of the manifest, problems first. Empty without an archive."""
-    wanted = [file for file in files if file.state != "external"]
+    to_copy = [file for file in files if file.state != "external"]
     return [
-        *_given_up(wanted),
-        *_waiting(wanted),
+        *_given_up(to_copy),
+        *_waiting(to_copy),
         *_manifest(manifest),
-        *_archived(wanted),
+        *_archived(to_copy),
     ]
 
 
@@ -57,8 +57,8 @@ def _archived(files: Sequence[ArchiveFile]) -> Iterator[Verdict]:
         yield Verdict("good", f"The archive has {counted(len(files), 'copy', 'copies')}.")
 
 
-def _share(some: Sequence[ArchiveFile], files: Sequence[ArchiveFile]) -> str:
-    return f"{len(some)} of {counted(len(files), 'file')}"
+def _share(part: Sequence[ArchiveFile], files: Sequence[ArchiveFile]) -> str:
+    return f"{len(part)} of {counted(len(files), 'file')}"
 
 
 def _last_error(files: Sequence[ArchiveFile]) -> str:

@@ -109,7 +109,7 @@ def _refusal(decoded: DecodedLetter) -> str | None:
     return None
 
 
-def _replay_lines(rows: list[Row], wanted: int, *, new_id: bool) -> list[str]:
+def _replay_lines(rows: list[Row], selected: int, *, new_id: bool) -> list[str]:
     refused = [row for row in rows if row["refused"]]
     sent = [row for row in rows if not row["refused"]]
     ended = sum(bool(row["has_outcome"]) for row in sent)
@@ -127,13 +127,13 @@ def _replay_lines(rows: list[Row], wanted: int, *, new_id: bool) -> list[str]:
             "again, they publish the same outcome once more. Use a new id to have it executed."
         )
     lines += [f"{row['letter']} will stay: {row['refused']}." for row in refused[:MAX_NAMED]]
-    return [*lines, *gone_lines(rows, wanted), *_names(sent)]
+    return [*lines, *gone_lines(rows, selected), *_names(sent)]
 
 
-def gone_lines(rows: Sequence[Row], wanted: int) -> list[str]:
+def gone_lines(rows: Sequence[Row], selected: int) -> list[str]:
     """How many of the selected letters were not in the queue. The broker does not give the
     reason."""
-    if (missing := wanted - len(rows)) <= 0:
+    if (missing := selected - len(rows)) <= 0:
         return []
     text = (
         f"Not in the queue: {counted(missing, 'letter')}. They were replayed or dropped, or "

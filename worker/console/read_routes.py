@@ -183,12 +183,12 @@ class ReadRoutes:
         }
 
     async def _search(self, request: web.Request) -> Any:  # noqa: ANN401
-        wanted = queries.text(request, "q")
-        if wanted is None:
+        query = queries.text(request, "q")
+        if query is None:
             raise queries.wrong("q: is missing")
-        found = await self._state.read(search, wanted)
+        found = await self._state.read(search, query)
         return {
-            "q": wanted,
+            "q": query,
             "recordings": [views.recording_row(recording) for recording in found.recordings],
             "commands": [views.command_row(command) for command in found.commands],
             "meetings": found.meetings,
@@ -198,7 +198,7 @@ class ReadRoutes:
             ],
             "looked_back_to": iso_time(found.looked_back_to),
             "has_more": found.has_more,
-            "is_too_short": len(wanted) < MIN_PREFIX_LENGTH,
+            "is_too_short": len(query) < MIN_PREFIX_LENGTH,
         }
 
 

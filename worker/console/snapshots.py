@@ -123,7 +123,8 @@ def _figures(now: LiveNow) -> dict[str, Any]:
         "at": iso_time(overview.at),
         "live": overview.recordings,
         "longest": [
-            {**msgspec.structs.asdict(one), "since": iso_time(one.since)} for one in now.longest
+            {**msgspec.structs.asdict(recording), "since": iso_time(recording.since)}
+            for recording in now.longest
         ],
         "waiting": [
             {

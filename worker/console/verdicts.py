@@ -153,12 +153,12 @@ def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict
         else ""
     )
     if place is not None:
-        what = (
+        awaited = (
             f"the session of meeting {place.subject}"
             if place.waits_for == "session"
             else f"the start {place.subject}"
         )
-        return Verdict("wait", f"It waits for {what}.{error_text}")
+        return Verdict("wait", f"It waits for {awaited}.{error_text}")
     if command.state == "running":
         return Verdict("wait", f"A worker is executing it now.{error_text}")
     return Verdict("wait", f"It waits for its next attempt.{error_text}")

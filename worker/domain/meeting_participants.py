@@ -145,8 +145,7 @@ def _unknown_custom_id(index: int, custom_id: str, known: MeetingParticipants) -
     )
 
 
-def _unknown(field: str, given: str, known: MeetingParticipants) -> NotListed:
+def _unknown(field: str, person_id: str, known: MeetingParticipants) -> NotListed:
     whose = "participants" if known.is_whole else f"first {len(known)} participants"
-    return NotListed(
-        UNKNOWN, f"`{field}` is {given!r}, and none of the meeting's {whose} has it", field=field
-    )
+    text = f"`{field}` is {person_id!r}, and none of the meeting's {whose} has it"
+    return NotListed(UNKNOWN, text, field=field)

@@ -73,9 +73,9 @@ def _shortened(whole_id: str, unique_length: int, max_whole: int, letters: int) 
     return whole_id[:length] + ELLIPSIS
 
 
-def _common(one: str, other: str) -> int:
+def _common(first: str, second: str) -> int:
     """How many letters the beginnings of two ids have in common."""
-    pairs = zip(one, other, strict=False)
+    pairs = zip(first, second, strict=False)
     return next(
-        (number for number, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other))
+        (number for number, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second))
     )

@@ -182,7 +182,9 @@ def _without_nul_in_file_names(observation: Observation) -> Observation:
 
 def _with_known_files(before: Mapping[str, RecordingRow], batch: Iterable[Observation]) -> set[str]:
     """The observed recordings that may have announced files."""
-    ids = (one.snapshot.recording_id for one in batch if _is_about_files(one))
+    ids = (
+        observation.snapshot.recording_id for observation in batch if _is_about_files(observation)
+    )
     return {recording_id for recording_id in ids if recording_id in before}
 
 

@@ -172,11 +172,11 @@ class Replicas:
             raise OSError("the lock of this replica is gone")
         was_long_ago = began - self._looked_at > PROOF_SECONDS
         before = {} if was_long_ago else self._free_since
-        self._free_since = {one: before.get(one, began) for one in free}
+        self._free_since = {replica: before.get(replica, began) for replica in free}
         self._looked_at = began
-        for one, since in sorted(self._free_since.items()):
+        for replica, since in sorted(self._free_since.items()):
             if began - since >= GRACE_SECONDS:
-                await self._take_over(one)
+                await self._take_over(replica)
         self._looked.set()
         self._looked = asyncio.Event()
 

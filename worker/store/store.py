@@ -388,9 +388,9 @@ class Store:
         """Schedule or postpone single reads of recordings, a few hundred at a time."""
         ids = sorted(request.ids)
         for first in range(0, len(ids), read_schedule.MAX_ROWS):
-            some = ids[first : first + read_schedule.MAX_ROWS]
-            part = ScheduledRead(ids=some, at=request.at, postpone=request.postpone)
-            await self._background.run(read_schedule.schedule_reads, part, size=len(some))
+            chunk = ids[first : first + read_schedule.MAX_ROWS]
+            part = ScheduledRead(ids=chunk, at=request.at, postpone=request.postpone)
+            await self._background.run(read_schedule.schedule_reads, part, size=len(chunk))
 
     async def due_stops(self, query: DueStopsQuery) -> tuple[DueStop, ...]:
         """Recordings whose longest duration has passed."""

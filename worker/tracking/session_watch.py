@@ -90,8 +90,8 @@ class SessionWatch:
                 if session.is_live and session.meeting_id
             }
             if new := live - found:
-                seen = SessionsSeen(app=self._app, meeting_ids=new, asked_at=asked_at)
-                due += await self._store.sessions_seen(seen)
+                sessions = SessionsSeen(app=self._app, meeting_ids=new, asked_at=asked_at)
+                due += await self._store.sessions_seen(sessions)
             # The last page has no new live session, or the API ignores page numbers.
             if page.is_last or not new:
                 break

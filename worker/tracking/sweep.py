@@ -183,7 +183,8 @@ class Sweep:
         self._single_reads_at = self._monotonic()
         live = sorted(await self._store.live(self._app))
         count = max(int(self._interval.rate * self._interval.base_interval), 1)
-        ids = [one for one in live if one > self._last_single_read][:count] or live[:count]
+        later = [recording_id for recording_id in live if recording_id > self._last_single_read]
+        ids = (later or live)[:count]
         self._last_single_read = ids[-1] if ids else ""
         if ids:
             await self._store.schedule_read(ScheduledRead(ids=ids, at=self._now().timestamp()))

@@ -58,19 +58,19 @@ class FileDownloads:
     ) -> web.StreamResponse:
         content = self._content(recording, file)
         fault = self._trigger(recording, file.name, _BODY_KINDS)
-        wanted = wanted_range(request, content, honoured=self._behaviour.download_ranges)
-        self._log(request, wanted.status, wanted.start, fault)
-        if wanted.status in (412, 416):
-            return _error(wanted.status, wanted.error, wanted.headers)
+        part = wanted_range(request, content, honoured=self._behaviour.download_ranges)
+        self._log(request, part.status, part.start, fault)
+        if part.status in (412, 416):
+            return _error(part.status, part.error, part.headers)
         headers = {
             "Content-Type": media.TYPES[media.suffix(file.name)],
             "ETag": content.etag,
-            **wanted.headers,
+            **part.headers,
         }
-        response = web.StreamResponse(status=wanted.status, headers=headers)
+        response = web.StreamResponse(status=part.status, headers=headers)
         if self._behaviour.download_lengths:
-            response.content_length = wanted.stop - wanted.start
-        return await send_body(request, response, content, wanted, fault)
+            response.content_length = part.stop - part.start
+        return await send_body(request, response, content, part, fault)
 
     def _content(self, recording: Recording, file: File) -> FileContent:
         """The bytes of the file, which a fault may have replaced since the last request."""

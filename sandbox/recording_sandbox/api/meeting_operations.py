@@ -50,7 +50,11 @@ class MeetingOperations:
 
     def _listed(self, meeting: Meeting) -> list[Participant]:
         horizon = self._clock.now() - self._behaviour.participant_lag_seconds
-        people = [one for one in meeting.participants.values() if one.created_at <= horizon]
+        people = [
+            participant
+            for participant in meeting.participants.values()
+            if participant.created_at <= horizon
+        ]
         return people[::-1] if self._behaviour.newest_participants_first else people
 
 

@@ -48,10 +48,10 @@ def _part(first: str, last: str, size: int) -> WantedRange | None:
         return WantedRange(
             status=416, error="InvalidRange", headers={"Content-Range": f"bytes */{size}"}
         )
-    told = f"bytes {start}-{stop - 1}/{size}"
+    content_range = f"bytes {start}-{stop - 1}/{size}"
     return WantedRange(
         status=206,
         start=start,
         stop=stop,
-        headers={"Accept-Ranges": "bytes", "Content-Range": told},
+        headers={"Accept-Ranges": "bytes", "Content-Range": content_range},
     )

@@ -26,7 +26,7 @@ async def narrate_requests(
 ) -> None:
     """Narrate each API request until cancelled. Of the lists that are read again and again, only
     the first is."""
-    narrated, seen = 0, set[str]()
+    narrated, shown = 0, set[str]()
 
     def has_new_entries(log: RequestLog) -> bool:
         return log.total > narrated
@@ -37,10 +37,10 @@ async def narrate_requests(
         for request in (entry for entry in entries if isinstance(entry, RequestEntry)):
             if request.operation not in REPEATED:
                 _narrate_request(request, timeline)
-            elif request.operation not in seen:
+            elif request.operation not in shown:
                 suffix = _repetition(request.operation, sweep_interval_seconds)
                 _narrate_request(request, timeline, suffix)
-                seen.add(request.operation)
+                shown.add(request.operation)
 
 
 def _repetition(operation: str, sweep_interval_seconds: float) -> str:

@@ -42,10 +42,10 @@ def with_open_files(limit: int, command: Sequence[str]) -> list[str]:
     Many systems let an ordinary user's process open 1,024 files unless it asks for more.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
+    allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    if soft == resource.RLIM_INFINITY or soft >= allowed:
         return list(command)
-    return ["/bin/sh", "-c", f'ulimit -S -n {wanted}; exec "$@"', "sh", *command]
+    return ["/bin/sh", "-c", f'ulimit -S -n {allowed}; exec "$@"', "sh", *command]
 
 
 class Guard:

@@ -50,14 +50,14 @@ class RabbitMQNode(Service):
         """Reset it: no queues, no alarm, no changed limit."""
         self.evaluate(_RESET)
 
-    def count_messages(self, queue: str, which: Messages = "messages") -> int:
+    def count_messages(self, queue: str, state: Messages = "messages") -> int:
         """How many messages a quorum queue has now, as its leader counts them."""
         resource = f'rabbit_misc:r(<<"/">>, queue, {_binary(queue)})'
         return int(
             self.evaluate(
                 f"{{ok, Queue}} = rabbit_amqqueue:lookup({resource}), "
                 "{ok, {_, Count}, _} = ra:leader_query("
-                f"amqqueue:get_pid(Queue), fun rabbit_fifo:{_COUNTERS[which]}/1), "
+                f"amqqueue:get_pid(Queue), fun rabbit_fifo:{_COUNTERS[state]}/1), "
                 "Count."
             )
         )

@@ -158,7 +158,7 @@ def retry(
         recordings += read_state(settings, find_failed_recordings, app)
     commands = build_commands(recordings)
     if dry_run:
-        rows = [{"recording_id": one.recording_id, "app": one.app} for one in commands]
+        rows = [{"recording_id": command.recording_id, "app": command.app} for command in commands]
         print_rows(RETRIED, rows, as_json=as_json)
         return
 

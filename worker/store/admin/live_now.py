@@ -67,16 +67,16 @@ class LiveNow(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_now(connection: sa.Connection) -> LiveNow:
     """The present state, by the clock of the replicas."""
-    seen = read_overview(connection)
+    overview = read_overview(connection)
     return LiveNow(
-        overview=seen,
-        longest=tuple(_longest(connection, seen.staleness)),
+        overview=overview,
+        longest=tuple(_longest(connection, overview.staleness)),
         unfinished=_count_unfinished(connection),
-        timers=_timers(connection, sorted({count.app for count in seen.recordings})),
+        timers=_timers(connection, sorted({count.app for count in overview.recordings})),
         next_due_at=connection.execute(sa.select(sa.func.min(parked.c.due_at))).scalar(),
-        replicas=_replicas(connection, seen.at),
+        replicas=_replicas(connection, overview.at),
         archive=measure(connection),
-        next_expiry=next_expiry(connection, seen.at),
+        next_expiry=next_expiry(connection, overview.at),
     )
 
 

@@ -252,8 +252,15 @@ class GroupCommit:
                 self._notifier.begin(connection)
                 after_commit = self._clock.on_begin(connection) if self._clock else None
                 run_operations(connection, batch, others, results)
-                included = [one for one in attached if self._notifier.take(connection, one.topic)]
-                answers = [one.operation(connection, [one.request])[0] for one in included]
+                included = [
+                    operation
+                    for operation in attached
+                    if self._notifier.take(connection, operation.topic)
+                ]
+                answers = [
+                    operation.operation(connection, [operation.request])[0]
+                    for operation in included
+                ]
                 run_operations(connection, batch, last, results)
                 topics = self._notifier.announce(connection)
         except Exception as error:

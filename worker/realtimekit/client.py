@@ -1,6 +1,7 @@
 """The operations of the API that the worker uses, one method each."""
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -32,7 +33,7 @@ from worker.realtimekit.models import (
 )
 from worker.realtimekit.page_numbers import PageNumbers
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.session import ApiSession, BeforeSend, Decoder, RequestHooks
+from worker.realtimekit.session import ApiSession, BeforeSend, Decoder, RequestHooks, path_template
 from worker.realtimekit.urls import app_url, path_segment, query_params
 from worker.settings.proxies import NO_PROXIES, Proxies
 
@@ -92,7 +93,7 @@ class RealtimeKitClient:
             proxies=proxies,
             transport=transport,
         )
-        self._page_numbers = PageNumbers()
+        self._page_numbers = defaultdict[str, PageNumbers](PageNumbers)
         self._priority = RequestPriority()
         self._before_send: BeforeSend | None = None
 
@@ -278,7 +279,9 @@ class RealtimeKitClient:
             numbered = {"page_no": str(number), **query}
             return await self._request("GET", path, decode, query=numbered)
 
-        return await self._page_numbers.get(page_no, decode_page, get_page)
+        # Lists of different resources may be counted differently.
+        page_numbers = self._page_numbers[path_template(path)]
+        return await page_numbers.get(page_no, decode_page, get_page)
 
     async def _request(
         self,

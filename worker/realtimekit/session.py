@@ -210,7 +210,7 @@ class ApiSession:
             else with_setting_hint(error)
         )
         seconds = time.perf_counter() - started
-        template = _path_template(request.path)
+        template = path_template(request.path)
         self._on_attempt(HttpAttempt(request.method, template, request.url, number, error, seconds))
 
     async def _send(
@@ -282,7 +282,8 @@ def _parse_url(text: str) -> httpx.URL:
 
 
 @lru_cache(maxsize=256)
-def _path_template(path: str) -> str:
+def path_template(path: str) -> str:
+    """The path with `{id}` for each id in it."""
     return "/".join(word if word in _PATH_WORDS else "{id}" for word in path.split("/"))
 
 

@@ -21,7 +21,8 @@ class Api:
     """Lists `count` items, whose first page has the number `first`.
 
     Without `offsets` it leaves out their places in the list. `refused` are pages that it refuses,
-    `uncounted` is by how many its count exceeds its items.
+    `uncounted` is by how many its count exceeds its items. After each request it has the next of
+    `counts` items, if any are left. `damage` is added to each item.
     """
 
     def __init__(
@@ -32,9 +33,12 @@ class Api:
         offsets: bool = True,
         refused: tuple[int, ...] = (),
         uncounted: int = 0,
+        counts: tuple[int, ...] = (),
+        damage: bytes = b"",
     ) -> None:
         self.first, self.count, self.offsets = first, count, offsets
         self.refused, self.uncounted = refused, uncounted
+        self.counts, self.damage = list(counts), damage
         self.pages: list[int] = []
         self.failing: set[int] = set()
         self.client = answered_client(self._answer)
@@ -51,8 +55,11 @@ class Api:
         paging = {"total_count": self.count + self.uncounted}
         if self.offsets:
             paging |= {"start_offset": start + 1, "end_offset": start + len(numbers)}
-        data = self._data(request.url.path, [row(number + 1) for number in numbers])
-        return httpx.Response(200, json={"success": True, "data": data, "paging": paging})
+        data = self._data(request.url.path, [row(number + 1, x="damage") for number in numbers])
+        if self.counts:
+            self.count = self.counts.pop(0)
+        body = json.dumps({"success": True, "data": data, "paging": paging}).encode()
+        return httpx.Response(200, content=body.replace(b'"damage"', self.damage or b"null"))
 
     @staticmethod
     def _data(path: str, rows: list[dict[str, Any]]) -> object:
@@ -87,7 +94,7 @@ async def test_the_first_page_of_each_list_is_read_whatever_its_number(
     api = Api(first, 7)
     assert await read(api.client) == 7
     assert await read(api.client) == 7
-    assert api.pages == ([1, 0, 0] if first == 0 else [1, 1])  # it is found out once
+    assert api.pages == ([1, 0, 1, 0] if first == 0 else [1, 1])  # it is found out once
 
 
 @pytest.mark.parametrize("offsets", [True, False])
@@ -107,19 +114,63 @@ async def test_an_empty_list_costs_one_request_and_says_nothing_of_the_first_pag
     assert api.pages == [1]
     api.count = 3
     assert await recordings(api.client) == 3
-    assert api.pages == [1, 1, 0]
+    assert api.pages == [1, 1, 0, 1]
 
 
-@pytest.mark.parametrize("refused", [(), (0,)])
-async def test_an_api_that_counts_what_it_does_not_list_is_asked_for_page_0_once(
-    refused: tuple[int, ...],
-) -> None:
-    api = Api(1, 0, uncounted=5, refused=refused)
+@pytest.mark.parametrize("first", [0, 1])
+async def test_an_empty_list_that_the_api_counts_wrongly_decides_nothing(first: int) -> None:
+    api = Api(first, 0, uncounted=5)
     assert await recordings(api.client) == 0
-    assert api.pages[:2] == [1, 0]
     api.count, api.pages = 3, []
     assert await recordings(api.client) == 3
-    assert 0 not in api.pages
+    assert await recordings(api.client) == 3
+    assert api.pages == ([1, 0, 1, 1, 0, 1] if first == 0 else [1, 2, 1, 2])
+
+
+async def test_an_api_that_refuses_page_0_is_asked_for_it_once() -> None:
+    api = Api(1, 0, uncounted=5, refused=(0,))
+    assert await recordings(api.client) == 0
+    assert await recordings(api.client) == 0
+    assert api.pages == [1, 0, 1]
+
+
+async def test_a_list_that_becomes_empty_between_two_requests_decides_nothing() -> None:
+    api = Api(0, 1, counts=(0,))
+    assert await recordings(api.client) == 0
+    api.count = 3
+    assert await recordings(api.client) == 3
+
+
+async def test_a_recording_that_begins_between_two_requests_makes_no_page_0() -> None:
+    api = Api(1, 0, uncounted=1, counts=(150,))  # this API takes page 0 for page 1
+    assert await recordings(api.client) == 150
+    assert await recordings(api.client) == 150
+    assert api.pages == [1, 0, 1, 2, 3, 1, 2, 3]
+
+
+async def test_each_list_has_a_first_page_of_its_own() -> None:
+    api = Api(1, 7)
+    assert await meeting_participants(api.client) == 7
+    api.first = 0
+    assert await recordings(api.client) == 7
+    api.first = 1
+    assert await session_participants(api.client) == 7
+    assert await meeting_participants(api.client) == 7
+
+
+async def test_a_list_without_places_decides_nothing_unless_page_1_is_empty() -> None:
+    api = Api(0, 150, offsets=False)
+    await recordings(api.client)  # page 1 looks like the first one
+    api.count = 3
+    assert await recordings(api.client) == 3
+
+
+@pytest.mark.parametrize("damage", [b'"\xff"', b"1e999", b"9" * 5_000])
+@pytest.mark.parametrize("first", [0, 1])
+async def test_a_damaged_field_that_is_not_used_does_not_hide_the_list(
+    first: int, damage: bytes
+) -> None:
+    assert await recordings(Api(first, 3, damage=damage).client) == 3
 
 
 async def test_a_failed_request_for_page_0_is_made_again() -> None:
@@ -140,25 +191,26 @@ async def test_all_views_of_a_client_know_the_number_of_the_first_page(view: str
     other = api.client.with_check(check) if view == "with_check" else api.client.with_priority(0)  # type: ignore[arg-type]
     assert await recordings(other) == 2
     assert await recordings(api.client) == 2
-    assert api.pages == [1, 0, 0]
+    assert api.pages == [1, 0, 1, 0]
 
 
 @pytest.mark.parametrize(
     ("body", "position"),
     [
-        ({"data": [1]}, Position.FIRST),
+        ({"data": [1]}, Position.UNKNOWN),
         ({"data": [1], "paging": {"start_offset": 0}}, Position.FIRST),
         ({"data": [1], "paging": {"start_offset": 1}}, Position.FIRST),
         ({"data": [1], "paging": {"start_offset": "101"}}, Position.LATER),
-        ({"data": [1], "paging": {"start_offset": "last"}}, Position.FIRST),
+        ({"data": [1], "paging": {"start_offset": "last"}}, Position.UNKNOWN),
         ({"data": [1], "paging": {"start_offset": 101}}, Position.LATER),
         ({"data": {"sessions": [1], "paging": {"start_offset": 101}}}, Position.LATER),
-        ({"data": [], "paging": {"total_count": 1}}, Position.LATER),
-        ({"data": {"participants": []}, "paging": {"total_count": 1}}, Position.LATER),
-        ({"data": [], "paging": {"total_count": 0, "start_offset": 101}}, Position.UNKNOWN),
-        ({"data": []}, Position.UNKNOWN),
-        ({"data": None}, Position.UNKNOWN),
-        ({"data": "text", "paging": []}, Position.UNKNOWN),
+        ({"data": [], "paging": {"total_count": 1}}, Position.BEYOND_THE_END),
+        ({"data": {"participants": []}, "paging": {"total_count": 1}}, Position.BEYOND_THE_END),
+        ({"data": [], "paging": {"total_count": 0, "start_offset": 101}}, Position.NO_LIST),
+        ({"data": []}, Position.NO_LIST),
+        ({"data": None}, Position.NO_LIST),
+        ({"data": "text", "paging": []}, Position.NO_LIST),
+        ([], Position.NO_LIST),
     ],
 )
 def test_a_page_shows_whether_others_come_before_it(body: Any, position: Position) -> None:

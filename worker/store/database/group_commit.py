@@ -253,13 +253,12 @@ class GroupCommit:
                 after_commit = self._clock.on_begin(connection) if self._clock else None
                 run_operations(connection, batch, others, results)
                 included = [
-                    operation
-                    for operation in attached
-                    if self._notifier.take(connection, operation.topic)
+                    request
+                    for request in attached
+                    if self._notifier.take(connection, request.topic)
                 ]
                 answers = [
-                    operation.operation(connection, [operation.request])[0]
-                    for operation in included
+                    request.operation(connection, [request.request])[0] for request in included
                 ]
                 run_operations(connection, batch, last, results)
                 topics = self._notifier.announce(connection)

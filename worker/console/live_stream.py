@@ -1,7 +1,7 @@
 """Sends messages to the connected browsers, as server-sent events.
 
 The number of browsers is limited, and so are the messages that wait for each of them. A browser
-that reads too slowly loses messages and is told to read everything again.
+that reads too slowly loses messages. Then it gets one that makes it read everything again.
 """
 
 import asyncio

@@ -38,7 +38,7 @@ recording was stopped, but at most ten minutes ago: files are looked for in the 
     live, and the API answers 404                doubling from 1 s, one exactly at `vanished_after`,
                                                  then every second
     live, unwanted, and still to be stopped      after 1 s
-    live                                         None: the list tells the rest
+    live                                         None: the list shows the rest
     UPLOADED, all files listed                   None
     UPLOADED, a list that has not settled        `files_settle` after it was first seen
     UPLOADED, an expected file is missing        `files_late` after the completion, then None

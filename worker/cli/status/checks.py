@@ -206,12 +206,12 @@ def _sweep(name: str, sweep: SweepInfo, now: float) -> Check:
 
 
 def _webhooks(name: str, sweep: SweepInfo, now: float) -> Check:
-    heard, missed = sweep.webhook_at, sweep.missed_webhook_at
-    if heard is None:
+    arrived, missed = sweep.webhook_at, sweep.missed_webhook_at
+    if arrived is None:
         text = "none arrived for a live recording; sweeps find the changes"
         return Check(name=name, state="ok", text=text)
-    text = f"came {span(now - heard)} ago"
-    if missed is None or missed <= heard:
+    text = f"came {span(now - arrived)} ago"
+    if missed is None or missed <= arrived:
         return Check(name=name, state="ok", text=f"{text}; no change was missed since")
     text = f"{text}; a change was missed {span(now - missed)} ago"
     return Check(name=name, state="warning", text=text, see="recording-worker webhooks list")

@@ -5,7 +5,7 @@ Read in this order. `schema` and `archive_schema` have the tables and the states
 were removed. `submission_queue` and `submissions` have the waiting requests, `group_commit` the
 transactions that they share, and `store_thread` the thread that runs them. `clock` is the clock of
 all who share the database. `dialects` has the differences of the engines, and `bulk` and `direct`
-the fastest calls of their drivers. `notifications` tells other replicas about commits.
+the fastest calls of their drivers. `notifications` informs other replicas of commits.
 `lock_session` is a session that ends with its replica, and `psycopg_timeout` a connection that
 never waits forever. `migrate` upgrades tables. `advice` explains errors of PostgreSQL.
 """

@@ -156,6 +156,20 @@ async def test_a_page_is_never_longer_than_the_maximum(client: Client) -> None:
     assert lengths == [2, 2, 1, 3, 2]
 
 
+@pytest.mark.parametrize(("first_page", "lengths"), [(1, [2, 2, 1, 0]), (0, [2, 1, 0, 0])])
+async def test_pages_count_from_the_first_page(
+    client: Client, first_page: int, lengths: list[int]
+) -> None:
+    client.sandbox.behaviour.change({"first_page": first_page, "default_per_page": 2})
+    for _ in range(3):
+        await client.start_track()
+
+    pages = [await client.get("/recordings", page_no=number) for number in range(4)]
+
+    assert [len(page["data"]) for page in pages] == lengths
+    assert {page["paging"]["total_count"] for page in pages} == {3}
+
+
 @pytest.mark.parametrize(
     "query",
     [

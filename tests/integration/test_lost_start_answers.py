@@ -33,6 +33,17 @@ async def test_a_start_whose_answer_is_lost_adopts_its_recording_and_starts_no_o
     assert (await bench.outcome())["data"]["recording_ids"] == [started.recording_id]
 
 
+async def test_the_recording_of_a_lost_answer_is_found_if_the_api_counts_its_pages_from_0(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.behaviour.change({"first_page": 0})
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    assert isinstance(await bench.send(bench.start()), Retry)
+    assert await bench.send(bench.start()) == Ack()
+    (started,) = bench.started()
+    assert (await bench.outcome())["data"]["recording_ids"] == [started.recording_id]
+
+
 def lose_answer_and_omit(bench: CommandBench, *fields: str) -> None:
     """The answer to the start is lost, and the API's list lacks these fields."""
     bench.sandbox.behaviour.change({"invoked_seconds": 0.0})

@@ -60,16 +60,16 @@ async def test_a_sweep_costs_one_request_for_each_page(
     }
 
 
+@pytest.mark.parametrize("first_page", [1, 0])
 async def test_a_list_with_pages_smaller_than_requested_is_read_to_its_end(
-    bench: TrackingBench,
+    bench: TrackingBench, first_page: int
 ) -> None:
-    bench.sandbox.behaviour.change({"max_per_page": 7})
+    bench.sandbox.behaviour.change({"max_per_page": 7, "first_page": first_page})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(20)]
     bench.take_operations()
     await bench.sweep_and_read(2)
-    assert (
-        bench.take_operations() == ["list_recordings"] * 4
-    )  # the first one to learn how many there are
+    to_learn = 1 if first_page == 1 else 2  # how many there are, and that page 1 is the second one
+    assert bench.take_operations() == ["list_recordings"] * (to_learn + 3)
     assert {tuple(await bench.published(recording_id)) for recording_id in ids} == {
         ("INVOKED", "RECORDING")
     }

@@ -40,14 +40,15 @@ def page(
 ) -> tuple[int, int]:
     """Offset and length of the requested page.
 
-    Pages count from 1, and page 0 is the first one too. Without `max_length` a longer page is cut
+    If pages count from 1, page 0 is the first one too. Without `max_length` a longer page is cut
     to `max_per_page`. With it, `per_page` must be from 1 to `max_length`, otherwise Refusal (400).
     """
-    number = validation.whole_number("page_no", query.get("page_no") or "1")
+    first = behaviour.first_page
+    number = validation.whole_number("page_no", query.get("page_no") or str(first))
     if max_length is None:
         length = validation.whole_number("per_page", query.get("per_page") or "0")
         length = min(length or behaviour.default_per_page, behaviour.max_per_page)
     else:
         text = query.get("per_page") or str(min(behaviour.default_per_page, max_length))
         length = validation.whole_number("per_page", text, minimum=1, maximum=max_length)
-    return max(0, number - 1) * length, length
+    return max(0, number - first) * length, length

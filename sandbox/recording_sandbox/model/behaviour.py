@@ -44,6 +44,7 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     # Responses.
     shown_statuses: dict[Status, object] = {}  # In responses and webhooks in place of a status.
     list_shown_statuses: bool = True  # Whether a list by status has recordings shown otherwise.
+    first_page: Literal[0, 1] = 1  # The number of the first page of each list.
     default_per_page: Annotated[int, msgspec.Meta(ge=1)] = 20
     max_per_page: Annotated[int, msgspec.Meta(ge=1)] = 100
     newest_first: bool = True  # The order of the list by default.

@@ -34,4 +34,4 @@ def _log_ends(node: RabbitMQNode) -> list[str]:
     if not isinstance(node, LocalNode):
         return []
     files = (node.directory / "boot.log", *sorted((node.directory / "log").glob("*.log")))
-    return [f"{one.name}:\n{one.read_text(errors='replace')[-LOG_CHARACTERS:]}" for one in files]
+    return [f"{file.name}:\n{file.read_text(errors='replace')[-LOG_CHARACTERS:]}" for file in files]

@@ -149,19 +149,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     _install(session.config, names)
 
 
-def _install(config: pytest.Config, wanted: set[str]) -> None:
+def _install(config: pytest.Config, fixtures: set[str]) -> None:
     if os.environ.get("AMQP_URL"):
-        wanted.discard("rabbitmq")
+        fixtures.discard("rabbitmq")
     if os.environ.get("TEST_DATABASE_URL"):
-        wanted -= DATABASE_FIXTURES - {"private_postgresql", "pgbouncer"}
+        fixtures -= DATABASE_FIXTURES - {"private_postgresql", "pgbouncer"}
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         try:
-            if wanted & BROKER_FIXTURES:
+            if fixtures & BROKER_FIXTURES:
                 ensure_rabbitmq()
-            if wanted & DATABASE_FIXTURES:
+            if fixtures & DATABASE_FIXTURES:
                 ensure_postgresql()
-            for name in wanted & PROGRAM_FIXTURES.keys():
+            for name in fixtures & PROGRAM_FIXTURES.keys():
                 program, package = PROGRAM_FIXTURES[name]
                 ensure_program(program, package=package)
         except LaunchError as error:

@@ -69,10 +69,14 @@ class Downloader:
     """Handles the events of files. A kill at any point loses nothing."""
 
     def __init__(
-        self, folder: Path, seen: SeenEvents, http: httpx.AsyncClient, commands: CommandClient
+        self,
+        folder: Path,
+        seen_events: SeenEvents,
+        http: httpx.AsyncClient,
+        commands: CommandClient,
     ) -> None:
         self._folder = folder.resolve()
-        self._seen = seen
+        self._seen_events = seen_events
         self._http = http
         self._commands = commands
 
@@ -93,8 +97,8 @@ class Downloader:
             log.warning("connection lost: the broker delivers the event again: %r", error)
 
     async def _store(self, event: CloudEvent) -> None:
-        if isinstance(event.data, FileEvent) and event.id not in self._seen:
-            self._seen.add(event.id, event.data, await self._fetch(event.data))
+        if isinstance(event.data, FileEvent) and event.id not in self._seen_events:
+            self._seen_events.add(event.id, event.data, await self._fetch(event.data))
 
     async def _fetch(self, file: FileEvent) -> Path | None:
         """Where the file is now; None if it is in your own storage."""

@@ -25,7 +25,7 @@ from tests.contract.test_store_archive import (
     track,
     written,
 )
-from tests.contract.test_store_pruning import NOW, seen, send_all
+from tests.contract.test_store_pruning import NOW, observation, send_all
 from worker.archive.backfill import INTERVAL_SECONDS, Backfill
 from worker.domain.archive import RecordingArchive
 from worker.domain.snapshot import Storage
@@ -84,8 +84,8 @@ async def test_files_from_before_the_archive_are_queued_as_they_were_announced(
 async def history(url: str, *, archives: bool) -> RecordingArchive:
     """The archive of a recording, with an archive from its start or only from its end on."""
     async with opened(url, archives=archives) as store:
-        await store.apply([seen("r1", Status.INVOKED)])
-        await store.apply([seen("r1", Status.RECORDING, at=NOW + timedelta(seconds=5))])
+        await store.apply([observation("r1", Status.INVOKED)])
+        await store.apply([observation("r1", Status.RECORDING, at=NOW + timedelta(seconds=5))])
         await end(store, "r1", "a", "b", at=NOW + timedelta(seconds=9))
         await end(store, "r1", "a", "b", "late", at=NOW + timedelta(seconds=20))
     async with opened(url) as store:
@@ -107,7 +107,7 @@ async def test_the_manifest_of_an_earlier_recording_has_its_whole_history(
     backfilled = await history(f"sqlite:///{tmp_path}/off.db", archives=False)
     noted = await history(f"sqlite:///{tmp_path}/on.db", archives=True)
     assert backfilled == noted
-    assert [one.status for one in backfilled.timeline] == ["INVOKED", "RECORDING", "UPLOADED"]
+    assert [change.status for change in backfilled.timeline] == ["INVOKED", "RECORDING", "UPLOADED"]
     assert len(backfilled.files) == 3
 
 
@@ -118,12 +118,12 @@ async def test_the_manifest_has_the_statuses_that_only_replicas_without_the_arch
     statuses = (Status.INVOKED, Status.RECORDING, Status.UPLOADING)
     for number, status in enumerate(statuses):
         async with opened(database_url, archives=number > missed) as store:
-            await store.apply([seen("r1", status, at=NOW + timedelta(seconds=number))])
+            await store.apply([observation("r1", status, at=NOW + timedelta(seconds=number))])
     async with opened(database_url) as store:
         await end(store, "r1", "a", at=NOW + timedelta(seconds=9))
         for _ in range(2):
             archive = await archive_of(store, "r1")
-            assert [one.status for one in archive.timeline] == [*statuses, Status.UPLOADED]
+            assert [change.status for change in archive.timeline] == [*statuses, Status.UPLOADED]
         await send_all(store, START)
         await store.prune_sent(PruneSentRequest(before=START + 1))
         assert await archive_of(store, "r1") == archive
@@ -134,7 +134,7 @@ async def test_a_recording_that_a_replica_without_the_archive_completed_gets_its
     is_copied: bool, database_url: str
 ) -> None:
     async with opened(database_url) as store:
-        uploading = seen("r1", Status.UPLOADING, files=(track("a"),))
+        uploading = observation("r1", Status.UPLOADING, files=(track("a"),))
         snapshot = msgspec.structs.replace(uploading.snapshot, download_url_expiry=NOW + 7 * DAY)
         await store.apply([msgspec.structs.replace(uploading, snapshot=snapshot)])
         if is_copied:
@@ -156,7 +156,7 @@ async def test_after_a_rolling_update_only_files_of_the_old_replica_are_queued(
     database_url: str,
 ) -> None:
     async with opened(database_url) as store:
-        await store.apply([seen("r1", Status.RECORDING)])
+        await store.apply([observation("r1", Status.RECORDING)])
         await end(store, "r1", "a")
         assert await done(store, (await take(store))[0])
     async with without_archive(database_url) as store:
@@ -168,7 +168,7 @@ async def test_after_a_rolling_update_only_files_of_the_old_replica_are_queued(
         assert await done(store, tasks[0])
         archive = await archive_of(store, "r1")
         assert [file.state for file in archive.files] == ["archived", "archived"]
-        assert [one.status for one in archive.timeline] == ["RECORDING", "UPLOADED"]
+        assert [change.status for change in archive.timeline] == ["RECORDING", "UPLOADED"]
         assert len(await take_manifests(store)) == 1
 
 

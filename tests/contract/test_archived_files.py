@@ -21,7 +21,7 @@ from tests.contract.test_store_archive import (
     track,
     written,
 )
-from tests.contract.test_store_pruning import NOW, seen
+from tests.contract.test_store_pruning import NOW, observation
 from tests.state_queries import read_state
 from worker.domain.snapshot import Storage
 from worker.store.admin.archived_files import (
@@ -51,7 +51,8 @@ def listed(url: str, **condition: Any) -> list[tuple[str, str | None, str]]:
     """The recording, the file and the state of each entry."""
     entries = read_state(url, find_entries, EntriesFilter(**condition))
     return [
-        (one.recording_id, one.file.file_name if one.file else None, one.state) for one in entries
+        (entry.recording_id, entry.file.file_name if entry.file else None, entry.state)
+        for entry in entries
     ]
 
 
@@ -145,7 +146,8 @@ async def test_a_row_that_cannot_be_read_hides_no_other(
         broken = sa.update(archive_files).where(archive_files.c.recording_id == "a")
         connection.execute(broken.values({column: '{"from": "a newer version"'}))
     found = {
-        one.recording_id: one for one in read_state(database_url, find_entries, EntriesFilter())
+        entry.recording_id: entry
+        for entry in read_state(database_url, find_entries, EntriesFilter())
     }
     assert found["a"].last_error is not None
     assert "the row cannot be read" in found["a"].last_error.message
@@ -190,9 +192,9 @@ async def test_a_manifest_that_the_storage_refuses_is_listed_with_the_reason(
 async def test_a_file_in_the_customer_s_own_storage_is_listed_as_external(
     store: Store, database_url: str
 ) -> None:
-    observation = seen("r1", Status.UPLOADED, files=(track("a", url=None),), files_final=True)
-    snapshot = msgspec.structs.replace(observation.snapshot, kind="composite", storage=BUCKET)
-    await store.apply([msgspec.structs.replace(observation, snapshot=snapshot)])
+    upload = observation("r1", Status.UPLOADED, files=(track("a", url=None),), files_final=True)
+    snapshot = msgspec.structs.replace(upload.snapshot, kind="composite", storage=BUCKET)
+    await store.apply([msgspec.structs.replace(upload, snapshot=snapshot)])
 
     states = [state for _, name, state in listed(database_url) if name]
 
@@ -222,7 +224,7 @@ async def test_each_copy_is_read_once_over_all_pages(store: Store, database_url:
 
     def read(**condition: Any) -> list[tuple[str, int]]:
         stored = each_stored(database_url, CopiesFilter(**condition), page_size=2)
-        copies = [one for one in stored if isinstance(one, StoredCopy)]
+        copies = [copy for copy in stored if isinstance(copy, StoredCopy)]
         return [(copy.recording_id, copy.file_index) for copy in copies]
 
     every = [(f"r{number}", index) for number in range(3) for index in (1, 2, 3)]
@@ -246,7 +248,7 @@ async def test_a_manifest_follows_the_files_of_its_recording_once_it_is_written(
 
     for page_size in (1, 2, 3, 100):
         stored = list(each_stored(database_url, CopiesFilter(), page_size=page_size))
-        kinds = [(one.recording_id, isinstance(one, StoredManifest)) for one in stored]
+        kinds = [(item.recording_id, isinstance(item, StoredManifest)) for item in stored]
         assert kinds == [
             *[("r1", False)] * 3,
             ("r1", True),
@@ -275,8 +277,8 @@ async def test_copies_since_a_time_are_in_the_order_of_copying(
         condition = CopiesFilter(since=START + 1)
         stored = list(each_stored(database_url, condition, page_size=page_size))
         assert [
-            (one.recording_id, one.file_index if isinstance(one, StoredCopy) else "manifest")
-            for one in stored
+            (item.recording_id, item.file_index if isinstance(item, StoredCopy) else "manifest")
+            for item in stored
         ] == [("r1", 1), ("r1", 2), ("r1", "manifest"), ("r2", 1), ("r2", "manifest")]
     assert not list(each_stored(database_url, CopiesFilter(since=START + 1, app="nobody")))
 

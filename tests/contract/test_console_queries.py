@@ -21,7 +21,7 @@ from tests.contract.test_store_plans import (
     postgresql_plan,
     sqlite_steps,
 )
-from tests.contract.test_store_pruning import NOW, OLD, claim, finish, record, seen
+from tests.contract.test_store_pruning import NOW, OLD, claim, finish, observation, record
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import LIVE
 from worker.domain.snapshot import RecordingSnapshot
@@ -154,7 +154,7 @@ async def test_with_many_live_recordings_no_page_reads_through_finished_ones(
             assert len(page.recordings) == (0 if app == "nobody" else 20)
 
     reader.close()
-    assert [one.recording_id for one in now.longest] == ["live8", "live7", "live0"]
+    assert [recording.recording_id for recording in now.longest] == ["live8", "live7", "live0"]
     with engine.begin() as connection:
         for statement, parameters in statements:
             if "FROM recordings" not in statement:
@@ -171,11 +171,11 @@ async def test_with_many_live_recordings_no_page_reads_through_finished_ones(
 # Pages
 
 
-async def pages(url: str, **wanted: Any) -> list[str]:
+async def pages(url: str, **query: Any) -> list[str]:
     """The ids of all pages, one after the other."""
     reader, ids, after = StateReader(url), [], None
     while True:
-        page = reader.read(read_page, after=after, limit=3, **wanted)
+        page = reader.read(read_page, after=after, limit=3, **query)
         ids += [recording.recording_id for recording in page.recordings]
         after = page.next
         if after is None:
@@ -191,13 +191,13 @@ async def test_pages_show_each_recording_once_the_latest_change_first(
     expected = []
     for number in range(11):
         at = NOW + timedelta(seconds=number // 4)  # several changed at the same moment
-        await store.apply([seen(f"r{number:02}", Status.RECORDING, at=at)])
+        await store.apply([observation(f"r{number:02}", Status.RECORDING, at=at)])
         expected.append((at, f"r{number:02}"))
-    await store.apply([seen("other", Status.RECORDING, app="b")])
+    await store.apply([observation("other", Status.RECORDING, app="b")])
     for number in (2, 7):
         at = NOW + timedelta(seconds=9)
         await store.apply(
-            [seen(f"r{number:02}", Status.UPLOADED, at=at, files=(), files_final=True)]
+            [observation(f"r{number:02}", Status.UPLOADED, at=at, files=(), files_final=True)]
         )
         expected[number] = (at, f"r{number:02}")
     await store.close()
@@ -211,8 +211,8 @@ async def test_pages_show_each_recording_once_the_latest_change_first(
 
 async def test_a_page_has_only_the_requested_statuses(sqlite_url: str) -> None:
     store = await Store.open(sqlite_url, source="test")
-    await store.apply([seen("live"), seen("paused", Status.PAUSED)])
-    await store.apply([seen("over", Status.ERRORED)])
+    await store.apply([observation("live"), observation("paused", Status.PAUSED)])
+    await store.apply([observation("over", Status.ERRORED)])
     await store.close()
 
     assert await pages(sqlite_url, statuses=[Status.PAUSED]) == ["paused"]
@@ -349,8 +349,8 @@ async def test_a_search_finds_a_meeting_whose_starts_led_to_no_recording(databas
 
 async def test_live_work_is_counted_by_app_and_status(database_url: str) -> None:
     store = await Store.open(database_url, source="test")
-    await store.apply([seen("a"), seen("b"), seen("c", Status.PAUSED)])
-    await store.apply([seen("d", app="eu")])
+    await store.apply([observation("a"), observation("b"), observation("c", Status.PAUSED)])
+    await store.apply([observation("d", app="eu")])
     await store.claim(claim("running", slot="n/track", meeting_id="n"))
     await store.close()
     reader = StateReader(database_url)
@@ -379,7 +379,9 @@ def file_of(name: str, expiry: datetime | None) -> Any:
         download_url_expiry=expiry,
     )
     found = TrackFile(file_name=f"{name}.webm", media_kind="audio", download_url="https://u/f")
-    return msgspec.structs.replace(seen(name), snapshot=snapshot, files=(found,), files_final=True)
+    return msgspec.structs.replace(
+        observation(name), snapshot=snapshot, files=(found,), files_final=True
+    )
 
 
 async def test_without_an_archive_the_url_that_expires_next_is_the_next_file_lost(

@@ -73,8 +73,8 @@ def codes_in(path: Path) -> Iterator[str]:
         if name in CALLS:
             place = PLACES.get(name, 0)
             named = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
-            given = [*node.args[place : place + 1], *named]
-            yield from (code for value in given for code in literals(value))
+            arguments = [*node.args[place : place + 1], *named]
+            yield from (code for value in arguments for code in literals(value))
 
 
 def literals(value: ast.expr) -> Iterator[str]:

@@ -100,13 +100,13 @@ async def test_a_track_recording_goes_from_invoked_to_uploaded(
         MEETING,
     )
     sandbox.clock.advance(10)
-    seen = [(await client.get_recording(started.recording_id)).status]
-    seen.append((await client.control_recording(started.recording_id, "pause")).status)
-    seen.append((await client.control_recording(started.recording_id, "resume")).status)
-    seen.append((await client.control_recording(started.recording_id, "stop")).status)
+    statuses = [(await client.get_recording(started.recording_id)).status]
+    statuses.append((await client.control_recording(started.recording_id, "pause")).status)
+    statuses.append((await client.control_recording(started.recording_id, "resume")).status)
+    statuses.append((await client.control_recording(started.recording_id, "stop")).status)
     sandbox.clock.advance(10)
     ended = await client.get_recording(started.recording_id)
-    assert [*seen, ended.status] == [
+    assert [*statuses, ended.status] == [
         Status.RECORDING,
         Status.PAUSED,
         Status.RECORDING,

@@ -34,10 +34,10 @@ def test_the_sandbox_prints_its_addresses_serves_there_and_stops_cleanly(
 ) -> None:
     with running("--json", "--speed", "60") as process:
         assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
-        key = httpx.get(told["webhook_key_url"], timeout=60)
+        printed = json.loads(process.stdout.readline())
+        key = httpx.get(printed["webhook_key_url"], timeout=60)
         listed = httpx.get(
-            f"{told['base_url']}/accounts/a/realtime/kit/b/recordings",
+            f"{printed['base_url']}/accounts/a/realtime/kit/b/recordings",
             headers={"Authorization": "Bearer any"},
             timeout=60,
         )
@@ -45,7 +45,7 @@ def test_the_sandbox_prints_its_addresses_serves_there_and_stops_cleanly(
 
         assert process.wait(timeout=60) == 0
     assert (key.status_code, listed.json()["data"]) == (200, [])
-    assert told["environment"]["REALTIMEKIT_BASE_URL"] == told["base_url"]
+    assert printed["environment"]["REALTIMEKIT_BASE_URL"] == printed["base_url"]
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])

@@ -68,7 +68,7 @@ async def test_a_file_has_the_size_that_the_behaviour_says(
 
 
 @pytest.mark.parametrize(
-    ("asked", "told", "bounds"),
+    ("requested", "content_range", "bounds"),
     [
         ("bytes=0-99", "bytes 0-99/700000", (0, 100)),
         ("bytes=300000-", "bytes 300000-699999/700000", (300_000, SIZE)),
@@ -78,13 +78,13 @@ async def test_a_file_has_the_size_that_the_behaviour_says(
     ],
 )
 async def test_a_range_is_that_part_of_the_file(
-    url: str, store: httpx.AsyncClient, asked: str, told: str, bounds: tuple[int, int]
+    url: str, store: httpx.AsyncClient, requested: str, content_range: str, bounds: tuple[int, int]
 ) -> None:
     whole = await store.get(url)
 
-    part = await store.get(url, headers={"Range": asked, "If-Range": whole.headers["etag"]})
+    part = await store.get(url, headers={"Range": requested, "If-Range": whole.headers["etag"]})
 
-    assert (part.status_code, part.headers["content-range"]) == (206, told)
+    assert (part.status_code, part.headers["content-range"]) == (206, content_range)
     assert part.content == whole.content[slice(*bounds)]
 
 

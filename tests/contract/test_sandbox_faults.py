@@ -300,7 +300,7 @@ async def test_the_log_counts_requests_in_flight_of_the_same_operation_and_meeti
     await slow
     await start(client)
 
-    assert [one.in_flight for one in client.sandbox.request_log.requests] == [0, 1, 0]
+    assert [request.in_flight for request in client.sandbox.request_log.requests] == [0, 1, 0]
 
 
 async def test_a_fault_of_one_meeting_does_not_affect_others(client: Client) -> None:

@@ -28,7 +28,7 @@ async def store() -> AsyncIterator[httpx.AsyncClient]:
 async def urls(client: Client) -> dict[str, str]:
     recording = await client.uploaded(await client.start_track(), seconds=12.5)
     (layer,) = recording["download_url"]
-    return {name: told["download_url"] for name, told in layer["download_urls"].items()}
+    return {name: file["download_url"] for name, file in layer["download_urls"].items()}
 
 
 async def test_a_track_file_is_webm_of_the_recorded_length(
@@ -144,9 +144,9 @@ async def test_a_file_that_is_only_in_the_customers_storage_has_no_url(client: C
 async def test_the_request_log_has_each_file_and_each_download(
     client: Client, store: httpx.AsyncClient
 ) -> None:
-    told = await urls(client)
-    name, url = next(iter(told.items()))
+    downloads = await urls(client)
+    name, url = next(iter(downloads.items()))
     await store.get(url)
 
-    assert [file.name for file in client.sandbox.request_log.files] == list(told)
+    assert [file.name for file in client.sandbox.request_log.files] == list(downloads)
     assert [served.name for served in client.sandbox.request_log.files_served] == [name]

@@ -114,11 +114,11 @@ async def test_no_response_contains_a_storage_secret(client: Client) -> None:
     storage = {"type": "aws", "bucket": "b", "access_key": "KEY-1", "secret": "SECRET-2"}
     recording_id = await client.start_composite(storage_config=storage)
 
-    told = str(await client.uploaded(recording_id)) + str(await client.get("/recordings"))
+    answered = str(await client.uploaded(recording_id)) + str(await client.get("/recordings"))
     kept = str(list(client.sandbox.request_log.entries()))
 
-    assert "'bucket': 'b'" in told
-    assert not [word for word in ("KEY-1", "SECRET-2") if word in told + kept]
+    assert "'bucket': 'b'" in answered
+    assert not [word for word in ("KEY-1", "SECRET-2") if word in answered + kept]
 
 
 async def test_pages_cover_the_list_once_and_state_their_offsets(client: Client) -> None:
@@ -194,7 +194,7 @@ async def test_the_status_filter_accepts_every_style_of_list(
 async def test_the_list_is_filtered_by_meeting_time_and_search(client: Client) -> None:
     first = await client.start_track()
     client.sandbox.clock.advance(60)
-    told = (await client.get("/recordings"))["data"][0]
+    earlier = (await client.get("/recordings"))["data"][0]
     client.meeting_id = "97440c6a-140b-40a9-9499-b23fd7a3868a"
     second = await client.start_track()
     later = (await client.get(f"/recordings/{second}"))["data"]["invoked_time"]
@@ -204,7 +204,7 @@ async def test_the_list_is_filtered_by_meeting_time_and_search(client: Client) -
 
     assert await found(meeting_id=client.meeting_id) == [second]
     assert await found(start_time=later) == [second]
-    assert await found(end_time=told["invoked_time"].replace("Z", "+00:00")) in ([first], [])
+    assert await found(end_time=earlier["invoked_time"].replace("Z", "+00:00")) in ([first], [])
     assert await found(search=client.meeting_id) == [second]
     assert await found(search="nobody") == []
 
@@ -227,11 +227,13 @@ async def test_a_lagging_list_shows_an_earlier_state(client: Client) -> None:
     unknown = await client.get("/recordings", meeting_id=client.meeting_id)
 
     client.sandbox.clock.advance(1)
-    seen = await client.get("/recordings", meeting_id=client.meeting_id)
+    of_meeting = await client.get("/recordings", meeting_id=client.meeting_id)
     by_status = await client.get("/recordings", status="INVOKED")
 
     assert unknown["data"] == []
-    assert [(item["id"], item["status"]) for item in seen["data"]] == [(recording_id, "INVOKED")]
+    assert [(item["id"], item["status"]) for item in of_meeting["data"]] == [
+        (recording_id, "INVOKED")
+    ]
     assert len(by_status["data"]) == 1
 
 
@@ -239,10 +241,10 @@ async def test_recordings_of_another_app_do_not_exist(client: Client) -> None:
     recording_id = await client.start_track()
     elsewhere = "/accounts/account/realtime/kit/other"
 
-    one = await client.http.get(f"{elsewhere}/recordings/{recording_id}")
+    single = await client.http.get(f"{elsewhere}/recordings/{recording_id}")
     all_of_them = await client.http.get(f"{elsewhere}/recordings")
 
-    assert one.status_code == 404
+    assert single.status_code == 404
     assert all_of_them.json()["data"] == []
 
 

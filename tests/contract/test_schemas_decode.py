@@ -327,7 +327,7 @@ def test_the_secrets_of_a_command_include_no_empty_text() -> None:
 
 
 def test_the_api_receives_exactly_the_fields_of_the_publisher() -> None:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "meeting_id": MEETING,
         "storage_config": None,
         "max_seconds": 60,
@@ -335,23 +335,23 @@ def test_the_api_receives_exactly_the_fields_of_the_publisher() -> None:
     }
     ours = {"deadline": "2036-01-01T00:00:00Z", "app": "a", "storage_profile": "archive"}
 
-    command = _decoded({"type": "start_recording", "id": "c"} | ours | given)
+    command = _decoded({"type": "start_recording", "id": "c"} | ours | fields)
 
     assert isinstance(command, StartRecording)
-    assert command.body() == given
+    assert command.body() == fields
 
 
 def test_the_api_receives_the_user_ids_and_layers_of_a_track_recording() -> None:
-    given = {
+    fields = {
         "meeting_id": MEETING,
         "user_ids": ["a", "b"],
         "layers": {"default": {"file_name_prefix": "weekly_sync"}},
     }
 
-    command = _decoded({"type": "start_track_recording", "id": "c"} | given)
+    command = _decoded({"type": "start_track_recording", "id": "c"} | fields)
 
     assert isinstance(command, StartTrackRecording)
-    assert command.body() == given
+    assert command.body() == fields
 
 
 def test_encoding_a_text_that_utf_8_cannot_express_raises_an_error() -> None:

@@ -38,11 +38,13 @@ def claim(command_id: str = "c1", **changes: Any) -> ClaimRequest:
     return claim_request(command_id, **(place | changes))
 
 
-def finish(command_id: str = "c1", *seen: Observation, reply: Reply | None = None) -> FinishRequest:
-    return success_of(command_id, *seen, at=NOW, reply=reply, now=1001.0)
+def finish(
+    command_id: str = "c1", *observations: Observation, reply: Reply | None = None
+) -> FinishRequest:
+    return success_of(command_id, *observations, at=NOW, reply=reply, now=1001.0)
 
 
-def seen(
+def observation(
     status: Status = Status.INVOKED,
     recording_id: str = "r1",
     start_id: str | None = "c1",
@@ -57,7 +59,7 @@ def seen(
 
 
 async def unsent_types(store: Store) -> list[str]:
-    return [one.routing_key for one in await store.unsent(100)]
+    return [event.routing_key for event in await store.unsent(100)]
 
 
 async def test_a_new_command_is_claimed_as_new_and_may_call(store: Store) -> None:
@@ -148,9 +150,9 @@ async def test_a_start_past_its_age_keeps_no_other_start_out(store: Store) -> No
 
 
 async def test_the_store_knows_which_start_began_a_recording(store: Store) -> None:
-    await store.apply((seen(recording_id="theirs", start_id="other"),))
-    await store.apply((seen(Status.UPLOADED, recording_id="ended", start_id="over"),))
-    await store.apply((seen(recording_id="nobodys", start_id=None),))
+    await store.apply((observation(recording_id="theirs", start_id="other"),))
+    await store.apply((observation(Status.UPLOADED, recording_id="ended", start_id="over"),))
+    await store.apply((observation(recording_id="nobodys", start_id=None),))
     found = [await store.find_start_id(name) for name in ("theirs", "ended", "nobodys", "none")]
     assert found == ["other", "over", None, None]
 
@@ -158,10 +160,10 @@ async def test_the_store_knows_which_start_began_a_recording(store: Store) -> No
 async def test_a_start_claimed_again_gets_the_known_recordings_of_its_meeting(
     store: Store,
 ) -> None:
-    await store.apply((seen(recording_id="theirs", start_id="other"),))
+    await store.apply((observation(recording_id="theirs", start_id="other"),))
     await store.claim(claim())
     again = await store.claim(claim(now=1001.0))
-    assert [one.recording_id for one in again.known_recordings] == ["theirs"]
+    assert [recording.recording_id for recording in again.known_recordings] == ["theirs"]
 
 
 async def test_a_stop_gets_the_recording_and_the_state_of_its_start(
@@ -171,10 +173,10 @@ async def test_a_stop_gets_the_recording_and_the_state_of_its_start(
     assert (await store.claim(stop)).start_state is None
     await store.claim(claim("c1"))
     assert (await store.claim(stop)).start_state == "pending"
-    await store.finish(finish("c1", seen()))
-    told = await store.claim(stop)
-    assert told.start_state == "done"
-    assert [one.recording_id for one in told.known_recordings] == ["r1"]
+    await store.finish(finish("c1", observation()))
+    claimed = await store.claim(stop)
+    assert claimed.start_state == "done"
+    assert [recording.recording_id for recording in claimed.known_recordings] == ["r1"]
 
 
 async def test_a_stop_of_a_meeting_gets_the_number_of_its_unfinished_starts(
@@ -183,14 +185,17 @@ async def test_a_stop_of_a_meeting_gets_the_number_of_its_unfinished_starts(
     stop = claim("stop", slot=None, rival_slots=("m1/track", "m1/composite"))
     await store.claim(claim("c1"))
     assert (await store.claim(stop)).pending_starts == 1
-    await store.finish(finish("c1", seen()))
-    told = await store.claim(stop)
-    assert (told.pending_starts, [one.recording_id for one in told.known_recordings]) == (0, ["r1"])
+    await store.finish(finish("c1", observation()))
+    claimed = await store.claim(stop)
+    assert (
+        claimed.pending_starts,
+        [recording.recording_id for recording in claimed.known_recordings],
+    ) == (0, ["r1"])
 
 
 async def test_finishing_commits_state_events_and_outcome_together(store: Store) -> None:
     await store.claim(claim())
-    applied = await store.finish(finish("c1", seen()))
+    applied = await store.finish(finish("c1", observation()))
     assert (applied.recordings[0].status, applied.events) == (Status.INVOKED, 1)
     assert await unsent_types(store) == ["track.invoked", "start_track_recording.succeeded"]
 
@@ -204,7 +209,7 @@ async def test_a_repeated_command_has_its_stored_outcome_published_again_with_th
     await store.mark_page(PageMarks(sent=[event.position for event in first]), 1002.0)
     assert (await store.claim(claim(now=2000.0))).verdict == "done"
     again = await store.unsent(10)
-    assert [one.event_id for one in again] == [one.event_id for one in first]
+    assert [event.event_id for event in again] == [event.event_id for event in first]
     assert again[0].body == first[0].body
 
 
@@ -214,7 +219,9 @@ async def test_a_repeat_is_answered_while_the_first_outcome_is_in_flight(store: 
     on_its_way = await store.unsent(10)
     assert (await store.claim(claim(now=1001.0))).verdict == "done"
     await store.mark_page(PageMarks(sent=[event.position for event in on_its_way]), 1002.0)
-    assert [one.event_id for one in await store.unsent(10)] == [one.event_id for one in on_its_way]
+    assert [event.event_id for event in await store.unsent(10)] == [
+        event.event_id for event in on_its_way
+    ]
 
 
 async def test_repeats_of_an_outcome_that_the_broker_refuses_do_not_pile_up(store: Store) -> None:
@@ -238,8 +245,8 @@ async def test_a_burst_of_repeats_shares_one_publication_but_every_reply_is_sent
     repeats = [claim(reply=Reply(reply_to=f"asker-{n}")) for n in range(3)]
     await asyncio.gather(*(store.claim(repeat) for repeat in repeats))
     waiting = await store.unsent(10)
-    assert [one.exchange for one in waiting].count("results") == 1
-    assert sorted(one.routing_key for one in waiting if one.exchange == "reply") == [
+    assert [event.exchange for event in waiting].count("results") == 1
+    assert sorted(event.routing_key for event in waiting if event.exchange == "reply") == [
         "asker-0",
         "asker-1",
         "asker-2",
@@ -256,20 +263,22 @@ async def test_an_outcome_also_goes_to_the_reply_queue(store: Store) -> None:
 
 
 async def test_concurrent_observations_publish_each_fact_once(store: Store) -> None:
-    await asyncio.gather(*(store.apply((seen(Status.RECORDING),)) for _ in range(20)))
+    await asyncio.gather(*(store.apply((observation(Status.RECORDING),)) for _ in range(20)))
     assert await unsent_types(store) == ["track.recording"]
 
 
 async def test_two_stores_on_one_postgresql_publish_each_fact_once(postgresql_url: str) -> None:
     stores = [await Store.open(postgresql_url, source="test") for _ in range(2)]
     try:
-        sights = [seen(Status.RECORDING, recording_id=f"r{n}", start_id=None) for n in range(30)]
-        await asyncio.gather(*(one.apply((s,)) for s in sights for one in stores))
+        observations = [
+            observation(Status.RECORDING, recording_id=f"r{n}", start_id=None) for n in range(30)
+        ]
+        await asyncio.gather(*(store.apply((item,)) for item in observations for store in stores))
         waiting = await stores[0].unsent(100)
-        assert sorted(one.subject for one in waiting) == sorted(f"r{n}" for n in range(30))
+        assert sorted(event.subject for event in waiting) == sorted(f"r{n}" for n in range(30))
     finally:
-        for one in stores:
-            await one.close()
+        for store in stores:
+            await store.close()
 
 
 async def test_two_stores_on_one_postgresql_publish_each_change_of_a_known_recording_once(
@@ -279,13 +288,15 @@ async def test_two_stores_on_one_postgresql_publish_each_change_of_a_known_recor
     try:
         names = [f"r{n}" for n in range(30)]
         for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
-            sights = [seen(status, recording_id=name, start_id=None) for name in names]
-            await asyncio.gather(*(one.apply((s,)) for s in sights for one in stores))
+            observations = [observation(status, recording_id=name, start_id=None) for name in names]
+            await asyncio.gather(
+                *(store.apply((item,)) for item in observations for store in stores)
+            )
         waiting = await stores[0].unsent(1000)
-        assert len(waiting) == len({one.event_id for one in waiting}) == 90
+        assert len(waiting) == len({event.event_id for event in waiting}) == 90
     finally:
-        for one in stores:
-            await one.close()
+        for store in stores:
+            await store.close()
 
 
 async def test_two_stores_on_one_postgresql_claim_one_start_per_meeting(
@@ -295,36 +306,39 @@ async def test_two_stores_on_one_postgresql_claim_one_start_per_meeting(
     try:
         for n in range(20):
             claims = [
-                one.claim(claim(f"{n}-{i}", owner=str(i), slot=f"m{n}/track"))
-                for i, one in enumerate(stores)
+                store.claim(claim(f"{n}-{i}", owner=str(i), slot=f"m{n}/track"))
+                for i, store in enumerate(stores)
             ]
             verdicts = sorted(claimed.verdict for claimed in await asyncio.gather(*claims))
             assert verdicts == ["busy", "new"]
     finally:
-        for one in stores:
-            await one.close()
+        for store in stores:
+            await store.close()
 
 
 async def test_a_second_recording_of_a_start_is_followed_as_an_external_recording(
     store: Store,
 ) -> None:
     await store.claim(claim())
-    both = (finish("c1", seen()), finish("c1", seen(recording_id="r2")))
-    await asyncio.gather(*(store.finish(one) for one in both))
-    await store.finish(finish("c1", seen(recording_id="r3")))
-    await store.finish(finish("c1", seen(Status.RECORDING)))
-    known = {one.recording_id: one for one in await store.recordings(RecordingsFilter())}
-    assert {name: one.start_id for name, one in known.items()} == {
+    finishes = (finish("c1", observation()), finish("c1", observation(recording_id="r2")))
+    await asyncio.gather(*(store.finish(request) for request in finishes))
+    await store.finish(finish("c1", observation(recording_id="r3")))
+    await store.finish(finish("c1", observation(Status.RECORDING)))
+    known = {
+        recording.recording_id: recording
+        for recording in await store.recordings(RecordingsFilter())
+    }
+    assert {recording_id: recording.start_id for recording_id, recording in known.items()} == {
         "r1": "c1",
         "r2": None,
         "r3": None,
     }
-    assert {name: one.surplus_of for name, one in known.items()} == {
+    assert {recording_id: recording.surplus_of for recording_id, recording in known.items()} == {
         "r1": None,
         "r2": "c1",
         "r3": "c1",
     }
-    assert all(one.is_open for one in known.values())
+    assert all(recording.is_open for recording in known.values())
     assert known["r1"].status is Status.RECORDING
 
 
@@ -338,7 +352,8 @@ async def test_a_claim_lasts_until_its_lease_ends_by_the_clock_of_postgresql(
     await store.claim(claim("taken", slot="taken", owner="me", now=now - 3600))
     await store.claim(claim("taken", slot="taken", owner="other", now=now))
     held = [
-        await store.holds_command(one, "me", now) for one in ("lasts", "over", "taken", "never")
+        await store.holds_command(command_id, "me", now)
+        for command_id in ("lasts", "over", "taken", "never")
     ]
     assert held == [True, False, False, False]
     await store.close()
@@ -347,7 +362,7 @@ async def test_a_claim_lasts_until_its_lease_ends_by_the_clock_of_postgresql(
 async def test_a_stop_of_a_start_means_its_surplus_recordings_too(store: Store) -> None:
     await store.claim(claim())
     for recording_id in ("r1", "r2", "r2", "r3"):
-        await store.finish(finish("c1", seen(recording_id=recording_id)))
+        await store.finish(finish("c1", observation(recording_id=recording_id)))
     stop = claim("stop", slot=None, meeting_id=None, start_id="c1", cancels_starts=True)
     claimed = await store.claim(stop)
     known = {recording.recording_id for recording in claimed.known_recordings}
@@ -414,7 +429,7 @@ async def test_a_stop_that_expired_after_it_was_executed_still_cancels_the_start
 
 async def test_the_recordings_of_a_command_are_no_surplus_of_a_start(store: Store) -> None:
     await store.claim(claim())
-    await store.finish(finish("c1", seen(recording_id="r1")))
+    await store.finish(finish("c1", observation(recording_id="r1")))
     await store.claim(claim("pause", command_type="pause_recording", slot=None))
     released = ReleaseRequest(
         command_id="pause", uncertain=False, last_error="{}", acted_on=("r1",)
@@ -447,7 +462,7 @@ async def test_a_stop_for_another_app_cancels_no_start(store: Store) -> None:
         claimed = await store.claim(msgspec.structs.replace(stop, app=app))
         assert (claimed.start_state, claimed.cancelled_starts) == ("pending", ())
     claimed = await store.claim(msgspec.structs.replace(stop, app="eu"))
-    assert [one.command_id for one in claimed.cancelled_starts] == ["c1"]
+    assert [start.command_id for start in claimed.cancelled_starts] == ["c1"]
 
 
 async def test_a_start_cancelled_in_advance_that_never_arrived_is_pruned_by_age(
@@ -465,24 +480,26 @@ async def test_two_stores_on_one_postgresql_give_a_start_one_recording(postgresq
     try:
         for n in range(20):
             finishes = [
-                one.finish(finish(f"c{n}", seen(recording_id=f"{n}-{i}", start_id=f"c{n}")))
-                for i, one in enumerate(stores)
+                store.finish(
+                    finish(f"c{n}", observation(recording_id=f"{n}-{i}", start_id=f"c{n}"))
+                )
+                for i, store in enumerate(stores)
             ]
             await stores[0].claim(claim(f"c{n}", slot=f"m{n}/track"))
-            told = await asyncio.gather(*finishes)
-            starts = [one.start_id for applied in told for one in applied.recordings]
+            results = await asyncio.gather(*finishes)
+            starts = [recording.start_id for result in results for recording in result.recordings]
             assert sorted(map(str, starts)) == ["None", f"c{n}"]
     finally:
-        for one in stores:
-            await one.close()
+        for store in stores:
+            await store.close()
 
 
 async def test_events_keep_the_order_of_their_commits_and_are_numbered_per_recording(
     store: Store,
 ) -> None:
     for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
-        await store.apply((seen(status),))
-    bodies = [msgspec.json.decode(one.body) for one in await store.unsent(10)]
+        await store.apply((observation(status),))
+    bodies = [msgspec.json.decode(event.body) for event in await store.unsent(10)]
     assert [body["data"]["status"] for body in bodies] == ["INVOKED", "RECORDING", "UPLOADING"]
     sequences = [body["sequence"] for body in bodies]
     assert sequences == sorted(sequences)
@@ -491,24 +508,24 @@ async def test_events_keep_the_order_of_their_commits_and_are_numbered_per_recor
 
 async def test_each_file_is_published_once(store: Store) -> None:
     files = (TrackFile(file_name="a.webm", media_kind="audio", download_url="https://x.test/a"),)
-    await store.apply((seen(Status.UPLOADED, files=files),))
-    await store.apply((seen(Status.UPLOADED, files=files),))
+    await store.apply((observation(Status.UPLOADED, files=files),))
+    await store.apply((observation(Status.UPLOADED, files=files),))
     assert await unsent_types(store) == ["track.uploaded", "track.audio.ready", "track.completed"]
 
 
 async def test_an_event_marked_as_sent_is_not_read_again(store: Store) -> None:
-    await store.apply((seen(),))
-    (one,) = await store.unsent(10)
+    await store.apply((observation(),))
+    (event,) = await store.unsent(10)
     assert await store.outbox_depth() == OutboxDepth(events=1, oldest_at=NOW.timestamp())
-    await store.mark_page(PageMarks(sent=[one.position]), 1.0)
+    await store.mark_page(PageMarks(sent=[event.position]), 1.0)
     assert await store.unsent(10) == []
     assert await store.outbox_depth() == OutboxDepth(events=0, oldest_at=None)
 
 
 async def test_a_recording_is_open_until_it_has_ended_and_has_its_files(store: Store) -> None:
-    await store.apply((seen(recording_id="live", start_id=None),))
-    await store.apply((seen(Status.UPLOADED, recording_id="waits", start_id=None),))
-    await store.apply((seen(Status.ERRORED, recording_id="over", start_id=None),))
+    await store.apply((observation(recording_id="live", start_id=None),))
+    await store.apply((observation(Status.UPLOADED, recording_id="waits", start_id=None),))
+    await store.apply((observation(Status.ERRORED, recording_id="over", start_id=None),))
     following = {
         recording.recording_id
         for recording in await store.recordings(RecordingsFilter())
@@ -520,17 +537,17 @@ async def test_a_recording_is_open_until_it_has_ended_and_has_its_files(store: S
 
 async def test_staleness_covers_only_live_recordings(store: Store) -> None:
     assert await store.staleness() == Staleness(unchanged_since={}, due_since=None)
-    await store.apply((seen(recording_id="first", start_id=None, at=NOW),))
+    await store.apply((observation(recording_id="first", start_id=None, at=NOW),))
     later = NOW + timedelta(seconds=5)
-    await store.apply((seen(recording_id="second", start_id=None, at=later),))
-    await store.apply((seen(Status.ERRORED, recording_id="over", start_id=None, at=NOW),))
+    await store.apply((observation(recording_id="second", start_id=None, at=later),))
+    await store.apply((observation(Status.ERRORED, recording_id="over", start_id=None, at=NOW),))
     await store.schedule_read(ScheduledRead(ids=["second"], at=9.0))
-    told = await store.staleness()
-    assert told == Staleness(unchanged_since={Status.INVOKED: NOW.timestamp()}, due_since=9.0)
+    staleness = await store.staleness()
+    assert staleness == Staleness(unchanged_since={Status.INVOKED: NOW.timestamp()}, due_since=9.0)
 
 
 async def test_recordings_can_be_found_by_their_start_command(store: Store) -> None:
-    await store.apply((seen(),))
+    await store.apply((observation(),))
     (found,) = await store.recordings(RecordingsFilter(start_id="c1"))
     assert found.recording_id == "r1"
     assert await store.recordings(RecordingsFilter(status=Status.PAUSED)) == []
@@ -551,33 +568,33 @@ async def test_a_lease_is_held_by_one_owner_until_it_ends(store: Store) -> None:
 
 async def test_a_thousand_claims_at_once_share_few_transactions(store: Store) -> None:
     claims = [claim(f"c{n}", slot=None) for n in range(1000)]
-    claimed: list[ClaimResult] = await asyncio.gather(*(store.claim(one) for one in claims))
-    assert {one.verdict for one in claimed} == {"new"}
+    claimed: list[ClaimResult] = await asyncio.gather(*(store.claim(request) for request in claims))
+    assert {result.verdict for result in claimed} == {"new"}
 
 
 async def test_a_request_that_fails_does_not_fail_the_others_of_its_batch(store: Store) -> None:
-    good = store.apply((seen(recording_id="good", start_id=None),))
-    bad = store.apply((seen(recording_id="b" * 200, start_id="x" * 200),))
+    good = store.apply((observation(recording_id="good", start_id=None),))
+    bad = store.apply((observation(recording_id="b" * 200, start_id="x" * 200),))
     results = await asyncio.gather(good, bad, return_exceptions=True)
     assert not isinstance(results[0], BaseException)
 
 
 async def test_a_request_that_cannot_be_stored_leaves_no_rows(store: Store) -> None:
-    good = seen(recording_id="a", start_id=None)
-    bad = seen(recording_id="b", start_id=None)
+    good = observation(recording_id="a", start_id=None)
+    bad = observation(recording_id="b", start_id=None)
     bad = msgspec.structs.replace(bad, snapshot=msgspec.structs.replace(bad.snapshot, kind="film"))
     with pytest.raises(IntegrityError):
         await store.apply((good, bad))  # in one statement
-    await store.apply((seen(recording_id="c", start_id=None),))
+    await store.apply((observation(recording_id="c", start_id=None),))
     known = await store.recordings(RecordingsFilter())
-    assert [one.recording_id for one in known] == ["c"]
+    assert [recording.recording_id for recording in known] == ["c"]
     assert await unsent_types(store) == ["track.invoked"]
 
 
 async def test_committed_rows_are_there_after_reopening(database_url: str) -> None:
     first = await Store.open(database_url, source="test")
     await first.claim(claim())
-    await first.finish(finish("c1", seen()))
+    await first.finish(finish("c1", observation()))
     await first.close()
     second = await Store.open(database_url, source="test")
     assert len(await second.unsent(10)) == 2

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import ErrorInfo, Status
-from tests.contract.test_store_pruning import NOW, prune, seen, send_all
+from tests.contract.test_store_pruning import NOW, observation, prune, send_all
 from worker.domain.archive import REFUSALS_TOLD, CopiedFile
 from worker.domain.recording import ObservedBy
 from worker.domain.snapshot import Participant, Storage
@@ -68,15 +68,15 @@ async def end(
     storage that holds them.
     """
     listed = tuple(track(file) if isinstance(file, str) else file for file in files)
-    observation = seen(name, Status.UPLOADED, at=at, files=listed, files_final=True, **more)
+    upload = observation(name, Status.UPLOADED, at=at, files=listed, files_final=True, **more)
     expiry = None if life is None else at + life
     snapshot = msgspec.structs.replace(
-        observation.snapshot,
+        upload.snapshot,
         download_url_expiry=expiry,
         storage=storage,
         kind="composite" if storage else "track",
     )
-    await store.apply([msgspec.structs.replace(observation, snapshot=snapshot, observed_by=by)])
+    await store.apply([msgspec.structs.replace(upload, snapshot=snapshot, observed_by=by)])
 
 
 async def take(
@@ -218,8 +218,8 @@ async def test_without_an_archive_nothing_is_written_for_it(
 
 async def test_the_archive_keeps_every_status_and_who_was_in_the_session(store: Store) -> None:
     people = (Participant(peer_id="p", user_id="u"),)
-    await store.apply([seen("r1", Status.INVOKED)])
-    await store.apply([seen("r1", Status.RECORDING, at=NOW + timedelta(seconds=5))])
+    await store.apply([observation("r1", Status.INVOKED)])
+    await store.apply([observation("r1", Status.RECORDING, at=NOW + timedelta(seconds=5))])
     await end(store, "r1", "a", at=NOW + timedelta(seconds=9), participants=people)
     archive = await store.archive.read("r1")
     assert archive is not None
@@ -411,7 +411,7 @@ async def test_a_manifest_is_written_again_if_an_owner_that_lost_it_wrote_an_old
 
 
 async def test_a_recording_that_completes_without_files_has_a_manifest(store: Store) -> None:
-    await store.apply([seen("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED)])
     (manifest,) = await take_manifests(store)
     assert await written(store, manifest)
 
@@ -432,7 +432,7 @@ async def test_a_file_that_this_version_cannot_read_keeps_no_other_waiting(
 
 
 async def test_a_file_in_the_customers_storage_is_not_copied(store: Store) -> None:
-    ended = seen("r1", Status.UPLOADED, files=(track("a", url=None),), files_final=True)
+    ended = observation("r1", Status.UPLOADED, files=(track("a", url=None),), files_final=True)
     storage = Storage(type="aws", bucket="theirs", path="recordings/a.webm")
     snapshot = msgspec.structs.replace(ended.snapshot, kind="composite", storage=storage)
     await store.apply([msgspec.structs.replace(ended, snapshot=snapshot)])
@@ -488,7 +488,7 @@ async def later(store: Store, round: int = 1) -> None:  # noqa: A002 - as the co
 async def test_a_manifest_that_the_storage_refuses_is_counted_until_it_is_written(
     store: Store,
 ) -> None:
-    await store.apply([seen("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED)])
     for attempt in range(1, REFUSALS_TOLD + 1):
         (task,) = await take_manifests(store)
         assert task.attempts == attempt
@@ -584,10 +584,10 @@ async def refuse(store: Store, task: FileTask) -> None:
 
 @pytest.mark.parametrize("requeued", [1, 3])
 @pytest.mark.parametrize(
-    ("end_of_copy", "told"), [(done, 1), (failed, 0), (refuse, 0), (give_back, 0)]
+    ("end_of_copy", "published"), [(done, 1), (failed, 0), (refuse, 0), (give_back, 0)]
 )
 async def test_a_file_that_is_queued_again_during_its_copy_is_copied_once_more_by_one_replica(
-    store: Store, end_of_copy: Callable[[Store, FileTask], Any], told: int, requeued: int
+    store: Store, end_of_copy: Callable[[Store, FileTask], Any], published: int, requeued: int
 ) -> None:
     await end(store, "r1", "a")
     (task,) = await take(store)
@@ -595,14 +595,16 @@ async def test_a_file_that_is_queued_again_during_its_copy_is_copied_once_more_b
         await end(store, "r1", "a", archives_again=True)
     assert await take(store, owner="other") == ()
     await end_of_copy(store, task)
-    assert [one["type"] for one in await events(store)] == ["recording.file_archived.v1"] * told
+    assert [event["type"] for event in await events(store)] == [
+        "recording.file_archived.v1"
+    ] * published
     assert await take_manifests(store) == ()
     (again,) = await take(store)
     assert (again.attempts, again.refusals, again.denials) == (1, 0, 0)
     assert again.download_url
     assert await done(store, again)
-    assert [one["type"] for one in await events(store)] == ["recording.file_archived.v1"] * (
-        told + 1
+    assert [event["type"] for event in await events(store)] == ["recording.file_archived.v1"] * (
+        published + 1
     )
     assert await take(store, at=START + 1000) == ()
     assert len(await take_manifests(store)) == 1
@@ -712,7 +714,7 @@ async def test_an_unwritten_manifest_keeps_a_recording_only_while_the_archive_is
     archives: bool, database_url: str
 ) -> None:
     on = await Store.open(database_url, source="test", archives=True)
-    await on.apply([seen("r1", Status.ERRORED, at=NOW - 40 * DAY)])
+    await on.apply([observation("r1", Status.ERRORED, at=NOW - 40 * DAY)])
     await send_all(on, START - 40 * DAY.total_seconds())
     await on.close()
     store = await Store.open(database_url, source="test", archives=archives)

@@ -29,7 +29,7 @@ from worker.store.unsent_events import UnsentEvent
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 
-def seen(recording_id: str, status: Status = Status.RECORDING) -> Observation:
+def observation(recording_id: str, status: Status = Status.RECORDING) -> Observation:
     snapshot = RecordingSnapshot(recording_id=recording_id, status=status, kind="track")
     return observation_of(snapshot, NOW)
 
@@ -45,7 +45,7 @@ def start_claim(command_id: str) -> ClaimRequest:
 def started(command_id: str) -> Observation:
     start = StartContext(start_id=command_id, correlation_id=None, trace={})
     return msgspec.structs.replace(
-        seen(f"of-{command_id}", Status.INVOKED), observed_by="command", start=start
+        observation(f"of-{command_id}", Status.INVOKED), observed_by="command", start=start
     )
 
 
@@ -75,23 +75,23 @@ async def test_the_commit_that_adds_events_reads_them_and_notifies_no_other(stor
     notifications: list[str] = []
     store.subscribe("outbox", lambda: notifications.append("outbox"))
     page = attach(store)
-    await commit(store, [seen("r1"), seen("r2")])
+    await commit(store, [observation("r1"), observation("r2")])
     assert [event.subject for event in await page] == ["r1", "r2"]
     assert not notifications
 
 
 async def test_a_page_has_all_events_that_were_committed_before(store: Store) -> None:
-    await commit(store, [seen("earlier")])
+    await commit(store, [observation("earlier")])
     page = attach(store)
-    await commit(store, [seen("later")])
+    await commit(store, [observation("later")])
     assert [event.subject for event in await page] == ["earlier", "later"]
 
 
 async def test_the_marks_of_an_attached_query_are_committed_with_it(store: Store) -> None:
-    await commit(store, [seen("r1")])
+    await commit(store, [observation("r1")])
     (published,) = await store.unsent(10)
     page = attach(store, marks=PageMarks(sent=[published.position]))
-    await commit(store, [seen("r2")])
+    await commit(store, [observation("r2")])
     assert [event.subject for event in await page] == ["r2"]
     assert [event.subject for event in await store.unsent(10)] == ["r2"]
 
@@ -100,7 +100,7 @@ async def test_an_attached_query_waits_for_events(store: Store) -> None:
     page = attach(store)
     await store.claim(claim("c1"))
     assert not page.done()
-    await commit(store, [seen("r1")])
+    await commit(store, [observation("r1")])
     assert len(await page) == 1
 
 
@@ -108,7 +108,7 @@ async def test_after_a_withdrawn_query_the_subscribers_are_notified(store: Store
     notifications: list[str] = []
     store.subscribe("outbox", lambda: notifications.append("outbox"))
     attach(store).cancel()
-    await commit(store, [seen("r1")])
+    await commit(store, [observation("r1")])
     assert notifications == ["outbox"]
     assert len(await store.unsent(10)) == 1
 
@@ -119,12 +119,12 @@ async def test_a_transaction_that_fails_leaves_the_attached_query_to_the_next(st
 
     page = attach(store)
     failing = asyncio.ensure_future(store._group.submit(fail, None))
-    await commit(store, [seen("r1")])
+    await commit(store, [observation("r1")])
     with pytest.raises(ValueError, match="nothing is committed"):
         await failing
     # Alone, each request of the batch notifies as ever.
     assert not page.done()
-    await commit(store, [seen("r2")])
+    await commit(store, [observation("r2")])
     assert [event.subject for event in await page] == ["r1", "r2"]
 
 
@@ -175,7 +175,7 @@ async def test_an_attached_query_that_fails_does_not_stop_its_commit(store: Stor
     notifications: list[str] = []
     store.subscribe("outbox", lambda: notifications.append("outbox"))
     page = store._group.attach("outbox", run_out_of_time, None)
-    await commit(store, [seen("r1")])
+    await commit(store, [observation("r1")])
     assert [event.subject for event in await store.unsent(10)] == ["r1"]
     assert notifications == ["outbox"]
     assert not page.done()
@@ -187,13 +187,13 @@ async def test_an_attached_query_runs_before_an_operation_that_locks_a_row_of_al
     """An attached query marks events, and another replica may have locked them."""
     order: list[str] = []
 
-    def note(what: str, _connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
-        order.append(what)
+    def note(name: str, _connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
+        order.append(name)
         return [None] * len(requests)
 
     page = store._group.attach("outbox", partial(note, "attached"), None)
     last = store._group.submit(partial(note, "last"), None, last=True)
-    await asyncio.gather(last, commit(store, [seen("r1")]))
+    await asyncio.gather(last, commit(store, [observation("r1")]))
     await page
     assert order == ["attached", "last"]
 
@@ -242,7 +242,7 @@ async def test_a_late_result_that_cannot_be_made_fails_its_own_request_alone(sto
 
     page = attach(store)
     failing = asyncio.ensure_future(store._group.submit(operation, None))
-    await commit(store, [seen("r1")])
+    await commit(store, [observation("r1")])
     with pytest.raises(ValueError, match="unreadable"):
         await failing
     assert [event.subject for event in await page] == ["r1"]
@@ -257,7 +257,7 @@ async def test_a_page_that_fails_with_the_commit_does_not_stop_it(store: Store) 
     notifications: list[str] = []
     store.subscribe("outbox", lambda: notifications.append("outbox"))
     page = store._group.attach("outbox", unreadable, None)
-    await commit(store, [seen("r1")])
+    await commit(store, [observation("r1")])
     assert [event.subject for event in await store.unsent(10)] == ["r1"]
     assert notifications == ["outbox"]
     assert not page.done()
@@ -298,7 +298,7 @@ async def test_events_are_numbered_by_the_columns_own_sequence_with_any_name(
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER SEQUENCE outbox_position_seq RENAME TO theirs"))
         connection.execute(sa.text("CREATE SEQUENCE outbox_position_seq"))
-    await commit(store, [seen("r1"), seen("r2")])
+    await commit(store, [observation("r1"), observation("r2")])
     await store.claim(start_claim("s1"))
     await store.finish(msgspec.structs.replace(end("s1"), observations=(started("s1"),)))
     assert [event.subject for event in await store.unsent(10)] == ["r1", "r2", "of-s1", "s1"]

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from tests.contract.test_store_pruning import claim, record, rows, seen, send_all
+from tests.contract.test_store_pruning import claim, observation, record, rows, send_all
 from worker.domain.recording import StartContext
 from worker.store.admin.copy import copy_store
 from worker.store.claims import ClaimResult
@@ -158,7 +158,7 @@ async def test_a_database_is_copied_although_a_lease_ends_in_a_month(
 async def written_ahead(store: Store) -> None:
     """A refused event, an awaited file, a scheduled read and a cursor of the clock ahead."""
     ahead = NOW + MONTH
-    await store.apply([seen("a", at=ahead), seen("u", Status.UPLOADED, at=ahead)])
+    await store.apply([observation("a", at=ahead), observation("u", Status.UPLOADED, at=ahead)])
     (first, *_) = await store.unsent(10)
     late = Deferral(
         position=first.position, retry_at=ahead.timestamp(), tries=1, losses=0, error="full"
@@ -179,7 +179,7 @@ async def test_times_of_a_clock_that_was_ahead_are_brought_back_when_it_is_stead
     assert rows(engine, recordings.c.changed_at) == [now, now]
     assert rows(engine, recordings.c.first_seen_at) == [now, now]
     assert rows(engine, recordings.c.read_at) == [now, now]
-    assert {one for one in rows(engine, outbox.c.retry_at) if one} == {now}
+    assert {retry_at for retry_at in rows(engine, outbox.c.retry_at) if retry_at} == {now}
     assert await store.cursor("stranger/default") == now
     due = await store.due(
         DueQuery(app="default", now=now, limit=10, swept_at=0.0, max_single_reads=None)
@@ -200,7 +200,7 @@ async def test_nothing_is_brought_back_while_the_clock_is_behind_for_a_moment(
 
 
 async def test_valid_times_ahead_stay(store: Store, engine: sa.Engine) -> None:
-    await store.apply([seen("a", at=NOW)])
+    await store.apply([observation("a", at=NOW)])
     tomorrow = (NOW + timedelta(days=1)).timestamp()
     await store.schedule_read(ScheduledRead(ids=("a",), at=tomorrow, postpone=True))
     await prune(store, *minutes(NOW, 3))
@@ -213,9 +213,9 @@ async def test_a_stop_planned_by_a_clock_that_was_ahead_is_sent_in_time(
 ) -> None:
     began = NOW - timedelta(seconds=5) if api_says_when else None
     start = StartContext(start_id="s", max_seconds=3600)
-    observation = seen("a", at=NOW + MONTH)
-    snapshot = msgspec.structs.replace(observation.snapshot, started_time=began)
-    await store.apply([msgspec.structs.replace(observation, snapshot=snapshot, start=start)])
+    started = observation("a", at=NOW + MONTH)
+    snapshot = msgspec.structs.replace(started.snapshot, started_time=began)
+    await store.apply([msgspec.structs.replace(started, snapshot=snapshot, start=start)])
     await prune(store, *minutes(NOW + MONTH, 2), *minutes(NOW, 12))
     repaired = NOW + timedelta(minutes=11)
     expected = (began or repaired) + timedelta(seconds=3600)
@@ -224,7 +224,7 @@ async def test_a_stop_planned_by_a_clock_that_was_ahead_is_sent_in_time(
 
 async def test_a_stop_planned_by_a_right_clock_stays(store: Store, engine: sa.Engine) -> None:
     start = StartContext(start_id="s", max_seconds=86_400)
-    await store.apply([msgspec.structs.replace(seen("a", at=NOW), start=start)])
+    await store.apply([msgspec.structs.replace(observation("a", at=NOW), start=start)])
     await prune(store, *minutes(NOW, 3))
     assert rows(engine, recordings.c.stop_at) == [(NOW + timedelta(days=1)).timestamp()]
 
@@ -235,7 +235,7 @@ async def test_a_stop_planned_by_a_right_clock_stays(store: Store, engine: sa.En
 async def test_reads_and_events_do_not_wait_for_an_hour_by_which_the_clock_was_set_back(
     store: Store, engine: sa.Engine
 ) -> None:
-    await store.apply([seen("u", Status.UPLOADED, at=NOW)])
+    await store.apply([observation("u", Status.UPLOADED, at=NOW)])
     (event, *_) = await store.unsent(10)
     late = Deferral(
         position=event.position, retry_at=NOW.timestamp(), tries=1, losses=0, error="full"
@@ -250,7 +250,7 @@ async def test_reads_and_events_do_not_wait_for_an_hour_by_which_the_clock_was_s
 async def test_a_clock_that_is_right_again_after_an_hour_behind_brings_nothing_back(
     store: Store, engine: sa.Engine
 ) -> None:
-    await store.apply([seen("a", at=NOW)])
+    await store.apply([observation("a", at=NOW)])
     tomorrow = (NOW + timedelta(days=1)).timestamp()
     await store.schedule_read(ScheduledRead(ids=("a",), at=tomorrow, postpone=True))
     await prune(store, NOW, *minutes(NOW - timedelta(hours=1), 5), *minutes(NOW, 15))
@@ -306,7 +306,7 @@ async def test_a_stop_planned_an_hour_ahead_is_corrected_when_the_clock_is_set_b
 ) -> None:
     start = StartContext(start_id="s", max_seconds=3600)
     ahead = NOW + timedelta(hours=1)
-    await store.apply([msgspec.structs.replace(seen("a", at=ahead), start=start)])
+    await store.apply([msgspec.structs.replace(observation("a", at=ahead), start=start)])
     await prune(store, *minutes(ahead, 2), *minutes(NOW, 12))
     (stop_at,) = rows(engine, recordings.c.stop_at)
     assert stop_at <= (NOW + timedelta(minutes=12, seconds=3600)).timestamp()

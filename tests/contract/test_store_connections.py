@@ -111,12 +111,12 @@ def test_a_pooled_transaction_and_its_time_outs_begin_with_one_message(pooled_ur
 def test_the_server_has_the_time_outs_of_a_worker_that_is_cut_off(postgresql_url: str) -> None:
     engine = open_engine(postgresql_url)
     keepalives = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5"}
-    wanted = {**TIME_OUTS, **keepalives, "tcp_keepalives_count": "2"}
+    expected = {**TIME_OUTS, **keepalives, "tcp_keepalives_count": "2"}
     with engine.connect() as connection:
-        found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in wanted}
+        found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in expected}
     engine.dispose()
 
-    assert found == wanted
+    assert found == expected
 
 
 async def test_a_pooled_store_does_not_listen(pooled_stores: tuple[Store, Store]) -> None:
@@ -267,19 +267,19 @@ async def test_a_database_of_another_encoding_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("options", "reason"),
     [
         ({}, "permission denied for schema public"),
         ({"search_path": "missing"}, "no schema has been selected"),
     ],
 )
 async def test_a_role_that_may_create_nothing_is_answered_with_the_rights_it_needs(
-    given: dict[str, str], reason: str, postgresql: PostgreSQLServer
+    options: dict[str, str], reason: str, postgresql: PostgreSQLServer
 ) -> None:
     """From PostgreSQL 15 on, this is so for every role that does not own the database."""
     url = postgresql.new_database()
     role = urlsplit(url).path.lstrip("/")
-    set_for_database(url, **given)
+    set_for_database(url, **options)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {role} LOGIN".encode())
     with pytest.raises(StoreUnavailable, match=rf"{reason}.*\(.*GRANT USAGE, CREATE ON SCHEMA"):

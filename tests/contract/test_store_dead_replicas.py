@@ -67,11 +67,11 @@ class Replica:
 @asynccontextmanager
 async def replica(url: str, owner: str, *, pooler: Pooler = "none") -> AsyncIterator[Replica]:
     store = await Store.open(url, source="test", pooler=pooler)
-    one = Replica(store, owner)
+    instance = Replica(store, owner)
     try:
-        yield one
+        yield instance
     finally:
-        await one.die()
+        await instance.die()
         await store.close()
 
 
@@ -96,13 +96,13 @@ async def test_the_work_of_a_dead_replica_is_free_soon_and_that_of_others_is_not
         session = await LockSession.open(connection_parameters(postgresql_url), "frozen")
         stack.callback(session.close)
         await session.register()  # it holds its lock, and does nothing else any more
-        for one in (killed, frozen, older):
-            await one.claim(f"command of {one.owner}")
+        for peer in (killed, frozen, older):
+            await peer.claim(f"command of {peer.owner}")
         await heir.run()
 
         asked = {
-            one: asyncio.create_task(heir.store.replicas.has_ended(one.owner, waited=0))
-            for one in (killed, frozen, older)
+            peer: asyncio.create_task(heir.store.replicas.has_ended(peer.owner, waited=0))
+            for peer in (killed, frozen, older)
         }
         await killed.die()
         told_at = heir.store.now()
@@ -173,8 +173,8 @@ async def test_a_replica_that_is_cut_off_from_postgresql_neither_leads_nor_holds
 
 
 async def both_lead(*replicas: Replica) -> None:
-    leaders = [one.elector for one in replicas]
-    await waits_until(lambda: all(one.is_leader() for one in leaders), seconds=60)
+    electors = [member.elector for member in replicas]
+    await waits_until(lambda: all(elector.is_leader() for elector in electors), seconds=60)
 
 
 async def test_a_replica_that_stops_releases_its_work_at_once(

@@ -30,7 +30,7 @@ def claim(command_id: str = "c1", **changes: Any) -> ClaimRequest:
     return claim_request(command_id, **(place | changes))
 
 
-def finish(command_id: str, reply: Reply, *seen: Observation) -> FinishRequest:
+def finish(command_id: str, reply: Reply, *observations: Observation) -> FinishRequest:
     data = CommandSucceeded(
         command_id=command_id,
         command_type="start_track_recording",
@@ -40,11 +40,13 @@ def finish(command_id: str, reply: Reply, *seen: Observation) -> FinishRequest:
     record = outcome_record(
         data, source="test", at=NOW, correlation_id=reply.correlation_id, trace=reply.trace
     )
-    return FinishRequest(outcome=record, reply=reply, observations=seen, now=1001.0)
+    return FinishRequest(outcome=record, reply=reply, observations=observations, now=1001.0)
 
 
-def seen(recording_id: str = "r1", *, status: Status = Status.INVOKED, **more: Any) -> Observation:
-    fields: dict[str, Any] = {"meeting_id": MEETING, "kind": "track"} | more.pop("told", {})
+def observation(
+    recording_id: str = "r1", *, status: Status = Status.INVOKED, **more: Any
+) -> Observation:
+    fields: dict[str, Any] = {"meeting_id": MEETING, "kind": "track"} | more.pop("snapshot", {})
     snapshot = RecordingSnapshot(recording_id=recording_id, status=status, **fields)
     return observation_of(snapshot, NOW, **more)
 
@@ -64,7 +66,7 @@ async def test_nul_characters_in_a_reply_address_do_not_prevent_the_outcome(
     reply = Reply(reply_to="re\x00ply", correlation_id="\x00c", trace={"tracestate": "a\x00b"})
     await store.claim(claim(reply=reply))
     await store.finish(
-        finish("c1", reply, seen(start=StartContext(start_id="c1", correlation_id="\x00")))
+        finish("c1", reply, observation(start=StartContext(start_id="c1", correlation_id="\x00")))
     )
     await store.claim(claim(reply=reply))
     exchanges = [event.exchange for event in await store.unsent(10)]
@@ -80,17 +82,17 @@ async def test_nul_characters_in_an_api_response_do_not_prevent_its_observation(
         user_id="u\x00",
         download_url="https://x.test/a",
     )
-    told = {"meeting_id": "m\x00", "output_file_name": "\x00", "error_message": "\x00"}
+    fields = {"meeting_id": "m\x00", "output_file_name": "\x00", "error_message": "\x00"}
     for status in (Status.INVOKED, Status.UPLOADED, Status.UPLOADED):
-        await store.apply([seen(status=status, told=told, files=(file,))])
-    types = [one.event_type for one in await store.unsent(10)]
+        await store.apply([observation(status=status, snapshot=fields, files=(file,))])
+    types = [event.event_type for event in await store.unsent(10)]
     assert types.count("recording.file_ready.v1") == 1
     assert types[-1] == "recording.completed.v1"
 
 
 async def test_ids_longer_than_documented_do_not_prevent_an_observation(store: Store) -> None:
-    told = {"meeting_id": "m" * 5000, "session_id": "s" * 5000}
-    await store.apply([seen(told=told, app="default")])
+    fields = {"meeting_id": "m" * 5000, "session_id": "s" * 5000}
+    await store.apply([observation(snapshot=fields, app="default")])
     (known,) = await store.recordings(RecordingsFilter(recording_id="r1"))
     assert known.meeting_id == "m" * 5000
 
@@ -131,13 +133,13 @@ async def test_a_start_in_doubt_frees_its_id_when_it_is_past_its_age(
 
 
 async def test_a_meeting_is_found_however_its_id_is_capitalised(store: Store) -> None:
-    await store.apply([seen(start=StartContext(start_id="theirs"))])
+    await store.apply([observation(start=StartContext(start_id="theirs"))])
     await doubtful(store, "c1")
     spelt = MEETING.upper()
     again = await store.claim(claim(meeting_id=spelt))
-    assert [one.recording_id for one in again.known_recordings] == ["r1"]
+    assert [recording.recording_id for recording in again.known_recordings] == ["r1"]
     stop = await store.claim(claim("stop", slot=None, rival_slots=(SLOT,), meeting_id=spelt))
-    assert [one.recording_id for one in stop.known_recordings] == ["r1"]
+    assert [recording.recording_id for recording in stop.known_recordings] == ["r1"]
     assert stop.pending_starts == 1
     assert len(await store.recordings(RecordingsFilter(meeting_id=spelt))) == 1
 

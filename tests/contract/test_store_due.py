@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from tests.contract.test_store_pruning import NOW, seen
+from tests.contract.test_store_pruning import NOW, observation
 from worker.store.database.schema import recordings
 from worker.store.due_reads import DueQuery
 from worker.store.read_schedule import OverdueQuery
@@ -16,8 +16,8 @@ from worker.store.store import Store
 
 async def due(store: Store, **more: Any) -> list[str]:
     fields = {"now": NOW.timestamp(), "swept_at": 0.0, "max_single_reads": 1, "limit": 8, **more}
-    wanted = DueQuery(app="default", **fields)
-    return [one.recording_id for one in (await store.due(wanted)).reads]
+    query = DueQuery(app="default", **fields)
+    return [read.recording_id for read in (await store.due(query)).reads]
 
 
 def known_for(hours: float) -> OverdueQuery:
@@ -36,18 +36,20 @@ async def test_a_change_does_not_reset_when_a_recording_was_first_seen(
     store: Store,
 ) -> None:
     for name, hours in (("long", 30), ("short", 20)):
-        await store.apply([seen(name, at=NOW - timedelta(hours=hours))])
-        await store.apply([seen(name, Status.PAUSED, at=NOW - timedelta(hours=1))])
+        await store.apply([observation(name, at=NOW - timedelta(hours=hours))])
+        await store.apply([observation(name, Status.PAUSED, at=NOW - timedelta(hours=1))])
     await store.schedule_overdue(known_for(hours=25))
     assert await due(store) == ["long"]
-    assert [one.recording_id for one in await store.overdue(known_for(hours=25))] == ["long"]
+    assert [recording.recording_id for recording in await store.overdue(known_for(hours=25))] == [
+        "long"
+    ]
 
 
 async def test_a_recording_stored_by_an_older_version_counts_as_first_seen_at_its_last_change(
     store: Store, engine: sa.Engine
 ) -> None:
     for name, hours in (("long", 30), ("short", 20)):
-        await store.apply([seen(name, at=NOW - timedelta(hours=hours))])
+        await store.apply([observation(name, at=NOW - timedelta(hours=hours))])
     with engine.begin() as connection:
         connection.execute(sa.update(recordings).values(first_seen_at=None))
     await store.schedule_overdue(known_for(hours=25))
@@ -57,11 +59,11 @@ async def test_a_recording_stored_by_an_older_version_counts_as_first_seen_at_it
 async def overdue_and_uploaded(store: Store, uploaded: int) -> None:
     """Ten recordings that have been overdue for an hour, and then this many uploads."""
     for number in range(10):
-        await store.apply([seen(f"overdue {number}", at=NOW - timedelta(hours=30))])
+        await store.apply([observation(f"overdue {number}", at=NOW - timedelta(hours=30))])
     await store.schedule_overdue(known_for(hours=25))
     for number in range(uploaded):
         at = NOW - timedelta(minutes=60 - number)
-        await store.apply([seen(f"upload {number}", Status.UPLOADED, at=at)])
+        await store.apply([observation(f"upload {number}", Status.UPLOADED, at=at)])
 
 
 @pytest.mark.parametrize(("uploaded", "files"), [(0, 0), (3, 3), (9, 4)])
@@ -70,7 +72,7 @@ async def test_many_overdue_recordings_and_many_uploads_share_the_reads(
 ) -> None:
     await overdue_and_uploaded(store, uploaded)
     found = await due(store, upload_limit=4)
-    assert [one for one in found if one.startswith("upload")] == [
+    assert [recording_id for recording_id in found if recording_id.startswith("upload")] == [
         f"upload {number}" for number in range(files)
     ]
     assert len(found) == 8
@@ -82,8 +84,8 @@ async def test_a_single_read_goes_to_an_upload_within_its_limit_else_to_the_long
     await overdue_and_uploaded(store, 3)
     assert await due(store, limit=1, upload_limit=4) == ["upload 0"]
     assert await due(store, limit=1, upload_limit=4, exclude=["upload 0"]) == ["upload 1"]
-    (one,) = await due(store, limit=1, upload_limit=0)
-    assert one.startswith("overdue")
+    (recording_id,) = await due(store, limit=1, upload_limit=0)
+    assert recording_id.startswith("overdue")
 
 
 async def test_a_few_due_recordings_are_read_in_order_of_their_time(store: Store) -> None:

@@ -21,7 +21,7 @@ from worker.store.store import Store
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 
-def seen(
+def observation(
     recording_id: str, *names: str, status: Status = Status.UPLOADED, **more: Any
 ) -> Observation:
     """An upload with these files; without names, nothing is known of its files."""
@@ -35,11 +35,11 @@ def seen(
 
 async def announced(store: Store) -> list[tuple[str, str]]:
     """The recording and the name of each published file, in order."""
-    bodies = [msgspec.json.decode(one.body) for one in await store.unsent(1_000)]
+    bodies = [msgspec.json.decode(event.body) for event in await store.unsent(1_000)]
     return [
-        (one["subject"], one["data"]["file_name"])
-        for one in bodies
-        if one["type"] == "recording.file_ready.v1"
+        (body["subject"], body["data"]["file_name"])
+        for body in bodies
+        if body["type"] == "recording.file_ready.v1"
     ]
 
 
@@ -69,13 +69,15 @@ async def test_files_are_read_and_on_postgresql_written_at_once_however_many_rec
     store: Store, database_url: str, count: int
 ) -> None:
     ids = [f"r{number}" for number in range(count)]
-    await store.apply([seen(one, status=Status.RECORDING) for one in ids])
+    await store.apply([observation(recording_id, status=Status.RECORDING) for recording_id in ids])
     with statements_about_files() as statements:
-        await store.apply([seen(one, "a", "b") for one in ids])
-    assert len([one for one in statements if one.startswith("SELECT")]) == 1
+        await store.apply([observation(recording_id, "a", "b") for recording_id in ids])
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
     if not database_url.startswith("sqlite"):  # SQLite has no round trips to save
         assert len(statements) == 2
-    assert await announced(store) == [(one, name) for one in ids for name in ("a", "b")]
+    assert await announced(store) == [
+        (recording_id, name) for recording_id in ids for name in ("a", "b")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -89,9 +91,9 @@ async def test_files_are_read_and_on_postgresql_written_at_once_however_many_rec
 async def test_each_file_is_announced_once_whichever_observations_share_a_transaction(
     store: Store, engine: sa.Engine, batches: Sequence[Sequence[tuple[str, ...]]]
 ) -> None:
-    await store.apply([seen("other", "a"), seen("r", status=Status.RECORDING)])
+    await store.apply([observation("other", "a"), observation("r", status=Status.RECORDING)])
     for batch in batches:
-        await store.apply([seen("r", *names) for names in batch])
+        await store.apply([observation("r", *names) for names in batch])
     assert await announced(store) == [("other", "a"), ("r", "a"), ("r", "b"), ("r", "c")]
     with engine.connect() as connection:
         rows = connection.execute(
@@ -106,16 +108,16 @@ async def test_a_url_that_is_renewed_in_the_transaction_that_adds_its_file_is_ke
     store: Store,
 ) -> None:
     def signed(url: str, hour: int) -> Observation:
-        one = seen("r", "a", renews_urls=True)
-        assert one.files is not None
-        file = msgspec.structs.replace(one.files[0], download_url=url)
+        upload = observation("r", "a", renews_urls=True)
+        assert upload.files is not None
+        file = msgspec.structs.replace(upload.files[0], download_url=url)
         expiry = NOW.replace(hour=hour)
-        snapshot = msgspec.structs.replace(one.snapshot, download_url_expiry=expiry)
-        return msgspec.structs.replace(one, files=(file,), snapshot=snapshot)
+        snapshot = msgspec.structs.replace(upload.snapshot, download_url_expiry=expiry)
+        return msgspec.structs.replace(upload, files=(file,), snapshot=snapshot)
 
     first, second = signed("https://x.test/1", 11), signed("https://x.test/2", 12)
-    await store.apply([seen("r", status=Status.RECORDING)])
+    await store.apply([observation("r", status=Status.RECORDING)])
     await store.apply([first, second])
     await store.apply([second])
-    types = [one.event_type for one in await store.unsent(100)]
+    types = [event.event_type for event in await store.unsent(100)]
     assert types.count("recording.file_url_renewed.v1") == 1

@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 MANY = 4 * MAX_OTHERS
 
 
-def seen(number: int, status: Status = Status.RECORDING) -> Observation:
+def observation(number: int, status: Status = Status.RECORDING) -> Observation:
     snapshot = RecordingSnapshot(recording_id=f"r{number}", status=status, kind="composite")
     return observation_of(snapshot, NOW)
 
@@ -60,7 +60,9 @@ class _Block:
         self._over = threading.Event()
 
     async def begin(self) -> None:
-        self._tasks = [asyncio.ensure_future(one.submit(self._wait, None)) for one in self._groups]
+        self._tasks = [
+            asyncio.ensure_future(group.submit(self._wait, None)) for group in self._groups
+        ]
         for _ in self._tasks:
             assert await asyncio.to_thread(self._began.acquire, timeout=30)
 
@@ -81,7 +83,9 @@ async def test_a_commands_request_is_committed_with_a_few_of_many_webhooks(
     block = _Block(store)
     await block.begin()
     webhooks = [
-        asyncio.ensure_future(store.apply_webhook(WebhookObservation(observation=seen(number))))
+        asyncio.ensure_future(
+            store.apply_webhook(WebhookObservation(observation=observation(number)))
+        )
         for number in range(MANY)
     ]
     await asyncio.sleep(0)
@@ -99,7 +103,7 @@ async def test_a_commands_request_is_committed_with_a_few_of_many_webhooks(
 async def test_a_command_does_not_wait_for_a_whole_page_of_a_list(store: Store) -> None:
     block = _Block(store)
     await block.begin()
-    page = asyncio.ensure_future(store.apply_page([seen(number) for number in range(MANY)]))
+    page = asyncio.ensure_future(store.apply_page([observation(number) for number in range(MANY)]))
     await asyncio.sleep(0)
     await asyncio.gather(claim(store), block.end())
 
@@ -111,7 +115,7 @@ async def test_on_postgresql_no_command_waits_for_background_work(postgresql_url
     store = await Store.open(postgresql_url, source="test")
     block = _Block(store, store._background)
     await block.begin()
-    page = asyncio.ensure_future(store.apply_page([seen(number) for number in range(MANY)]))
+    page = asyncio.ensure_future(store.apply_page([observation(number) for number in range(MANY)]))
 
     async with asyncio.timeout(10):
         for urgent in (claim, acquire_tokens, publish_outcomes, keep_lease):
@@ -124,7 +128,7 @@ async def test_on_postgresql_no_command_waits_for_background_work(postgresql_url
 
 
 async def test_a_page_keeps_its_order(store: Store) -> None:
-    await store.apply_page([seen(number) for number in range(MANY)])
+    await store.apply_page([observation(number) for number in range(MANY)])
 
     events = await store.unsent(MANY)
 
@@ -141,9 +145,9 @@ AUDIO = FoundFile(name="a.mp3", media="audio", download_url="https://files.examp
 async def test_a_composite_that_a_webhook_ends_with_its_files_is_not_read_though_a_list_lacked_it(
     store: Store, files: tuple[FoundFile, ...], reads: list[str]
 ) -> None:
-    await store.apply([seen(1)])
+    await store.apply([observation(1)])
     await store.schedule_read(ScheduledRead(ids=["r1"], at=NOW.timestamp()))
-    end = seen(1, Status.UPLOADED)
+    end = observation(1, Status.UPLOADED)
     snapshot = msgspec.structs.replace(end.snapshot, output_file_name="a.mp4", files=files)
     webhook = msgspec.structs.replace(end, snapshot=snapshot, observed_by="webhook")
     await store.apply_webhook(WebhookObservation(observation=webhook))
@@ -155,7 +159,7 @@ async def test_a_composite_that_a_webhook_ends_with_its_files_is_not_read_though
 
 
 async def test_reads_of_thousands_are_scheduled_in_steps(store: Store) -> None:
-    await store.apply_page([seen(number) for number in range(MANY)])
+    await store.apply_page([observation(number) for number in range(MANY)])
     many = [f"r{number}" for number in range(10 * MAX_ROWS)]
     block = _Block(store)
     await block.begin()
@@ -172,8 +176,10 @@ async def test_reads_of_thousands_are_scheduled_in_steps(store: Store) -> None:
 async def test_a_command_does_not_wait_until_all_live_recordings_are_read(store: Store) -> None:
     count = MAX_LIVE_ROWS + 1
     for first in range(0, count, 1000):
-        await store.apply([seen(number) for number in range(first, min(first + 1000, count))])
-    await store.apply([msgspec.structs.replace(seen(count), app="other")])
+        await store.apply(
+            [observation(number) for number in range(first, min(first + 1000, count))]
+        )
+    await store.apply([msgspec.structs.replace(observation(count), app="other")])
     block = _Block(store)
     await block.begin()
     reading = asyncio.ensure_future(store.live("default"))

@@ -105,7 +105,7 @@ async def test_a_migration_keeps_all_rows_and_the_version_before_continues(
     await record(store, "later", at=NOW)
     for name in ("over", "going-on", "later"):
         by_start = RecordingsFilter(start_id=f"start-{name}")
-        assert [one.recording_id for one in await store.recordings(by_start)] == [name]
+        assert [recording.recording_id for recording in await store.recordings(by_start)] == [name]
     await store.close()
 
 
@@ -257,7 +257,7 @@ def test_no_migration_reads_or_writes_the_rows_of_history(history: sa.Engine) ->
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     scripts = ScriptDirectory.from_config(config).walk_revisions()
-    later = sorted(one.revision for one in scripts if one.revision > FIRST_RELEASE)
+    later = sorted(script.revision for script in scripts if script.revision > FIRST_RELEASE)
     found = []
     for revision in later:
         with history.begin() as connection:

@@ -22,7 +22,7 @@ from worker.store.store import Store
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 
-def seen(recording_id: str = "r1", status: Status = Status.RECORDING) -> Observation:
+def observation(recording_id: str = "r1", status: Status = Status.RECORDING) -> Observation:
     snapshot = RecordingSnapshot(
         recording_id=recording_id, status=status, kind="track", meeting_id="m"
     )
@@ -42,10 +42,10 @@ class Replica:
 @asynccontextmanager
 async def replica(url: str, *, listening: bool = True) -> AsyncIterator[Replica]:
     store = await Store.open(url, source="test")
-    one = Replica(store)
+    instance = Replica(store)
     hearing = asyncio.create_task(store.listen()) if listening else None
     try:
-        yield one
+        yield instance
     finally:
         if hearing is not None:
             hearing.cancel()
@@ -58,35 +58,35 @@ def database(postgresql: PostgreSQLServer) -> str:
     return postgresql.new_database()
 
 
-async def listens(one: Replica, eventually: Eventually) -> None:
+async def listens(listener: Replica, eventually: Eventually) -> None:
     """A new connection notifies of everything, because earlier notifications may be lost."""
-    await eventually(lambda: one.notifications[-2:] == ["outbox", "due"])
-    one.notifications.clear()
+    await eventually(lambda: listener.notifications[-2:] == ["outbox", "due"])
+    listener.notifications.clear()
 
 
 async def test_a_commit_with_events_notifies_its_own_subscribers_on_either_engine(
     database_url: str, eventually: Eventually
 ) -> None:
-    async with replica(database_url, listening=False) as one:
-        await one.store.apply([seen()])
-        await eventually(lambda: one.notifications == ["outbox"])
+    async with replica(database_url, listening=False) as sender:
+        await sender.store.apply([observation()])
+        await eventually(lambda: sender.notifications == ["outbox"])
 
 
 async def test_a_commit_without_a_topic_causes_no_notification(
     database_url: str, eventually: Eventually
 ) -> None:
-    async with replica(database_url, listening=False) as one:
-        await one.store.apply([seen()])
-        await eventually(lambda: one.notifications == ["outbox"])
-        await one.store.apply([seen()])
-        await one.store.unsent(10)
+    async with replica(database_url, listening=False) as sender:
+        await sender.store.apply([observation()])
+        await eventually(lambda: sender.notifications == ["outbox"])
+        await sender.store.apply([observation()])
+        await sender.store.unsent(10)
         await asyncio.sleep(0)
-        assert one.notifications == ["outbox"]
+        assert sender.notifications == ["outbox"]
 
 
 async def test_listening_on_sqlite_returns_at_once(sqlite_url: str) -> None:
-    async with replica(sqlite_url, listening=False) as one:
-        await one.store.listen()
+    async with replica(sqlite_url, listening=False) as lone:
+        await lone.store.listen()
 
 
 async def test_a_commit_notifies_the_other_replica_and_its_own_subscribers_once(
@@ -95,9 +95,9 @@ async def test_a_commit_notifies_the_other_replica_and_its_own_subscribers_once(
     async with replica(database) as here, replica(database) as there:
         await listens(here, eventually)
         await listens(there, eventually)
-        await here.store.apply([seen()])
+        await here.store.apply([observation()])
         await eventually(lambda: there.notifications == ["outbox"])
-        await there.store.apply([seen("r2")])
+        await there.store.apply([observation("r2")])
         await eventually(lambda: len(here.notifications) > 1)
         assert (here.notifications, there.notifications) == (["outbox"] * 2, ["outbox"] * 2)
 
@@ -112,13 +112,13 @@ async def test_a_store_takes_commits_of_its_two_connections_for_its_own(
         for number in range(5):
             await asyncio.gather(
                 *(
-                    group.submit(here.store._apply_batch, [seen(f"r{number} of {index}")])
+                    group.submit(here.store._apply_batch, [observation(f"r{number} of {index}")])
                     for index, group in enumerate(groups)
                 )
             )
-        await there.store.apply([seen("last")])
+        await there.store.apply([observation("last")])
         await eventually(lambda: len(here.notifications) > 10)
-        await here.store.apply([seen("after the last")])
+        await here.store.apply([observation("after the last")])
         await eventually(lambda: len(there.notifications) > 11)
         assert (len(here.notifications), len(there.notifications)) == (12, 12)
 
@@ -128,8 +128,8 @@ async def test_many_events_of_one_transaction_notify_once(
 ) -> None:
     async with replica(database) as here, replica(database) as there:
         await listens(there, eventually)
-        await here.store.apply([seen(f"r{number}") for number in range(100)])
-        await here.store.apply([seen("last")])
+        await here.store.apply([observation(f"r{number}") for number in range(100)])
+        await here.store.apply([observation("last")])
         await eventually(lambda: len(there.notifications) >= 2)
         assert there.notifications == ["outbox"] * 2
 
@@ -140,8 +140,8 @@ async def test_a_released_lease_is_taken_over_at_once(
     async with replica(database) as old, replica(database) as new:
         await listens(new, eventually)
         first, heir = (
-            LeaderElector(one.store, owner=name, lease_seconds=600, now=one.store.now)
-            for name, one in (("old", old), ("new", new))
+            LeaderElector(member.store, owner=name, lease_seconds=600, now=member.store.now)
+            for name, member in (("old", old), ("new", new))
         )
         new.store.subscribe("lease", heir.wake)
         await first.try_acquire()
@@ -162,12 +162,12 @@ async def test_deployments_in_two_schemas_of_one_database_do_not_notify_each_oth
         owner.execute("CREATE SCHEMA green")
     url = database + ("&" if "?" in database else "?")
     blue, green = (f"{url}options=-csearch_path%3D{name}" for name in ("blue", "green"))
-    async with replica(blue) as one, replica(blue) as neighbour, replica(green) as other:
+    async with replica(blue) as sender, replica(blue) as neighbour, replica(green) as other:
         await listens(neighbour, eventually)
         await listens(other, eventually)
-        await one.store.apply([seen()])
+        await sender.store.apply([observation()])
         await eventually(lambda: neighbour.notifications == ["outbox"])
-        await other.store.apply([seen("later")])
+        await other.store.apply([observation("later")])
         await eventually(lambda: other.notifications)
         assert (neighbour.notifications, other.notifications) == (["outbox"], ["outbox"])
 
@@ -183,7 +183,7 @@ async def test_a_listener_whose_backend_is_terminated_reconnects_and_notifies_ev
                 " '%current_schema()%' AND datname = current_database() AND pid <> pg_backend_pid()"
             )
         await listens(there, eventually)
-        await here.store.apply([seen()])
+        await here.store.apply([observation()])
         await eventually(lambda: "outbox" in there.notifications)
 
 
@@ -200,5 +200,5 @@ async def test_a_listener_that_is_cut_from_its_server_reconnects(
             await listens(there, eventually)
             proxy.cut(how)
             await listens(there, eventually)
-            await here.store.apply([seen()])
+            await here.store.apply([observation()])
             await eventually(lambda: "outbox" in there.notifications)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recording_schemas import Status
-from tests.contract.test_store_pruning import seen
+from tests.contract.test_store_pruning import observation
 from tests.state_queries import read_state
 from worker.budget.ledger import TokenRequest
 from worker.domain.errors import StoreUnavailable
@@ -47,9 +47,9 @@ async def test_the_leader_is_the_one_whose_lease_lasts_and_replicas_are_counted(
 async def test_open_recordings_are_counted_by_app_and_status(
     store: Store, database_url: str
 ) -> None:
-    await store.apply([seen("a"), seen("b"), seen("c", Status.PAUSED)])
-    await store.apply([seen("d", Status.UPLOADED)])
-    await store.apply([seen("e", Status.ERRORED)])
+    await store.apply([observation("a"), observation("b"), observation("c", Status.PAUSED)])
+    await store.apply([observation("d", Status.UPLOADED)])
+    await store.apply([observation("e", Status.ERRORED)])
 
     overview = read_state(database_url, read_overview)
 
@@ -63,7 +63,7 @@ async def test_open_recordings_are_counted_by_app_and_status(
 async def test_the_outbox_shows_refused_and_set_aside_events(
     store: Store, database_url: str
 ) -> None:
-    await store.apply([seen("a"), seen("b"), seen("c")])
+    await store.apply([observation("a"), observation("b"), observation("c")])
     first, second, *_ = await store.unsent(10)
     refused = [
         Deferral(position=event.position, retry_at=retry_at, tries=1, losses=0, error="full")

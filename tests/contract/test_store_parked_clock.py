@@ -57,8 +57,8 @@ async def test_lists_of_sessions_count_again(store: Store) -> None:
     await park(store, NOW + MONTH, look_after=(NOW + MONTH).timestamp() + 60)
     await prune(store, *minutes(NOW + MONTH, 2), *minutes(NOW, 12))
     look = (NOW + timedelta(minutes=13)).timestamp()
-    seen = SessionsSeen(app="default", meeting_ids=["m"], asked_at=look)
-    assert await store.sessions_seen(seen) == 1
+    sessions = SessionsSeen(app="default", meeting_ids=["m"], asked_at=look)
+    assert await store.sessions_seen(sessions) == 1
 
 
 async def test_the_age_of_a_start_that_was_woken_then_counts_from_the_present(

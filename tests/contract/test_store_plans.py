@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import Status
-from tests.contract.test_store_pruning import NOW, OLD, claim, finish, record, seen
+from tests.contract.test_store_pruning import NOW, OLD, claim, finish, observation, record
 from tests.state_queries import read_state
 from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording
@@ -97,8 +97,8 @@ def fill(engine: sa.Engine) -> None:
     done = {"command_type": "t", "state": "done", "attempts": 1, "crashes": 0, "alone": False}
     over = {"kind": "track", "version": 4, "open": False}
     over["state"] = msgspec.json.encode(OVER).decode()
-    told = {"event_type": "t", "exchange": "status", "routing_key": "k", "headers": "{}"}
-    told |= {"body": b"{}", "sent_at": OLD, "created_at": OLD}  # type: ignore[dict-item]
+    event = {"event_type": "t", "exchange": "status", "routing_key": "k", "headers": "{}"}
+    event |= {"body": b"{}", "sent_at": OLD, "created_at": OLD}  # type: ignore[dict-item]
     n = NUMBERS.c.n
     meeting = named("m", n % 5000)
     history: dict[sa.Table, dict[str, Any]] = {
@@ -110,7 +110,7 @@ def fill(engine: sa.Engine) -> None:
                      "app": sa.case((n < HISTORY // 2, "retired"), else_="default")},
         files: {"recording_id": named("old", n), "file_index": 1, "file_name": "f",
                 "found_at": OLD},
-        outbox: {**told, "event_id": named("e", n), "subject": named("old", n)},
+        outbox: {**event, "event_id": named("e", n), "subject": named("old", n)},
     }  # fmt: skip
     with engine.begin() as connection:
         for table, row in history.items():
@@ -171,7 +171,7 @@ async def everything(store: Any) -> None:
     )
     await parked(store)
     await store.finish(finish("start-a"))
-    await store.apply_page([seen("c"), seen("a", Status.UPLOADED, files=())])
+    await store.apply_page([observation("c"), observation("a", Status.UPLOADED, files=())])
     await store.acquire_lease(LeaseRequest(name="leader", owner="me", now=1.0, until=2.0))
     await store.acquire_lease(LeaseRequest(name="leader", owner="other", now=1.0, until=2.0))
     await store.prune_leases(1.0)
@@ -192,8 +192,8 @@ async def everything(store: Any) -> None:
     await store.staleness()
     await store.count_by_app()
     await follow(store)
-    for wanted in filters():
-        await store.recordings(wanted)
+    for query in filters():
+        await store.recordings(query)
     await store.prune_sent(PruneSentRequest(before=OLD + 1))
     for prune in (store.prune_recordings, store.prune_commands):
         for after in (None, RowPlace(OLD + 500, "old500")):
@@ -224,7 +224,7 @@ async def replay(store: Any) -> None:
         TrackFile(file_name=f"{number}.webm", media_kind="audio", download_url="u")
         for number in range(PAGE_EVENTS * 2)
     )
-    await store.apply([seen("large", Status.UPLOADED, files=files, files_final=True)])
+    await store.apply([observation("large", Status.UPLOADED, files=files, files_final=True)])
     for number, reply in enumerate((Reply(), Reply(reply_to="mine"))):
         command_id = f"replay-{number}"
         await store.claim(claim(command_id, recording_id="large"))
@@ -277,20 +277,20 @@ def filters() -> Iterator[RecordingsFilter]:
         {"recording_id": "old1"},
         {"start_id": "s1"},
     )
-    for status, app, one in itertools.product(statuses, apps, ids):
+    for status, app, condition in itertools.product(statuses, apps, ids):
         for order in ("changed", "unchanged", "age"):
-            yield RecordingsFilter(status=status, app=app, sort=order, limit=5, **one)
+            yield RecordingsFilter(status=status, app=app, sort=order, limit=5, **condition)
         bounds: dict[str, Any] = {"after": OLD + 5000, "before": OLD + 9000}
-        yield RecordingsFilter(status=status, app=app, limit=5, **bounds, **one)
+        yield RecordingsFilter(status=status, app=app, limit=5, **bounds, **condition)
     yield RecordingsFilter()
 
 
 async def follow(store: Any) -> None:
     """The queries of the sweep, the refresher and webhooks."""
     now = NOW.timestamp()
-    webhook = msgspec.structs.replace(seen("a", Status.PAUSED), observed_by="webhook")
+    webhook = msgspec.structs.replace(observation("a", Status.PAUSED), observed_by="webhook")
     await store.apply_webhook(WebhookObservation(observation=webhook))
-    stranger = msgspec.structs.replace(seen("nobody's"), observed_by="webhook")
+    stranger = msgspec.structs.replace(observation("nobody's"), observed_by="webhook")
     await store.apply_webhook(WebhookObservation(observation=stranger, follow_all=True))
     await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now))
     await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now + 1, postpone=True))
@@ -361,8 +361,8 @@ def sqlite_steps(connection: sa.Connection, statement: str, parameters: Any) -> 
 def postgresql_plan(connection: sa.Connection, statement: str, parameters: Any) -> list[dict]:  # type: ignore[type-arg]
     """The steps: of a query as they were made, of a change as they would be."""
     how = "ANALYZE, FORMAT JSON" if statement.startswith("SELECT") else "FORMAT JSON"
-    told = connection.exec_driver_sql(f"EXPLAIN ({how}) {statement}", parameters)
-    (tree,) = told.scalar_one()
+    answer = connection.exec_driver_sql(f"EXPLAIN ({how}) {statement}", parameters)
+    (tree,) = answer.scalar_one()
     return list(steps(tree["Plan"]))
 
 
@@ -418,7 +418,7 @@ def assert_bounded(engine: sa.Engine, statements: Sequence[tuple[str, Any]]) -> 
 def starts_at_once(connection: sa.Connection, names: Sequence[str]) -> None:
     """This many starts in one transaction, each with its recording."""
     begun = [claim(f"start-{name}", slot=f"{name}/track") for name in names]
-    ended = [finish(f"start-{name}", seen(name, start_id=f"start-{name}")) for name in names]
+    ended = [finish(f"start-{name}", observation(name, start_id=f"start-{name}")) for name in names]
     store_inbox.claim(connection, begun)
     apply_batch(connection, ended, source="test", archives=True)
 
@@ -457,7 +457,7 @@ async def test_a_start_changes_one_page_of_history_on_sqlite(tmp_path: Path) -> 
         # Spread over the existing ids, as random ids are.
         apart = range(0, HISTORY, HISTORY // 100)
         begun = [claim(f"s{n}-", slot=f"m{n}-/track", meeting_id=f"m{n}-") for n in apart]
-        ended = [finish(f"s{n}-", seen(f"old{n}-", start_id=f"s{n}-")) for n in apart]
+        ended = [finish(f"s{n}-", observation(f"old{n}-", start_id=f"s{n}-")) for n in apart]
         await asyncio.gather(*map(store.claim, begun))
         await asyncio.gather(*map(store.finish, ended))
         pages[name] = (tmp_path / f"{name}-wal").stat().st_size // PAGE_BYTES

@@ -32,11 +32,11 @@ def claim(command_id: str, **more: Any) -> ClaimRequest:
     return claim_request(command_id, **({"now": NOW.timestamp()} | more))
 
 
-def finish(command_id: str, *seen: Observation, at: datetime = NOW) -> FinishRequest:
-    return success_of(command_id, *seen, at=at, command_type="x", recording_ids=())
+def finish(command_id: str, *observations: Observation, at: datetime = NOW) -> FinishRequest:
+    return success_of(command_id, *observations, at=at, command_type="x", recording_ids=())
 
 
-def seen(
+def observation(
     recording_id: str,
     status: Status = Status.RECORDING,
     *,
@@ -55,12 +55,12 @@ async def record(store: Store, name: str, *, at: datetime, ended: bool = True) -
     """The start `start-<name>` and its recording `name`, with a file when it has `ended`."""
     start = f"start-{name}"
     await store.claim(claim(start, slot=f"{name}/track", now=at.timestamp()))
-    await store.finish(finish(start, seen(name, start_id=start, at=at), at=at))
+    await store.finish(finish(start, observation(name, start_id=start, at=at), at=at))
     if ended:
         file = TrackFile(
             file_name=f"{name}.webm", media_kind="audio", user_id="u", download_url="u"
         )
-        await store.apply([seen(name, Status.UPLOADED, at=at, files=(file,))])
+        await store.apply([observation(name, Status.UPLOADED, at=at, files=(file,))])
 
 
 async def send_all(store: Store, at: float) -> None:
@@ -88,7 +88,7 @@ LONG_AGO: Final = NOW - timedelta(days=40)
 async def test_sent_events_are_pruned_by_age_and_unsent_ones_never(
     store: Store, engine: sa.Engine
 ) -> None:
-    await store.apply([seen(f"r{number:03}") for number in range(700)])
+    await store.apply([observation(f"r{number:03}") for number in range(700)])
     waiting = await store.unsent(1000)
     sent, stuck = waiting[::2], waiting[1::2]
     await store.mark_page(
@@ -96,9 +96,11 @@ async def test_sent_events_are_pruned_by_age_and_unsent_ones_never(
     )
     await store.mark_page(PageMarks(sent=[sent[-1].position]), NOW.timestamp() - DAY / 2)
     await prune(store)
-    kept = [one.position for one in (*stuck, sent[-1])]
+    kept = [event.position for event in (*stuck, sent[-1])]
     assert rows(engine, outbox.c.position) == sorted(kept)
-    assert [one.position for one in await store.unsent(1000)] == [one.position for one in stuck]
+    assert [event.position for event in await store.unsent(1000)] == [
+        event.position for event in stuck
+    ]
 
 
 async def test_a_finished_recording_is_pruned_with_its_files_and_then_its_start(
@@ -117,12 +119,15 @@ async def test_an_open_recording_and_its_start_are_not_pruned(
     store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "long", at=LONG_AGO, ended=False)
-    await store.apply([seen("files", Status.UPLOADED, at=LONG_AGO)])
+    await store.apply([observation("files", Status.UPLOADED, at=LONG_AGO)])
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == ["files", "long"]
     assert rows(engine, inbox.c.command_id) == ["start-long"]
-    told = await store.claim(claim("stop", slot=None, start_id="start-long"))
-    assert (told.start_state, [one.recording_id for one in told.known_recordings]) == (
+    claimed = await store.claim(claim("stop", slot=None, start_id="start-long"))
+    assert (
+        claimed.start_state,
+        [recording.recording_id for recording in claimed.known_recordings],
+    ) == (
         "done",
         ["long"],
     )
@@ -133,10 +138,12 @@ async def test_rows_that_must_stay_do_not_keep_younger_ones_from_being_pruned(
 ) -> None:
     waiting = [f"waits-{number:03}" for number in range(2 * MAX_RECORDINGS + 1)]
     ended: dict[str, Any] = {"status": Status.ERRORED, "at": LONG_AGO}
-    await store.apply([seen(name, **ended) for name in waiting])
+    await store.apply([observation(name, **ended) for name in waiting])
     await store.schedule_read(ScheduledRead(ids=waiting, at=NOW.timestamp(), postpone=True))
     later = LONG_AGO + timedelta(hours=1)
-    await store.apply([seen(f"over-{number}", Status.ERRORED, at=later) for number in range(3)])
+    await store.apply(
+        [observation(f"over-{number}", Status.ERRORED, at=later) for number in range(3)]
+    )
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == waiting
 
@@ -146,19 +153,19 @@ async def test_an_ended_recording_with_a_scheduled_read_is_not_pruned(
 ) -> None:
     in_a_minute = NOW + timedelta(minutes=1)
     stalled = ErrorInfo(code="stalled", message="still RECORDING after 90000 s")
-    await store.apply([seen("given up", at=LONG_AGO)])
-    conclusion = seen("given up", Status.ERRORED, at=LONG_AGO, timeout_error=stalled)
+    await store.apply([observation("given up", at=LONG_AGO)])
+    conclusion = observation("given up", Status.ERRORED, at=LONG_AGO, timeout_error=stalled)
     await store.apply([msgspec.structs.replace(conclusion, read_again_at=in_a_minute)])
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == ["given up"]
-    await store.apply([seen("given up", Status.ERRORED, at=in_a_minute)])
+    await store.apply([observation("given up", Status.ERRORED, at=in_a_minute)])
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == []
 
 
 async def test_a_start_is_recognised_as_long_as_its_recording_is_kept(store: Store) -> None:
     await record(store, "r", at=LONG_AGO, ended=False)
-    await store.apply([seen("r", Status.ERRORED, at=NOW)])
+    await store.apply([observation("r", Status.ERRORED, at=NOW)])
     await prune(store)
     assert (await store.claim(claim("start-r", slot="r/track"))).verdict == "done"
 
@@ -182,7 +189,7 @@ async def test_a_replica_that_is_not_the_leader_prunes_nothing(
 async def test_a_pruner_that_loses_the_leadership_stops_between_two_steps(
     store: Store, engine: sa.Engine
 ) -> None:
-    await store.apply([seen(f"r{number}") for number in range(1000)])
+    await store.apply([observation(f"r{number}") for number in range(1000)])
     await send_all(store, OLD)
     await store.set_cursor(Cursor(name="prune/last", at=NOW.timestamp() - 60.0))
     leads = iter([True, True])

@@ -40,15 +40,15 @@ STOP_START = claim("stop", "stop_recording", start_id="start")
 STOP_MEETING = claim("stop", "stop_recording", meeting_id="m", rival_slots=(SLOT,))
 
 
-def seen(status: Status, *, start: StartContext | None = None) -> Observation:
+def observation(status: Status, *, start: StartContext | None = None) -> Observation:
     snapshot = RecordingSnapshot(recording_id="r", status=status, kind="track", meeting_id="m")
     return observation_of(snapshot, NOW, "command", start=start)
 
 
-def end_of(command: ClaimRequest, observation: Observation) -> FinishRequest:
+def end_of(command: ClaimRequest, result: Observation) -> FinishRequest:
     return success_of(
         command.command_id,
-        observation,
+        result,
         at=NOW,
         command_type=command.command_type,
         recording_ids=("r",),
@@ -56,7 +56,7 @@ def end_of(command: ClaimRequest, observation: Observation) -> FinishRequest:
     )
 
 
-END_OF_START = end_of(START, seen(Status.INVOKED, start=StartContext(start_id="start")))
+END_OF_START = end_of(START, observation(Status.INVOKED, start=StartContext(start_id="start")))
 
 
 def commit_end(url: str, request: FinishRequest) -> None:
@@ -101,9 +101,9 @@ async def test_a_start_that_ends_while_its_stop_is_claimed_has_its_recording(
 ) -> None:
     store = await Store.open(postgresql_url, source="test")
     await store.claim(START)
-    told = claimed_while_the_start_ends(postgresql_url, stop)
-    is_over = told.start_state == "done" or not (told.pending_starts or stop.start_id)
-    assert not is_over or told.known_recordings
+    claimed = claimed_while_the_start_ends(postgresql_url, stop)
+    is_over = claimed.start_state == "done" or not (claimed.pending_starts or stop.start_id)
+    assert not is_over or claimed.known_recordings
     await store.close()
 
 
@@ -115,7 +115,9 @@ async def test_an_event_follows_those_of_a_transaction_that_its_own_waited_for(
     await store.claim(PAUSE)
     commit_end(postgresql_url, END_OF_START)
     mine, watching = open_engine(postgresql_url), open_engine(postgresql_url)
-    pausing = Thread(target=commit_end, args=(postgresql_url, end_of(PAUSE, seen(Status.PAUSED))))
+    pausing = Thread(
+        target=commit_end, args=(postgresql_url, end_of(PAUSE, observation(Status.PAUSED)))
+    )
 
     def waits_for_the_lock() -> bool:
         with watching.begin() as connection:
@@ -125,7 +127,7 @@ async def test_an_event_follows_those_of_a_transaction_that_its_own_waited_for(
         load_rows(connection, {"r"})
         pausing.start()
         await eventually(waits_for_the_lock)
-        apply_observations(connection, [[seen(Status.RECORDING)]], source="test")
+        apply_observations(connection, [[observation(Status.RECORDING)]], source="test")
     pausing.join()
     keys = [event.routing_key for event in await store.unsent(10) if event.subject == "r"]
     assert keys == ["track.invoked", "track.recording", "track.paused"]

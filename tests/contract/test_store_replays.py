@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from tests.contract.test_store_pruning import NOW, claim, finish, seen
+from tests.contract.test_store_pruning import NOW, claim, finish, observation
 from worker.domain.track_files import TrackFile
 from worker.store.database.schema import outbox, recordings, replays
 from worker.store.event_positions import ranges_of
@@ -36,8 +36,10 @@ def files(count: int) -> tuple[TrackFile, ...]:
 async def record(store: Store, name: str, file_count: int = 2, *, at: int = 0) -> None:
     """A recording with a status, another one, its files and its end: 3 events and its files."""
     observed_at = NOW + timedelta(seconds=at)
-    await store.apply([seen(name, at=observed_at)])
-    end = seen(name, Status.UPLOADED, at=observed_at, files=files(file_count), files_final=True)
+    await store.apply([observation(name, at=observed_at)])
+    end = observation(
+        name, Status.UPLOADED, at=observed_at, files=files(file_count), files_final=True
+    )
     await store.apply([end])
 
 
@@ -82,7 +84,9 @@ async def test_a_replay_publishes_the_same_events_again_in_order(store: Store) -
     again = [event for event in await send(store) if event.subject == "r"]
 
     for name in ("event_id", "event_type", "exchange", "routing_key", "headers", "body"):
-        assert [getattr(one, name) for one in again] == [getattr(one, name) for one in first]
+        assert [getattr(event, name) for event in again] == [
+            getattr(event, name) for event in first
+        ]
     assert numbers(again, "r") == [1, 2, 3, 4, 5]
 
 
@@ -95,9 +99,9 @@ async def test_a_replay_of_a_replay_has_each_event_once(store: Store) -> None:
 
 
 async def test_events_that_were_not_sent_yet_go_out_once_and_in_their_place(store: Store) -> None:
-    await store.apply([seen("r")])
+    await store.apply([observation("r")])
     await send(store)
-    await store.apply([seen("r", Status.PAUSED, at=NOW + timedelta(seconds=1))])
+    await store.apply([observation("r", Status.PAUSED, at=NOW + timedelta(seconds=1))])
 
     await replay(store, "r")
 
@@ -107,9 +111,9 @@ async def test_events_that_were_not_sent_yet_go_out_once_and_in_their_place(stor
 async def test_an_event_that_was_in_flight_meanwhile_is_repeated_in_its_place(
     store: Store,
 ) -> None:
-    await store.apply([seen("r")])
+    await store.apply([observation("r")])
     await send(store)
-    await store.apply([seen("r", Status.PAUSED, at=NOW + timedelta(seconds=1))])
+    await store.apply([observation("r", Status.PAUSED, at=NOW + timedelta(seconds=1))])
     (on_its_way,) = await store.unsent(10, replies=False)
 
     await replay(store, "r")
@@ -146,7 +150,7 @@ async def test_live_events_follow_the_replay(store: Store) -> None:
     await record(store, "r", PAGE_EVENTS * 2)
     await send(store)
     await replay(store, "r")
-    late = seen(
+    late = observation(
         "r", Status.UPLOADED, at=NOW + timedelta(seconds=9), files=files(PAGE_EVENTS * 2 + 3)
     )
     await store.apply([late])
@@ -160,10 +164,10 @@ async def test_live_events_follow_the_replay(store: Store) -> None:
 async def test_recordings_that_changed_in_the_same_transaction_are_replayed_as_they_are_then(
     store: Store,
 ) -> None:
-    await store.apply([seen("r")])
+    await store.apply([observation("r")])
     await send(store)
     await store.claim(claim("replay", command_type="replay_recording"))
-    paused = seen("r", Status.PAUSED, at=NOW + timedelta(seconds=1))
+    paused = observation("r", Status.PAUSED, at=NOW + timedelta(seconds=1))
     request = msgspec.structs.replace(finish("replay", paused), replay_ids=("r",))
 
     await store.finish(request)
@@ -312,7 +316,7 @@ async def test_a_replay_during_a_replay_takes_its_place(store: Store, engine: sa
 async def test_events_that_are_partly_removed_are_replayed_as_far_as_they_are_kept(
     store: Store, engine: sa.Engine
 ) -> None:
-    await store.apply([seen("r")])
+    await store.apply([observation("r")])
     await send(store, START - 100)
     await record(store, "r", 1, at=1)
     await send(store)

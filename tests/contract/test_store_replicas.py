@@ -27,10 +27,10 @@ NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 @pytest.fixture
 async def replicas(postgresql_url: str) -> AsyncIterator[tuple[Store, Store]]:
-    one, other = [await Store.open(postgresql_url, source="test") for _ in range(2)]
-    yield one, other
-    await one.close()
-    await other.close()
+    first, second = [await Store.open(postgresql_url, source="test") for _ in range(2)]
+    yield first, second
+    await first.close()
+    await second.close()
 
 
 def started() -> FinishRequest:
@@ -108,15 +108,15 @@ async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committe
     await eventually(held_up.is_set)
     await quick.apply([observation("one", Status.INVOKED), observation("other", Status.INVOKED)])
     page = await quick.unsent(2)
-    assert [one.subject for one in page] == ["one", "other"]
+    assert [event.subject for event in page] == ["one", "other"]
     go_on.set()
     await late
     STATEMENT_WATCHERS.remove(wait)
     await quick.apply([observation("late", Status.RECORDING), observation("new", Status.INVOKED)])
     sent = PageMarks(sent=[event.position for event in page])
     behind = await quick.unsent(10, marks=sent, now=1.0)
-    assert [one.subject for one in behind] == ["late", "late", "new"]
-    assert [one.routing_key for one in behind[:2]] == ["track.invoked", "track.recording"]
+    assert [event.subject for event in behind] == ["late", "late", "new"]
+    assert [event.routing_key for event in behind[:2]] == ["track.invoked", "track.recording"]
 
 
 async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
@@ -124,14 +124,18 @@ async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
 ) -> None:
     for number in range(20):
         both = f"{number}-one", f"{number}-other"
-        await replicas[0].apply([observation(one, Status.INVOKED) for one in both])
+        await replicas[0].apply(
+            [observation(recording_id, Status.INVOKED) for recording_id in both]
+        )
         wishes: list[Awaitable[object]] = []
-        for replica, (seen, told) in zip(replicas, (both, both[::-1]), strict=True):
+        for replica, (observed, reported) in zip(replicas, (both, both[::-1]), strict=True):
             wishes += [
                 replica.outbox_depth(),  # while that is committed, the others get in line
-                replica.apply([observation(seen, Status.RECORDING)]),
+                replica.apply([observation(observed, Status.RECORDING)]),
                 replica.apply_webhook(
-                    WebhookObservation(observation=observation(told, Status.RECORDING, "webhook"))
+                    WebhookObservation(
+                        observation=observation(reported, Status.RECORDING, "webhook")
+                    )
                 ),
             ]
         await asyncio.gather(*wishes)

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from recording_schemas import Status
-from tests.contract.test_store_pruning import claim, finish, seen
+from tests.contract.test_store_pruning import claim, finish, observation
 from tests.state_queries import read_state
 from worker.domain.short_ids import shorten
 from worker.store.admin.short_ids import MAX_FOUND, IdKind, find_ids_that_begin, find_whole_ids
@@ -18,8 +18,16 @@ ALL: tuple[IdKind, ...] = ("recording", "command", "meeting")
 
 async def fill(store: Store) -> None:
     """A live recording and an ended one, a start, and others with like ids."""
-    await store.apply([seen(ONE), seen(OTHER), seen("1a2b-no-uuid"), seen("0fff"), seen("ffff")])
-    await store.apply([seen(OTHER, Status.ERRORED)])
+    await store.apply(
+        [
+            observation(ONE),
+            observation(OTHER),
+            observation("1a2b-no-uuid"),
+            observation("0fff"),
+            observation("ffff"),
+        ]
+    )
+    await store.apply([observation(OTHER, Status.ERRORED)])
     await store.claim(claim("order-2026-000000000017", meeting_id="M-1"))
     await store.finish(finish("order-2026-000000000017"))
 
@@ -56,7 +64,7 @@ async def test_only_ids_of_the_kind_count(store: Store, database_url: str) -> No
 
 async def test_many_candidates_are_cut_off(store: Store, database_url: str) -> None:
     ids = [f"abcd0000-0000-4000-8000-{number:012}" for number in range(3 * MAX_FOUND)]
-    await store.apply([seen(recording_id) for recording_id in ids])
+    await store.apply([observation(recording_id) for recording_id in ids])
 
     assert read_state(database_url, find_whole_ids, "abcd", ALL) == ids[: MAX_FOUND + 1]
 
@@ -65,8 +73,8 @@ async def test_every_short_id_that_a_table_shows_finds_its_recording(
     store: Store, database_url: str
 ) -> None:
     ids = [str(uuid.uuid4()) for _ in range(200)]
-    await store.apply([seen(recording_id) for recording_id in ids])
-    await store.apply([seen(recording_id, Status.ERRORED) for recording_id in ids[::2]])
+    await store.apply([observation(recording_id) for recording_id in ids])
+    await store.apply([observation(recording_id, Status.ERRORED) for recording_id in ids[::2]])
 
     for recording_id, short in list(shorten(ids).items())[::10]:
         assert read_state(database_url, find_whole_ids, short, ["recording"]) == [recording_id]
@@ -98,7 +106,7 @@ async def test_many_ids_that_begin_with_an_unknown_id_are_cut_off(
     store: Store, database_url: str
 ) -> None:
     ids = [f"order-{number:03}" for number in range(3 * MAX_FOUND)]
-    await store.apply([seen(recording_id) for recording_id in ids])
+    await store.apply([observation(recording_id) for recording_id in ids])
 
     assert (
         read_state(database_url, find_ids_that_begin, "order", ["recording"])

@@ -36,7 +36,9 @@ def test_the_published_schema_accepts_the_file() -> None:
 
 
 def test_every_mounted_file_exists_and_every_volume_is_declared() -> None:
-    mounts = [mount.split(":") for one in SERVICES.values() for mount in one.get("volumes", ())]
+    mounts = [
+        mount.split(":") for service in SERVICES.values() for mount in service.get("volumes", ())
+    ]
     files = [source for source, *_ in mounts if source.startswith("./")]
     assert files
     assert not [source for source in files if not (ROOT / source).is_file()]

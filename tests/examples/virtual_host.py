@@ -60,8 +60,8 @@ class VirtualHost:
         return f"amqp://{login}:{PASSWORD}@127.0.0.1:{self._rabbitmq.port}/{self.name}"
 
     def _grant(self, user: str, *patterns: str) -> str:
-        given = patterns or (".*", ".*", ".*")
-        written = ", ".join(f"<<{json.dumps(pattern)}>>" for pattern in given)
+        permissions = patterns or (".*", ".*", ".*")
+        written = ", ".join(f"<<{json.dumps(pattern)}>>" for pattern in permissions)
         return (
             f'rabbit_auth_backend_internal:set_permissions(<<"{user}">>, <<"{self.name}">>, '
             f'{written}, <<"tests">>)'

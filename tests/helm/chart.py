@@ -100,7 +100,9 @@ def objects(rendered: Mapping[str, str]) -> list[Manifest]:
 def _as_json(text: str) -> str:
     """A template's objects as a JSON array: most templates render alike in most tests."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return json.dumps([one for one in yaml.load_all(text, loader) if one is not None])
+    return json.dumps(
+        [manifest for manifest in yaml.load_all(text, loader) if manifest is not None]
+    )
 
 
 def of_kind(found: Iterable[Manifest], kind: str) -> list[Manifest]:

@@ -157,7 +157,7 @@ def draw_panel(page: Page, panel: Json, top: float, series: Sequence[Series]) ->
     width, height = at["w"] * column - GAP, at["h"] * CELL - GAP
     page.box(x, y, width, height, PANEL)
     page.write(x + 0.1, y + 0.19, panel["title"], fontsize=11)
-    drawn = [one for one in series if one.points]
+    drawn = [line for line in series if line.points]
     if not drawn:
         quiet = {"color": QUIET, "ha": "center", "fontsize": 12}
         empty = panel["fieldConfig"]["defaults"]["noValue"]
@@ -175,27 +175,27 @@ def draw_stat(page: Page, panel: Json, series: Sequence[Series], box: Box) -> No
     defaults = panel["fieldConfig"]["defaults"]
     named = panel["options"]["textMode"] == "value_and_name"
     part = width / len(series)
-    for number, one in enumerate(series):
-        value = one.points[-1][1]
+    for number, stat in enumerate(series):
+        value = stat.points[-1][1]
         left = x + number * part
-        fill = color(value, thresholds_of(panel, one.name))
+        fill = color(value, thresholds_of(panel, stat.name))
         page.box(left + 0.04, y + 0.36, part - 0.08, height - 0.4, fill)
         middle = {"ha": "center", "color": "white"}
         page.write(left + part / 2, y + height / 2 + 0.15, written(value, defaults),
                    fontsize=19 if part > 1.6 else 10.5, weight="bold", **middle)  # fmt: skip
         if named:
-            page.write(left + part / 2, y + height - 0.2, one.name, fontsize=9, **middle)
+            page.write(left + part / 2, y + height - 0.2, stat.name, fontsize=9, **middle)
 
 
 def draw_states(page: Page, panel: Json, series: Sequence[Series], box: Box) -> None:
     """A bar per series, in the color of its state."""
     x, y, width, height = box
     axis = page.axes(x + 1.1, y + 0.45, width - 1.3, height - 0.85)
-    for number, one in enumerate(series):
-        for at, value in one.points:
-            fill = color(value, thresholds_of(panel, one.name))
+    for number, bar in enumerate(series):
+        for at, value in bar.points:
+            fill = color(value, thresholds_of(panel, bar.name))
             axis.barh(number, 1.05, left=at, height=0.75, color=fill)
-    axis.set_yticks(range(len(series)), [one.name for one in series])
+    axis.set_yticks(range(len(series)), [bar.name for bar in series])
     axis.invert_yaxis()
     axis.grid(visible=False)
     mark_minutes(axis)
@@ -208,24 +208,24 @@ def draw_lines(page: Page, panel: Json, series: Sequence[Series], box: Box) -> N
     shown = series[:5]
     below = 0.3 + 0.2 * len(shown)
     axis = page.axes(x + 0.85, y + 0.42, width - 1.0, height - 0.55 - below)
-    for number, one in enumerate(series):
+    for number, curve in enumerate(series):
         hue = LINES[number % len(LINES)]
-        times, values = zip(*with_gaps(one.points), strict=True)
+        times, values = zip(*with_gaps(curve.points), strict=True)
         axis.plot(times, values, color=hue, linewidth=1.6)
         axis.fill_between(times, values, color=hue, alpha=0.08, linewidth=0)
-    for number, one in enumerate(shown):
+    for number, curve in enumerate(shown):
         line = y + height - 0.2 * (len(shown) - number) + 0.06
         more = f" and {len(series) - 5} more" if number == 4 and len(series) > 5 else ""
         page.write(x + 0.12, line, "━", color=LINES[number % len(LINES)], fontsize=9)
-        last, largest = one.points[-1][1], max(value for _, value in one.points)
+        last, largest = curve.points[-1][1], max(value for _, value in curve.points)
         summary = written(last, defaults)
         both = f"{summary}   max {written(largest, defaults)}"
-        if fitting(width, both + more) >= len(one.name):
+        if fitting(width, both + more) >= len(curve.name):
             summary = both
-        name = shortened(one.name, fitting(width, summary + more)) + more
+        name = shortened(curve.name, fitting(width, summary + more)) + more
         page.write(x + 0.38, line, name, fontsize=9)
         page.write(x + width - 0.12, line, summary, fontsize=9, ha="right", color=QUIET)
-    largest = max(value for one in series for _, value in one.points)
+    largest = max(value for curve in series for _, value in curve.points)
     axis.set_ylim(0, largest * 1.15 or 1)
     if defaults["custom"]["thresholdsStyle"]["mode"] == "dashed":
         draw_threshold(axis, defaults["thresholds"]["steps"][-1])

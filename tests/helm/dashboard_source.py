@@ -118,8 +118,8 @@ def _defaults(panel: Panel, alert: Json | None) -> Json:
     if panel.kind == "state-timeline":
         found["thresholds"] = _absolute(_steps("red", "==", 0))
     if panel.words is not None:
-        zero, one = panel.words
-        options = {"0": {"text": zero, "index": 0}, "1": {"text": one, "index": 1}}
+        if_zero, if_one = panel.words
+        options = {"0": {"text": if_zero, "index": 0}, "1": {"text": if_one, "index": 1}}
         found["mappings"] = [{"type": "value", "options": options}]
     return found
 

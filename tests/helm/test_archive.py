@@ -74,7 +74,9 @@ def test_the_example_for_production_archives_with_credentials_from_a_secret() ->
     found = manifests(example("production"))
 
     variables = {
-        name: value for one in of_kind(found, "ConfigMap") for name, value in one["data"].items()
+        name: value
+        for config_map in of_kind(found, "ConfigMap")
+        for name, value in config_map["data"].items()
     }
     egress = only(found, "NetworkPolicy")["spec"]["egress"]
 

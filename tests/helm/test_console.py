@@ -22,9 +22,9 @@ ON: Final = merged(MINIMAL, SWITCHES["console"])
 
 def of_console(found: list[Manifest], kind: str) -> Manifest:
     (manifest,) = [
-        one
-        for one in of_kind(found, kind)
-        if one["metadata"]["labels"].get("app.kubernetes.io/component") == "console"
+        candidate
+        for candidate in of_kind(found, kind)
+        if candidate["metadata"]["labels"].get("app.kubernetes.io/component") == "console"
     ]
     return manifest
 
@@ -45,7 +45,7 @@ def secrets_of(spec: Manifest) -> dict[str, str]:
 
 
 def test_the_console_is_off_by_default() -> None:
-    named = [one["metadata"]["name"] for one in manifests(MINIMAL)]
+    named = [manifest["metadata"]["name"] for manifest in manifests(MINIMAL)]
     assert not [name for name in named if "console" in name]
 
 
@@ -66,9 +66,9 @@ def test_the_console_asks_the_workers_service() -> None:
     found = manifests(merged(ON, {"service": {"port": 9000}}))
     (container,) = spec_of(found)["containers"]
     (service,) = [
-        one
-        for one in of_kind(found, "Service")
-        if one["metadata"]["labels"]["app.kubernetes.io/component"] == "worker"
+        manifest
+        for manifest in of_kind(found, "Service")
+        if manifest["metadata"]["labels"]["app.kubernetes.io/component"] == "worker"
     ]
 
     command = container["command"]
@@ -79,14 +79,14 @@ def test_the_console_asks_the_workers_service() -> None:
 
 def test_the_services_select_either_workers_or_the_console() -> None:
     found = manifests(ON)
-    pods = [one["spec"]["template"] for one in of_kind(found, "Deployment")]
+    pods = [deployment["spec"]["template"] for deployment in of_kind(found, "Deployment")]
 
     def selected(service: Manifest) -> list[str]:
-        wanted = service["spec"]["selector"].items()
+        labels = service["spec"]["selector"].items()
         return [
             pod["spec"]["containers"][0]["name"]
             for pod in pods
-            if wanted <= pod["metadata"]["labels"].items()
+            if labels <= pod["metadata"]["labels"].items()
         ]
 
     assert sorted(map(selected, of_kind(found, "Service"))) == [["console"], ["worker"]]
@@ -95,9 +95,9 @@ def test_the_services_select_either_workers_or_the_console() -> None:
 def policies(**policy: Any) -> Iterator[Manifest]:
     found = manifests(merged(ON, {"networkPolicy": {"enabled": True, **policy}}))
     yield of_console(found, "NetworkPolicy")
-    for one in of_kind(found, "NetworkPolicy"):
-        if "matchExpressions" in one["spec"]["podSelector"]:
-            yield one
+    for network_policy in of_kind(found, "NetworkPolicy"):
+        if "matchExpressions" in network_policy["spec"]["podSelector"]:
+            yield network_policy
 
 
 def test_only_the_named_peers_may_open_the_console_and_it_reaches_no_other_host() -> None:

@@ -12,7 +12,7 @@ from psycopg import sql
 from recording_sandbox.services.ports import free_ports
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import Eventually
-from tests.contract.test_store_pruning import seen
+from tests.contract.test_store_pruning import observation
 from tests.helm.bubblewrap_pod import Pod
 from tests.helm.chart import manifests, merged
 from tests.helm.test_console import ON, spec_of
@@ -48,7 +48,7 @@ async def test_the_console_runs_in_its_pod_with_a_user_who_may_only_read(
     url = postgresql.new_database()
     reader = reader_of(url)
     store = await Store.open(url, source="test")  # its tables are created after the grants
-    await store.apply([seen("r-1")])
+    await store.apply([observation("r-1")])
     await store.close()
     found = manifests(
         merged(

@@ -52,7 +52,7 @@ def in_the_pod(values: Values) -> list[list[str]]:
 def test_every_command_has_the_namespace_and_an_object_that_exists(case: str) -> None:
     found = manifests(CASES[case], name=RELEASE)
     target = f"{workload(found)['kind'].lower()}/{workload(found)['metadata']['name']}"
-    services = {f"service/{one['metadata']['name']}" for one in of_kind(found, "Service")}
+    services = {f"service/{manifest['metadata']['name']}" for manifest in of_kind(found, "Service")}
     assert len(commands(CASES[case])) == (9 if case == "console" else 8)
     for program, *words in commands(CASES[case]):
         if program == "kubectl":

@@ -35,7 +35,7 @@ class BuiltStage:
         self.root = root
         self.stage = stage
         self.environ = {"PATH": f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin"}
-        self._given: dict[str, str] = {}
+        self._arguments: dict[str, str] = {}
         self.directory = "/"
         self.user = "0:0"
         for step in ("tmp", "root", "etc", "proc", "dev"):
@@ -56,7 +56,7 @@ class BuiltStage:
             case "ENV":
                 self.environ |= step.pairs
             case "ARG":
-                self._given |= step.pairs
+                self._arguments |= step.pairs
             case "WORKDIR":
                 self.directory = step.words
                 self._inside(step.words).mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ class BuiltStage:
             options += ["--bind", str(state), self.directory]
         passed = {**self.environ, **(environ or {})}
         if while_building:
-            passed |= {**self._given, **_downloads()}
+            passed |= {**self._arguments, **_downloads()}
         for name, value in passed.items():
             options += ["--setenv", name, value]
         return [*options, "--", *words]

@@ -30,7 +30,10 @@ class Step(msgspec.Struct, frozen=True):
     @property
     def pairs(self) -> dict[str, str]:
         """Of `ENV`, `ARG` and `LABEL`: names with their values, empty without one."""
-        return {name: value for name, _, value in (one.partition("=") for one in self.arguments)}
+        return {
+            name: value
+            for name, _, value in (argument.partition("=") for argument in self.arguments)
+        }
 
     @property
     def is_exec(self) -> bool:
@@ -57,19 +60,19 @@ class Stage(msgspec.Struct, frozen=True):
 
 def read_stages(text: str) -> tuple[Stage, ...]:
     """The stages of a Dockerfile; the defaults of the ARGs before them are put into their FROM."""
-    given: dict[str, str] = {}
+    defaults: dict[str, str] = {}
     stages: list[Stage] = []
     for step in _steps(text):
         if step.name == "FROM":
             base, _, name = step.words.partition(" AS ")
-            for variable, value in given.items():
+            for variable, value in defaults.items():
                 base = base.replace(f"${{{variable}}}", value)
             stages.append(Stage(base, name, ()))
         elif stages:
             last = stages[-1]
             stages[-1] = msgspec.structs.replace(last, steps=(*last.steps, step))
         else:
-            given |= step.pairs
+            defaults |= step.pairs
     return tuple(stages)
 
 

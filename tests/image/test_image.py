@@ -53,10 +53,10 @@ async def test_the_result_of_the_steps_works_read_only_without_root_and_is_repro
 def answers_on_the_command_line(image: BuiltStage) -> None:
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
 
-    told = image.run(*ENTRYPOINT, "--version")
+    printed = image.run(*ENTRYPOINT, "--version")
     checked = image.run(*ENTRYPOINT, "config", "check", **SETTINGS)
 
-    assert (told.returncode, told.stdout.split()[-1]) == (0, version), told.stderr
+    assert (printed.returncode, printed.stdout.split()[-1]) == (0, version), printed.stderr
     assert checked.returncode == 0, checked.stderr
 
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import Eventually
-from tests.contract.test_store_pruning import NOW, seen
+from tests.contract.test_store_pruning import NOW, observation
 from tests.fault.tcp_proxy import TcpProxy
 from tests.integration.console_client import (
     TOKEN,
@@ -112,7 +112,7 @@ async def test_the_page_of_a_meeting_says_why_it_has_no_files(
 async def test_a_search_says_if_more_begin_so_and_if_the_beginning_is_too_short(
     console: ConsoleClient, store: Store
 ) -> None:
-    await store.apply([seen(f"order-{number:02}") for number in range(25)])
+    await store.apply([observation(f"order-{number:02}") for number in range(25)])
 
     many = await console.get("/api/search?q=order")
     few = await console.get("/api/search?q=order-1")
@@ -155,7 +155,7 @@ async def test_a_state_that_cannot_be_read_is_said_and_read_as_soon_as_it_can(
         now = await console.get("/api/now")
         ready, _, _ = await console.ask("/readyz")
         store = await Store.open(url, source="test")
-        await store.apply([seen("r-1")])
+        await store.apply([observation("r-1")])
         await store.close()
         page = await console.get("/api/recordings")
 
@@ -272,7 +272,7 @@ async def test_events_and_figures_arrive_while_a_browser_is_connected(
     }
     async with connect(amqp_url, "test") as connection:
         await declare_once(connection, topology)
-    await store.apply([seen("r-1", at=NOW)])
+    await store.apply([observation("r-1", at=NOW)])
     (unsent,) = await store.unsent(1)
     async with running_console(environ) as console, console.stream() as stream:
         broker = await next_message(stream, "broker")

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
-from tests.contract.test_store_pruning import seen
+from tests.contract.test_store_pruning import observation
 from tests.integration.console_client import TOKEN, ConsoleClient, running_console
 from tests.integration.dead_letter_queue import RECORDING, BrokerQueues, column, sync
 from worker.settings.secret import REDACTED
@@ -26,8 +26,8 @@ async def environ(
     """The variables of a console with a token, a live recording and an ended one."""
     url = f"sqlite:///{tmp_path / 'state.db'}"
     store = await Store.open(url, source="test")
-    await store.apply([seen(RECORDING)])
-    await store.apply([seen("ended", Status.ERRORED)])
+    await store.apply([observation(RECORDING)])
+    await store.apply([observation("ended", Status.ERRORED)])
     await store.close()
     return {
         "AMQP_URL": amqp_url,

@@ -19,7 +19,7 @@ from recording_sandbox.api.server import Sandbox
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import CommandSucceeded, Status
 from tests.contract.test_store_archive import end, names, take, take_manifests
-from tests.contract.test_store_pruning import record, seen, send_all
+from tests.contract.test_store_pruning import observation, record, send_all
 from tests.integration.cli_process import CommandLine
 from tests.store_requests import claim_request, observation_of
 from worker.domain.errors import StoreUnavailable
@@ -187,7 +187,7 @@ async def test_the_numbering_continues_behind_pruned_events(
     copied(database_url, target_url)
     store = await Store.open(target_url, source="test")
 
-    await store.apply([seen("r59", Status.UPLOADING, at=NOW)])
+    await store.apply([observation("r59", Status.UPLOADING, at=NOW)])
 
     (event,) = await store.unsent(10)
     assert event.position > 120
@@ -469,7 +469,7 @@ async def test_files_that_wait_for_the_archive_are_due_at_the_target_also_those_
 ) -> None:
     source = await Store.open(database_url, source="test", archives=True)
     await end(source, "r1", "a", "b")
-    await source.apply([seen("r2", Status.ERRORED)])
+    await source.apply([observation("r2", Status.ERRORED)])
     taken = await take(source, 1)
     assert len(taken) == len(await take_manifests(source)) == 1
     await source.close()

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from recording_schemas import Status
 from tests.contract.test_store_archive import events
-from tests.contract.test_store_pruning import NOW, seen
+from tests.contract.test_store_pruning import NOW, observation
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.copier import Copier
@@ -97,7 +97,7 @@ class OneFileArchive:
         at = NOW + timedelta(seconds=self.now - NOW.timestamp())
         url = f"{self._source_url}&number={next(self._numbers)}"
         file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
-        observation = seen(
+        upload = observation(
             recording_id,
             Status.UPLOADED,
             at=at,
@@ -106,8 +106,8 @@ class OneFileArchive:
             renews_urls=True,
         )
         expiry = self.expires_at or at + timedelta(seconds=self._url_life)
-        snapshot = msgspec.structs.replace(observation.snapshot, download_url_expiry=expiry)
-        await self._store.apply([msgspec.structs.replace(observation, snapshot=snapshot)])
+        snapshot = msgspec.structs.replace(upload.snapshot, download_url_expiry=expiry)
+        await self._store.apply([msgspec.structs.replace(upload, snapshot=snapshot)])
 
     async def attempt(self) -> float | None:
         """Copy the file when it is due. Returns for how long it waits then, None: for ever."""

@@ -9,7 +9,7 @@ import msgspec
 
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
-from tests.contract.test_store_pruning import seen
+from tests.contract.test_store_pruning import observation
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.wired_archiver import running, wired_archiver
@@ -30,7 +30,7 @@ async def end(store: Store, recording_id: str, url: str, *, age: timedelta, file
         TrackFile(file_name=f"{n}.webm", media_kind="audio", user_id="u", download_url=url)
         for n in range(files)
     )
-    ended = seen(recording_id, Status.UPLOADED, at=at, files=tracks, files_final=True)
+    ended = observation(recording_id, Status.UPLOADED, at=at, files=tracks, files_final=True)
     expiry = utc(time.time()) + timedelta(hours=1)
     snapshot = msgspec.structs.replace(ended.snapshot, download_url_expiry=expiry)
     await store.apply([msgspec.structs.replace(ended, snapshot=snapshot)])

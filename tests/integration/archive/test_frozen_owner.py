@@ -22,7 +22,7 @@ import pytest
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
 from tests.contract.test_store_archive import events
-from tests.contract.test_store_pruning import seen
+from tests.contract.test_store_pruning import observation
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource, Request, Turn
 from tests.integration.archive.held_requests import HoldingRelay
@@ -93,7 +93,7 @@ async def archiving(store: Store, archive_url: str, owner: str) -> AsyncIterator
 async def end(store: Store, url: str) -> None:
     file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
     at = utc(time.time())
-    await store.apply([seen("r1", Status.UPLOADED, at=at, files=(file,), files_final=True)])
+    await store.apply([observation("r1", Status.UPLOADED, at=at, files=(file,), files_final=True)])
 
 
 async def announced(store: Store, count: int) -> list[str]:

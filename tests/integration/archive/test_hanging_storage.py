@@ -9,7 +9,7 @@ import pytest
 
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
-from tests.contract.test_store_pruning import seen
+from tests.contract.test_store_pruning import observation
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.local_server import LocalServer
@@ -55,7 +55,7 @@ class Scene(NamedTuple):
         url = url or self.source.url
         file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
         at = utc(time.time())
-        ended = seen(f"r{number}", Status.UPLOADED, at=at, files=(file,), files_final=True)
+        ended = observation(f"r{number}", Status.UPLOADED, at=at, files=(file,), files_final=True)
         await self.store.apply([ended])
 
     async def is_tried_by_one_attempt(self) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from recording_schemas import Status
 from tests.contract.test_store_archive import events
-from tests.contract.test_store_pruning import NOW, seen
+from tests.contract.test_store_pruning import NOW, observation
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.test_failing_storage import FailingStore
 from tests.integration.archive.wired_archiver import nobody
@@ -44,7 +44,7 @@ async def test_a_refusal_is_reported_once_even_if_the_fifth_attempt_was_no_refus
     unavailable: int, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await Store.open(sqlite_url, source="test", archives=True)
-    await store.apply([seen("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED)])
     for _ in range(unavailable):
         with pytest.raises(StorageUnavailable):
             await attempt(store, 503, monkeypatch)

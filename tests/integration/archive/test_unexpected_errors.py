@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
-from tests.contract.test_store_pruning import seen
+from tests.contract.test_store_pruning import observation
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.aio import cancel_all
@@ -72,7 +72,7 @@ class BreakableArchive:
     async def end(self, recording_id: str, url: str) -> None:
         """The recording has ended with one file at this URL."""
         file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
-        ended = seen(
+        ended = observation(
             recording_id, Status.UPLOADED, at=utc(time.time()), files=(file,), files_final=True
         )
         await self._store.apply([ended])

@@ -15,7 +15,7 @@ import pytest
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
 from tests.contract.test_store_archive import events
-from tests.contract.test_store_pruning import seen
+from tests.contract.test_store_pruning import observation
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource, Request, Turn
 from tests.integration.archive.wired_archiver import running, wired_archiver
@@ -75,7 +75,9 @@ async def end(store: Store, recording_id: str, url: str) -> None:
     """The recording has ended with one file at this URL."""
     file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
     at = utc(time.time())
-    await store.apply([seen(recording_id, Status.UPLOADED, at=at, files=(file,), files_final=True)])
+    await store.apply(
+        [observation(recording_id, Status.UPLOADED, at=at, files=(file,), files_final=True)]
+    )
 
 
 async def archived(store: Store, count: int) -> None:
@@ -124,7 +126,7 @@ async def test_a_folder_of_a_volume_that_is_missing_at_the_first_start_is_waited
     volume.unmount()
     async with archiving(sqlite_url, folder) as store, FileSource(BODY) as source:
         await end(store, "r1", source.url)
-        await store.apply([seen("r2", Status.ERRORED, at=utc(time.time()))])
+        await store.apply([observation("r2", Status.ERRORED, at=utc(time.time()))])
         for recording in ("r1", "r2"):
             error = await waits(sqlite_url, recording)
             assert error.startswith("folder_missing: ")
@@ -160,7 +162,7 @@ async def test_a_manifest_waits_while_its_volume_is_not_mounted(
     async with archiving(sqlite_url, volume.mount_point) as store:
         await in_use(store, volume.mount_point)
         volume.unmount()
-        await store.apply([seen("r1", Status.ERRORED, at=utc(time.time()))])
+        await store.apply([observation("r1", Status.ERRORED, at=utc(time.time()))])
         assert (await waits(sqlite_url, "r1")).startswith("folder_not_mounted: ")
         volume.mount()
         await archived(store, 1)

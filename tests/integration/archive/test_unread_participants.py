@@ -8,7 +8,7 @@ import pytest
 
 from recording_schemas import Manifest, Status
 from tests.contract.test_store_archive import events
-from tests.contract.test_store_pruning import NOW, seen
+from tests.contract.test_store_pruning import NOW, observation
 from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import (
     MAX_REFUSED_ATTEMPTS,
@@ -45,7 +45,7 @@ class FailingSession:
 async def store(sqlite_url: str) -> AsyncIterator[Store]:
     """A recording that has ended, whose participants have not been read."""
     opened = await Store.open(sqlite_url, source="test", archives=True)
-    ended = seen("r1", Status.ERRORED)
+    ended = observation("r1", Status.ERRORED)
     snapshot = msgspec.structs.replace(ended.snapshot, session_id="s")
     await opened.apply([msgspec.structs.replace(ended, snapshot=snapshot)])
     yield opened

@@ -8,7 +8,7 @@ import pytest
 
 from recording_schemas import Manifest, Status
 from tests.contract.test_store_archive import done, end, events, take, take_manifests
-from tests.contract.test_store_pruning import NOW, seen
+from tests.contract.test_store_pruning import NOW, observation
 from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.wired_archiver import nobody
@@ -106,7 +106,7 @@ async def told(store: Store) -> list[str]:
 async def test_a_manifest_that_a_killed_worker_wrote_is_announced(
     store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
-    await store.apply([seen("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED)])
     (task,) = await take_manifests(store)
     await die_after_writing(store, storage, task)
     assert (await told(store), len(bucket.objects)) == ([], 1)
@@ -119,7 +119,7 @@ async def test_another_object_in_the_place_of_a_manifest_is_a_refusal(
     other: bytes, store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
     bucket.objects["/bucket/r1.json"] = other
-    await store.apply([seen("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED)])
     for _ in range(7):
         (task,) = await take_manifests(store)
         await write(store, storage, task)
@@ -131,7 +131,7 @@ async def test_another_object_in_the_place_of_a_manifest_is_a_refusal(
 async def test_other_bytes_of_the_same_length_are_no_manifest_of_an_earlier_attempt(
     store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
-    await store.apply([seen("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED)])
     (task,) = await take_manifests(store)
     await die_after_writing(store, storage, task)
     ((path, body),) = bucket.objects.items()

@@ -6,7 +6,7 @@ from worker.archive.content_type import content_type_of
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "told", "expected"),
+    ("name", "kind", "header", "expected"),
     [
         ("a.webm", "video", None, "video/webm"),
         ("a.webm", "audio", "video/webm", "audio/webm"),
@@ -19,6 +19,6 @@ from worker.archive.content_type import content_type_of
     ],
 )
 def test_the_name_decides_before_the_source(
-    name: str, kind: str, told: str | None, expected: str
+    name: str, kind: str, header: str | None, expected: str
 ) -> None:
-    assert content_type_of(name, kind, told) == expected
+    assert content_type_of(name, kind, header) == expected

@@ -195,7 +195,7 @@ def test_a_person_has_all_stays_and_each_stay_its_files() -> None:
 
     assert (person.user_id, person.custom_participant_id) == ("a", "alice")
     assert (person.display_name, person.preset_name, person.expected) == ("Al", "host", True)
-    assert [(one.peer_id, one.joined_at, one.left_at, one.files) for one in person.stays] == [
+    assert [(stay.peer_id, stay.joined_at, stay.left_at, stay.files) for stay in person.stays] == [
         ("p1", NOW, at(40), ("1.webm",)),
         ("p2", at(50), at(60), ("2.webm",)),
     ]
@@ -298,7 +298,7 @@ def test_the_owner_of_a_file_is_a_participant_also_if_the_list_lacks_the_person(
         "cat": ("3.webm", "5.webm"),
         "d": ("4.webm",),
     }
-    assert [one.peer_id for one in found["a"].stays] == ["p1"]
+    assert [stay.peer_id for stay in found["a"].stays] == ["p1"]
     assert found["d"].stays[0].joined_at == at(3)
     assert all(person.expected for person in found.values())
 
@@ -378,8 +378,8 @@ def test_the_timeline_has_every_status_with_its_times() -> None:
 
     shown = composed(timeline=timeline).timeline
 
-    assert [msgspec.structs.asdict(one) for one in shown] == [
-        msgspec.structs.asdict(one) for one in timeline
+    assert [msgspec.structs.asdict(change) for change in shown] == [
+        msgspec.structs.asdict(change) for change in timeline
     ]
 
 

@@ -23,10 +23,10 @@ def test_each_size_number_and_way_has_a_row_with_its_medians() -> None:
         for at_once in ("1", "4")
         for way in WAYS
     ]
-    told = {"recording-worker": "1.8"}
+    versions = {"recording-worker": "1.8"}
     assert {(row[0], *row[3:]) for row in rows if row[1] == "250"} == {
-        (way, "200", "2.5", told.get(way, ""), "50") for way in WAYS
+        (way, "200", "2.5", versions.get(way, ""), "50") for way in WAYS
     }
     assert {(row[0], *row[3:]) for row in rows if row[1] == "25"} == {
-        (way, "20", "25.0", told.get(way, ""), "50") for way in WAYS
+        (way, "20", "25.0", versions.get(way, ""), "50") for way in WAYS
     }

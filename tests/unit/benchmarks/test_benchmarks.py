@@ -44,7 +44,9 @@ MACHINE = Machine(processors=2, python="3", rabbitmq="4")
 
 def test_the_worker_takes_part_with_its_default_number_of_commands_in_work() -> None:
     default = variables_of(Settings)["prefetch"].default
-    assert {str(one.in_flight) for one in contestants_named("sqlite,postgresql")} == {default}
+    assert {str(contestant.in_flight) for contestant in contestants_named("sqlite,postgresql")} == {
+        default
+    }
 
 
 def burst(per_second: float, cpu_ms: float = 1.0, lost: int = 0) -> BurstResult:
@@ -64,16 +66,16 @@ def measured(*rounds: tuple[str, BurstResult]) -> BenchResults:
                 ready_seconds=1.0,
                 idle_rss=1,
                 paced=[],
-                fast_api=one,
+                fast_api=result,
                 slow_api=burst(1.0),
             )
-            for name, one in rounds
+            for name, result in rounds
         ],
     )
 
 
-def speed(one: ContestantRound) -> float:
-    return one.fast_api.per_second
+def speed(contestant: ContestantRound) -> float:
+    return contestant.fast_api.per_second
 
 
 def test_a_ratio_compares_only_figures_of_the_same_round() -> None:
@@ -122,7 +124,11 @@ def change(recording_id: str, status: str, at: float) -> TransitionEntry:
 
 
 def test_a_status_that_was_never_observed_is_skipped_only_if_the_last_one_was_published() -> None:
-    ledger = [change(one, status, 1.0) for one in "ab" for status in ("UPLOADING", "UPLOADED")]
+    ledger = [
+        change(recording_id, status, 1.0)
+        for recording_id in "ab"
+        for status in ("UPLOADING", "UPLOADED")
+    ]
     ears = EventTimes()
     ears.statuses = {("a", "UPLOADED"): 3.0, ("b", "UPLOADING"): 4.0}
     measured = delays.status_delays(ledger, ears, {"a", "b"})
@@ -131,7 +137,7 @@ def test_a_status_that_was_never_observed_is_skipped_only_if_the_last_one_was_pu
 
 
 def test_the_delay_of_files_is_that_of_the_last_one() -> None:
-    ledger = [change(one, "UPLOADED", 1.0) for one in "ab"]
+    ledger = [change(recording_id, "UPLOADED", 1.0) for recording_id in "ab"]
     ears = EventTimes()
     ears.files, ears.completed = {"a": [2.0, 3.0, 9.0], "b": [2.0, 3.0]}, {"a": 9.1, "b": 3.1}
     measured = delays.file_delays(ledger, ears, {"a", "b"})
@@ -161,8 +167,8 @@ def outcome(live: int, replicas: int, *, webhooks: bool, p99: float = 7.0) -> Sc
 def whole() -> list[ScenarioResult]:
     """Every scenario of the tracking benchmark."""
     return [
-        outcome(one.live, one.replicas, webhooks=one.webhooks)
-        for one in tracking.scenarios([1_000, 10_000], [1, 3], "naive,sweep,webhooks")
+        outcome(scenario.live, scenario.replicas, webhooks=scenario.webhooks)
+        for scenario in tracking.scenarios([1_000, 10_000], [1, 3], "naive,sweep,webhooks")
     ]
 
 
@@ -182,7 +188,7 @@ def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path:
         assert any(figure in row for row in rows), figure
     assert text.count("requests in any 5 minutes") == 4
     picture = (tmp_path / "performance" / "tracking.svg").read_text()
-    assert all(one.scenario.label in picture for one in whole())
+    assert all(result.scenario.label in picture for result in whole())
 
 
 def mass(*, completed: int, reads: int) -> ScenarioResult:
@@ -204,7 +210,7 @@ def mass(*, completed: int, reads: int) -> ScenarioResult:
 
 
 @pytest.mark.parametrize(
-    ("completed", "reads", "told"),
+    ("completed", "reads", "sentence"),
     [
         (1_000, 0, "after 480 s, with no reads"),
         (1_000, 1_200, "after 480 s, with 1,200 reads"),
@@ -212,7 +218,7 @@ def mass(*, completed: int, reads: int) -> ScenarioResult:
     ],
 )
 def test_the_table_of_endings_says_when_the_last_is_completed_and_why(
-    tmp_path: Path, completed: int, reads: int, told: str
+    tmp_path: Path, completed: int, reads: int, sentence: str
 ) -> None:
     page = tmp_path / "performance.md"
     marks = (
@@ -223,7 +229,7 @@ def test_the_table_of_endings_says_when_the_last_is_completed_and_why(
     result = mass(completed=completed, reads=reads)
     run = TrackingResults(profile=LoadProfile(), outcomes=[result])
     report.write(run, page)
-    assert told in page.read_text()
+    assert sentence in page.read_text()
     tracking._write(tmp_path / "run.json", run)
     assert tracking._read(tmp_path / "run.json").outcomes[0].scenario == result.scenario
 
@@ -246,7 +252,10 @@ def test_a_storm_is_judged_by_its_stops_and_not_by_its_longest_wait() -> None:
 
 
 def test_a_completion_is_overtaken_by_those_that_ended_later_and_were_completed_earlier() -> None:
-    ledger = [change(one, "UPLOADED", at) for one, at in (("a", 1.0), ("b", 2.0), ("c", 5.0))]
+    ledger = [
+        change(recording_id, "UPLOADED", at)
+        for recording_id, at in (("a", 1.0), ("b", 2.0), ("c", 5.0))
+    ]
     assert delays.overtaken(ledger, ["a", "b", "c"]) == 0.0
     assert delays.overtaken(ledger, ["b", "c", "a"]) == 4.0
     assert delays.overtaken(ledger, []) == 0.0
@@ -265,13 +274,13 @@ def test_a_stop_is_late_by_the_time_until_the_api_is_asked_to_stop_that_recordin
 
 def test_a_hundred_thousand_are_neither_polled_nor_do_all_of_them_end() -> None:
     found = list(tracking.scenarios([100_000], [1, 3], tracking.HOWS))
-    assert [(one.replicas, one.webhooks) for one in found] == [
+    assert [(scenario.replicas, scenario.webhooks) for scenario in found] == [
         (1, False),
         (3, False),
         (1, True),
         (3, True),
     ]
-    assert all(one.is_prepared and not one.all_end for one in found)
+    assert all(scenario.is_prepared and not scenario.all_end for scenario in found)
 
 
 @pytest.mark.parametrize("ready", [1.5, 2.5])
@@ -284,8 +293,8 @@ def test_the_goals_of_a_hundred_thousand_are_judged_by_that_many_only(ready: flo
     assert judged["100,000, 1 worker, webhooks: ready after kill -9"] == (ready < 2)
     assert not judged["100,000, 1 worker, webhooks: status p99 at 100 changes/s"]
     assert judged["100,000, 1 worker, webhooks: memory a worker"]
-    of_fewer = [goal.what for goal in report.goals(run) if "10,000, 1 worker, w" in goal.what]
-    assert not any("kill" in what or "CPU" in what for what in of_fewer)
+    descriptions = [goal.what for goal in report.goals(run) if "10,000, 1 worker, w" in goal.what]
+    assert not any("kill" in description or "CPU" in description for description in descriptions)
 
 
 def test_runs_that_were_made_in_parts_make_the_same_table() -> None:
@@ -295,18 +304,18 @@ def test_runs_that_were_made_in_parts_make_the_same_table() -> None:
     assert tracking.merged(parts).outcomes == whole()
     again = outcome(10_000, 1, webhooks=False, p99=5.0)
     later = tracking.merged([*parts, TrackingResults(profile=LoadProfile(), outcomes=[again])])
-    assert [one for one in later.outcomes if one.status.p99 == 5.0] == [again]
+    assert [result for result in later.outcomes if result.status.p99 == 5.0] == [again]
     with pytest.raises(SystemExit, match="paces"):
         tracking.merged([parts[0], TrackingResults(profile=LoadProfile(seconds=1.0), outcomes=[])])
 
 
 def test_a_run_is_read_back_as_it_was_written_even_with_missing_figures(tmp_path: Path) -> None:
-    told = TrackingResults(
+    results = TrackingResults(
         profile=LoadProfile(), outcomes=[outcome(10_000, 0, webhooks=False, p99=math.nan)]
     )
-    tracking._write(tmp_path / "run.json", told)
+    tracking._write(tmp_path / "run.json", results)
     (again,) = tracking._read(tmp_path / "run.json").outcomes
-    assert again.scenario == told.outcomes[0].scenario
+    assert again.scenario == results.outcomes[0].scenario
     assert math.isnan(again.status.p99)
 
 
@@ -350,8 +359,8 @@ async def test_the_stub_answers_as_the_worker_expects(stub: tuple[Stub, Realtime
     meetings = [str(uuid.uuid4()) for _ in range(150)]
     started = [await api.start_track_recording({"meeting_id": meeting}) for meeting in meetings]
     pages = [await api.list_recordings(page_no=number, per_page=100) for number in (1, 2)]
-    listed = {one.recording_id for page in pages for one in page.recordings}
-    assert listed == {one.recording_id for one in started}
+    listed = {recording.recording_id for page in pages for recording in page.recordings}
+    assert listed == {recording.recording_id for recording in started}
     assert [page.is_last for page in pages] == [False, True]
     assert [len(held.asked[meeting]) for meeting in meetings] == [1] * 150
 

@@ -53,7 +53,7 @@ def test_a_file_says_why_it_waits(shown: ArchiveEntry, words: str | None) -> Non
 
 def test_every_column_of_the_table_has_its_field_for_files_and_manifests() -> None:
     shown = (entry(), entry(file=None), entry(file=None, file_index=3))
-    rows = [entry_row(one, NOW) for one in shown]
+    rows = [entry_row(item, NOW) for item in shown]
 
     assert all(column.field in row for row in rows for column in COLUMNS)
     assert [row["shown_file"] for row in rows] == [FILE.file_name, "(manifest)", "(file 3)"]

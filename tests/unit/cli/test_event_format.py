@@ -308,11 +308,11 @@ def test_the_usual_events_lose_only_the_middle_of_long_names_in_80_columns(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "is_selected"),
+    ("short_id", "is_selected"),
     [("1a2b", True), (LONG_ID, True), ("1a2b…", True), ("1a2c", False), ("r-", False)],
 )
-def test_short_ids_select_events(wanted: str, is_selected: bool) -> None:
+def test_short_ids_select_events(short_id: str, is_selected: bool) -> None:
     long = LONG_EVENTS[0]
-    assert EventFilter(recording_id=wanted).matches(long) is is_selected
-    assert EventFilter(meeting_id=wanted.upper()).matches(long) is is_selected
-    assert EventFilter(recording_id=wanted).matches(LONG_EVENTS[2]) is is_selected
+    assert EventFilter(recording_id=short_id).matches(long) is is_selected
+    assert EventFilter(meeting_id=short_id.upper()).matches(long) is is_selected
+    assert EventFilter(recording_id=short_id).matches(LONG_EVENTS[2]) is is_selected

@@ -64,7 +64,7 @@ def test_a_text_that_is_no_network_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "are_one"),
+    ("first", "second", "are_one"),
     [
         ("192.0.2.1", "192.0.2.2", False),
         ("192.0.2.1", "::ffff:192.0.2.1", True),
@@ -74,14 +74,14 @@ def test_a_text_that_is_no_network_is_refused(text: str) -> None:
         ("", "192.0.2.1", False),
     ],
 )
-def test_wrong_tokens_are_counted_by_peer(one: str, other: str, are_one: bool) -> None:
+def test_wrong_tokens_are_counted_by_peer(first: str, second: str, are_one: bool) -> None:
     wrong = WrongTokens(Clock())
     for _ in range(MAX_FAILURES):
-        assert not wrong.are_too_many(one)
-        wrong.add(one)
+        assert not wrong.are_too_many(first)
+        wrong.add(first)
 
-    assert wrong.are_too_many(one)
-    assert wrong.are_too_many(other) is are_one
+    assert wrong.are_too_many(first)
+    assert wrong.are_too_many(second) is are_one
 
 
 def test_a_peer_has_to_wait_until_its_tenth_last_wrong_token_is_a_minute_old() -> None:

@@ -55,12 +55,14 @@ def completion(people: list[dict[str, Any]] | None, **fields: Any) -> KeptEvent:
     return msgspec.structs.replace(event, **fields)
 
 
-def texts(wanted: RecordingDetails) -> str:
-    return "\n".join(f"{one.level}: {one.text}" for one in recording_verdicts(wanted, now=NOW))
+def texts(recording: RecordingDetails) -> str:
+    return "\n".join(
+        f"{verdict.level}: {verdict.text}" for verdict in recording_verdicts(recording, now=NOW)
+    )
 
 
 @pytest.mark.parametrize(
-    ("wanted", "says"),
+    ("recording", "says"),
     [
         (details(status=Status.INVOKED), "wait: The API has accepted the start"),
         (details(status=Status.RECORDING), "wait: It is being recorded now"),
@@ -91,8 +93,8 @@ def texts(wanted: RecordingDetails) -> str:
         ),
     ],
 )
-def test_each_state_of_a_recording_has_its_sentence(wanted: RecordingDetails, says: str) -> None:
-    assert says in texts(wanted)
+def test_each_state_of_a_recording_has_its_sentence(recording: RecordingDetails, says: str) -> None:
+    assert says in texts(recording)
 
 
 def test_people_without_a_file_are_named_with_the_reason() -> None:
@@ -141,7 +143,7 @@ REFUSAL = {"code": "already_recording", "message": "it is recorded"}
 
 
 @pytest.mark.parametrize(
-    ("wanted", "place", "level", "says"),
+    ("past_command", "place", "level", "says"),
     [
         (command(outcome="succeeded", data={}), None, "good", "It was executed."),
         (
@@ -169,7 +171,7 @@ REFUSAL = {"code": "already_recording", "message": "it is recorded"}
     ],
 )
 def test_each_end_of_a_command_has_its_sentence(
-    wanted: PastCommand, place: WaitingPlace | None, level: str, says: str
+    past_command: PastCommand, place: WaitingPlace | None, level: str, says: str
 ) -> None:
-    verdict = command_verdict(wanted, place)
+    verdict = command_verdict(past_command, place)
     assert (verdict.level, says in verdict.text) == (level, True), verdict.text

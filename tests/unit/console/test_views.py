@@ -49,6 +49,7 @@ def test_each_person_has_a_stay_for_each_file() -> None:
         file_ready(5, person(None, "p5")),
     )
     stays = {
-        one["user_id"]: [stay["peer_id"] for stay in one["stays"]] for one in people_of(events)
+        person["user_id"]: [stay["peer_id"] for stay in person["stays"]]
+        for person in people_of(events)
     }
     assert stays == {"u1": ["p1", "p3"], "u2": ["p2"], None: ["p5"]}

@@ -73,7 +73,7 @@ def test_every_alert_leads_to_its_section(alert: dict[str, Any]) -> None:
 
 
 def test_every_section_is_of_an_alert_that_there_is() -> None:
-    assert re.findall(r"^### (.*)$", RUNBOOKS, re.MULTILINE) == [one["alert"] for one in ALERTS]
+    assert re.findall(r"^### (.*)$", RUNBOOKS, re.MULTILINE) == [alert["alert"] for alert in ALERTS]
 
 
 @pytest.mark.parametrize("words", program_lines(), ids=" ".join)
@@ -92,7 +92,11 @@ def test_every_command_line_is_one_that_the_program_takes(words: list[str]) -> N
 def test_every_value_that_is_set_is_one_of_the_chart() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     sets = re.findall(r"--set ([^\s]+)", TEXT)
-    named = [each.partition("=")[0] for one in sets for each in one.split(",")]
+    named = [
+        assignment.partition("=")[0]
+        for assignments in sets
+        for assignment in assignments.split(",")
+    ]
     named += re.findall(r"`((?:networkPolicy|metrics)\.[\w.]+)`", TEXT)
 
     assert len(named) > 8

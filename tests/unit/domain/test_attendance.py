@@ -53,7 +53,7 @@ def without(
     files: list[TrackFile], stays: list[Participant], known: Recording | None = None
 ) -> list[tuple[str | None, str | None, bool]]:
     people = people_without_file(files, SNAPSHOT, known or asking(), stays)
-    return [(one.user_id, one.custom_participant_id, one.joined) for one in people]
+    return [(person.user_id, person.custom_participant_id, person.joined) for person in people]
 
 
 def test_without_a_list_everybody_is_expected_who_was_there_while_it_was_recorded() -> None:

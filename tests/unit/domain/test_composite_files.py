@@ -27,7 +27,7 @@ def observed(*names: str) -> Observation:
 
 
 @pytest.mark.parametrize(
-    ("announced", "seen", "named"),
+    ("announced", "listed", "named"),
     [
         (["xx.mp4"], ["room.mp4", "xx.mp3"], ["xx.mp4", "xx.mp3"]),
         (["xx-audio"], ["room.mp4", "room.mp3"], ["room.mp4", "xx-audio"]),
@@ -41,9 +41,9 @@ def observed(*names: str) -> Observation:
     ],
 )
 def test_the_file_of_a_media_keeps_its_name_unless_there_are_several(
-    announced: list[str], seen: list[str], named: list[str]
+    announced: list[str], listed: list[str], named: list[str]
 ) -> None:
-    files = with_announced_names("composite", observed(*seen), announced).files or ()
+    files = with_announced_names("composite", observed(*listed), announced).files or ()
     assert [file.file_name for file in files] == named
 
 

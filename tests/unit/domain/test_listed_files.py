@@ -25,7 +25,7 @@ def recording(**fields: Any) -> Recording:
     return Recording(**(known | fields))
 
 
-def seen(**fields: Any) -> Observation:
+def observation(**fields: Any) -> Observation:
     row: dict[str, Any] = {
         "recording_id": "r1",
         "status": Status.UPLOADED,
@@ -41,9 +41,9 @@ def seen(**fields: Any) -> Observation:
 
 
 def test_video_and_audio_of_a_composite_are_whole() -> None:
-    observation = with_listed_files(recording(), seen())
-    assert [file.file_name for file in observation.files or ()] == ["call.mp4", "call.mp3"]
-    assert observation.completeness == "whole"
+    completed = with_listed_files(recording(), observation())
+    assert [file.file_name for file in completed.files or ()] == ["call.mp4", "call.mp3"]
+    assert completed.completeness == "whole"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_video_and_audio_of_a_composite_are_whole() -> None:
 )
 def test_the_start_says_which_files_are_all(media: Any, completeness: str) -> None:
     known = recording(start=StartContext(start_id="s1", media=media))
-    assert with_listed_files(known, seen(files=(VIDEO,))).completeness == completeness
+    assert with_listed_files(known, observation(files=(VIDEO,))).completeness == completeness
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_start_says_which_files_are_all(media: Any, completeness: str) -> No
     ids=["a track", "a guessed kind", "another name", "nothing known"],
 )
 def test_files_that_may_be_others_are_left_to_a_read(known: Recording | None) -> None:
-    assert with_listed_files(known, seen()).files is None
+    assert with_listed_files(known, observation()).files is None
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_files_that_may_be_others_are_left_to_a_read(known: Recording | None) ->
     ids=["not uploaded", "no files", "no name", "a template", "a track"],
 )
 def test_a_row_that_shows_less_than_a_read_is_left_to_a_read(row: dict[str, Any]) -> None:
-    assert with_listed_files(recording(), seen(**row)).files is None
+    assert with_listed_files(recording(), observation(**row)).files is None

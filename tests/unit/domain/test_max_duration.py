@@ -101,7 +101,9 @@ def test_no_later_observation_moves_the_time() -> None:
         observed(Status.RECORDING, 30, started_time=after(25)),
         observed(Status.UPLOADING, 40),
     ]
-    assert {apply_observation(begun, one).after.stop_at for one in later} == {begun.stop_at}
+    assert {apply_observation(begun, observation).after.stop_at for observation in later} == {
+        begun.stop_at
+    }
 
 
 @pytest.mark.parametrize("status", [Status.INVOKED, Status.UPLOADING, Status.ERRORED])

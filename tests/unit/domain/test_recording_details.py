@@ -57,13 +57,13 @@ def test_a_detail_stays_while_the_api_leaves_it_out_and_is_replaced_by_the_next_
     name: str, first: object, second: object
 ) -> None:
     details: list[dict[str, Any]] = [{name: first}, {}, {name: second}]
-    told, silent, told_again = (
+    shown, left_out, shown_again = (
         observed(number, **fields) for number, fields in enumerate(details, start=1)
     )
-    assert getattr(after(told), name) == first
-    assert getattr(after(told, silent), name) == first
-    assert getattr(after(told, silent, told_again), name) == second
-    assert getattr(after(silent, told), name) == first
+    assert getattr(after(shown), name) == first
+    assert getattr(after(shown, left_out), name) == first
+    assert getattr(after(shown, left_out, shown_again), name) == second
+    assert getattr(after(left_out, shown), name) == first
 
 
 @pytest.mark.parametrize(

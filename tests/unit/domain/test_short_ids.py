@@ -12,7 +12,7 @@ ONE = "1a2b3c4d-0000-4000-8000-000000000001"
 OTHER = "1a2b3c4d-0000-4000-8000-000000000002"
 ANY_ID = st.one_of(
     st.uuids().map(str),
-    st.uuids().map(lambda one: str(one).upper()),
+    st.uuids().map(lambda recording_id: str(recording_id).upper()),
     st.text("abc-1…. ", min_size=1, max_size=40),
 )
 

@@ -112,7 +112,7 @@ def test_a_file_listed_twice_is_one_file_with_all_that_either_entry_says(
 ) -> None:
     whole = {"download_url": URL, "custom_participant_id": "u-7"}
     entries = (entry, whole) if is_first else (whole, entry)
-    layers = [{"layer_name": "default", "download_urls": {"a.webm": one}} for one in entries]
+    layers = [{"layer_name": "default", "download_urls": {"a.webm": item}} for item in entries]
     (file,) = found_files(layers, None)
     assert file.download_url in {URL, f"{URL}-again"}
     assert (file.custom_participant_id, file.peer_id) == ("u-7", entry.get("peer_id"))

@@ -339,12 +339,14 @@ def test_the_status_in_which_a_recording_stalled_changes_nothing(still: Status) 
     ]
 
 
-@pytest.mark.parametrize("told", [Status.UPLOADING, Status.UPLOADED])
-def test_a_recording_that_moved_on_after_it_stalled_is_tracked_again(told: Status) -> None:
+@pytest.mark.parametrize("status", [Status.UPLOADING, Status.UPLOADED])
+def test_a_recording_that_moved_on_after_it_stalled_is_tracked_again(status: Status) -> None:
     stalled = observed(
         Status.ERRORED, second=90, timeout_error=ErrorInfo(code="stalled", message="x")
     )
-    assert statuses(observed(Status.RECORDING), stalled, observed(told, second=100))[2:] == [told]
+    assert statuses(observed(Status.RECORDING), stalled, observed(status, second=100))[2:] == [
+        status
+    ]
 
 
 def test_a_timeout_that_was_decided_before_the_last_change_is_ignored() -> None:

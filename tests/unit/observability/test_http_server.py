@@ -48,12 +48,12 @@ class Served:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    one = Served()
-    one.port = await one.server.start()
-    one.client.base_url = httpx.URL(f"http://127.0.0.1:{one.port}")
-    yield one
-    await one.client.aclose()
-    await one.server.stop()
+    serving = Served()
+    serving.port = await serving.server.start()
+    serving.client.base_url = httpx.URL(f"http://127.0.0.1:{serving.port}")
+    yield serving
+    await serving.client.aclose()
+    await serving.server.stop()
 
 
 async def test_a_probe_passes_if_all_its_checks_pass(served: Served) -> None:

@@ -328,7 +328,7 @@ async def test_no_line_of_a_thread_is_lost_while_the_loop_logs() -> None:
     await asyncio.sleep(0)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     for name in range(5):
-        assert [one["number"] for one in lines if one["who"] == name] == [*range(200)]
+        assert [line["number"] for line in lines if line["who"] == name] == [*range(200)]
 
 
 def test_without_a_loop_lines_are_written_at_once() -> None:

@@ -32,10 +32,10 @@ def test_a_command_is_counted_and_timed(registry: CollectorRegistry, metrics: Me
     metrics.record_command_received("stop_recording")
     metrics.record_command_completed("stop_recording", "succeeded", 0.25)
 
-    one = {"type": "stop_recording"}
-    assert value(registry, "commands_received_total", **one) == 1
-    assert value(registry, "commands_completed_total", **one, outcome="succeeded") == 1
-    assert value(registry, "command_duration_seconds_sum", **one) == 0.25
+    labels = {"type": "stop_recording"}
+    assert value(registry, "commands_received_total", **labels) == 1
+    assert value(registry, "commands_completed_total", **labels, outcome="succeeded") == 1
+    assert value(registry, "command_duration_seconds_sum", **labels) == 0.25
 
 
 def test_unknown_command_types_make_no_new_series(
@@ -63,10 +63,10 @@ def test_api_attempts_are_counted_by_operation_and_outcome(
     metrics.record_api_request("start_track", "ok", 0.5)
     metrics.record_api_request("start_track", "throttled", 0.5, is_retry=True)
 
-    one = {"operation": "start_track"}
-    assert value(registry, "api_requests_total", **one, outcome="throttled") == 1
-    assert value(registry, "api_request_duration_seconds_count", **one) == 2
-    assert value(registry, "api_retries_total", **one) == 1
+    labels = {"operation": "start_track"}
+    assert value(registry, "api_requests_total", **labels, outcome="throttled") == 1
+    assert value(registry, "api_request_duration_seconds_count", **labels) == 2
+    assert value(registry, "api_retries_total", **labels) == 1
 
 
 def test_every_status_has_a_series_from_the_beginning(

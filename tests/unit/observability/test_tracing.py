@@ -30,7 +30,7 @@ def settings(**more: str) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("given", "url"),
+    ("variables", "url"),
     [
         ({}, None),
         ({"OTEL_TRACES_EXPORTER": "otlp"}, None),
@@ -41,15 +41,15 @@ def settings(**more: str) -> Settings:
     ],
 )
 def test_traces_go_to_the_configured_collector_only(
-    given: Mapping[str, str], url: str | None
+    variables: Mapping[str, str], url: str | None
 ) -> None:
-    assert settings(**given).traces_url == url
+    assert settings(**variables).traces_url == url
 
 
 def test_headers_for_the_collector_are_secret() -> None:
-    told = settings(OTEL_EXPORTER_OTLP_HEADERS="authorization=Basic-c2VjcmV0")
-    assert "c2VjcmV0" not in repr(told)
-    assert any("c2VjcmV0" in text for text in told.sensitive_texts()())
+    loaded = settings(OTEL_EXPORTER_OTLP_HEADERS="authorization=Basic-c2VjcmV0")
+    assert "c2VjcmV0" not in repr(loaded)
+    assert any("c2VjcmV0" in text for text in loaded.sensitive_texts()())
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_accepted_headers_are_all_sent_and_none_is_logged(text: str) -> None:
         return
     with TestCase().assertNoLogs("opentelemetry.util.re"):
         read = parse_env_headers(held.reveal(), liberal=True)
-    names = {one.partition("=")[0].strip().lower() for one in held.reveal().split(",")}
+    names = {header.partition("=")[0].strip().lower() for header in held.reveal().split(",")}
     assert len(read) == len({unquote(name).strip() for name in names})
 
 
@@ -132,11 +132,11 @@ def opened_with(statement: str) -> str:
 
 
 def test_without_a_collector_headers_are_passed_on_and_nothing_is_recorded() -> None:
-    came = {"traceparent": "whatever", "baggage": "tenant=blue"}
-    with NO_TRACING.span("process", "consumer", parent=came, attributes={}) as span:
+    headers = {"traceparent": "whatever", "baggage": "tenant=blue"}
+    with NO_TRACING.span("process", "consumer", parent=headers, attributes={}) as span:
         span.set_attributes({"code": "x"})
         span.set_error("x")
-    assert span.headers == came
+    assert span.headers == headers
     assert open_tracing(settings().traces_url, version="1", instance="i").is_enabled is False
 
 

@@ -648,7 +648,7 @@ READ_BY_OPENTELEMETRY = {"OTEL_EXPORTER_OTLP_HEADERS"}
 
 
 def test_every_secret_setting_is_tested_below() -> None:
-    assert {one.variable for one in documented_settings() if one.secret} == (
+    assert {setting.variable for setting in documented_settings() if setting.secret} == (
         SECRETS.keys() | READ_BY_OPENTELEMETRY
     )
 

@@ -47,7 +47,7 @@ def test_every_position_that_was_added_is_in_exactly_one_range() -> None:
             text = with_positions(text, first, position)
         ranges = list(ranges_of(text))
         assert ranges == sorted(ranges)
-        assert all(sum(a <= one <= b for a, b in ranges) == 1 for one in added)
+        assert all(sum(start <= number <= end for start, end in ranges) == 1 for number in added)
 
 
 def test_the_range_of_a_subject_spans_its_events_among_others() -> None:

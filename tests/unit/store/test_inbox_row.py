@@ -100,13 +100,13 @@ def test_a_start_calls_again_when_its_last_call_has_had_its_time(
 
 
 @pytest.mark.parametrize(
-    ("stored", "came", "is_other"),
+    ("stored", "received", "is_other"),
     [("a", "a", False), ("a", "b", True), (None, "b", False), ("a", None, False)],
 )
 def test_a_body_is_another_one_only_if_both_digests_are_known(
-    stored: str | None, came: str | None, is_other: bool
+    stored: str | None, received: str | None, is_other: bool
 ) -> None:
-    assert row(digest=stored).is_of_other_body(came) is is_other
+    assert row(digest=stored).is_of_other_body(received) is is_other
 
 
 def test_the_age_of_a_command_counts_from_when_it_was_woken() -> None:

@@ -18,8 +18,8 @@ def read(api: ListApi, roll: AbsenceDetector, *, guess: int) -> list[set[int]]:
     async def pages() -> list[set[int]]:
         missed = []
         async for page in PageIterator(api.client(), guess=guess).oldest_first():
-            ids = [one.recording_id for one in page.recordings]
-            missed.append({int(one[1:]) for one in roll.add_page(ids)})
+            ids = [recording.recording_id for recording in page.recordings]
+            missed.append({int(recording_id[1:]) for recording_id in roll.add_page(ids)})
         return missed
 
     roll.begin()
@@ -34,7 +34,7 @@ def ending(api: ListApi, at: int, *gone: int) -> Callable[[], None]:
 
     def change() -> None:
         if len(api.asked) - begun == at:
-            api.live = [one for one in api.live if one not in gone]
+            api.live = [number for number in api.live if number not in gone]
 
     return change
 
@@ -64,16 +64,16 @@ def test_a_recording_that_ends_during_the_reading_is_noticed_if_its_place_is_sti
 
 def test_many_absences_are_all_noticed() -> None:
     api, roll = listed(200)
-    api.live = [one for one in api.live if one % 3]
+    api.live = [number for number in api.live if number % 3]
     missed = set().union(*read(api, roll, guess=20))
-    assert missed == {one for one in range(16, 200) if one % 3 == 0}
+    assert missed == {number for number in range(16, 200) if number % 3 == 0}
 
 
 def test_the_first_reading_notices_no_absence() -> None:
     api, roll = ListApi(list(range(30))), AbsenceDetector()
     api.cap = 10
     assert read(api, roll, guess=3) == [set()] * 3
-    assert all(roll.is_accounted_for(f"r{one}") for one in range(30))
+    assert all(roll.is_accounted_for(f"r{number}") for number in range(30))
     assert not roll.is_accounted_for("r30")
 
 
@@ -95,16 +95,16 @@ def test_an_incomplete_reading_does_not_change_the_order() -> None:
 def test_no_listed_recording_counts_as_absent_while_others_end_and_begin(
     count: int, cap: int, script: list[tuple[int, int]], choice: Any
 ) -> None:
-    live, roll = [f"r{one}" for one in range(count)], AbsenceDetector()
+    live, roll = [f"r{number}" for number in range(count)], AbsenceDetector()
     for _ in range(3):
         missed: list[str] = []
         roll.begin()
-        for number in range(-(-len(live) // cap), 0, -1):
-            missed += roll.add_page(live[(number - 1) * cap : number * cap])
+        for page_number in range(-(-len(live) // cap), 0, -1):
+            missed += roll.add_page(live[(page_number - 1) * cap : page_number * cap])
             ends, begins = script.pop(0) if script else (0, 0)
-            for one in choice.sample(live, min(ends, len(live))):
-                live.remove(one)
-            live += [f"r{count + one}" for one in range(begins)]
+            for ended in choice.sample(live, min(ends, len(live))):
+                live.remove(ended)
+            live += [f"r{count + number}" for number in range(begins)]
             count += begins
         roll.end()
         assert not set(missed) & set(live)
@@ -114,7 +114,7 @@ def test_no_listed_recording_counts_as_absent_while_others_end_and_begin(
 @given(choice=st.randoms(use_true_random=False))
 def test_a_list_without_an_order_has_few_false_absences(choice: Any) -> None:
     roll = AbsenceDetector()
-    names = [f"r{one}" for one in range(200)]
+    names = [f"r{number}" for number in range(200)]
     for _ in range(3):
         roll.begin()
         choice.shuffle(names)
@@ -127,17 +127,17 @@ def test_a_list_without_an_order_has_few_false_absences(choice: Any) -> None:
 
 def test_recordings_that_swap_places_across_pages_are_not_absent_and_hide_no_absence() -> None:
     _api, roll = listed(100)
-    names = [f"r{one}" for one in range(100)]
+    names = [f"r{number}" for number in range(100)]
     names[79], names[80] = names[80], names[79]
     names.remove("r85")
     roll.begin()
     missed = [roll.add_page(names[first : first + 10]) for first in range(90, -1, -10)]
-    assert [one for page in missed for one in page] == ["r85"]
+    assert [recording_id for page in missed for recording_id in page] == ["r85"]
 
 
 def test_nothing_counts_as_absent_after_a_false_absence() -> None:
     _api, roll = listed(100)
-    names = [f"r{one}" for one in range(100)]
+    names = [f"r{number}" for number in range(100)]
     pages = [names[first : first + 10] for first in range(90, -1, -10)]
     late = pages.pop(1)
     roll.begin()

@@ -52,7 +52,7 @@ class ListApi:
             "start_offset": first + 1,
             "end_offset": first + len(items),
         }
-        answer: dict[str, Any] = {"success": True, "data": [worded(one) for one in items]}
+        answer: dict[str, Any] = {"success": True, "data": [worded(item) for item in items]}
         if self.tells:
             answer["paging"] = {name: paging[name] for name in self.tells}
         self.asked.append(int(query["page_no"]))
@@ -66,7 +66,9 @@ def worded(number: int) -> dict[str, Any]:
 
 
 async def listed(pages: AsyncIterator[RecordingPage]) -> list[int]:
-    return [int(one.recording_id[1:]) async for page in pages for one in page.recordings]
+    return [
+        int(recording.recording_id[1:]) async for page in pages for recording in page.recordings
+    ]
 
 
 def read(api: ListApi, *, guess: int = 1) -> set[int]:
@@ -189,9 +191,9 @@ def test_every_recording_that_stays_live_is_listed_while_others_end_and_begin(
 
     def change() -> None:
         ends, begins = script.pop(0) if script else (0, 0)
-        for one in choice.sample(api.live, min(ends, len(api.live))):
-            api.live.remove(one)
-            steady.discard(one)
+        for ended in choice.sample(api.live, min(ends, len(api.live))):
+            api.live.remove(ended)
+            steady.discard(ended)
         newest = max(api.live, default=count) + 1
         api.live += range(newest, newest + begins)
 
@@ -236,7 +238,8 @@ def test_reading_a_nonsensical_list_ends(answers: list[tuple[list[int], int]]) -
         asked += 1
         paging = {"total_count": total, "start_offset": 0, "end_offset": 0}
         return httpx.Response(
-            200, json={"success": True, "data": [worded(one) for one in ids], "paging": paging}
+            200,
+            json={"success": True, "data": [worded(number) for number in ids], "paging": paging},
         )
 
     api = ListApi([])
@@ -299,7 +302,7 @@ def page(
 
 
 @pytest.mark.parametrize(
-    ("one", "number", "expected"),
+    ("answer", "number", "expected"),
     [
         (page(3, None), 1, False),
         (page(3, 3, 3), 1, True),
@@ -312,9 +315,9 @@ def page(
     ],
 )
 def test_the_last_page_is_the_one_that_the_api_s_numbers_prove(
-    one: RecordingPage, number: int, expected: bool
+    answer: RecordingPage, number: int, expected: bool
 ) -> None:
-    assert is_last(one, number) is expected
+    assert is_last(answer, number) is expected
 
 
 @pytest.mark.parametrize(("count", "second"), [(0, None), (1, None), (2, 1), (5, 1)])

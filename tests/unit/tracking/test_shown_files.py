@@ -38,7 +38,7 @@ def test_the_memory_for_snapshots_is_bounded_and_freed() -> None:
     shown = ShownFiles(max_bytes=1000)
     for round_number in range(5):
         ids = [f"{round_number}-{number}" for number in range(100)]
-        for recording_id in ids * 2:
-            shown.put(snapshot(recording_id))
-        kept = [one for one in ids if shown.take(one)]
+        for shown_id in ids * 2:
+            shown.put(snapshot(shown_id))
+        kept = [recording_id for recording_id in ids if shown.take(recording_id)]
         assert 1 <= len(kept) <= 10

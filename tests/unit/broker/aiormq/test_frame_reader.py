@@ -85,7 +85,7 @@ async def test_a_body_in_many_frames_is_assembled_with_other_frames_in_between()
     parts = [ContentBody(body[at : at + 70_000]) for at in range(0, len(body), 70_000)]
     stream = pamqp.frame.marshal(deliver, channel)
     stream += pamqp.frame.marshal(ContentHeader(body_size=len(body)), channel)
-    stream += b"".join(pamqp.frame.marshal(one, channel) + answer(OTHER) for one in parts)
+    stream += b"".join(pamqp.frame.marshal(part, channel) + answer(OTHER) for part in parts)
     reading = Reading([stream])
     assert await reading.all() == [answer(OTHER)] * len(parts)
     assert reading.taken == [(5, body)]
@@ -94,7 +94,7 @@ async def test_a_body_in_many_frames_is_assembled_with_other_frames_in_between()
 async def test_the_library_gets_heartbeats_while_the_broker_only_delivers() -> None:
     ticks = iter([0.0, *[HEARTBEAT_INTERVAL_SECONDS] * 10])  # the first when the connection is made
     reading = Reading([delivered(TAKEN, tag, b"") for tag in range(4)], lambda: next(ticks))
-    frames = [pamqp.frame.unmarshal(one)[2].name for one in await reading.all()]
+    frames = [pamqp.frame.unmarshal(frame)[2].name for frame in await reading.all()]
     assert frames == ["Heartbeat"]
     assert len(reading.taken) == 4
 

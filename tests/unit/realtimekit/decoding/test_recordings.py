@@ -190,11 +190,11 @@ def test_fields_of_an_unexpected_form_count_as_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "seconds"),
+    ("duration", "seconds"),
     [(209, 209), ("209", 209), (209.9, 209), ("1e400", None), (-1, None), (True, None)],
 )
-def test_a_duration_is_whole_seconds_in_any_spelling(given: object, seconds: int | None) -> None:
-    assert snapshot(recording_duration=given).recording_duration == seconds
+def test_a_duration_is_whole_seconds_in_any_spelling(duration: object, seconds: int | None) -> None:
+    assert snapshot(recording_duration=duration).recording_duration == seconds
 
 
 def test_times_with_a_space_and_microseconds_are_read() -> None:
@@ -218,7 +218,7 @@ def test_a_time_without_an_offset_is_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "reason",
     [
         {"reason": "ALL_PEERS_LEFT", "caller": {"type": "USER"}},
         "{'reason':'ALL_PEERS_LEFT','caller':{'type':'INTERNAL'}}",
@@ -226,8 +226,8 @@ def test_a_time_without_an_offset_is_utc() -> None:
         "ALL_PEERS_LEFT",
     ],
 )
-def test_a_stop_reason_is_found_in_an_object_and_in_text(given: object) -> None:
-    assert snapshot(stop_reason=given).stop_reason == "ALL_PEERS_LEFT"
+def test_a_stop_reason_is_found_in_an_object_and_in_text(reason: object) -> None:
+    assert snapshot(stop_reason=reason).stop_reason == "ALL_PEERS_LEFT"
 
 
 def test_an_unknown_reason_is_kept() -> None:

@@ -81,10 +81,10 @@ def test_the_urls_of_tracks_show_the_kind_and_name_their_files(links: bool) -> N
     layers = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": "https://a"}}}]
     urls = {"links": layers} if links else layers
     fields = DOCUMENTED["recording"] | {"downloadUrl": urls, "audioDownloadUrl": None}
-    told = read(DOCUMENTED | {"recording": fields}).recording
-    assert told is not None
-    assert told.kind == "track"
-    assert [file.name for file in told.files] == ["a.webm"]
+    recording = read(DOCUMENTED | {"recording": fields}).recording
+    assert recording is not None
+    assert recording.kind == "track"
+    assert [file.name for file in recording.files] == ["a.webm"]
 
 
 def test_the_former_field_names_are_read_with_spaces_in_times_and_reasons_in_text() -> None:
@@ -108,16 +108,16 @@ def test_event_id_and_status_are_enough() -> None:
 @pytest.mark.parametrize("value", [None, 7, -1.5, True, "", "?", [], [[1]], {}, {"id": {}}])
 def test_a_field_of_any_form_does_not_hide_the_status(field: str, value: object) -> None:
     body = DOCUMENTED | {"recording": DOCUMENTED["recording"] | {field: value}}
-    told = read(body).recording
-    assert told is not None
-    assert (told.recording_id, told.status) == (ID, Status.UPLOADED)
+    recording = read(body).recording
+    assert recording is not None
+    assert (recording.recording_id, recording.status) == (ID, Status.UPLOADED)
 
 
 @pytest.mark.parametrize("meeting", [None, 7, "live", [], {"id": 5}])
 def test_a_meeting_of_any_form_does_not_hide_the_status(meeting: object) -> None:
-    told = read(FORMER | {"meeting": meeting}).recording
-    assert told is not None
-    assert told.meeting_id is None
+    recording = read(FORMER | {"meeting": meeting}).recording
+    assert recording is not None
+    assert recording.meeting_id is None
 
 
 @pytest.mark.parametrize(

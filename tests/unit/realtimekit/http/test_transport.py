@@ -90,7 +90,7 @@ async def send(
 
 
 def idle_connections(transport: HttpTransport) -> list[_IdleConnection]:
-    return [one for kept in transport._idle.values() for one in kept]
+    return [connection for connections in transport._idle.values() for connection in connections]
 
 
 def sending(*pieces: bytes) -> Play:
@@ -114,7 +114,7 @@ def sending_and_closing(*pieces: bytes) -> Play:
     "pieces",
     [
         pytest.param([GOOD], id="with its length"),
-        pytest.param([bytes([one]) for one in GOOD], id="byte by byte"),
+        pytest.param([bytes([byte]) for byte in GOOD], id="byte by byte"),
         pytest.param(
             [HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\no\r\n", b"1\r\nk\r\n0\r\n\r\n"],
             id="in chunks",
@@ -237,7 +237,7 @@ async def test_an_idle_connection_that_the_peer_closed_is_not_used_again() -> No
         for _ in range(3):
             assert await send(transport, server.url) == (200, b"ok")
             await eventually(
-                lambda: not any(one.connection.is_usable for one in idle_connections(transport))
+                lambda: not any(idle.connection.is_usable for idle in idle_connections(transport))
             )
         assert server.connections == 3
 

@@ -39,23 +39,23 @@ def test_a_change_of_speed_does_not_change_the_time() -> None:
 
 def test_actions_run_in_the_order_of_their_due_times_and_see_them_as_now() -> None:
     clock = frozen()
-    seen: list[tuple[str, float]] = []
-    clock.at(1020.0, lambda: seen.append(("second", clock.now())))
-    clock.at(1010.0, lambda: seen.append(("first", clock.now())))
+    runs: list[tuple[str, float]] = []
+    clock.at(1020.0, lambda: runs.append(("second", clock.now())))
+    clock.at(1010.0, lambda: runs.append(("first", clock.now())))
 
     clock.advance(60)
 
-    assert seen == [("first", 1010.0), ("second", 1020.0)]
+    assert runs == [("first", 1010.0), ("second", 1020.0)]
 
 
 def test_an_action_scheduled_by_an_action_before_now_runs_in_the_same_pass() -> None:
     clock = frozen()
-    seen: list[float] = []
-    clock.at(1001.0, lambda: void(clock.at(clock.now() + 1, lambda: seen.append(clock.now()))))
+    runs: list[float] = []
+    clock.at(1001.0, lambda: void(clock.at(clock.now() + 1, lambda: runs.append(clock.now()))))
 
     clock.advance(10)
 
-    assert seen == [1002.0]
+    assert runs == [1002.0]
 
 
 def void(value: object) -> None:
@@ -64,13 +64,13 @@ def void(value: object) -> None:
 
 def test_the_action_of_a_cancelled_timer_does_not_run() -> None:
     clock = frozen()
-    seen: list[str] = []
-    timer = clock.at(1001.0, lambda: seen.append("happened"))
+    runs: list[str] = []
+    timer = clock.at(1001.0, lambda: runs.append("happened"))
 
     timer.cancel()
     clock.advance(10)
 
-    assert seen == []
+    assert runs == []
 
 
 async def test_a_running_clock_wakes_up_for_an_action_scheduled_meanwhile() -> None:

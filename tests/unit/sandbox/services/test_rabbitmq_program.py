@@ -19,7 +19,7 @@ def test_needed_libraries_are_linked_and_optional_plugins_are_not(tmp_path: Path
 
     environ = without_plugins(scripts, tmp_path / "lean")
 
-    assert {one.name for one in (tmp_path / "lean/plugins").iterdir()} == needed
+    assert {file.name for file in (tmp_path / "lean/plugins").iterdir()} == needed
     assert (Path(environ["RABBITMQ_SCRIPTS_DIR"]) / "rabbitmq-server").exists()
 
 

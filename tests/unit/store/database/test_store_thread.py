@@ -11,8 +11,8 @@ from worker.store.database.store_thread import StoreThread
 
 async def run_all(thread: StoreThread, *work: Callable[[], Any]) -> list[Any]:
     done: asyncio.Queue[Any] = asyncio.Queue()
-    for one in work:
-        thread.run(one, done.put_nowait)
+    for action in work:
+        thread.run(action, done.put_nowait)
     return [await done.get() for _ in work]
 
 

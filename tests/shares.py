@@ -117,9 +117,9 @@ def in_shares(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
     waiting_shares: list[list[pytest.Item]] = [[] for _ in range(processes - 1)]
     seconds = [0.0] * len(waiting_shares)
     for group in sorted(kinds.waiting, key=_seconds, reverse=True):  # stable on ties
-        least = seconds.index(min(seconds))
-        waiting_shares[least] += group
-        seconds[least] += _seconds(group)
+        shortest = seconds.index(min(seconds))
+        waiting_shares[shortest] += group
+        seconds[shortest] += _seconds(group)
     sizes = _sizes(len(items), processes)
     computing_share = kinds.long
     computing = _fill([computing_share], sizes[-1:], kinds.computing)

@@ -215,9 +215,9 @@ async def test_a_file_is_queued_also_if_the_api_does_not_say_when_its_url_expire
 async def test_a_recording_in_the_customers_own_storage_gets_its_manifest(
     database_url: str,
 ) -> None:
-    theirs = Storage(type="aws", bucket="theirs", path="recordings/a.webm")
+    storage = Storage(type="aws", bucket="theirs", path="recordings/a.webm")
     async with without_archive(database_url) as store:
-        await end(store, "r1", track("a", url=None), storage=theirs)
+        await end(store, "r1", track("a", url=None), storage=storage)
     async with opened(database_url) as store:
         await backfill(store)
         assert await take(store) == ()
@@ -248,10 +248,10 @@ async def test_later_searches_find_files_that_a_replica_without_the_archive_anno
 ) -> None:
     at = START
     async with opened(database_url) as store, without_archive(database_url) as old_replica:
-        looks = Backfill(store.archive, now=lambda: at, sleep=no_pause)
+        search = Backfill(store.archive, now=lambda: at, sleep=no_pause)
         for number in range(3):
             await end(old_replica, f"r{number}", "a", at=utc(at - 60), life=life)
-            await looks.look_once()
+            await search.look_once()
             (task,) = await take(store, at=at)
             assert task.recording_id == f"r{number}"
             assert await done(store, task)
@@ -264,12 +264,12 @@ async def test_a_search_while_the_clock_was_far_ahead_makes_no_later_search_skip
 ) -> None:
     at = START + 30 * DAY.total_seconds()
     async with opened(database_url) as store:
-        looks = Backfill(store.archive, now=lambda: at, sleep=no_pause)
-        await looks.look_once()
+        search = Backfill(store.archive, now=lambda: at, sleep=no_pause)
+        await search.look_once()
         at = START
         async with without_archive(database_url) as old_replica:
             await end(old_replica, "r1", "a")
-        await looks.look_once()
+        await search.look_once()
         assert len(await take(store)) == 1
 
 
@@ -282,15 +282,15 @@ async def test_a_later_search_skips_rows_that_were_read_before(
         await end(store, "r1", "a")
         await end(store, "r2", "b", life=None)
     async with opened(database_url) as store:
-        looks = Backfill(store.archive, now=lambda: at, sleep=no_pause)
+        search = Backfill(store.archive, now=lambda: at, sleep=no_pause)
         for hours, found in ((0, 2), (2, 2), (4, 0)):
             at = START + hours * 3600.0
             with engine.begin() as connection:
                 connection.execute(sa.delete(archive_files))
-            await looks.look_once()
+            await search.look_once()
             assert len(await take(store, at=at)) == found
-        another = Backfill(store.archive, now=lambda: at, sleep=no_pause)
-        await another.look_once()
+        next_search = Backfill(store.archive, now=lambda: at, sleep=no_pause)
+        await next_search.look_once()
         assert len(await take(store, at=at)) == 2
 
 
@@ -352,17 +352,17 @@ class Clock:
 
 async def test_the_leader_searches_at_once_and_then_every_hour(sqlite_url: str) -> None:
     clock = Clock(leads_from=60.0)
-    looked_at: list[float] = []
+    searched_at: list[float] = []
 
     def now() -> float:
-        looked_at.append(clock.seconds)
+        searched_at.append(clock.seconds)
         return START
 
     async with opened(sqlite_url) as store:
         loop = Backfill(store.archive, now=now, ticks=lambda: clock.seconds, sleep=clock.sleep)
         running = asyncio.create_task(loop.run(clock.is_leader))
-        await eventually(lambda: len(looked_at) >= 3, seconds=20, what="three looks")
+        await eventually(lambda: len(searched_at) >= 3, seconds=20, what="three looks")
         running.cancel()
-    assert looked_at[0] == 60.0
-    gaps = [later - earlier for earlier, later in itertools.pairwise(looked_at[:3])]
+    assert searched_at[0] == 60.0
+    gaps = [later - earlier for earlier, later in itertools.pairwise(searched_at[:3])]
     assert all(INTERVAL_SECONDS <= gap < INTERVAL_SECONDS + 10 for gap in gaps)

@@ -227,11 +227,11 @@ async def test_each_copy_is_read_once_over_all_pages(store: Store, database_url:
         copies = [copy for copy in stored if isinstance(copy, StoredCopy)]
         return [(copy.recording_id, copy.file_index) for copy in copies]
 
-    every = [(f"r{number}", index) for number in range(3) for index in (1, 2, 3)]
-    assert read() == every
-    assert read(recording_ids=("r0", "r2", "nobody")) == every[:3] + every[6:]
-    assert read(app="eu") == every[6:]
-    assert read(since=START) == every
+    all_copies = [(f"r{number}", index) for number in range(3) for index in (1, 2, 3)]
+    assert read() == all_copies
+    assert read(recording_ids=("r0", "r2", "nobody")) == all_copies[:3] + all_copies[6:]
+    assert read(app="eu") == all_copies[6:]
+    assert read(since=START) == all_copies
     assert read(since=START + 1) == []
 
 

@@ -187,8 +187,8 @@ async def test_replicas_that_also_commit_other_work_never_deadlock(
         operations: list[Awaitable[object]] = []
         for index, replica in enumerate(replicas):
             operations += [replica.outbox_depth()]  # while this commits, both others queue
-            both = [replica.acquire_tokens("b", request), replica.acquire_lease(lease)]
-            operations += both if index % 2 else reversed(both)
+            requests = [replica.acquire_tokens("b", request), replica.acquire_lease(lease)]
+            operations += requests if index % 2 else reversed(requests)
         await asyncio.gather(*operations)
     assert await spent(replicas[0], "b", rate) == 40 * len(replicas)
     for replica in replicas:

@@ -132,13 +132,13 @@ def test_a_retry_by_the_worker_is_never_the_advice_for_an_outcome() -> None:
 
 
 def test_the_longest_text_of_the_api_leaves_room_for_the_link() -> None:
-    longest = max(ERROR_CODES, key=len)
+    longest_code = max(ERROR_CODES, key=len)
     text = "x" * MAX_MESSAGE_LENGTH
-    last_error = ErrorInfo(code=longest, message=text)
+    last_error = ErrorInfo(code=longest_code, message=text)
     command = outcomes.Command.__args__[0](id="c", meeting_id="m")  # type: ignore[attr-defined]
 
     message = outcomes.failed(command, 1, last_error).last_error.message
 
     assert message.startswith(text)
-    assert message.endswith(f"(see {error_section(longest)})")
+    assert message.endswith(f"(see {error_section(longest_code)})")
     assert len(message) <= MAX_MESSAGE_LENGTH + 128

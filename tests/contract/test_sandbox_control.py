@@ -34,8 +34,8 @@ async def test_a_meeting_is_created_and_participants_join_and_leave(client: Clie
     joined = await control(client, "POST", f"{path}/join", {"custom_participant_id": "carol"})
 
     rows = joined.json()["presences"]
-    there = [row["custom_participant_id"] for row in rows if "left_at" not in row]
-    assert (made.status_code, len(rows), there) == (201, 4, ["ann", "carol"])
+    present = [row["custom_participant_id"] for row in rows if "left_at" not in row]
+    assert (made.status_code, len(rows), present) == (201, 4, ["ann", "carol"])
     ended = await control(client, "POST", f"{path}/end", {})
     assert ended.json()["session"] is None
 
@@ -113,11 +113,11 @@ async def test_the_request_log_is_read_by_kind_from_a_number_and_as_json_lines(
     client.sandbox.clock.advance(1)
 
     transitions = (await control(client, "GET", "/request-log?kind=transition")).json()
-    news = (await control(client, "GET", f"/request-log?since={total}")).json()
+    later = (await control(client, "GET", f"/request-log?since={total}")).json()
     lines = await control(client, "GET", "/request-log?format=jsonl")
 
-    assert [e["status"] for e in transitions["entries"]] == ["INVOKED", "RECORDING"]
-    assert [e["status"] for e in news["entries"]] == ["RECORDING"]
+    assert [entry["status"] for entry in transitions["entries"]] == ["INVOKED", "RECORDING"]
+    assert [entry["status"] for entry in later["entries"]] == ["RECORDING"]
     assert len(lines.text.splitlines()) == client.sandbox.request_log.total
     assert transitions["counts"]["started.track"] == 1
 

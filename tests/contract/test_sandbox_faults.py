@@ -95,7 +95,7 @@ async def test_a_reset_before_processing_starts_nothing(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("envelope", "said"),
+    ("envelope", "body"),
     [
         ("realtimekit", {"success": False, "error": {"code": 503, "message": "away"}}),
         (
@@ -111,13 +111,13 @@ async def test_a_reset_before_processing_starts_nothing(client: Client) -> None:
     ],
 )
 async def test_a_refusal_has_the_chosen_envelope_and_starts_nothing(
-    client: Client, envelope: Any, said: object
+    client: Client, envelope: Any, body: object
 ) -> None:
     client.sandbox.faults.add(Fault(kind="refuse", envelope=envelope, message="away"))
 
     answer = await start(client)
 
-    assert (answer.status_code, answer.json()) == (503, said)
+    assert (answer.status_code, answer.json()) == (503, body)
     assert client.sandbox.request_log.counts["started.track"] == 0
 
 

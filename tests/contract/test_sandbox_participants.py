@@ -27,7 +27,7 @@ async def test_the_list_has_everybody_who_may_join_in_pages_that_state_their_off
     client: Client,
 ) -> None:
     client.sandbox.meetings.create(client.meeting_id, participants=250, live=False)
-    pages = [await client.get(path(client), page_no=n, per_page=100) for n in (1, 2, 3)]
+    pages = [await client.get(path(client), page_no=number, per_page=100) for number in (1, 2, 3)]
     assert [page["paging"] for page in pages] == [
         {"total_count": 250, "start_offset": 1, "end_offset": 100},
         {"total_count": 250, "start_offset": 101, "end_offset": 200},

@@ -130,7 +130,7 @@ async def test_pages_cover_the_list_once_and_state_their_offsets(client: Client)
     ]
 
     assert [item["id"] for page in pages for item in page["data"]] == started
-    offsets = [(p["paging"]["start_offset"], p["paging"]["end_offset"]) for p in pages]
+    offsets = [(page["paging"]["start_offset"], page["paging"]["end_offset"]) for page in pages]
     assert offsets == [(1, 2), (3, 4), (5, 5), (0, 5)]
     assert {page["paging"]["total_count"] for page in pages} == {5}
 
@@ -254,7 +254,7 @@ async def test_a_page_of_participants_has_one_to_two_hundred_rows(client: Client
 
     second = await client.get(path, page_no=2, per_page=2)
     refused = [
-        (await client.call("GET", path, params={"per_page": n})).status_code for n in (0, 201)
+        (await client.call("GET", path, params={"per_page": rows})).status_code for rows in (0, 201)
     ]
 
     assert len(second["data"]["participants"]) == 1

@@ -103,16 +103,20 @@ async def test_each_documented_status_has_one_signed_webhook(
     key = await public_key(client)
     for delivery in hook.got:
         check(key, delivery)
-    assert sorted(d.status for d in hook.got) == ["RECORDING", "UPLOADED", "UPLOADING"]
-    assert len({d.headers["rtk-uuid"] for d in hook.got}) == 3
-    assert len({d.headers["rtk-webhook-id"] for d in hook.got}) == 1
+    assert sorted(delivery.status for delivery in hook.got) == [
+        "RECORDING",
+        "UPLOADED",
+        "UPLOADING",
+    ]
+    assert len({delivery.headers["rtk-uuid"] for delivery in hook.got}) == 3
+    assert len({delivery.headers["rtk-webhook-id"] for delivery in hook.got}) == 1
 
 
 async def test_webhooks_of_one_recording_arrive_in_order(client: Client, hook: Receiver) -> None:
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
-    assert [d.status for d in hook.got] == ["RECORDING", "UPLOADING", "UPLOADED"]
+    assert [delivery.status for delivery in hook.got] == ["RECORDING", "UPLOADING", "UPLOADED"]
 
 
 async def test_after_a_rotation_only_the_new_key_verifies(client: Client, hook: Receiver) -> None:
@@ -136,8 +140,8 @@ async def test_a_delivery_that_got_a_5xx_is_repeated_with_a_new_uuid(
 
     assert [sent.response_status for sent in client.sandbox.request_log.webhooks] == [503, 500, 204]
     assert [sent.attempt for sent in client.sandbox.request_log.webhooks] == [1, 2, 3]
-    assert len({d.body for d in hook.got}) == 1
-    assert len({d.headers["rtk-uuid"] for d in hook.got}) == 3
+    assert len({delivery.body for delivery in hook.got}) == 1
+    assert len({delivery.headers["rtk-uuid"] for delivery in hook.got}) == 3
 
 
 async def test_a_delivery_that_got_a_4xx_is_not_repeated(client: Client, hook: Receiver) -> None:
@@ -179,7 +183,7 @@ async def test_deliveries_can_be_dropped_duplicated_and_reordered(
     await client.uploaded(await client.start_track())
     await client.sandbox.request_log.until(lambda _: len(hook.got) >= len(expected))
 
-    assert [d.status for d in hook.got] == expected
+    assert [delivery.status for delivery in hook.got] == expected
 
 
 async def test_a_delayed_delivery_arrives_after_later_ones(client: Client, hook: Receiver) -> None:
@@ -187,7 +191,7 @@ async def test_a_delayed_delivery_arrives_after_later_ones(client: Client, hook:
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
-    assert [d.status for d in hook.got] == ["UPLOADING", "UPLOADED", "RECORDING"]
+    assert [delivery.status for delivery in hook.got] == ["UPLOADING", "UPLOADED", "RECORDING"]
 
 
 async def test_a_forged_delivery_does_not_match_the_key(client: Client, hook: Receiver) -> None:
@@ -218,7 +222,7 @@ async def test_payloads_of_the_predecessor_lack_fields(client: Client, hook: Rec
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
-    uploading, uploaded = [json.loads(d.body) for d in hook.got[1:]]
+    uploading, uploaded = [json.loads(delivery.body) for delivery in hook.got[1:]]
     assert "meetingId" not in uploading["recording"]
     assert "sessionId" not in uploading["meeting"]
     assert uploaded["recording"]["fileSize"] == 0
@@ -243,7 +247,9 @@ async def test_changes_of_meetings_have_webhooks_too(client: Client) -> None:
         await client.start_track()
         client.sandbox.meetings.end_session(client.meeting_id)
         await delivered(client, 2)
-        events = {json.loads(d.body)["event"]: json.loads(d.body) for d in other.got}
+        events = {
+            json.loads(delivery.body)["event"]: json.loads(delivery.body) for delivery in other.got
+        }
 
     assert set(events) == {"meeting.started", "meeting.ended"}
     assert events["meeting.ended"]["reason"] == "HOST_ENDED_MEETING"

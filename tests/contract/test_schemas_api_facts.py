@@ -120,16 +120,16 @@ def _fields(name: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "facts", "ours"),
+    ("name", "facts", "own_fields"),
     [
         ("start_track_recording", START_TRACK, OURS_TRACK),
         ("start_recording", START, OURS | {"storage_profile"}),
     ],
 )
 def test_a_start_command_has_every_parameter_of_the_api_and_no_other(
-    name: str, facts: dict[str, Fact], ours: set[str]
+    name: str, facts: dict[str, Fact], own_fields: set[str]
 ) -> None:
-    assert _fields(name).keys() - ours == facts.keys()
+    assert _fields(name).keys() - own_fields == facts.keys()
 
 
 @pytest.mark.parametrize(("name", "path", "fact"), CASES)

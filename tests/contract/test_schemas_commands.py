@@ -164,7 +164,11 @@ def _composite() -> list[Bad]:
     }
     wrong["storage_config.port"] = [0, 65_536, "22"]
     return [
-        *(Bad("start_recording", _nested(f, v), f) for f, values in wrong.items() for v in values),
+        *(
+            Bad("start_recording", _nested(field, value), field)
+            for field, values in wrong.items()
+            for value in values
+        ),
         *_composite_unknown(),
         *_composite_together(),
     ]
@@ -183,14 +187,14 @@ def _composite_together() -> list[Bad]:
     def storage(field: str, **fields: str) -> Bad:
         return Bad("start_recording", {"storage_config": fields}, field, "missing_field")
 
-    both = {"storage_profile": "archive", "storage_config": {"type": "aws"}}
+    storages = {"storage_profile": "archive", "storage_config": {"type": "aws"}}
     bucket: dict[str, Any] = {"realtimekit_bucket_config": {}}
     return [
         storage("storage_config.type", bucket="b"),
         storage("storage_config.account_id", type="cloudflare", bucket="b"),
         storage("storage_config.private_key", type="sftp", auth_method="KEY"),
         storage("storage_config.password", type="sftp", auth_method="PASSWORD"),
-        Bad("start_recording", both, "storage_profile", "conflicting_fields"),
+        Bad("start_recording", storages, "storage_profile", "conflicting_fields"),
         Bad("start_recording", bucket, "realtimekit_bucket_config.enabled", "missing_field"),
     ]
 
@@ -275,8 +279,8 @@ def _paths(name: str, path: list[str]) -> set[str]:
     if path and path[-1] == "default":
         return {".".join([*path, field]) for field in fields} | {"layers.default"}
     below = [_paths(name, [*path, field]) for field in fields]
-    here = {".".join([*path, field]) for field in fields}
-    return here.union(*below)
+    direct = {".".join([*path, field]) for field in fields}
+    return direct.union(*below)
 
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)

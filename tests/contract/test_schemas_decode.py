@@ -256,7 +256,7 @@ WHOLE = {
 def _places(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     if not isinstance(value, dict):
         return [path]
-    return [path, *(place for k, v in value.items() for place in _places(v, (*path, k)))]
+    return [path, *(place for key, item in value.items() for place in _places(item, (*path, key)))]
 
 
 def _with(whole: Any, place: tuple[str, ...], value: Any) -> Any:
@@ -333,9 +333,9 @@ def test_the_api_receives_exactly_the_fields_of_the_publisher() -> None:
         "max_seconds": 60,
         "video_config": {"watermark": {}},
     }
-    ours = {"deadline": "2036-01-01T00:00:00Z", "app": "a", "storage_profile": "archive"}
+    own_fields = {"deadline": "2036-01-01T00:00:00Z", "app": "a", "storage_profile": "archive"}
 
-    command = _decoded({"type": "start_recording", "id": "c"} | ours | fields)
+    command = _decoded({"type": "start_recording", "id": "c"} | own_fields | fields)
 
     assert isinstance(command, StartRecording)
     assert command.body() == fields

@@ -43,11 +43,11 @@ def test_the_check_names_each_file_that_is_out_of_date(
     (copy.parent / "docs/errors.md").write_text("# Errors")
 
     assert main(["--check"], copy) == 1
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for name in ("json/stop_recording", "examples/sync_recording", "examples/left_over"):
-        assert f"schemas/{name}.json" in said
-    assert "docs/errors.md" in said
-    assert said.count("\n") == 4
+        assert f"schemas/{name}.json" in printed
+    assert "docs/errors.md" in printed
+    assert printed.count("\n") == 4
 
 
 def test_writing_changes_only_files_that_are_out_of_date(copy: Path) -> None:
@@ -61,7 +61,7 @@ def test_writing_changes_only_files_that_are_out_of_date(copy: Path) -> None:
 
 def test_every_message_has_a_schema_and_an_example() -> None:
     names = {*COMMAND_TYPES, *EVENT_TYPES.values(), "manifest_v1"}
-    expected = {Path(folder, f"{n}.json") for folder in ("json", "examples") for n in names}
+    expected = {Path(folder, f"{name}.json") for folder in ("json", "examples") for name in names}
 
     others = {
         Path("asyncapi.yaml"),
@@ -126,9 +126,9 @@ def parser_report(tmp_path_factory: pytest.TempPathFactory) -> ParserReport:
     files = {file.stem: str(file) for file in folder.iterdir()}
     command = [node, str(NODE / "validate_asyncapi.mjs"), *files.values()]
     parsed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    said = parsed.stderr.splitlines()
+    lines = parsed.stderr.splitlines()
     complaints = {
-        name: [line for line in said if line.startswith(f"{file}: ")]
+        name: [line for line in lines if line.startswith(f"{file}: ")]
         for name, file in files.items()
     }
     return ParserReport(parsed.stdout.splitlines(), complaints)
@@ -147,9 +147,15 @@ def test_the_official_parser_refuses_each_damaged_document(parser_report: Parser
 
 
 def test_the_asyncapi_document_has_the_exchanges_and_queues_of_the_worker() -> None:
-    bindings = [c["bindings"]["amqp"] for c in document("1")["channels"].values() if c["address"]]
-    exchanges = {b["exchange"]["name"] for b in bindings if b["is"] == "routingKey"}
-    queues = {b["queue"]["name"] for b in bindings if b["is"] == "queue"}
+    bindings = [
+        channel["bindings"]["amqp"]
+        for channel in document("1")["channels"].values()
+        if channel["address"]
+    ]
+    exchanges = {
+        binding["exchange"]["name"] for binding in bindings if binding["is"] == "routingKey"
+    }
+    queues = {binding["queue"]["name"] for binding in bindings if binding["is"] == "queue"}
 
     events = {"recording.status", "recording.files", "recording.results"}
     assert exchanges == {"recording.commands"} | events
@@ -162,8 +168,12 @@ def test_the_asyncapi_document_has_the_exchanges_and_queues_of_the_worker() -> N
 
 def test_every_message_is_on_a_channel_and_every_channel_in_use_has_an_operation() -> None:
     whole = document("1")
-    on_channels = {m for channel in whole["channels"].values() for m in channel["messages"]}
-    used = {o["channel"]["$ref"].rsplit("/", 1)[1] for o in whole["operations"].values()}
+    on_channels = {
+        message for channel in whole["channels"].values() for message in channel["messages"]
+    }
+    used = {
+        operation["channel"]["$ref"].rsplit("/", 1)[1] for operation in whole["operations"].values()
+    }
 
     assert on_channels == {*COMMAND_TYPES, *EVENT_TYPES.values(), "dead_letter"}
     assert whole["channels"].keys() - used == {"retries", "replies"}

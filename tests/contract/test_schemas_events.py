@@ -66,7 +66,7 @@ ATTRIBUTES = {
     "subject": "s-1",
     "time": "2026-01-01T10:30:40Z",
 }
-BY_TYPE = pytest.mark.parametrize("data", examples.EVENTS, ids=lambda d: EVENT_TYPES[type(d)])
+BY_TYPE = pytest.mark.parametrize("data", examples.EVENTS, ids=lambda data: EVENT_TYPES[type(data)])
 
 
 def _encoded(data: EventData, sequence: str | None = "0001") -> bytes:
@@ -158,10 +158,12 @@ def test_the_schema_of_an_event_refuses_a_missing_or_wrong_field(data: EventData
         wrong = example["data"] | {field: {"wrong": {}}}
         assert not schema.is_valid(example | {"data": wrong}), field
     for attribute in example:
-        assert not schema.is_valid({k: v for k, v in example.items() if k != attribute}), attribute
+        assert not schema.is_valid(
+            {key: value for key, value in example.items() if key != attribute}
+        ), attribute
 
 
-@pytest.mark.parametrize("data", [d for d in examples.EVENTS if isinstance(d, Outcome)])
+@pytest.mark.parametrize("data", [data for data in examples.EVENTS if isinstance(data, Outcome)])
 def test_the_schema_of_an_outcome_names_no_sequence(data: EventData) -> None:
     schema = SCHEMAS[EVENT_TYPES[type(data)]]
 
@@ -245,7 +247,11 @@ def test_an_event_has_its_exchange_and_routing_key(
 
 @pytest.mark.parametrize("outcome", ["succeeded", "rejected", "expired", "failed"])
 def test_the_routing_key_of_an_outcome_has_the_command_s_type(outcome: str) -> None:
-    (data,) = (d for d in examples.EVENTS if EVENT_TYPES[type(d)] == f"command.{outcome}.v1")
+    (data,) = (
+        example
+        for example in examples.EVENTS
+        if EVENT_TYPES[type(example)] == f"command.{outcome}.v1"
+    )
 
     assert routing_key(data) == f"start_track_recording.{outcome}"
 

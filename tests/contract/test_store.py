@@ -554,16 +554,16 @@ async def test_recordings_can_be_found_by_their_start_command(store: Store) -> N
 
 
 async def test_a_lease_is_held_by_one_owner_until_it_ends(store: Store) -> None:
-    def wish(owner: str, now: float) -> LeaseRequest:
+    def request(owner: str, now: float) -> LeaseRequest:
         return LeaseRequest(name="leader", owner=owner, now=now, until=now + 10)
 
-    assert await store.acquire_lease(wish("a", 0))
-    assert not await store.acquire_lease(wish("b", 5))
-    assert await store.acquire_lease(wish("a", 8))
-    assert not await store.acquire_lease(wish("b", 15))
-    assert await store.acquire_lease(wish("b", 19))
+    assert await store.acquire_lease(request("a", 0))
+    assert not await store.acquire_lease(request("b", 5))
+    assert await store.acquire_lease(request("a", 8))
+    assert not await store.acquire_lease(request("b", 15))
+    assert await store.acquire_lease(request("b", 19))
     await store.release_leases("b")
-    assert await store.acquire_lease(wish("a", 20))
+    assert await store.acquire_lease(request("a", 20))
 
 
 async def test_a_thousand_claims_at_once_share_few_transactions(store: Store) -> None:

@@ -218,9 +218,9 @@ async def test_statements_whose_rows_are_asked_for_later_each_get_their_own(stor
         return [[rows.get() for rows in (after, second, first, before)]]
 
     await asyncio.gather(store.claim(claim("c1")), store.claim(claim("c2")))
-    both = [("c1",), ("c2",)]
+    all_rows = [("c1",), ("c2",)]
     found = await store._group.submit(operation, None)
-    assert found == [both, [("c2",)], [("c1",)], []]
+    assert found == [all_rows, [("c2",)], [("c1",)], []]
 
 
 async def test_a_late_result_is_made_of_the_rows_that_arrive_with_the_commit(store: Store) -> None:

@@ -331,10 +331,12 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(
         assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
 
-@pytest.mark.parametrize("wish", ["", "?target_session_attrs=read-write"])
-async def test_a_reader_connects_with_the_urls_of_workers(postgresql_url: str, wish: str) -> None:
+@pytest.mark.parametrize("options", ["", "?target_session_attrs=read-write"])
+async def test_a_reader_connects_with_the_urls_of_workers(
+    postgresql_url: str, options: str
+) -> None:
     (nobody,) = free_ports(1)
-    url = with_hosts(postgresql_url, f"127.0.0.1:{nobody}", "{}", options=wish)
+    url = with_hosts(postgresql_url, f"127.0.0.1:{nobody}", "{}", options=options)
     await (await Store.open(url, source="test")).close()
     assert read_state(url, find_recordings, RecordingsFilter()) == []
 

@@ -105,7 +105,7 @@ async def test_the_work_of_a_dead_replica_is_free_soon_and_that_of_others_is_not
             for peer in (killed, frozen, older)
         }
         await killed.die()
-        told_at = heir.store.now()
+        noticed_at = heir.store.now()
 
         assert [await has_ended for has_ended in asked.values()] == [True, False, False]
         claim = await heir.claim("command of killed")
@@ -116,7 +116,7 @@ async def test_the_work_of_a_dead_replica_is_free_soon_and_that_of_others_is_not
         assert not await killed.holds("command of killed")
         await eventually(heir.elector.is_leader)
         called = dict(rows(postgresql_url, inbox.c.command_id, inbox.c.last_called_at))
-        assert called["command of killed"] >= told_at + CALL_SECONDS, "its call may still last"
+        assert called["command of killed"] >= noticed_at + CALL_SECONDS, "its call may still last"
         assert {owner for (owner,) in rows(postgresql_url, replica_sessions.c.owner)} == {
             "frozen",
             "heir",

@@ -135,13 +135,13 @@ async def test_a_start_in_doubt_frees_its_id_when_it_is_past_its_age(
 async def test_a_meeting_is_found_however_its_id_is_capitalised(store: Store) -> None:
     await store.apply([observation(start=StartContext(start_id="theirs"))])
     await doubtful(store, "c1")
-    spelt = MEETING.upper()
-    again = await store.claim(claim(meeting_id=spelt))
+    in_capitals = MEETING.upper()
+    again = await store.claim(claim(meeting_id=in_capitals))
     assert [recording.recording_id for recording in again.known_recordings] == ["r1"]
-    stop = await store.claim(claim("stop", slot=None, rival_slots=(SLOT,), meeting_id=spelt))
+    stop = await store.claim(claim("stop", slot=None, rival_slots=(SLOT,), meeting_id=in_capitals))
     assert [recording.recording_id for recording in stop.known_recordings] == ["r1"]
     assert stop.pending_starts == 1
-    assert len(await store.recordings(RecordingsFilter(meeting_id=spelt))) == 1
+    assert len(await store.recordings(RecordingsFilter(meeting_id=in_capitals))) == 1
 
 
 @pytest.mark.parametrize("existing", [False, True])

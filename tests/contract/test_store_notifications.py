@@ -43,13 +43,13 @@ class Replica:
 async def replica(url: str, *, listening: bool = True) -> AsyncIterator[Replica]:
     store = await Store.open(url, source="test")
     instance = Replica(store)
-    hearing = asyncio.create_task(store.listen()) if listening else None
+    listener = asyncio.create_task(store.listen()) if listening else None
     try:
         yield instance
     finally:
-        if hearing is not None:
-            hearing.cancel()
-            await asyncio.wait([hearing])
+        if listener is not None:
+            listener.cancel()
+            await asyncio.wait([listener])
         await store.close()
 
 

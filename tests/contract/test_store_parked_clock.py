@@ -56,8 +56,8 @@ async def test_commands_that_are_due_stay_due(store: Store, engine: sa.Engine) -
 async def test_lists_of_sessions_count_again(store: Store) -> None:
     await park(store, NOW + MONTH, look_after=(NOW + MONTH).timestamp() + 60)
     await prune(store, *minutes(NOW + MONTH, 2), *minutes(NOW, 12))
-    look = (NOW + timedelta(minutes=13)).timestamp()
-    sessions = SessionsSeen(app="default", meeting_ids=["m"], asked_at=look)
+    asked_at = (NOW + timedelta(minutes=13)).timestamp()
+    sessions = SessionsSeen(app="default", meeting_ids=["m"], asked_at=asked_at)
     assert await store.sessions_seen(sessions) == 1
 
 

@@ -51,10 +51,10 @@ from worker.store.stop_times import DueStopsQuery, MovedStop
 from worker.store.store import Store
 
 HISTORY: Final = 20_000
-FEW: Final = 1_000
-"""Rows that a statement may look at in vain."""
-STEPS: Final = 40 * FEW
-"""Of SQLite's machine, that a query may take: to look at a few rows takes no more."""
+MAX_ROWS_READ: Final = 1_000
+"""A statement may read this many rows that it does not need."""
+STEPS: Final = 40 * MAX_ROWS_READ
+"""SQLite's virtual machine takes at most this many steps to read a few rows."""
 PAGE_BYTES: Final = 4096 + 24
 """Of SQLite's log."""
 LIVE_INDEXES: Final = {
@@ -290,8 +290,8 @@ async def follow(store: Any) -> None:
     now = NOW.timestamp()
     webhook = msgspec.structs.replace(observation("a", Status.PAUSED), observed_by="webhook")
     await store.apply_webhook(WebhookObservation(observation=webhook))
-    stranger = msgspec.structs.replace(observation("nobody's"), observed_by="webhook")
-    await store.apply_webhook(WebhookObservation(observation=stranger, follow_all=True))
+    external = msgspec.structs.replace(observation("nobody's"), observed_by="webhook")
+    await store.apply_webhook(WebhookObservation(observation=external, follow_all=True))
     await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now))
     await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now + 1, postpone=True))
     await store.unlisted(UnlistedQuery(app="default", now=now + 9))
@@ -372,7 +372,7 @@ def steps(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from steps(child)
 
 
-def looked_at(step: dict[str, Any]) -> float:
+def rows_read(step: dict[str, Any]) -> float:
     """How many rows, all repetitions together."""
     if "Actual Rows" not in step:
         return float(step["Plan Rows"])
@@ -411,8 +411,10 @@ def assert_bounded(engine: sa.Engine, statements: Sequence[tuple[str, Any]]) -> 
                 assert not [step for step in plan if reads_through(step)], statement
             else:
                 for step in postgresql_plan(connection, statement, parameters):
-                    assert step["Node Type"] != "Seq Scan" or looked_at(step) < FEW, statement
-                    assert looked_at(step) < FEW, (statement, step)
+                    assert step["Node Type"] != "Seq Scan" or rows_read(step) < MAX_ROWS_READ, (
+                        statement
+                    )
+                    assert rows_read(step) < MAX_ROWS_READ, (statement, step)
 
 
 def starts_at_once(connection: sa.Connection, names: Sequence[str]) -> None:
@@ -434,13 +436,13 @@ def test_a_query_first_planned_on_small_tables_uses_indexes_when_they_have_grown
             with connection.begin():
                 starts_at_once(connection, [f"single-{number}"])
         with connection.begin():
-            starts_at_once(connection, [f"many-{number}" for number in range(5 * FEW)])
+            starts_at_once(connection, [f"many-{number}" for number in range(5 * MAX_ROWS_READ)])
         read = sa.text("SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables")
         with connection.begin():
             # The view also counts reads that are not yet in the statistics.
             before = connection.execute(read).scalar_one()
             starts_at_once(connection, [f"few-{number}" for number in range(10)])
-            assert connection.execute(read).scalar_one() - before < FEW
+            assert connection.execute(read).scalar_one() - before < MAX_ROWS_READ
     engine.dispose()
 
 

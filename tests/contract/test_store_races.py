@@ -72,7 +72,7 @@ def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
 
     The claim may hold a lock on the start: then the other replica waits for the end of the claim.
     """
-    mine = open_engine(url)
+    claiming = open_engine(url)
     ending: list[Thread] = []
 
     def end(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -84,14 +84,14 @@ def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
             ending[0].start()
             ending[0].join(timeout=1.0)
 
-    sa.event.listen(mine, "after_cursor_execute", end)
+    sa.event.listen(claiming, "after_cursor_execute", end)
     STATEMENT_WATCHERS.append(end_at)
-    with mine.begin() as connection:
+    with claiming.begin() as connection:
         (claimed,) = inbox.claim(connection, [stop])
     STATEMENT_WATCHERS.remove(end_at)
     assert ending
     ending[0].join()
-    mine.dispose()
+    claiming.dispose()
     return claimed
 
 
@@ -114,7 +114,7 @@ async def test_an_event_follows_those_of_a_transaction_that_its_own_waited_for(
     await store.claim(START)
     await store.claim(PAUSE)
     commit_end(postgresql_url, END_OF_START)
-    mine, watching = open_engine(postgresql_url), open_engine(postgresql_url)
+    pausing_engine, watching = open_engine(postgresql_url), open_engine(postgresql_url)
     pausing = Thread(
         target=commit_end, args=(postgresql_url, end_of(PAUSE, observation(Status.PAUSED)))
     )
@@ -123,7 +123,7 @@ async def test_an_event_follows_those_of_a_transaction_that_its_own_waited_for(
         with watching.begin() as connection:
             return bool(connection.execute(WAITING).scalar_one())
 
-    with mine.begin() as connection:
+    with pausing_engine.begin() as connection:
         load_rows(connection, {"r"})
         pausing.start()
         await eventually(waits_for_the_lock)
@@ -131,6 +131,6 @@ async def test_an_event_follows_those_of_a_transaction_that_its_own_waited_for(
     pausing.join()
     keys = [event.routing_key for event in await store.unsent(10) if event.subject == "r"]
     assert keys == ["track.invoked", "track.recording", "track.paused"]
-    for engine in (mine, watching):
+    for engine in (pausing_engine, watching):
         engine.dispose()
     await store.close()

@@ -233,10 +233,10 @@ async def test_replies_of_a_replay_wait_behind_one_that_the_queue_refused(store:
         store, "r", command_id="other", reply=msgspec.structs.replace(TO_ME, reply_to="its-queue")
     )
     page = await store.unsent(100, replies=True)
-    mine = [event for event in page if event.subject == "replay"]
+    replies = [event for event in page if event.subject == "replay"]
     refused = [
         Deferral(position=event.position, retry_at=START + 60, tries=1, losses=0, error="full")
-        for event in mine[:2]
+        for event in replies[:2]
     ]
     await store.mark_page(PageMarks(deferred=refused), START)
 

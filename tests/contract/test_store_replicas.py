@@ -123,13 +123,15 @@ async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
     replicas: tuple[Store, Store], postgresql_url: str
 ) -> None:
     for number in range(20):
-        both = f"{number}-one", f"{number}-other"
+        recording_ids = f"{number}-one", f"{number}-other"
         await replicas[0].apply(
-            [observation(recording_id, Status.INVOKED) for recording_id in both]
+            [observation(recording_id, Status.INVOKED) for recording_id in recording_ids]
         )
-        wishes: list[Awaitable[object]] = []
-        for replica, (observed, reported) in zip(replicas, (both, both[::-1]), strict=True):
-            wishes += [
+        requests: list[Awaitable[object]] = []
+        for replica, (observed, reported) in zip(
+            replicas, (recording_ids, recording_ids[::-1]), strict=True
+        ):
+            requests += [
                 replica.outbox_depth(),  # while that is committed, the others get in line
                 replica.apply([observation(observed, Status.RECORDING)]),
                 replica.apply_webhook(
@@ -138,9 +140,9 @@ async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
                     )
                 ),
             ]
-        await asyncio.gather(*wishes)
-    another = open_engine(postgresql_url)
-    with another.connect() as looking:
+        await asyncio.gather(*requests)
+    engine = open_engine(postgresql_url)
+    with engine.connect() as looking:
         deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         assert looking.execute(sa.text(deadlocks)).scalar() == 0
-    another.dispose()
+    engine.dispose()

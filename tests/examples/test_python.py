@@ -54,8 +54,8 @@ async def test_a_failing_server_is_asked_again_and_a_file_above_the_limit_is_dea
     url, folder = virtual_host.amqp_url, tmp_path / "files"
     limits = "import subscriber as s; s.RETRY_SECONDS = (0.01, 0.01); s.MAX_BYTES = {}; s.run()"
     exact, less = (
-        SubscriberExample((PYTHON, "-c", limits.format(most)), FOLDER, owners)
-        for most in (len(CONTENT), len(CONTENT) - 1)
+        SubscriberExample((PYTHON, "-c", limits.format(max_bytes)), FOLDER, owners)
+        for max_bytes in (len(CONTENT), len(CONTENT) - 1)
     )
     dead = await message_count(url, DEAD_LETTERS)
     async with FileServer(failures=2) as files:

@@ -219,9 +219,9 @@ def draw_lines(page: Page, panel: Json, series: Sequence[Series], box: Box) -> N
         page.write(x + 0.12, line, "━", color=LINES[number % len(LINES)], fontsize=9)
         last, largest = curve.points[-1][1], max(value for _, value in curve.points)
         summary = written(last, defaults)
-        both = f"{summary}   max {written(largest, defaults)}"
-        if fitting(width, both + more) >= len(curve.name):
-            summary = both
+        with_max = f"{summary}   max {written(largest, defaults)}"
+        if fitting(width, with_max + more) >= len(curve.name):
+            summary = with_max
         name = shortened(curve.name, fitting(width, summary + more)) + more
         page.write(x + 0.38, line, name, fontsize=9)
         page.write(x + width - 0.12, line, summary, fontsize=9, ha="right", color=QUIET)

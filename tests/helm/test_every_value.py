@@ -125,7 +125,7 @@ ANOTHER_FIELD: Final[dict[str, Values]] = {
 }
 
 
-def another(path: str, current: Any) -> Any:
+def another_value(path: str, current: Any) -> Any:
     """Another valid value."""
     if path in ANOTHER:
         return ANOTHER[path]
@@ -175,7 +175,7 @@ def test_every_value_has_an_effect_that_kubernetes_accepts(
     needed = [values for name, values in PREREQUISITES.items() if f"{path}.".startswith(f"{name}.")]
     base = merged(ON, *needed)
     current = at(base, value.path)
-    change: Any = another(path, value.default if current is None else current)
+    change: Any = another_value(path, value.default if current is None else current)
     if path in INSTEAD_OF_A_SECRET:
         change = "/mnt/secrets/another"
     for name in reversed(value.path):

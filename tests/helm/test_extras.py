@@ -65,8 +65,8 @@ def test_an_apps_file_needs_no_plain_app() -> None:
     [("rabbitmq", "urlFile"), ("database", "urlFile"), ("realtimekit", "tokenFile")],
 )
 def test_a_credential_has_one_source(name: str, key: str) -> None:
-    both = merged(MINIMAL, {name: {key: "/mnt/file"}})
-    assert f"{name}.existingSecret, {name}.{key}: set only one" in refusal(both)
+    two_sources = merged(MINIMAL, {name: {key: "/mnt/file"}})
+    assert f"{name}.existingSecret, {name}.{key}: set only one" in refusal(two_sources)
     relative = merged(MINIMAL, {name: {key: "file", "existingSecret": ""}})
     assert key in refusal(relative)
 
@@ -74,9 +74,9 @@ def test_a_credential_has_one_source(name: str, key: str) -> None:
 def test_each_app_has_one_token() -> None:
     app = {"accountId": "a", "appId": "b"}
     assert "apps.eu.existingSecret: name" in refusal(merged(MINIMAL, {"apps": {"eu": app}}))
-    both = {**app, "existingSecret": "eu", "tokenFile": "/mnt/eu"}
+    two_tokens = {**app, "existingSecret": "eu", "tokenFile": "/mnt/eu"}
     assert "apps.eu.existingSecret, apps.eu.tokenFile: set" in refusal(
-        merged(MINIMAL, {"apps": {"eu": both}})
+        merged(MINIMAL, {"apps": {"eu": two_tokens}})
     )
 
 

@@ -99,10 +99,10 @@ def test_every_secret_setting_of_the_worker_is_read_from_a_file() -> None:
 def test_every_file_in_the_environment_is_mounted() -> None:
     found = manifests(EVERY_CREDENTIAL)
     named = {value for value in environment(found).values() if value.startswith("/run/")}
-    there = {f"{SECRETS}/{path}" for path in mounted(found)}
-    assert named <= there
+    available = {f"{SECRETS}/{path}" for path in mounted(found)}
+    assert named <= available
     # The AMQP URL names its certificates itself, the apps file the tokens.
-    rest = {path.removeprefix(f"{SECRETS}/").partition("/")[0] for path in there - named}
+    rest = {path.removeprefix(f"{SECRETS}/").partition("/")[0] for path in available - named}
     assert rest == {"amqp-tls", "apps"}
 
 
@@ -288,8 +288,8 @@ def test_by_default_the_api_is_outside_the_cluster() -> None:
 
 def test_sqlite_needs_no_egress_to_a_database() -> None:
     values = {"networkPolicy": {"enabled": True}}
-    for least, expected in ((MINIMAL, True), (MINIMAL_SQLITE, False)):
-        policy = only(manifests(merged(least, values)), "NetworkPolicy")
+    for minimal, expected in ((MINIMAL, True), (MINIMAL_SQLITE, False)):
+        policy = only(manifests(merged(minimal, values)), "NetworkPolicy")
         ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
         assert (5432 in ports) is expected
 

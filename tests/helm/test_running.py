@@ -273,11 +273,11 @@ async def test_the_worker_cannot_write_outside_its_volumes(
 ) -> None:
     found = manifests(merged(MINIMAL_SQLITE, quick))
     secrets = {"broker": {"amqp-url": amqp_url}, "api": {"api-token": "token"}}
-    look = "import os, json; print(json.dumps([os.getuid(), os.access('/etc', os.W_OK), "
-    look += "os.access('/', os.W_OK), os.access('/run/secrets/recording-worker', os.W_OK), "
-    look += "os.access('/tmp', os.W_OK), os.access('/var/lib/recording-worker', os.W_OK)]))"
+    script = "import os, json; print(json.dumps([os.getuid(), os.access('/etc', os.W_OK), "
+    script += "os.access('/', os.W_OK), os.access('/run/secrets/recording-worker', os.W_OK), "
+    script += "os.access('/tmp', os.W_OK), os.access('/var/lib/recording-worker', os.W_OK)]))"
     with Pod(found, secrets, tmp_path) as running:
-        probe = running.run(container(found), command=("python", "-c", look))
+        probe = running.run(container(found), command=("python", "-c", script))
         assert await probe.ended() == 0, probe.output
         uid, *writable = json.loads(probe.output)
     assert uid != 0

@@ -122,5 +122,5 @@ def build_context() -> list[str]:
         text=True,
         check=True,
     )
-    there = [path for path in found.stdout.splitlines() if (PROJECT / path).is_file()]
-    return sent_to_build(there, (PROJECT / ".dockerignore").read_text())
+    files = [path for path in found.stdout.splitlines() if (PROJECT / path).is_file()]
+    return sent_to_build(files, (PROJECT / ".dockerignore").read_text())

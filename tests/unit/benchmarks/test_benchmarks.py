@@ -129,18 +129,18 @@ def test_a_status_that_was_never_observed_is_skipped_only_if_the_last_one_was_pu
         for recording_id in "ab"
         for status in ("UPLOADING", "UPLOADED")
     ]
-    ears = EventTimes()
-    ears.statuses = {("a", "UPLOADED"): 3.0, ("b", "UPLOADING"): 4.0}
-    measured = delays.status_delays(ledger, ears, {"a", "b"})
+    times = EventTimes()
+    times.statuses = {("a", "UPLOADED"): 3.0, ("b", "UPLOADING"): 4.0}
+    measured = delays.status_delays(ledger, times, {"a", "b"})
     assert (measured.changes, measured.skipped, measured.missed) == (4, 1, 1)
     assert (measured.p50, measured.most) == (3.0, 3.0)
 
 
 def test_the_delay_of_files_is_that_of_the_last_one() -> None:
     ledger = [change(recording_id, "UPLOADED", 1.0) for recording_id in "ab"]
-    ears = EventTimes()
-    ears.files, ears.completed = {"a": [2.0, 3.0, 9.0], "b": [2.0, 3.0]}, {"a": 9.1, "b": 3.1}
-    measured = delays.file_delays(ledger, ears, {"a", "b"})
+    times = EventTimes()
+    times.files, times.completed = {"a": [2.0, 3.0, 9.0], "b": [2.0, 3.0]}, {"a": 9.1, "b": 3.1}
+    measured = delays.file_delays(ledger, times, {"a", "b"})
     assert (measured.most, measured.missed) == (8.0, 1)
 
 

@@ -45,8 +45,8 @@ def test_the_slowest_hundredth_counts_without_its_own_slowest() -> None:
 
 
 def test_all_slower_than_the_bound_is_too_slow() -> None:
-    most = max(MAX_REQUEST_RATIO, MAX_EVENT_RATIO)
-    assert met([window(usual_ms=most + 0.1)], [window(usual_ms=1.0)])[1:3] == [False, False]
+    max_ratio = max(MAX_REQUEST_RATIO, MAX_EVENT_RATIO)
+    assert met([window(usual_ms=max_ratio + 0.1)], [window(usual_ms=1.0)])[1:3] == [False, False]
 
 
 def test_on_a_busy_machine_only_a_collapse_is_too_slow() -> None:

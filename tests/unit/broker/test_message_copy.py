@@ -44,9 +44,11 @@ NAMES = st.sampled_from(sorted(NOT_SENT_ON | OF_PUBLISHERS)) | st.binary(max_siz
 def test_a_copy_fits_the_frame(
     entries: list[tuple[bytes, bytes]], frame_bytes: int, reason: str
 ) -> None:
-    table = joined_table((name, b"S" + struct.pack(">I", len(v)) + v) for name, v in entries)
-    longest = b"\xff" + b"k" * 255
-    properties = {HEADERS: table, MESSAGE_ID: longest, USER_ID: longest}
+    table = joined_table(
+        (name, b"S" + struct.pack(">I", len(value)) + value) for name, value in entries
+    )
+    longest_text = b"\xff" + b"k" * 255
+    properties = {HEADERS: table, MESSAGE_ID: longest_text, USER_ID: longest_text}
     original = delivery(routing_key="k" * 255, properties=properties)
     copy = copy_of(original, code="c", reason=reason, now=NOON, max_frame_bytes=frame_bytes)
     message = Outgoing(

@@ -364,7 +364,7 @@ def test_a_policy_that_is_no_longer_reported_is_forgotten() -> None:
 
 def test_only_a_few_policies_are_kept() -> None:
     budget = TimedLedger((1000, 300.0))
-    budget.take(limits=[ReportedLimit(Rate(n, 10.0)) for n in range(50, 500)])
+    budget.take(limits=[ReportedLimit(Rate(quota, 10.0)) for quota in range(50, 500)])
     assert len(budget.ledger.windows) <= 5
 
 
@@ -406,12 +406,12 @@ class Api:
         return sum(at > now - self._rate.seconds for at in self.arrivals)
 
     def max_in_a_window(self) -> int:
-        times, most, first = sorted(self.arrivals), 0, 0
+        times, most_at_once, first = sorted(self.arrivals), 0, 0
         for last, at in enumerate(times):
             while times[first] <= at - self._rate.seconds:
                 first += 1
-            most = max(most, last - first + 1)
-        return most
+            most_at_once = max(most_at_once, last - first + 1)
+        return most_at_once
 
 
 @settings(max_examples=300, deadline=None)

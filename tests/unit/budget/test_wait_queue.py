@@ -96,13 +96,17 @@ def dispatch_order(
 
     def spend(tier: Tier, at: float) -> Token | None:
         before = [waiter.token.done() for waiter in waiting]
-        served.extend(n for n, done in enumerate(before) if done and n not in served)
+        served.extend(number for number, done in enumerate(before) if done and number not in served)
         return pool.spend(tier, at)
 
     queue.dispatch(spend, now)
     return [
         *served,
-        *(n for n, waiter in enumerate(waiting) if waiter.token.done() and n not in served),
+        *(
+            number
+            for number, waiter in enumerate(waiting)
+            if waiter.token.done() and number not in served
+        ),
     ]
 
 
@@ -181,7 +185,7 @@ async def test_a_full_queue_of_sweeps_never_delays_a_stop_by_more_than_a_second(
     ledger, queue, pool, now = Ledger(), WaitQueue(), TokenPool(), NOON
     rates = (Rate(1200, 300.0), Rate(1000, 50.0))
     enqueue(queue, *[Priority.SWEEP] * 1000)
-    longest, stop = 0.0, None
+    longest_wait, stop = 0.0, None
     for tick in range(1500):
         if stop is None and tick % 37 == 0:
             stop = queue.enqueue(Priority.STOP, now, None)
@@ -192,6 +196,6 @@ async def test_a_full_queue_of_sweeps_never_delays_a_stop_by_more_than_a_second(
         pool.add(grant)
         queue.dispatch(pool.spend, now)
         if stop is not None and stop.token.done():
-            longest, stop = max(longest, now - stop.queued_at), None
+            longest_wait, stop = max(longest_wait, now - stop.queued_at), None
         now += 0.1
-    assert longest < 1.0
+    assert longest_wait < 1.0

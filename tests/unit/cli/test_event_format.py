@@ -97,8 +97,8 @@ LACKING = event_of(
     Completed, recording_id="r-1", meeting_id="m-1", kind="track", status=Status.UPLOADED,
     file_count=1, files=("a.webm",),
     participants_without_file=tuple(
-        ParticipantWithoutFile(user_id=f"u{n}", custom_participant_id=f"p{n}", joined=True)
-        for n in range(7)
+        ParticipantWithoutFile(user_id=f"u{no}", custom_participant_id=f"p{no}", joined=True)
+        for no in range(7)
     ),
 )  # fmt: skip
 ARCHIVE = {"recording_id": "r-3", "meeting_id": "m-3", "kind": "track"}

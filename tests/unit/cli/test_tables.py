@@ -70,12 +70,12 @@ def terminal(columns: int = 80) -> Iterator[Any]:
 
 
 def _read_all(terminal: int) -> bytes:
-    heard = b""
+    output = b""
     with contextlib.suppress(OSError):  # raised on Linux, because the other side is closed
         while piece := os.read(terminal, 65_536):
-            heard += piece
+            output += piece
     os.close(terminal)
-    return heard
+    return output
 
 
 def shown(*flags: str, columns: int = 80, **more: Any) -> str:
@@ -255,11 +255,11 @@ def test_a_summary_of_outcomes_shows_each_error_code_whole_in_80_columns(latest_
     code = "unknown_storage_profile"  # the longest one
     row = {"count": 98_765, "command_type": "start_track_recording", "outcome": "succeeded"}
     others = {"latest_at": NOW - timedelta(minutes=50), "latest_id": latest_id}
-    longest = row | others | {"code": code, "outcome": "rejected"}
+    longest_row = row | others | {"code": code, "outcome": "rejected"}
     other = row | others | {"code": None, "command_type": "stop_recording", "latest_id": "x"}
 
     with terminal() as written:
-        print_table(SUMMARY_COLUMNS, [other, longest])
+        print_table(SUMMARY_COLUMNS, [other, longest_row])
 
     lines = plain(str(written["out"])).splitlines()
     assert max(map(len, lines)) <= 80

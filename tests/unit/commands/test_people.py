@@ -52,7 +52,10 @@ class World:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         del request
         self.reads += 1
-        rows = [{"id": i, "custom_participant_id": custom} for i, custom in self.people.items()]
+        rows = [
+            {"id": user_id, "custom_participant_id": custom}
+            for user_id, custom in self.people.items()
+        ]
         return httpx.Response(200, json={"success": True, "data": rows, "paging": {
             "total_count": len(rows), "end_offset": len(rows)}})  # fmt: skip
 

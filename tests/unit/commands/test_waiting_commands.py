@@ -14,9 +14,9 @@ from worker.observability.tracing import NO_TRACING
 def test_a_reason_is_new_once() -> None:
     waiting = WaitingCommands()
 
-    said = [waiting.is_news("a", reason) for reason in ("over_budget",) * 3 + ("timeout",) * 2]
+    is_news = [waiting.is_news("a", reason) for reason in ("over_budget",) * 3 + ("timeout",) * 2]
 
-    assert said == [True, False, False, True, False]
+    assert is_news == [True, False, False, True, False]
     assert waiting.is_news("b", "timeout")
 
 

@@ -90,9 +90,11 @@ def manifest(**fields: Any) -> ManifestState:
 def test_each_state_of_the_copies_has_its_sentence(
     copies: list[ArchiveFile], written: ManifestState | None, says: list[str]
 ) -> None:
-    said = [f"{verdict.level}: {verdict.text}" for verdict in archive_verdicts(copies, written)]
+    sentences = [
+        f"{verdict.level}: {verdict.text}" for verdict in archive_verdicts(copies, written)
+    ]
 
-    assert said == says
+    assert sentences == says
 
 
 def test_a_complete_recording_whose_copies_are_refused_says_that_first() -> None:

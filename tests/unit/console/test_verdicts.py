@@ -101,11 +101,14 @@ def test_people_without_a_file_are_named_with_the_reason() -> None:
     people: list[dict[str, Any]] = [
         {"custom_participant_id": "ann", "user_id": "u1", "joined": False},
         {"custom_participant_id": None, "user_id": "u2", "joined": True},
-        *({"custom_participant_id": f"p{n}", "user_id": None, "joined": False} for n in range(6)),
+        *(
+            {"custom_participant_id": f"p{number}", "user_id": None, "joined": False}
+            for number in range(6)
+        ),
     ]
-    said = texts(details(status=Status.UPLOADED, completed=True, events=(completion(people),)))
-    assert "Without a file: ann, p0, p1, p2, p3 and 2 more never joined." in said
-    assert "Without a file: u2 joined, but the API has no file of them." in said
+    sentences = texts(details(status=Status.UPLOADED, completed=True, events=(completion(people),)))
+    assert "Without a file: ann, p0, p1, p2, p3 and 2 more never joined." in sentences
+    assert "Without a file: u2 joined, but the API has no file of them." in sentences
 
 
 def test_events_that_are_not_out_are_counted() -> None:

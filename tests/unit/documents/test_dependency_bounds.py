@@ -15,8 +15,11 @@ WITHOUT_BOUND = re.compile(r"recording-worker(-sandbox|-schemas)?\b")
 def declared(folder: Path) -> list[str]:
     project: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     extras = project.get("optional-dependencies", {}).values()
-    every = [*project["dependencies"], *(each for extra in extras for each in extra)]
-    return [each for each in every if not WITHOUT_BOUND.match(each)]
+    dependencies = [
+        *project["dependencies"],
+        *(dependency for extra in extras for dependency in extra),
+    ]
+    return [dependency for dependency in dependencies if not WITHOUT_BOUND.match(dependency)]
 
 
 FOLDERS = (PROJECT, PROJECT / "sandbox", PROJECT / "schemas")

@@ -76,9 +76,9 @@ def test_a_wrong_url_is_refused_with_the_right_forms_and_is_not_repeated(url: st
 
 
 def test_a_prefix_leaves_room_for_the_longest_name() -> None:
-    longest = "é" * (MAX_PREFIX_BYTES // 2)
+    longest_prefix = "é" * (MAX_PREFIX_BYTES // 2)
     assert MAX_PREFIX_BYTES + 1 + MAX_KEY_BYTES < 1024
 
-    assert parse_storage_url(f"s3://bucket/{longest}").prefix == longest
+    assert parse_storage_url(f"s3://bucket/{longest_prefix}").prefix == longest_prefix
     with pytest.raises(ValueError, match="more than 250 bytes"):
-        parse_storage_url(f"s3://bucket/{longest}x")
+        parse_storage_url(f"s3://bucket/{longest_prefix}x")

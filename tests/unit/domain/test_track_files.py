@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -375,7 +376,7 @@ endings = st.sampled_from(["peer_audio", "peer_media_kind_audio", "screenshare_v
 
 @given(
     prefixes=st.lists(awkward, min_size=1, max_size=3),
-    people=st.lists(st.tuples(awkward, awkward), min_size=1, max_size=6, unique_by=lambda p: p[1]),
+    people=st.lists(st.tuples(awkward, awkward), min_size=1, max_size=6, unique_by=itemgetter(1)),
     ending=endings,
 )
 def test_every_owner_is_right_if_the_participants_are_known(
@@ -384,10 +385,13 @@ def test_every_owner_is_right_if_the_participants_are_known(
     (user, peer), tail = people[0], f"{ending}_{EPOCH_MS}.webm"
     name = track_name(prefixes[0], user, peer, tail)
     spelt_alike = {
-        (u, p) for u, p in people for prefix in prefixes if track_name(prefix, u, p, tail) == name
+        (user_id, peer_id)
+        for user_id, peer_id in people
+        for prefix in prefixes
+        if track_name(prefix, user_id, peer_id, tail) == name
     }
     assume(len(spelt_alike) == 1)
-    rows = [person(p, u, f"custom {p}") for u, p in people]
+    rows = [person(peer_id, user_id, f"custom {peer_id}") for user_id, peer_id in people]
     file = owned(name, prefixes=prefixes, participants=rows)
     assert (file.user_id, file.peer_id, file.custom_participant_id) == (
         user,
@@ -424,7 +428,7 @@ def test_an_owner_with_uuids_is_never_wrong(
         track_name(prefix, user, peer),
         prefixes=misleading,
         user_ids=listed,
-        participants=[person(p, u) for u, p in others],
+        participants=[person(peer_id, user_id) for user_id, peer_id in others],
     )
     assert file.user_id in (user, None)
     assert file.peer_id == peer
@@ -439,11 +443,11 @@ def test_any_name_yields_a_file(name: str, peer_id: str | None) -> None:
 @given(
     st.recursive(
         st.none() | st.text() | st.integers(),
-        lambda s: (
-            st.lists(s)
+        lambda children: (
+            st.lists(children)
             | st.dictionaries(
                 st.sampled_from(["links", "layer_name", "download_urls", "download_url", "x.webm"]),
-                s,
+                children,
             )
         ),
     )

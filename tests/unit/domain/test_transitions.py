@@ -70,7 +70,9 @@ def statuses(*observations: Observation) -> list[Status]:
     for observation in observations:
         transition = apply_observation(recording, observation)
         recording = transition.after
-        statuses += [e.status for e in transition.events if isinstance(e, StatusChanged)]
+        statuses += [
+            event.status for event in transition.events if isinstance(event, StatusChanged)
+        ]
     return statuses
 
 
@@ -141,7 +143,9 @@ def test_the_events_are_the_change_then_the_files_then_the_completion() -> None:
         known, observed(Status.UPLOADED, files=(file("a"), file("b")))
     ).events
     assert [type(event) for event in events] == [StatusChanged, FileReady, FileReady, Completed]
-    assert [(e.file_index, e.file_count) for e in events if isinstance(e, FileReady)] == [
+    assert [
+        (event.file_index, event.file_count) for event in events if isinstance(event, FileReady)
+    ] == [
         (1, 2),
         (2, 2),
     ]

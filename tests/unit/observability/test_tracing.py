@@ -17,7 +17,7 @@ from worker.observability.tracing import NO_TRACING, trace_id_of
 from worker.settings.otel import usable_environment
 from worker.settings.settings import Settings
 
-LEAST = {
+REQUIRED = {
     "REALTIMEKIT_ACCOUNT_ID": "account",
     "REALTIMEKIT_APP_ID": "app",
     "REALTIMEKIT_API_TOKEN": "token-of-the-api",
@@ -26,7 +26,7 @@ COLLECTOR = "http://127.0.0.1:4318"
 
 
 def settings(**more: str) -> Settings:
-    return Settings.from_env({**LEAST, **more})
+    return Settings.from_env({**REQUIRED, **more})
 
 
 @pytest.mark.parametrize(

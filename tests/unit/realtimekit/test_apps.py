@@ -73,10 +73,10 @@ async def test_the_error_about_an_unknown_app_names_at_most_ten_apps() -> None:
 
 
 async def test_all_circuits_are_open_only_when_every_apps_circuit_is_open() -> None:
-    both = apps("eu", "us")
+    two_apps = apps("eu", "us")
     changes: list[bool] = []
-    both.on_change(lambda: changes.append(both.all_circuits_open()))
-    eu, us = both
+    two_apps.on_change(lambda: changes.append(two_apps.all_circuits_open()))
+    eu, us = two_apps
     eu.breaker.record(THROTTLED)
     us.breaker.record(THROTTLED)
     eu.breaker.record(None)

@@ -48,28 +48,33 @@ Call = Callable[[RealtimeKitClient], Awaitable[Any]]
     ("call", "data", "method", "path"),
     [
         (
-            lambda c: c.start_track_recording({"meeting_id": "m"}),
+            lambda client: client.start_track_recording({"meeting_id": "m"}),
             RECORDING,
             "POST",
             "/recordings/track",
         ),
         (
-            lambda c: c.start_composite_recording({"meeting_id": "m"}),
+            lambda client: client.start_composite_recording({"meeting_id": "m"}),
             RECORDING,
             "POST",
             "/recordings",
         ),
-        (lambda c: c.get_recording("rec-1"), RECORDING, "GET", "/recordings/rec-1"),
-        (lambda c: c.list_recordings(), [RECORDING], "GET", "/recordings?page_no=1"),
-        (lambda c: c.control_recording("rec-1", "pause"), RECORDING, "PUT", "/recordings/rec-1"),
+        (lambda client: client.get_recording("rec-1"), RECORDING, "GET", "/recordings/rec-1"),
+        (lambda client: client.list_recordings(), [RECORDING], "GET", "/recordings?page_no=1"),
         (
-            lambda c: c.list_participants("s-1"),
+            lambda client: client.control_recording("rec-1", "pause"),
+            RECORDING,
+            "PUT",
+            "/recordings/rec-1",
+        ),
+        (
+            lambda client: client.list_participants("s-1"),
             {"participants": []},
             "GET",
             "/sessions/s-1/participants?page_no=1&per_page=100&view=raw",
         ),
-        (lambda c: c.list_webhooks(), [], "GET", "/webhooks"),
-        (lambda c: c.delete_webhook("w-1"), None, "DELETE", "/webhooks/w-1"),
+        (lambda client: client.list_webhooks(), [], "GET", "/webhooks"),
+        (lambda client: client.delete_webhook("w-1"), None, "DELETE", "/webhooks/w-1"),
     ],
 )
 async def test_every_operation_has_its_method_and_path(
@@ -198,7 +203,7 @@ START = {
 }
 
 
-def spelt(text: str) -> str:
+def encoded(text: str) -> str:
     percent = re.sub("%..", lambda escape: escape[0].lower(), quote(text, safe=""))
     return f"{percent} {base64.b64encode(text.encode()).decode()}"
 
@@ -208,7 +213,7 @@ async def test_no_later_answer_repeats_a_secret_that_was_sent(text: str) -> None
     """Neither the request nor its answer holds the secret otherwise."""
     api = Api()
     await api.client.start_composite_recording(START)
-    row = {**RECORDING, "err_message": f"refused: {text} {spelt(text)}"}
+    row = {**RECORDING, "err_message": f"refused: {text} {encoded(text)}"}
     answers = []
     for data, ask in (
         (row, api.client.get_recording("rec-1")),
@@ -217,17 +222,17 @@ async def test_no_later_answer_repeats_a_secret_that_was_sent(text: str) -> None
     ):
         api.response = httpx.Response(200, json={"success": True, "data": data})
         answers.append(repr(await ask))
-    api.response = httpx.Response(400, json={"errors": [{"message": f"no {text} {spelt(text)}"}]})
+    api.response = httpx.Response(400, json={"errors": [{"message": f"no {text} {encoded(text)}"}]})
     with pytest.raises(Refused) as refused:
         await api.client.control_recording("rec-1", "stop")
     webhook = RecordingSnapshot(
-        recording_id="r", status=Status.ERRORED, error_message=f"no {text} {spelt(text)}"
+        recording_id="r", status=Status.ERRORED, error_message=f"no {text} {encoded(text)}"
     )
     answers += [str(refused.value), repr(api.client.receive(webhook))]
     for answer in answers:
         assert "[secure]" in answer
         assert text not in answer
-        assert not any(word in answer for word in spelt(text).split())
+        assert not any(word in answer for word in encoded(text).split())
 
 
 async def test_an_answer_without_secrets_keeps_its_words() -> None:

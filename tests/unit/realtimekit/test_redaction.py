@@ -93,12 +93,14 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "JSON, not ASCII": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     "JSON twice": lambda text: json.dumps(json.dumps(text)),
     "JSON, every character": lambda text: "".join(
-        f"\\u{ord(c):04X}" for c in text if ord(c) < 65_536
+        f"\\u{ord(letter):04X}" for letter in text if ord(letter) < 65_536
     ),
-    "JavaScript, every character": lambda text: "".join(f"\\u{{{ord(c):x}}}" for c in text),
+    "JavaScript, every character": lambda text: "".join(
+        f"\\u{{{ord(letter):x}}}" for letter in text
+    ),
     "octal, every byte": lambda text: "".join(f"\\{byte:03o}" for byte in text.encode()),
     "percent and u": lambda text: "".join(
-        f"%u{c:04X}" for c in memoryview(text.encode("utf-16-le")).cast("H")
+        f"%u{unit:04X}" for unit in memoryview(text.encode("utf-16-le")).cast("H")
     ),
     "HTML": html.escape,
     "HTML, decimal": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
@@ -122,9 +124,9 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 def test_no_secret_is_left_in_any_spelling(secret: str, spelling: str) -> None:
     if spelling == "JSON, every character":
         secret = "".join(letter for letter in secret if ord(letter) < 65_536)
-    spelt = SPELLINGS[spelling](secret)
-    shown = redact(f"The upload failed ({spelt}) at once.", [secret])
-    assert spelt not in shown
+    encoded = SPELLINGS[spelling](secret)
+    shown = redact(f"The upload failed ({encoded}) at once.", [secret])
+    assert encoded not in shown
     assert "[secure]" in shown
     assert shown.startswith("The upload failed ")
     assert shown.endswith(" at once.")

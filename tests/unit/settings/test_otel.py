@@ -11,7 +11,7 @@ from worker.settings.otel_checks import CHECKS
 from worker.settings.settings import Settings
 
 COLLECTOR = "http://127.0.0.1:4318"
-LEAST = {
+REQUIRED = {
     "REALTIMEKIT_ACCOUNT_ID": "account",
     "REALTIMEKIT_APP_ID": "app",
     "REALTIMEKIT_API_TOKEN": "token-of-the-api",
@@ -62,32 +62,32 @@ ARE_FINE = [
 def test_an_unusable_variable_about_the_destination_turns_traces_off(
     variable: str, text: str
 ) -> None:
-    usable = usable_environment({**LEAST, variable: text})
+    usable = usable_environment({**REQUIRED, variable: text})
     (warning,) = usable.warnings
     assert warning.variable == variable
     assert warning.reason.endswith(": no traces are exported")
     assert "sesame" not in str(warning)
-    assert Settings.from_env({**LEAST, variable: text}).traces_url is None
+    assert Settings.from_env({**REQUIRED, variable: text}).traces_url is None
 
 
 @pytest.mark.parametrize(("variable", "text"), ARE_IGNORED)
 def test_variables_about_the_export_alone_are_ignored(variable: str, text: str) -> None:
-    usable = usable_environment({**LEAST, variable: text})
+    usable = usable_environment({**REQUIRED, variable: text})
     (warning,) = usable.warnings
     assert (warning.variable, warning.reason[-13:]) == (variable, "it is ignored")
     assert variable in usable.unusable
-    assert Settings.from_env({**LEAST, variable: text}).traces_url == f"{COLLECTOR}/v1/traces"
+    assert Settings.from_env({**REQUIRED, variable: text}).traces_url == f"{COLLECTOR}/v1/traces"
 
 
 @pytest.mark.parametrize(("variable", "text"), ARE_FINE)
 def test_a_usable_variable_has_no_warning(variable: str, text: str) -> None:
-    usable = usable_environment({**LEAST, variable: text})
+    usable = usable_environment({**REQUIRED, variable: text})
     assert usable.warnings == ()
-    assert Settings.from_env({**LEAST, variable: text}).traces_url == f"{COLLECTOR}/v1/traces"
+    assert Settings.from_env({**REQUIRED, variable: text}).traces_url == f"{COLLECTOR}/v1/traces"
 
 
 def test_one_exporter_of_several_is_used() -> None:
-    environ = {**LEAST, "OTEL_TRACES_EXPORTER": "console,otlp"}
+    environ = {**REQUIRED, "OTEL_TRACES_EXPORTER": "console,otlp"}
     (warning,) = usable_environment(environ).warnings
     assert str(warning) == (
         "OTEL_TRACES_EXPORTER: supports only otlp and none, not console: only otlp is used"
@@ -96,7 +96,7 @@ def test_one_exporter_of_several_is_used() -> None:
 
 
 def test_attributes_that_are_none_are_named_and_the_others_are_kept() -> None:
-    environ = {**LEAST, "OTEL_RESOURCE_ATTRIBUTES": "team=blue,oops,=x"}
+    environ = {**REQUIRED, "OTEL_RESOURCE_ATTRIBUTES": "team=blue,oops,=x"}
     usable = usable_environment(environ)
     assert [warning.variable for warning in usable.warnings] == ["OTEL_RESOURCE_ATTRIBUTES"]
     assert usable.unusable == frozenset()
@@ -104,7 +104,7 @@ def test_attributes_that_are_none_are_named_and_the_others_are_kept() -> None:
 
 def test_a_variable_for_traces_alone_counts_before_the_one_for_all_signals() -> None:
     environ = {
-        **LEAST,
+        **REQUIRED,
         "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{COLLECTOR}/v1/traces",
@@ -116,7 +116,7 @@ def test_a_variable_for_traces_alone_counts_before_the_one_for_all_signals() -> 
 
 
 def test_a_disabled_sdk_turns_traces_off_without_a_warning() -> None:
-    environ = {**LEAST, "OTEL_SDK_DISABLED": "True"}
+    environ = {**REQUIRED, "OTEL_SDK_DISABLED": "True"}
     assert usable_environment(environ).warnings == ()
     assert Settings.from_env(environ).traces_url is None
 
@@ -127,7 +127,7 @@ def test_headers_that_stand_twice_are_named_and_those_of_the_variable_are_used(
     file = tmp_path / "headers"
     file.write_text("x-key=of-the-file")
     environ = {
-        **LEAST,
+        **REQUIRED,
         "OTEL_EXPORTER_OTLP_HEADERS": "x-key=of-the-variable",
         "OTEL_EXPORTER_OTLP_HEADERS_FILE": str(file),
     }
@@ -146,6 +146,6 @@ TEXTS = st.one_of(
 
 @given(st.dictionaries(st.sampled_from(NAMES), TEXTS, max_size=6))
 def test_no_value_of_any_variable_stops_the_start(values: dict[str, str]) -> None:
-    usable = usable_environment({**LEAST, **values})
+    usable = usable_environment({**REQUIRED, **values})
     assert usable_environment(usable.environ).environ == usable.environ
-    Settings.from_env({**LEAST, **values})
+    Settings.from_env({**REQUIRED, **values})

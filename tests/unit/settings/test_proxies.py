@@ -40,11 +40,11 @@ def test_without_a_proxy_variable_connections_are_direct() -> None:
 
 
 def test_https_proxy_counts_before_all_proxy_and_lower_case_before_upper_case() -> None:
-    both = {"HTTPS_PROXY": "http://one:1", "ALL_PROXY": "http://two:2"}
-    assert chosen(**both) == "http://one:1"
-    assert choice(**both).variable == "HTTPS_PROXY"
-    assert chosen("http://api.example.com/", **both) == "http://two:2"
-    assert chosen(**both, https_proxy="http://three:3") == "http://three:3"
+    proxies = {"HTTPS_PROXY": "http://one:1", "ALL_PROXY": "http://two:2"}
+    assert chosen(**proxies) == "http://one:1"
+    assert choice(**proxies).variable == "HTTPS_PROXY"
+    assert chosen("http://api.example.com/", **proxies) == "http://two:2"
+    assert chosen(**proxies, https_proxy="http://three:3") == "http://three:3"
     assert chosen(ALL_PROXY="http://two:2") == "http://two:2"
 
 

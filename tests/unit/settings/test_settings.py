@@ -497,9 +497,9 @@ def test_a_base_url_may_end_in_a_slash() -> None:
 def test_a_secret_must_not_be_set_twice(variable: str, tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("x")
-    both = {variable: "x", f"{variable}_FILE": str(path)}
+    variables = {variable: "x", f"{variable}_FILE": str(path)}
 
-    assert faults_of(**both) == (
+    assert faults_of(**variables) == (
         f"{variable}: is set together with {variable}_FILE; remove one of them",
     )
 

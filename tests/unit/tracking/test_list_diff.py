@@ -12,19 +12,19 @@ from worker.tracking.list_diff import AbsenceDetector
 from worker.tracking.pagination import PageIterator
 
 
-def read(api: ListApi, roll: AbsenceDetector, *, guess: int) -> list[set[int]]:
+def read(api: ListApi, detector: AbsenceDetector, *, guess: int) -> list[set[int]]:
     """Read the list to its end; who was missed after each page."""
 
     async def pages() -> list[set[int]]:
         missed = []
         async for page in PageIterator(api.client(), guess=guess).oldest_first():
             ids = [recording.recording_id for recording in page.recordings]
-            missed.append({int(recording_id[1:]) for recording_id in roll.add_page(ids)})
+            missed.append({int(recording_id[1:]) for recording_id in detector.add_page(ids)})
         return missed
 
-    roll.begin()
+    detector.begin()
     missed = asyncio.run(pages())
-    roll.end()
+    detector.end()
     return missed
 
 
@@ -41,48 +41,48 @@ def ending(api: ListApi, at: int, *gone: int) -> Callable[[], None]:
 
 def listed(count: int, cap: int = 10) -> tuple[ListApi, AbsenceDetector]:
     """A list that was read once."""
-    api, roll = ListApi(list(range(count))), AbsenceDetector()
+    api, detector = ListApi(list(range(count))), AbsenceDetector()
     api.cap = cap
-    read(api, roll, guess=-(-count // cap))
-    return api, roll
+    read(api, detector, guess=-(-count // cap))
+    return api, detector
 
 
 def test_an_absence_is_noticed_one_page_after_its_place() -> None:
-    api, roll = listed(100)
+    api, detector = listed(100)
     api.live.remove(75)
-    assert read(api, roll, guess=10) == [*[set()] * 3, {75}, *[set()] * 6]
+    assert read(api, detector, guess=10) == [*[set()] * 3, {75}, *[set()] * 6]
 
 
 def test_a_recording_that_ends_during_the_reading_is_noticed_if_its_place_is_still_to_come() -> (
     None
 ):
-    api, roll = listed(100)
+    api, detector = listed(100)
     api.change = ending(api, 3, 25, 95)
-    assert read(api, roll, guess=10)[-3:] == [set(), {25}, set()]
-    assert read(api, roll, guess=10)[1] == {95}
+    assert read(api, detector, guess=10)[-3:] == [set(), {25}, set()]
+    assert read(api, detector, guess=10)[1] == {95}
 
 
 def test_many_absences_are_all_noticed() -> None:
-    api, roll = listed(200)
+    api, detector = listed(200)
     api.live = [number for number in api.live if number % 3]
-    missed = set().union(*read(api, roll, guess=20))
+    missed = set().union(*read(api, detector, guess=20))
     assert missed == {number for number in range(16, 200) if number % 3 == 0}
 
 
 def test_the_first_reading_notices_no_absence() -> None:
-    api, roll = ListApi(list(range(30))), AbsenceDetector()
+    api, detector = ListApi(list(range(30))), AbsenceDetector()
     api.cap = 10
-    assert read(api, roll, guess=3) == [set()] * 3
-    assert all(roll.is_accounted_for(f"r{number}") for number in range(30))
-    assert not roll.is_accounted_for("r30")
+    assert read(api, detector, guess=3) == [set()] * 3
+    assert all(detector.is_accounted_for(f"r{number}") for number in range(30))
+    assert not detector.is_accounted_for("r30")
 
 
 def test_an_incomplete_reading_does_not_change_the_order() -> None:
-    api, roll = listed(100)
-    roll.begin()
-    roll.add_page(["r99"])
+    api, detector = listed(100)
+    detector.begin()
+    detector.add_page(["r99"])
     api.live.remove(75)
-    assert {75} in read(api, roll, guess=10)
+    assert {75} in read(api, detector, guess=10)
 
 
 @settings(max_examples=300, deadline=None)
@@ -95,53 +95,53 @@ def test_an_incomplete_reading_does_not_change_the_order() -> None:
 def test_no_listed_recording_counts_as_absent_while_others_end_and_begin(
     count: int, cap: int, script: list[tuple[int, int]], choice: Any
 ) -> None:
-    live, roll = [f"r{number}" for number in range(count)], AbsenceDetector()
+    live, detector = [f"r{number}" for number in range(count)], AbsenceDetector()
     for _ in range(3):
         missed: list[str] = []
-        roll.begin()
+        detector.begin()
         for page_number in range(-(-len(live) // cap), 0, -1):
-            missed += roll.add_page(live[(page_number - 1) * cap : page_number * cap])
+            missed += detector.add_page(live[(page_number - 1) * cap : page_number * cap])
             ends, begins = script.pop(0) if script else (0, 0)
             for ended in choice.sample(live, min(ends, len(live))):
                 live.remove(ended)
             live += [f"r{count + number}" for number in range(begins)]
             count += begins
-        roll.end()
+        detector.end()
         assert not set(missed) & set(live)
 
 
 @settings(max_examples=100, deadline=None)
 @given(choice=st.randoms(use_true_random=False))
 def test_a_list_without_an_order_has_few_false_absences(choice: Any) -> None:
-    roll = AbsenceDetector()
+    detector = AbsenceDetector()
     names = [f"r{number}" for number in range(200)]
     for _ in range(3):
-        roll.begin()
+        detector.begin()
         choice.shuffle(names)
         missed: list[str] = []
         for first in range(190, -1, -10):
-            missed += roll.add_page(names[first : first + 10])
-        roll.end()
+            missed += detector.add_page(names[first : first + 10])
+        detector.end()
         assert len(missed) <= 40
 
 
 def test_recordings_that_swap_places_across_pages_are_not_absent_and_hide_no_absence() -> None:
-    _api, roll = listed(100)
+    _api, detector = listed(100)
     names = [f"r{number}" for number in range(100)]
     names[79], names[80] = names[80], names[79]
     names.remove("r85")
-    roll.begin()
-    missed = [roll.add_page(names[first : first + 10]) for first in range(90, -1, -10)]
+    detector.begin()
+    missed = [detector.add_page(names[first : first + 10]) for first in range(90, -1, -10)]
     assert [recording_id for page in missed for recording_id in page] == ["r85"]
 
 
 def test_nothing_counts_as_absent_after_a_false_absence() -> None:
-    _api, roll = listed(100)
+    _api, detector = listed(100)
     names = [f"r{number}" for number in range(100)]
     pages = [names[first : first + 10] for first in range(90, -1, -10)]
     late = pages.pop(1)
-    roll.begin()
-    missed = [roll.add_page(page) for page in pages[:4]]
+    detector.begin()
+    missed = [detector.add_page(page) for page in pages[:4]]
     assert missed == [[], [], late, []]
-    roll.add_page(late)
-    assert [roll.add_page(page) for page in pages[5:]] == [[]] * 4
+    detector.add_page(late)
+    assert [detector.add_page(page) for page in pages[5:]] == [[]] * 4

@@ -31,7 +31,7 @@ class ListApi:
         self.cap = 100
         self.sorts = True
         self.pages = True
-        self.tells: tuple[str, ...] = ("total_count", "start_offset", "end_offset")
+        self.paging_fields: tuple[str, ...] = ("total_count", "start_offset", "end_offset")
         self.asked: list[int] = []
         self.change: Callable[[], None] = lambda: None
         self.answers: Callable[[httpx.Request], httpx.Response] = self.answer
@@ -52,15 +52,15 @@ class ListApi:
             "start_offset": first + 1,
             "end_offset": first + len(items),
         }
-        answer: dict[str, Any] = {"success": True, "data": [worded(item) for item in items]}
-        if self.tells:
-            answer["paging"] = {name: paging[name] for name in self.tells}
+        answer: dict[str, Any] = {"success": True, "data": [row_of(item) for item in items]}
+        if self.paging_fields:
+            answer["paging"] = {name: paging[name] for name in self.paging_fields}
         self.asked.append(int(query["page_no"]))
         self.change()
         return httpx.Response(200, json=answer)
 
 
-def worded(number: int) -> dict[str, Any]:
+def row_of(number: int) -> dict[str, Any]:
     invoked = (T0 + timedelta(seconds=number)).isoformat()
     return {"id": f"r{number}", "status": "RECORDING", "type": "TRACK", "invoked_time": invoked}
 
@@ -208,13 +208,13 @@ def test_every_recording_that_stays_live_is_listed_while_others_end_and_begin(
     guess=st.integers(0, 12),
     sorts=st.booleans(),
     pages=st.booleans(),
-    tells=st.sets(st.sampled_from(["total_count", "start_offset", "end_offset"])),
+    paging_fields=st.sets(st.sampled_from(["total_count", "start_offset", "end_offset"])),
 )
 def test_an_unchanging_list_is_read_completely_however_it_is_numbered_and_sorted(
-    count: int, cap: int, guess: int, sorts: bool, pages: bool, tells: set[str]
+    count: int, cap: int, guess: int, sorts: bool, pages: bool, paging_fields: set[str]
 ) -> None:
     api = ListApi(list(range(count)))
-    api.cap, api.sorts, api.pages, api.tells = cap, sorts, pages, tuple(tells)
+    api.cap, api.sorts, api.pages, api.paging_fields = cap, sorts, pages, tuple(paging_fields)
     found = read(api, guess=guess)
     if pages:
         assert found == set(range(count))
@@ -239,7 +239,7 @@ def test_reading_a_nonsensical_list_ends(answers: list[tuple[list[int], int]]) -
         paging = {"total_count": total, "start_offset": 0, "end_offset": 0}
         return httpx.Response(
             200,
-            json={"success": True, "data": [worded(number) for number in ids], "paging": paging},
+            json={"success": True, "data": [row_of(number) for number in ids], "paging": paging},
         )
 
     api = ListApi([])

@@ -441,9 +441,9 @@ def test_the_sound_of_a_composite_has_one_name_before_and_after_the_video_is_lis
 ) -> None:
     sound = f"https://files.example/audio/{end}"
     alone = snapshot(output_file_name=output, download_url=None, audio_download_url=sound)
-    both = snapshot(output_file_name=output, download_url=VIDEO, audio_download_url=sound)
-    assert alone.files == both.files[1:]
-    assert both.files[0].name not in {file.name for file in alone.files}
+    with_video = snapshot(output_file_name=output, download_url=VIDEO, audio_download_url=sound)
+    assert alone.files == with_video.files[1:]
+    assert with_video.files[0].name not in {file.name for file in alone.files}
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,17 @@ class Api:
 
 
 def people(*ids: str, **paging: int) -> dict[str, Any]:
-    rows = [{"id": i, "user_id": f"u-{i}", "custom_participant_id": f"c-{i}"} for i in ids]
+    rows = [
+        {"id": peer_id, "user_id": f"u-{peer_id}", "custom_participant_id": f"c-{peer_id}"}
+        for peer_id in ids
+    ]
     return {"data": {"participants": rows}} | ({"paging": paging} if paging else {})
 
 
 def named(*ids: str) -> tuple[Participant, ...]:
     return tuple(
-        Participant(peer_id=i, user_id=f"u-{i}", custom_participant_id=f"c-{i}") for i in ids
+        Participant(peer_id=peer_id, user_id=f"u-{peer_id}", custom_participant_id=f"c-{peer_id}")
+        for peer_id in ids
     )
 
 

@@ -157,16 +157,16 @@ async def test_a_response_without_a_body_is_whole() -> None:
 
 
 async def test_host_length_and_body_are_sent_as_http_requires() -> None:
-    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    requests: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def scene(peer: Peer) -> None:
-        heard.put_nowait(await peer.request())
+        requests.put_nowait(await peer.request())
         await peer.send(GOOD)
 
     async with met(scene) as (server, transport):
         await send(transport, server.url, b"{}")
         address = httpx.URL(server.url).netloc
-        head, _, body = (await heard.get()).partition(b"\r\n\r\n")
+        head, _, body = (await requests.get()).partition(b"\r\n\r\n")
     assert head.split(b"\r\n") == [
         b"POST /path?q=1 HTTP/1.1",
         b"Host: " + address,

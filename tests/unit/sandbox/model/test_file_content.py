@@ -18,11 +18,11 @@ def read(content: FileContent) -> bytes:
 @pytest.mark.parametrize("size", SIZES)
 def test_a_file_has_the_requested_size_or_the_size_it_needs(suffix: str, size: int | None) -> None:
     name = f"a.{suffix}"
-    least = len(media.content(name, 4.0))
+    min_size = len(media.content(name, 4.0))
 
     content = file_content(File(name=name, seconds=4.0, size_bytes=size))
 
-    expected = size if size and size > least + 100 else least
+    expected = size if size and size > min_size + 100 else min_size
     assert len(read(content)) == content.size == expected
 
 

@@ -39,7 +39,11 @@ class Model(NamedTuple):
         return recording
 
     def statuses(self, recording: Recording) -> list[str]:
-        return [t.status for t in self.request_log.transitions if t.recording_id == recording.id]
+        return [
+            transition.status
+            for transition in self.request_log.transitions
+            if transition.recording_id == recording.id
+        ]
 
 
 @pytest.fixture
@@ -91,9 +95,9 @@ def test_a_participant_who_rejoins_has_two_files_with_one_user_id(model: Model) 
     model.clock.advance(6)
     model.stopped(recording)
 
-    mine = [file for file in recording.files if file.user_id == user]
-    assert [file.seconds for file in mine] == [4, 6]
-    assert len({file.peer_id for file in mine}) == 2
+    files = [file for file in recording.files if file.user_id == user]
+    assert [file.seconds for file in files] == [4, 6]
+    assert len({file.peer_id for file in files}) == 2
 
 
 def test_only_participants_in_user_ids_are_recorded_also_if_they_join_later(model: Model) -> None:

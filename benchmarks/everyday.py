@@ -75,25 +75,22 @@ async def measure_everyday(
     say: Callable[[str], None],
     *,
     rounds: int,
-    rates: Mapping[float, float] = RATES,
 ) -> list[EverydayRound]:
     """All rounds. Each begins with another entry."""
     done: list[EverydayRound] = []
     for number in range(1, rounds + 1):
         turn = (number - 1) % len(chosen)
         for entry in (*chosen[turn:], *chosen[:turn]):
-            done.append(await _one_round(environment, entry, number, rates))
+            done.append(await _one_round(environment, entry, number))
             say(f"everyday {number}  {_line(done[-1])}")
     return done
 
 
-async def _one_round(
-    environment: BenchEnvironment, entry: Entry, number: int, rates: Mapping[float, float]
-) -> EverydayRound:
+async def _one_round(environment: BenchEnvironment, entry: Entry, number: int) -> EverydayRound:
     async with run_contestant(entry.contestant, environment, settings=entry.settings) as process:
         await process.api.order(listed=0)
         await process.paced(*WARM_UP)  # what opens its connections is no everyday
-        paced = [await process.paced(*rate) for rate in rates.items()]
+        paced = [await process.paced(*rate) for rate in RATES.items()]
         return EverydayRound(entry=entry.name, number=number, paced=paced)
 
 

@@ -31,11 +31,11 @@ _STYLE: Final[Any] = {
 
 
 @contextmanager
-def drawing(path: Path, columns: int, height: float = 3.2) -> Iterator[Sequence[Axes]]:
+def drawing(path: Path, columns: int) -> Iterator[Sequence[Axes]]:
     """Axes side by side, saved at the end."""
     path.parent.mkdir(exist_ok=True)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(9, height), layout="constrained")
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
         axes = figure.subplots(1, columns, squeeze=False)[0]
         yield list(axes)
         figure.savefig(path, format="svg", metadata={"Date": None})

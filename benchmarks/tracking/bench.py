@@ -31,6 +31,7 @@ from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
 from recording_schemas import Kind
 
 HOWS: Final = "naive,sweep,webhooks,endings,storms"
+_KINDS: Final[tuple[Kind, ...]] = ("track", "composite")
 
 
 def _storm(live: int, seconds: float, kind: Kind, *, webhooks: bool) -> Scenario:
@@ -52,7 +53,6 @@ def scenarios(
     live: Sequence[int],
     replicas: Sequence[int],
     hows: str,
-    kinds: Sequence[Kind] = ("track", "composite"),
 ) -> Iterator[Scenario]:
     """Polling, then without and with webhooks, then mass endings; the smallest first.
 
@@ -65,12 +65,12 @@ def scenarios(
             if how in hows:
                 for number in replicas:
                     yield Scenario(live=count, replicas=number, webhooks=webhooks)
-        yield from _endings(count, hows, kinds)
+        yield from _endings(count, hows)
 
 
-def _endings(count: int, hows: str, kinds: Sequence[Kind]) -> Iterator[Scenario]:
+def _endings(count: int, hows: str) -> Iterator[Scenario]:
     if "endings" in hows and count <= MANY:
-        for kind, webhooks in product(kinds, (False, True)):
+        for kind, webhooks in product(_KINDS, (False, True)):
             yield Scenario(live=count, replicas=1, webhooks=webhooks, all_end=True, kind=kind)
     if "storms" in hows and count == MANY:
         yield from STORMS

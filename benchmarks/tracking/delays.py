@@ -118,11 +118,11 @@ def requests(request_log: Iterable[AnyEntry]) -> tuple[dict[str, int], int, int]
     return dict(operations.most_common()), sum(one.breach for one in asked), busiest(times)
 
 
-def busiest(times: Sequence[float], seconds: float = QUOTA_SECONDS) -> int:
-    """The highest number of these times, which are in order, within `seconds`."""
+def busiest(times: Sequence[float]) -> int:
+    """The highest number of these times, which are in order, within the time of the quota."""
     most, first = 0, 0
     for last in range(len(times)):
-        first = next(n for n in count(first) if times[n] > times[last] - seconds)
+        first = next(n for n in count(first) if times[n] > times[last] - QUOTA_SECONDS)
         most = max(most, last - first + 1)
     return most
 

@@ -34,14 +34,12 @@ def track(person: Participant, number: int, *, seconds: float = 9.0) -> Track:
     )
 
 
-def deviations_of(
-    participants: Participants, tracks: list[Track], *, completed: int = 3
-) -> list[str]:
+def deviations_of(participants: Participants, tracks: list[Track]) -> list[str]:
     recorded = [
         FileEntry(at=0, recording_id="r", meeting_id="m", name=track.file_name, seconds=9.0)
         for track in tracks
     ]
-    return find_deviations(participants, [completion(completed)], tracks, recorded)
+    return find_deviations(participants, [completion(3)], tracks, recorded)
 
 
 def completion(file_count: int) -> CloudEvent:

@@ -155,7 +155,6 @@ async def open_fault_environment(
     *,
     prefix: str,
     seed: int | None = None,
-    behaviour: Behaviour = BEHAVIOUR,
     clock: Clock | None = None,
     forks: ForkServer | None = FORK_SERVER,
     **settings: str,
@@ -168,7 +167,7 @@ async def open_fault_environment(
     """
     topology = Topology(prefix=prefix, retry_delays=RETRY_DELAYS)
     async with AsyncExitStack() as stack:
-        options = SandboxOptions(seed=seed, behaviour=msgspec.structs.replace(behaviour))
+        options = SandboxOptions(seed=seed, behaviour=msgspec.structs.replace(BEHAVIOUR))
         sandbox = await stack.enter_async_context(Sandbox(options, clock=clock))
         api = await stack.enter_async_context(proxy_to(sandbox.root_url))
         amqp = await stack.enter_async_context(proxy_to(amqp_url))

@@ -255,11 +255,11 @@ class Simulation:
 
 
 @asynccontextmanager
-async def open_simulation(seed: int = 1) -> AsyncIterator[Simulation]:
+async def open_simulation() -> AsyncIterator[Simulation]:
     """A simulation without replicas. Its API answers at once."""
     async with AsyncExitStack() as stack:
         clock = Clock(speed=0, start=START_OF_TIME)
-        sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(seed=seed), clock=clock))
+        sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(seed=1), clock=clock))
         api = RealtimeKitClient(
             base_url=sandbox.base_url,
             account_id="account",

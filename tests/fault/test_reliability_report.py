@@ -90,11 +90,11 @@ def move(status: str, recording_id: str = "r1") -> TransitionEntry:
     )
 
 
-def begun(recording_id: str = "r1", meeting_id: str = "m1") -> StartedEntry:
+def begun(recording_id: str = "r1") -> StartedEntry:
     return StartedEntry(
         at=0,
         recording_id=recording_id,
-        meeting_id=meeting_id,
+        meeting_id="m1",
         session_id=None,
         app_id="app",
         kind="track",

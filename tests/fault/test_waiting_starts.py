@@ -52,10 +52,10 @@ async def send_start(
     await environment.sender.send(command | {"wait_for_session": True}, allowed=allowed)
 
 
-async def send_waiting(environment: FaultEnvironment, count: int = STARTS) -> list[str]:
+async def send_waiting(environment: FaultEnvironment) -> list[str]:
     """Send waiting starts, each for its own meeting. Returns after the API has one read for
     each."""
-    meetings = [create_meeting(environment) for _ in range(count)]
+    meetings = [create_meeting(environment) for _ in range(STARTS)]
     for number, meeting in enumerate(meetings):
         await send_start(environment, f"start-{number}", meeting)
     await eventually(lambda: set(meetings) <= asked_for(environment), seconds=60)
@@ -68,14 +68,14 @@ def asked_for(environment: FaultEnvironment) -> set[str]:
     return {str(one.meeting_id) for one in requests if one.operation == "active_session"}
 
 
-async def all_started(environment: FaultEnvironment, count: int = STARTS) -> None:
-    for number in range(count):
+async def all_started(environment: FaultEnvironment) -> None:
+    for number in range(STARTS):
         outcome = await environment.recorder.outcome_of(f"start-{number}", seconds=60)
         assert msgspec.json.decode(outcome.body)["type"] == "command.succeeded.v1"
     await stop_everything(environment)
     report = await environment.settled()
     assert report.violations == ()
-    assert len(environment.sandbox.recordings.index) == count
+    assert len(environment.sandbox.recordings.index) == STARTS
 
 
 async def test_a_kill_while_they_wait_loses_none(environment: FaultEnvironment) -> None:

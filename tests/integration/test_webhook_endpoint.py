@@ -213,9 +213,9 @@ async def test_a_webhook_about_an_unknown_recording_is_204(bench: WebhookBench) 
     assert bench.verdict_counts() == {"not_ours": 1}
 
 
-async def call_a_start(store: Store, slot: str = "m/track") -> None:
+async def call_a_start(store: Store) -> None:
     """A replica claims a start, and the API is asked."""
-    claim = claim_request("start-1", owner="somebody", now=0, app="default", slot=slot)
+    claim = claim_request("start-1", owner="somebody", now=0, app="default", slot="m/track")
     assert (await store.claim(claim)).may_call
 
 

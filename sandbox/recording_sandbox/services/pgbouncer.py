@@ -26,20 +26,18 @@ listen_port = {listen_port}
 unix_socket_dir =
 auth_type = any
 pool_mode = {pool_mode}
-default_pool_size = {sessions}
+default_pool_size = 3
 server_round_robin = 1
 """
 
 
 class PgBouncer(Closable):
-    """A pooler that gives each transaction the next one of `sessions` sessions.
+    """A pooler that gives each transaction the next one of three sessions.
 
     So a session setting or a prepared statement of one client soon affects another client.
     """
 
-    def __init__(
-        self, server_url: str, *, sessions: int = 3, pool_mode: str = "transaction"
-    ) -> None:
+    def __init__(self, server_url: str, *, pool_mode: str = "transaction") -> None:
         program = ensure_program("pgbouncer", package="pgbouncer")
         server = urlsplit(server_url)
         user = ordinary_user()
@@ -52,7 +50,6 @@ class PgBouncer(Closable):
                 port=server.port or 5432,
                 user=server.username or "postgres",
                 listen_port=self.port,
-                sessions=sessions,
                 pool_mode=pool_mode,
             )
         )

@@ -13,27 +13,16 @@ from worker.domain.rate import Rate
 NOON = 1_790_000_000.0
 
 
-def grant_of(
-    stops: int = 0, commands: int = 0, background: int = 0, *, at: float = NOON
-) -> TokenGrant:
-    return TokenGrant(
-        at=at,
-        tokens=(stops, commands, background),
-        waits=(0.0, 0.0, 0.0),
-        paused_until=0.0,
-        left=0,
-    )
-
-
 def tokens(stops: int = 0, commands: int = 0, background: int = 0) -> TokenPool:
+    granted, waits = (stops, commands, background), (0.0, 0.0, 0.0)
     pool = TokenPool()
-    pool.add(grant_of(stops, commands, background))
+    pool.add(TokenGrant(at=NOON, tokens=granted, waits=waits, paused_until=0.0, left=0))
     return pool
 
 
-def spend_all(pool: TokenPool, tier: Tier, now: float = NOON) -> int:
+def spend_all(pool: TokenPool, tier: Tier) -> int:
     count = 0
-    while pool.spend(tier, now):
+    while pool.spend(tier, NOON):
         count += 1
     return count
 
@@ -88,9 +77,7 @@ def enqueue(queue: WaitQueue, *priorities: Priority, deadline: float | None = No
     return [queue.enqueue(priority, NOON, deadline) for priority in priorities]
 
 
-def dispatch_order(
-    queue: WaitQueue, waiting: list[Waiter], pool: TokenPool, now: float = NOON
-) -> list[int]:
+def dispatch_order(queue: WaitQueue, waiting: list[Waiter], pool: TokenPool) -> list[int]:
     """The indexes in `waiting` of the requests that get a token, in that order."""
     served: list[int] = []
 
@@ -99,7 +86,7 @@ def dispatch_order(
         served.extend(number for number, done in enumerate(before) if done and number not in served)
         return pool.spend(tier, at)
 
-    queue.dispatch(spend, now)
+    queue.dispatch(spend, NOON)
     return [
         *served,
         *(

@@ -21,9 +21,11 @@ asyncio.run(main())
 """
 
 
-def command(*, before: str = "") -> subprocess.Popen[str]:
+def command(*, hangup: str = "SIG_DFL") -> subprocess.Popen[str]:
+    """It ignores SIGHUP first with `SIG_IGN`, whatever these tests inherited from a `nohup`."""
+    inherited = f"import signal; signal.signal(signal.SIGHUP, signal.{hangup})"
     process = subprocess.Popen(
-        ["/bin/sh", "-c", f'{before} exec "$@"', "sh", sys.executable, "-c", STOPPING],
+        [sys.executable, "-c", f"{inherited}\n{STOPPING}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -49,7 +51,7 @@ def test_the_first_signal_stops_it_and_the_second_ends_it(number: signal.Signals
 
 
 def test_under_nohup_it_does_not_stop_when_the_terminal_is_closed() -> None:
-    with command(before="trap '' HUP;") as process:
+    with command(hangup="SIG_IGN") as process:
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGTERM)
         assert line_of(process) == "stopping\n"

@@ -5,8 +5,8 @@ import pytest
 from worker.tracking.sweep_interval import SweepInterval
 
 
-def sweep_interval(base: float = 10, rate: float = 2) -> SweepInterval:
-    return SweepInterval(base=base, audit=120, rate=rate)
+def sweep_interval(rate: float = 2) -> SweepInterval:
+    return SweepInterval(base=10, audit=120, rate=rate)
 
 
 @pytest.mark.parametrize(("pages", "expected"), [(1, 10), (10, 10), (20, 10), (40, 20), (100, 50)])

@@ -4,9 +4,9 @@ from recording_sandbox.api.rate_limiter import RateLimiter
 from recording_sandbox.model.behaviour import Behaviour
 
 
-def limiter_with_clock(*limits: str, block: float = 300.0) -> tuple[RateLimiter, list[float]]:
+def limiter_with_clock(*limits: str) -> tuple[RateLimiter, list[float]]:
     now = [0.0]
-    behaviour = Behaviour(rate_limits=limits, real_rate_block_seconds=block)
+    behaviour = Behaviour(rate_limits=limits, real_rate_block_seconds=300.0)
     return RateLimiter(behaviour, monotonic=lambda: now[0]), now
 
 

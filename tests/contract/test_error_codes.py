@@ -65,7 +65,7 @@ CONSTANTS: Final = {
 def codes_in(path: Path) -> Iterator[str]:
     """The codes in calls of `CALLS`, and those that a variable `code` takes before the call."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "code":
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "code":
             yield from literals(node.value)
         if not isinstance(node, ast.Call):
             continue

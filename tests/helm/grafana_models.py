@@ -5,6 +5,7 @@ The models accept any type and drop unknown fields, so both are checked here.
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, get_type_hints
 
 import msgspec
@@ -53,9 +54,14 @@ def _mistyped(value: Any, where: str) -> Iterator[str]:
         for number, item in enumerate(value):
             yield from _mistyped(item, f"{where}[{number}]")
     elif hasattr(value, "to_json"):
-        hints = get_type_hints(type(value))
+        model: Any = type(value)
         for name, field in vars(value).items():
-            yield from _mistyped_field(field, hints[name], f"{where}.{name}")
+            yield from _mistyped_field(field, _hints(model)[name], f"{where}.{name}")
+
+
+@cache
+def _hints(model: Any) -> dict[str, Any]:
+    return get_type_hints(model)
 
 
 def _mistyped_field(field: Any, hint: Any, where: str) -> Iterator[str]:

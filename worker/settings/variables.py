@@ -3,8 +3,9 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -97,7 +98,7 @@ def variables_of(settings: type[msgspec.Struct]) -> dict[str, Variable]:
     A field that is itself a struct of settings is a group and is replaced by its own fields.
     """
     found: dict[str, Variable] = {}
-    for field, hint in get_type_hints(settings, include_extras=True).items():
+    for field, hint in _hints(settings).items():
         if _is_group(hint):
             found |= variables_of(hint)
         elif get_origin(hint) is Annotated:
@@ -109,9 +110,15 @@ def build(settings: type[Built], values: Mapping[str, object]) -> Built:
     """The settings struct with these values by field name, including those of its groups."""
     fields = {
         field: build(hint, values) if _is_group(hint) else values[field]
-        for field, hint in get_type_hints(settings, include_extras=True).items()
+        for field, hint in _hints(settings).items()
     }
     return settings(**fields)
+
+
+@cache
+def _hints(settings: type[msgspec.Struct]) -> Mapping[str, Any]:
+    """The fields and their annotations. To evaluate those takes long."""
+    return get_type_hints(settings, include_extras=True)
 
 
 def _is_group(hint: object) -> bool:

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 from collections.abc import Callable
+from copy import copy
+from functools import cache
 from typing import Any, Final
 
 import httpx
@@ -23,11 +25,19 @@ from worker.realtimekit.webhook_signature import (
 BODY: Final = b'{"event":"recording.statusUpdate"}'
 
 
+@cache
+def signer_of(owner: str) -> Signer:
+    """Each owner has one key in all tests, because to make it takes long."""
+    signer = Signer()
+    signer.rotate()
+    return signer
+
+
 class Publisher:
     """Publishes a key and counts its fetches. The clock moves only in `sleep`."""
 
     def __init__(self) -> None:
-        self.signer = Signer()
+        self.signer = copy(signer_of("publisher"))
         self.fetches = 0
         self.time = 1_000.0
         self.respond: Callable[[], httpx.Response] = self.published
@@ -78,13 +88,13 @@ async def test_many_first_verifications_share_one_fetch(publisher: Publisher) ->
 async def test_a_signature_of_another_body_or_signer_is_rejected(publisher: Publisher) -> None:
     signature = publisher.signer.signature(BODY)
     assert not await publisher.verify(BODY + b" ", signature=signature)
-    assert not await publisher.verify(signature=Signer().signature(BODY))
+    assert not await publisher.verify(signature=signer_of("forger").signature(BODY))
 
 
 async def test_a_flood_of_forged_webhooks_causes_at_most_one_fetch_per_interval(
     publisher: Publisher,
 ) -> None:
-    forged, started_at = Signer().signature(BODY), publisher.time
+    forged, started_at = signer_of("forger").signature(BODY), publisher.time
     for _ in range(20):
         verifications = (publisher.verify(signature=forged) for _ in range(MAX_WAITING_SIGNATURES))
         assert set(await asyncio.gather(*verifications)) == {False}
@@ -94,7 +104,7 @@ async def test_a_flood_of_forged_webhooks_causes_at_most_one_fetch_per_interval(
 async def test_a_signature_of_a_new_key_is_accepted_amid_a_flood_of_forged_ones(
     publisher: Publisher,
 ) -> None:
-    forged = Signer().signature(BODY)
+    forged = signer_of("forger").signature(BODY)
     for _ in range(5):
         verifications = [
             publisher.verify(signature=forged) for _ in range(MAX_WAITING_SIGNATURES - 1)
@@ -107,7 +117,7 @@ async def test_when_too_many_signatures_wait_the_known_key_still_serves(
     publisher: Publisher,
 ) -> None:
     assert await publisher.verify()
-    forged = Signer().signature(BODY)
+    forged = signer_of("forger").signature(BODY)
     waiting = [
         asyncio.create_task(publisher.verify(signature=forged))
         for _ in range(MAX_WAITING_SIGNATURES)
@@ -182,7 +192,7 @@ async def test_a_weak_key_does_not_replace_the_known_key(publisher: Publisher) -
     publisher.respond = lambda: httpx.Response(200, json={"data": {"publicKey": pem_of_bits(1024)}})
     publisher.time += KEY_FETCH_INTERVAL_SECONDS
     with pytest.raises(Unavailable, match="1024 bits"):
-        await publisher.verify(signature=Signer().signature(BODY))
+        await publisher.verify(signature=signer_of("forger").signature(BODY))
     assert await publisher.verify()
 
 
@@ -219,12 +229,12 @@ async def test_while_the_key_cannot_be_fetched_the_known_key_serves(publisher: P
     publisher.respond = refuse
     for _ in range(10):  # it may be signed with a new key
         with pytest.raises(Unavailable):
-            await publisher.verify(signature=Signer().signature(BODY))
+            await publisher.verify(signature=signer_of("forger").signature(BODY))
     assert await publisher.verify()
     assert publisher.fetches == 2
     publisher.time += KEY_FETCH_INTERVAL_SECONDS
     with pytest.raises(Unavailable):
-        await publisher.verify(signature=Signer().signature(BODY))
+        await publisher.verify(signature=signer_of("forger").signature(BODY))
     assert publisher.fetches == 3
 
 

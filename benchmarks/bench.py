@@ -1,4 +1,4 @@
-"""`python -m benchmarks.bench`: everybody at the same job, in one run, side by side."""
+"""`python -m benchmarks.bench`: all contestants do the same job in one run."""
 
 import argparse
 import asyncio
@@ -24,7 +24,8 @@ from benchmarks.results import BenchResults, ContestantRound, Machine
 from benchmarks.worker_alone import WorkloadSizes, measure_worker_alone
 
 PACED_SECONDS: Final = {20.0: 2.0, 50.0: 2.0, 100.0: 6.0}
-"""How long commands are sent at each rate. The last is judged by its p99, which takes hundreds."""
+"""The seconds for which commands are sent at each rate. The last rate is judged by its p99, which
+needs hundreds of commands."""
 
 SLOW_API_SECONDS: Final = 0.1
 
@@ -36,7 +37,8 @@ async def one_round(
     environment: BenchEnvironment,
     rates: Mapping[float, float],
 ) -> ContestantRound:
-    """A contestant's part in one round: start, idle, paced, a heap, a heap with a slow API."""
+    """A contestant's part of one round: start, idle, paced, a backlog, a backlog with a slow
+    API."""
     heap = round(commands * contestant.share)
     async with run_contestant(contestant, environment) as process:
         await asyncio.sleep(0.3)  # until the work of a start is over
@@ -60,14 +62,14 @@ async def run(
     history: int,
     rates: Mapping[float, float] = PACED_SECONDS,
 ) -> BenchResults:
-    """Measure it all; progress goes to stderr."""
+    """Measure everything; progress goes to stderr."""
     begun = time.monotonic()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun:6.1f} s  {text}", file=sys.stderr, flush=True)
 
     say("starting RabbitMQ and what else is needed")
-    databases = {one.database for one in contestants}
+    databases = {contestant.database for contestant in contestants}
     async with open_bench_environment(with_postgresql="postgresql" in databases) as environment:
         done: list[ContestantRound] = []
         for number in range(1, rounds + 1):
@@ -78,7 +80,7 @@ async def run(
                 done.append(await one_round(contestant, number, commands, environment, rates))
                 say(f"round {number}  {_line(done[-1])}")
         own = None
-        if any(one.name == "sqlite" for one in contestants) and history:
+        if any(contestant.name == "sqlite" for contestant in contestants) and history:
             sizes = WorkloadSizes(commands=commands, rounds=rounds, history=history)
             own = await measure_worker_alone(environment, sizes, say)
         machine = await _machine(environment)
@@ -96,12 +98,12 @@ async def run_everyday(*, rounds: int) -> list[EverydayRound]:
         return await measure_everyday(environment, entries(), say, rounds=rounds)
 
 
-def _line(one: ContestantRound) -> str:
-    fast, slow = one.fast_api, one.slow_api
-    wrong = f"  {one.wrong} LOST OR DOUBLED" if one.wrong else ""
+def _line(result: ContestantRound) -> str:
+    fast, slow = result.fast_api, result.slow_api
+    wrong = f"  {result.wrong} LOST OR DOUBLED" if result.wrong else ""
     return (
-        f"{one.contestant:<11} {fast.per_second:7.0f}/s {fast.cpu_ms:6.2f} ms CPU"
-        f"   at 100 ms {slow.per_second:6.0f}/s   ready {one.ready_seconds:4.2f} s{wrong}"
+        f"{result.contestant:<11} {fast.per_second:7.0f}/s {fast.cpu_ms:6.2f} ms CPU"
+        f"   at 100 ms {slow.per_second:6.0f}/s   ready {result.ready_seconds:4.2f} s{wrong}"
     )
 
 
@@ -117,7 +119,7 @@ async def _machine(environment: BenchEnvironment) -> Machine:
 
 
 def main() -> None:
-    """Read the command line, measure, and write it all down."""
+    """Read the command line, measure, and write the results."""
     parser = argparse.ArgumentParser(description="Compare the worker with the alternatives.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--commands", type=int, default=6000, help="in a heap")

@@ -44,7 +44,8 @@ class _Event(msgspec.Struct):
 
 
 class ReceivedOutcome(msgspec.Struct, frozen=True):
-    """An outcome: of which command, by which event, and when on the monotonic clock."""
+    """An outcome: the id of its command, the id of its event, and its arrival on the monotonic
+    clock."""
 
     command_id: str
     event_id: str
@@ -52,7 +53,7 @@ class ReceivedOutcome(msgspec.Struct, frozen=True):
 
 
 class BenchEnvironment:
-    """The services, and the driver's actions on them."""
+    """The services, and the driver's operations on them."""
 
     def __init__(
         self,
@@ -71,20 +72,20 @@ class BenchEnvironment:
         self._outcomes = outcomes
 
     def broker_cpu(self) -> float:
-        """Seconds of processor time the broker has taken; 0 where it runs in a container."""
+        """The CPU seconds of the broker; 0 where it runs in a container."""
         pid = self.node.pid if isinstance(self.node, LocalNode) else None
         return usage_of_session(pid).cpu if pid else 0.0
 
     async def send(self, starts: Iterable[StartCommand], form: Form) -> None:
-        """Put commands into the queue; they are there when this returns."""
-        await asyncio.gather(*(self.send_one(one, form) for one in starts))
+        """Publish commands. Returns when they are in the queue."""
+        await asyncio.gather(*(self.send_one(start, form) for start in starts))
 
     async def send_one(self, start: StartCommand, form: Form) -> None:
         """Put one command into the queue."""
         await self._commands.publish(form(start), TYPE)
 
     async def consumers(self) -> int:
-        """How many consume commands."""
+        """The number of consumers of the command queue."""
         queue = await self._channel.declare_queue(TOPOLOGY.command_queue, passive=True)
         return queue.declaration_result.consumer_count or 0
 
@@ -109,7 +110,7 @@ class BenchEnvironment:
             await self._outcomes.cancel(tag)
 
     async def sweep_up(self) -> int:
-        """Empty the queues between contestants; how many commands were left unacknowledged."""
+        """Empty the queues between contestants; returns the number of unacknowledged commands."""
         queue = await self._channel.get_queue(TOPOLOGY.command_queue)
         left = (await queue.purge()).message_count or 0
         await self._outcomes.purge()
@@ -118,10 +119,9 @@ class BenchEnvironment:
 
 @asynccontextmanager
 async def open_bench_environment(*, with_postgresql: bool) -> AsyncIterator[BenchEnvironment]:
-    """The environment, until the block ends; nothing of it is left then.
+    """The environment, until the block ends. Nothing of it remains then.
 
-    Raises:
-        LaunchError: when RabbitMQ or PostgreSQL cannot be had.
+    Raises: LaunchError: when RabbitMQ or PostgreSQL cannot be started.
     """
     async with AsyncExitStack() as stack:
         node = stack.enter_context(await asyncio.to_thread(launch_rabbitmq, private=True))

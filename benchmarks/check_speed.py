@@ -30,22 +30,22 @@ _PAIR: Final = ("sqlite", "bare")
 
 
 def bounds(measured: BenchResults) -> list[Goal]:
-    """What must hold after every change."""
+    """The goals that must be met after every change."""
     pair = _PAIR
     return [
         Goal(
-            what="commands/s, SQLite to the bare loop",
-            figure=measured.ratio(*pair, lambda one: one.fast_api.per_second) or float("nan"),
+            name="commands/s, SQLite to the bare loop",
+            figure=measured.ratio(*pair, lambda result: result.fast_api.per_second) or float("nan"),
             least=MIN_SPEED_RATIO,
         ),
         Goal(
-            what="CPU per command, SQLite to the bare loop",
-            figure=measured.ratio(*pair, lambda one: one.fast_api.cpu_ms) or float("nan"),
+            name="CPU per command, SQLite to the bare loop",
+            figure=measured.ratio(*pair, lambda result: result.fast_api.cpu_ms) or float("nan"),
             most=MAX_CPU_RATIO,
         ),
         Goal(
-            what="commands lost or doubled",
-            figure=sum(one.wrong for one in measured.rounds),
+            name="commands lost or doubled",
+            figure=sum(result.wrong for result in measured.rounds),
             most=0,
             unit="",
         ),
@@ -58,7 +58,7 @@ async def _measure_single() -> list[Goal]:
 
 
 def main() -> int:
-    """Measure, print, judge."""
+    """Measure, print and judge."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = runner.run(
             run(
@@ -73,7 +73,7 @@ def main() -> int:
     judged = [*bounds(measured), *single]
     for goal in judged:
         verdict = "ok" if goal.met else "TOO SLOW" if goal.unit else "WRONG"
-        print(f"{goal.what}: {goal.figure:.2f} ({goal.bound}) {verdict}")
+        print(f"{goal.name}: {goal.figure:.2f} ({goal.bound}) {verdict}")
     return 0 if all(goal.met for goal in judged) else 1
 
 

@@ -25,7 +25,7 @@ def new_database(environment: BenchEnvironment, engine: str) -> str:
 
 def process_environ(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without the worker's settings, and with these."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     return {**inherited, "PYTHONPATH": str(ROOT), **settings}
 
 

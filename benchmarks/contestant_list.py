@@ -1,4 +1,4 @@
-"""Who takes part: how each is started, and in what form each gets a start command."""
+"""The contestants: how each is started, and the form in which each gets a start command."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ TYPE: Final = "start_track_recording"
 
 
 class StartCommand(msgspec.Struct, frozen=True):
-    """A start command to be sent."""
+    """A start command to send."""
 
     id: str
     meeting_id: str
@@ -208,11 +208,13 @@ def contestants_named(names: str) -> tuple[Contestant, ...]:
     Raises:
         ValueError: naming who does not take part.
     """
-    wanted = [name for name in names.split(",") if name]
-    known = {one.name for one in CONTESTANTS}
-    if unknown := [name for name in wanted if name not in known]:
+    chosen = [name for name in names.split(",") if name]
+    known = {contestant.name for contestant in CONTESTANTS}
+    if unknown := [name for name in chosen if name not in known]:
         raise ValueError(f"{', '.join(unknown)}: not among {', '.join(sorted(known))}")
-    return tuple(one for one in CONTESTANTS if not wanted or one.name in wanted)
+    return tuple(
+        contestant for contestant in CONTESTANTS if not chosen or contestant.name in chosen
+    )
 
 
 def new_start_commands(count: int) -> list[StartCommand]:

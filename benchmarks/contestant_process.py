@@ -1,4 +1,4 @@
-"""One running contestant: its process, its API stub, and the measurements."""
+"""One running contestant: its process, its API stub, and its measurements."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ _AFTERWARDS_SECONDS: Final = 0.3
 
 
 class BurstResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a heap of commands was worked off. CPU in milliseconds per command."""
+    """The processing of a backlog of commands. CPU in milliseconds per command."""
 
     commands: int
     per_second: float
@@ -67,11 +67,11 @@ class ContestantProcess:
 
     @property
     def usage(self) -> ProcessUsage:
-        """What its processes have taken so far."""
+        """The resources that its processes have used so far."""
         return usage_of_session(self._process.pid)
 
     async def wait_ready(self, since: float) -> None:
-        """Return when it consumes. LaunchError with its last words when it ended instead."""
+        """Return when it consumes. Raises LaunchError with its last output if it ended instead."""
 
         async def consumes_or_ended() -> bool:
             return not self._process.running or await self._environment.consumers() > 0
@@ -112,7 +112,7 @@ class ContestantProcess:
         )
 
     async def paced(self, per_second: float, seconds: float) -> PacedResult:
-        """Send commands at an even rate, and measure each one's delays to the API and to its
+        """Send commands at an even rate. Measures the delays of each to the API and to its
         outcome."""
         await self.api.order(delay=0.0)
         line = new_start_commands(round(per_second * seconds))
@@ -134,21 +134,21 @@ class ContestantProcess:
         await asyncio.sleep(_AFTERWARDS_SECONDS)  # acknowledgements and commits after the outcomes
         cpu_ms = (self.usage.cpu - before) * 1000 / len(line)
         asked = await self.api.asked()
-        outcome_at = {one.command_id: one.at for one in reversed(received)}
+        outcome_at = {outcome.command_id: outcome.at for outcome in reversed(received)}
         lost, doubled = await self._account(line, received)
-        whole = [one for one in line if one.id in outcome_at and one.meeting_id in asked]
+        whole = [start for start in line if start.id in outcome_at and start.meeting_id in asked]
         return PacedResult(
             per_second=per_second,
-            to_confirm=[(confirmed[one.id] - sent[one.id]) * 1000 for one in whole],
-            to_request=[(asked[one.meeting_id][0] - sent[one.id]) * 1000 for one in whole],
-            to_outcome=[(outcome_at[one.id] - sent[one.id]) * 1000 for one in whole],
+            to_confirm=[(confirmed[start.id] - sent[start.id]) * 1000 for start in whole],
+            to_request=[(asked[start.meeting_id][0] - sent[start.id]) * 1000 for start in whole],
+            to_outcome=[(outcome_at[start.id] - sent[start.id]) * 1000 for start in whole],
             cpu_ms=cpu_ms,
             lost=lost,
             doubled=doubled,
         )
 
     async def _pile_up(self, heap: Sequence[StartCommand]) -> "UsageSample":
-        """Let it begin all of them at once. The sample is from the moment before."""
+        """Let it start on the whole backlog. Returns the sample of the moment before."""
         os.killpg(self._process.pid, signal.SIGSTOP)
         try:
             await self._environment.send(heap, self._contestant.form)
@@ -157,9 +157,9 @@ class ContestantProcess:
             os.killpg(self._process.pid, signal.SIGCONT)
 
     async def _outcomes(self, count: int) -> "UsageSample":
-        """The sample when there are this many outcomes, or at the time-out.
+        """The sample when there are `count` outcomes, or at the time-out.
 
-        Until then only the broker is queried: a sample costs processor time that contestants need.
+        Until then only the broker is queried, because a sample costs CPU that contestants need.
         """
         deadline = time.monotonic() + OUTCOMES_TIMEOUT_SECONDS
         while True:
@@ -174,11 +174,11 @@ class ContestantProcess:
     async def _await_outcomes(
         self, sent: Sequence[StartCommand], received: list[ReceivedOutcome]
     ) -> None:
-        """Return when each has an outcome, or when it is too late for that."""
-        wanted = {one.id for one in sent}
+        """Return when each command has an outcome, or at the time-out."""
+        ids = {start.id for start in sent}
         try:
             await eventually(
-                lambda: wanted <= {one.command_id for one in received},
+                lambda: ids <= {outcome.command_id for outcome in received},
                 seconds=OUTCOMES_TIMEOUT_SECONDS,
             )
         except AssertionError:
@@ -187,12 +187,16 @@ class ContestantProcess:
     async def _account(
         self, sent: Iterable[StartCommand], received: list[ReceivedOutcome]
     ) -> tuple[int, int]:
-        """How many got no request or no outcome, and how many more than one."""
+        """The number of lost commands (no request or no outcome), and of doubled ones (more than
+        one)."""
         asked = await self.api.asked()
-        outcomes = Counter(command for command, _ in {(h.command_id, h.event_id) for h in received})
+        outcomes = Counter(
+            command
+            for command, _ in {(outcome.command_id, outcome.event_id) for outcome in received}
+        )
         lost = doubled = 0
-        for one in sent:
-            counts = (len(asked.get(one.meeting_id, ())), outcomes[one.id])
+        for start in sent:
+            counts = (len(asked.get(start.meeting_id, ())), outcomes[start.id])
             lost += min(counts) == 0
             doubled += max(counts) > 1
         return lost, doubled

@@ -26,7 +26,7 @@ _UNFOLLOWED: Final = {"WORKER_SWEEP_INTERVAL_SECONDS": "600"}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One that takes part. `name` is a contestant's, with `-alone` where nothing is followed."""
+    """A participant. `name` is a contestant's, with `-alone` where the worker follows nothing."""
 
     name: str
     label: str
@@ -42,27 +42,29 @@ class EverydayRound(msgspec.Struct, frozen=True, kw_only=True):
     paced: list[PacedResult]
 
     def at(self, per_second: float) -> PacedResult:
-        """Its result at this rate."""
-        return next(one for one in self.paced if one.per_second == per_second)
+        """The result at this rate."""
+        return next(paced for paced in self.paced if paced.per_second == per_second)
 
     @property
     def wrong(self) -> int:
-        """How many commands were lost or doubled."""
-        return sum(one.lost + one.doubled for one in self.paced)
+        """The number of lost or doubled commands."""
+        return sum(paced.lost + paced.doubled for paced in self.paced)
 
 
 def entries(databases: tuple[str, ...] = ("sqlite", "postgresql")) -> tuple[Entry, ...]:
-    """The bare loop, then the worker on each of these databases, following and not."""
+    """The bare loop, then the worker on each of these databases: with following, and without."""
     bare, *workers = contestants_named(",".join(("bare", *databases)))
     found = [Entry(name="bare", label=bare.label, contestant=bare, settings={})]
-    for one in workers:
-        label = one.label.partition(",")[0]
-        found.append(Entry(name=one.name, label=f"{label}, following", contestant=one, settings={}))
+    for worker in workers:
+        label = worker.label.partition(",")[0]
+        found.append(
+            Entry(name=worker.name, label=f"{label}, following", contestant=worker, settings={})
+        )
         found.append(
             Entry(
-                name=f"{one.name}-alone",
+                name=f"{worker.name}-alone",
                 label=f"{label}, sweeps ten minutes apart",
-                contestant=one,
+                contestant=worker,
                 settings=_UNFOLLOWED,
             )
         )
@@ -94,13 +96,13 @@ async def _one_round(environment: BenchEnvironment, entry: Entry, number: int) -
         return EverydayRound(entry=entry.name, number=number, paced=paced)
 
 
-def _line(one: EverydayRound) -> str:
+def _line(result: EverydayRound) -> str:
     cells = (
         f"{paced.per_second:g}/s {paced.cpu_ms:5.2f} ms CPU, p99 {_p99(paced):.1f} ms"
-        for paced in one.paced
+        for paced in result.paced
     )
-    wrong = f"  {one.wrong} LOST OR DOUBLED" if one.wrong else ""
-    return f"{one.entry:<16} {'   '.join(cells)}{wrong}"
+    wrong = f"  {result.wrong} LOST OR DOUBLED" if result.wrong else ""
+    return f"{result.entry:<16} {'   '.join(cells)}{wrong}"
 
 
 def _p99(paced: PacedResult) -> float:

@@ -1,4 +1,4 @@
-"""What everyday rates showed: the figures, the goals, and the tables of the page."""
+"""The report on everyday rates: figures, goals and tables."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from benchmarks.report import Table, judgement, markdown, replace_section
 from benchmarks.results import median, percentile
 
 MAX_RATIOS: Final = {"sqlite": 2.0, "postgresql": 3.0}
-"""How many times the bare loop's figures the worker's may be, on each database."""
+"""The highest ratios of the worker's figures to the bare loop's, by database."""
 
 Figure = Callable[[PacedResult], float]
 
 
 def since_confirm(values: Sequence[float], paced: PacedResult) -> list[float]:
-    """The times from the broker's confirm of the command instead of its publish, sorted."""
+    """The times since the broker's confirm instead of the publish, sorted."""
     return sorted(value - confirm for value, confirm in zip(values, paced.to_confirm, strict=True))
 
 
@@ -45,29 +45,31 @@ FIGURES: Final[dict[str, Figure]] = {
 
 def of(rounds: Sequence[EverydayRound], entry: str) -> list[EverydayRound]:
     """The rounds of one entry, in their order."""
-    return [one for one in rounds if one.entry == entry]
+    return [result for result in rounds if result.entry == entry]
 
 
 def ratio(rounds: Sequence[EverydayRound], entry: str, rate: float, figure: Figure) -> float:
-    """The median over the rounds of an entry's figure to the bare loop's in the same round."""
+    """The median over all rounds of the ratio of an entry's figure to the bare loop's in that
+    round."""
     pairs = zip(of(rounds, entry), of(rounds, "bare"), strict=True)
-    return median(figure(one.at(rate)) / figure(bare.at(rate)) for one, bare in pairs)
+    return median(figure(following.at(rate)) / figure(bare.at(rate)) for following, bare in pairs)
 
 
 def everyday_goals(rounds: Sequence[EverydayRound]) -> Iterator[Goal]:
     """The goals: those of the worker that follows its recordings."""
     for database, most in MAX_RATIOS.items():
         for rate in _rates(of(rounds, database)):
-            for what, figure in FIGURES.items():
+            for name, figure in FIGURES.items():
                 yield Goal(
-                    what=f"{what} at {rate:g}/s, {database} to the bare loop",
+                    name=f"{name} at {rate:g}/s, {database} to the bare loop",
                     figure=ratio(rounds, database, rate, figure),
                     most=most,
                 )
 
 
 def everyday_table(rounds: Sequence[EverydayRound]) -> Table:
-    """A row for each entry: CPU, and the way from the confirm, at each rate; medians of rounds."""
+    """A row for each entry: CPU, and the delays since the confirm, at each rate; medians of
+    rounds."""
     rates = _rates(rounds)
     head = ["", *(f"{rate:g}/s: CPU ms/command" for rate in rates)]
     head += [f"{rate:g}/s: p50 · p99 to request" for rate in rates]
@@ -79,11 +81,11 @@ def everyday_table(rounds: Sequence[EverydayRound]) -> Table:
 def _row(entry: Entry, rounds: Sequence[EverydayRound], rates: Sequence[float]) -> list[str]:
     if not rounds:
         return []
-    cells = [f"{median(cpu(one.at(rate)) for one in rounds):.2f}" for rate in rates]
+    cells = [f"{median(cpu(result.at(rate)) for result in rounds):.2f}" for rate in rates]
     for values in (_requests, _outcomes):
         cells += [
             " · ".join(
-                f"{median(percentile(values(one.at(rate)), share) for one in rounds):.1f}"
+                f"{median(percentile(values(result.at(rate)), share) for result in rounds):.1f}"
                 for share in (0.5, 0.99)
             )
             for rate in rates
@@ -94,7 +96,7 @@ def _row(entry: Entry, rounds: Sequence[EverydayRound], rates: Sequence[float]) 
 def following_table(rounds: Sequence[EverydayRound]) -> Table:
     """A row for each database: what following adds to each figure."""
     rates = _rates(rounds)
-    head = ["following adds", *(f"{what}, {rate:g}/s" for what in FIGURES for rate in rates)]
+    head = ["following adds", *(f"{name}, {rate:g}/s" for name in FIGURES for rate in rates)]
     rows = [
         [
             database,
@@ -112,7 +114,7 @@ def following_table(rounds: Sequence[EverydayRound]) -> Table:
 
 def _added(rounds: Sequence[EverydayRound], database: str, rate: float, figure: Figure) -> float:
     pairs = zip(of(rounds, database), of(rounds, f"{database}-alone"), strict=True)
-    return median(figure(one.at(rate)) - figure(alone.at(rate)) for one, alone in pairs)
+    return median(figure(following.at(rate)) - figure(alone.at(rate)) for following, alone in pairs)
 
 
 def _requests(paced: PacedResult) -> list[float]:
@@ -124,12 +126,12 @@ def _outcomes(paced: PacedResult) -> list[float]:
 
 
 def _rates(rounds: Sequence[EverydayRound]) -> list[float]:
-    return sorted({paced.per_second for one in rounds for paced in one.paced})
+    return sorted({paced.per_second for result in rounds for paced in result.paced})
 
 
 def everyday_section(rounds: Sequence[EverydayRound]) -> str:
-    """All of it as Markdown."""
-    number = max(one.number for one in rounds)
+    """The section as Markdown."""
+    number = max(result.number for result in rounds)
     lengths = " and ".join(f"{rate:g}/s for {seconds:g} s" for rate, seconds in RATES.items())
     measured = f"Medians of {number} interleaved rounds: {lengths}."
     parts = (

@@ -71,7 +71,7 @@ async def grow(path: Path, count: int) -> str:
 
 
 def _recording() -> Recording:
-    """One that ended well, as the store keeps it."""
+    """A recording that ended well, as the store keeps it."""
     now = datetime.now(UTC)
     return Recording(
         recording_id=_ID,
@@ -95,7 +95,7 @@ def _recording() -> Recording:
 
 
 def _outcome() -> OutcomeRecord:
-    """How its command ended."""
+    """The outcome of its command."""
     body = {
         "specversion": "1.0",
         "id": _ID,

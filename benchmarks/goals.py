@@ -12,9 +12,9 @@ AT: Final = 100.0
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure, and the least or the most it may be."""
+    """A figure, with its lower or upper bound."""
 
-    what: str
+    name: str
     figure: float
     least: float | None = None
     most: float | None = None
@@ -29,27 +29,27 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bound(self) -> str:
-        """The bound in words."""
+        """The bound as text."""
         if self.least is not None:
             return f"≥ {self.least:g} {self.unit}"
         return f"≤ {self.most:g} {self.unit}"
 
 
 def goals(measured: BenchResults) -> list[Goal]:
-    """All that can be judged by this run."""
+    """All goals that this run can judge."""
     return [*_speed(measured), *_latency(measured), *_footprint(measured), *_own(measured.own)]
 
 
-def _fast(one: ContestantRound) -> float:
-    return one.fast_api.per_second
+def _fast(result: ContestantRound) -> float:
+    return result.fast_api.per_second
 
 
-def _slow(one: ContestantRound) -> float:
-    return one.slow_api.per_second
+def _slow(result: ContestantRound) -> float:
+    return result.slow_api.per_second
 
 
-def _cpu(one: ContestantRound) -> float:
-    return one.fast_api.cpu_ms
+def _cpu(result: ContestantRound) -> float:
+    return result.fast_api.cpu_ms
 
 
 def _speed(measured: BenchResults) -> Iterator[Goal]:
@@ -60,29 +60,29 @@ def _speed(measured: BenchResults) -> Iterator[Goal]:
         ("commands/s at 100 ms, SQLite to FastStream", "sqlite", "faststream", _slow, 7.0),
         ("commands/s, PostgreSQL to SQLite", "postgresql", "sqlite", _fast, 0.8),
     )
-    for what, one, other, figure, least in bounds:
-        if (ratio := measured.ratio(one, other, figure)) is not None:
-            yield Goal(what=what, figure=ratio, least=least)
+    for name, contestant, other, figure, least in bounds:
+        if (ratio := measured.ratio(contestant, other, figure)) is not None:
+            yield Goal(name=name, figure=ratio, least=least)
     if (ratio := measured.ratio("sqlite", "bare", _cpu)) is not None:
-        yield Goal(what="CPU per command, SQLite to the bare loop", figure=ratio, most=0.7)
+        yield Goal(name="CPU per command, SQLite to the bare loop", figure=ratio, most=0.7)
 
 
 def _latency(measured: BenchResults) -> Iterator[Goal]:
-    ours = measured.latency("sqlite", AT, to_outcome=False)
+    own = measured.latency("sqlite", AT, to_outcome=False)
     bare = measured.latency("bare", AT, to_outcome=False)
-    if ours and bare:
+    if own and bare:
         for name, share, most in (("p50", 0.5, 1.5), ("p99", 0.99, 2.0)):
-            ratio = percentile(ours, share) / percentile(bare, share)
-            what = f"{name} from publish to API request at 100/s, SQLite to the bare loop"
-            yield Goal(what=what, figure=ratio, most=most)
+            ratio = percentile(own, share) / percentile(bare, share)
+            title = f"{name} from publish to API request at 100/s, SQLite to the bare loop"
+            yield Goal(name=title, figure=ratio, most=most)
 
 
 def _footprint(measured: BenchResults) -> Iterator[Goal]:
     if measured.of("sqlite"):
-        ready = measured.median("sqlite", lambda one: one.ready_seconds)
-        yield Goal(what="start to ready, SQLite", figure=ready, most=1.5, unit="s")
-    wrong = sum(one.wrong for name in ("sqlite", "postgresql") for one in measured.of(name))
-    yield Goal(what="commands lost or doubled by this worker", figure=wrong, most=0, unit="")
+        ready = measured.median("sqlite", lambda result: result.ready_seconds)
+        yield Goal(name="start to ready, SQLite", figure=ready, most=1.5, unit="s")
+    wrong = sum(result.wrong for name in ("sqlite", "postgresql") for result in measured.of(name))
+    yield Goal(name="commands lost or doubled by this worker", figure=wrong, most=0, unit="")
 
 
 def _own(own: WorkerAloneResults | None) -> Iterator[Goal]:
@@ -91,13 +91,13 @@ def _own(own: WorkerAloneResults | None) -> Iterator[Goal]:
     pairs = zip(own.cpu_million, own.cpu_empty, strict=True)
     growth = median(million / empty for million, empty in pairs)
     yield Goal(
-        what="CPU per command, a million finished recordings to none", figure=growth, most=1.1
+        name="CPU per command, a million finished recordings to none", figure=growth, most=1.1
     )
     rate = median(own.files_per_second) if own.files_in_order else float("nan")
     for window, rates in sorted(own.bare_publish.items()):
-        what = (
+        name = (
             f"file events of one recording in order, to bare confirmed publishes, {window} at once"
         )
-        yield Goal(what=what, figure=rate / median(rates), least=1.0)
-    yield Goal(what="idle CPU", figure=own.idle_cpu * 100, most=1.0, unit="%")
-    yield Goal(what="resident memory idle", figure=own.idle_rss / 2**20, most=80.0, unit="MB")
+        yield Goal(name=name, figure=rate / median(rates), least=1.0)
+    yield Goal(name="idle CPU", figure=own.idle_cpu * 100, most=1.0, unit="%")
+    yield Goal(name="resident memory idle", figure=own.idle_rss / 2**20, most=80.0, unit="MB")

@@ -41,10 +41,9 @@ procrastinate's task for stalled jobs needs up to 90 s."""
 
 
 class KillsResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the commands.
+    """The commands' results. `late`: the number without outcome SOON_SECONDS after the last kill.
 
-    `late`: how many had no outcome SOON_SECONDS after the last kill. `finished_seconds` is from the
-    last kill to the last outcome.
+    `finished_seconds` is from the last kill to the last outcome.
     """
 
     contestant: str
@@ -73,7 +72,7 @@ class _Killed:
         return OwnedProcess(self._contestant.command, environ=self._settings, log=self._log)
 
     async def ready(self) -> None:
-        """Return when it consumes. LaunchError if it ended instead."""
+        """Return when it consumes. Raises LaunchError if it ended instead."""
 
         async def consumes_or_ended() -> bool:
             return not self._process.running or await self._environment.consumers() > 0
@@ -96,7 +95,7 @@ class _Killed:
 
 
 async def measure(contestant: Contestant, environment: BenchEnvironment, kills: int) -> KillsResult:
-    """One contestant under kills, until it has an outcome for each command or takes too long."""
+    """Measure a contestant under kills, until each command has an outcome or the time-out."""
     async with stub_api(environment.directory) as api:
         await api.order(delay=ANSWER_SECONDS)
         process = _Killed(contestant, environment, settings_of(contestant, environment, api.url))
@@ -117,15 +116,15 @@ async def measure(contestant: Contestant, environment: BenchEnvironment, kills: 
         finally:
             process.end()
             await environment.sweep_up()
-    told_at = {one.command_id: one.at for one in reversed(received)}
-    after_kill = [told_at[one.id] - killed_at for one in sent if one.id in told_at]
+    outcome_at = {outcome.command_id: outcome.at for outcome in reversed(received)}
+    after_kill = [outcome_at[start.id] - killed_at for start in sent if start.id in outcome_at]
     lost = len(sent) - len(after_kill)
     return KillsResult(
         contestant=contestant.name,
         label=contestant.label,
         kills=kills,
         commands=len(sent),
-        called_twice=sum(len(asked.get(one.meeting_id, ())) > 1 for one in sent),
+        called_twice=sum(len(asked.get(start.meeting_id, ())) > 1 for start in sent),
         lost=lost,
         late=lost + sum(seconds > SOON_SECONDS for seconds in after_kill),
         finished_seconds=max(0.0, *after_kill),
@@ -143,11 +142,11 @@ async def _send_evenly(
 
 
 async def _await_outcomes(sent: Sequence[StartCommand], received: list[ReceivedOutcome]) -> None:
-    """Return when each has an outcome, or when it is too late for that."""
-    ids = {one.id for one in sent}
+    """Return when each command has an outcome, or at the time-out."""
+    ids = {start.id for start in sent}
     with suppress(AssertionError):  # the figures will show it
         await eventually(
-            lambda: ids <= {one.command_id for one in received}, seconds=PATIENCE_SECONDS
+            lambda: ids <= {outcome.command_id for outcome in received}, seconds=PATIENCE_SECONDS
         )
 
 
@@ -161,19 +160,19 @@ def table(results: Sequence[KillsResult]) -> Table:
         head,
         *(
             (
-                one.label,
-                f"{one.called_twice} of {one.commands}",
-                str(one.lost),
-                str(one.late),
-                "never" if one.lost else f"{one.finished_seconds:.1f}",
+                result.label,
+                f"{result.called_twice} of {result.commands}",
+                str(result.lost),
+                str(result.late),
+                "never" if result.lost else f"{result.finished_seconds:.1f}",
             )
-            for one in results
+            for result in results
         ),
     ]
 
 
 def section(results: Sequence[KillsResult]) -> str:
-    """The page's text about a run."""
+    """The text about a run for the page."""
     kills = results[0].kills if results else 0
     return (
         f"{kills} kills, {KILL_INTERVAL_SECONDS:g} s after each start, at {PER_SECOND:g} commands "
@@ -183,8 +182,8 @@ def section(results: Sequence[KillsResult]) -> str:
 
 
 async def run(contestants: Sequence[Contestant], kills: int) -> list[KillsResult]:
-    """Measure all of them, one after the other; progress goes to stderr."""
-    with_postgresql = any(one.database == "postgresql" for one in contestants)
+    """Measure all contestants, one after the other; progress goes to stderr."""
+    with_postgresql = any(contestant.database == "postgresql" for contestant in contestants)
     async with open_bench_environment(with_postgresql=with_postgresql) as environment:
         results = []
         for contestant in contestants:
@@ -194,7 +193,7 @@ async def run(contestants: Sequence[Contestant], kills: int) -> list[KillsResult
 
 
 def main() -> None:
-    """Read the command line, measure, and write it down."""
+    """Read the command line, measure, and write the results."""
     parser = argparse.ArgumentParser(description="Kill the worker and the alternatives at work.")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--only", default="", help="contestants, separated by commas")

@@ -19,7 +19,7 @@ _COMPARED: Final = {
     "sqlite": OURS,
     "postgresql": "#0f766e",
 }
-"""Those whose latencies are drawn; the others are in the table."""
+"""The contestants whose latencies are drawn. The table has all."""
 
 _STYLE: Final[Any] = {
     "svg.hashsalt": "recording-worker",  # the same figures give the same file
@@ -42,12 +42,17 @@ def drawing(path: Path, columns: int) -> Iterator[Sequence[Axes]]:
 
 
 def plot_bench(measured: BenchResults, directory: Path) -> dict[str, Path]:
-    """Commands a second and CPU per command; latencies. What each shows, and its file."""
+    """Draw commands per second, CPU per command and latencies. Returns each file by its title."""
     speed, delay = directory / "throughput.svg", directory / "latency.svg"
     with drawing(speed, 3) as (fast, slow, cpu):
-        _bars(fast, measured, "commands/s", lambda one: one.fast_api.per_second)
-        _bars(slow, measured, "commands/s, API takes 100 ms", lambda one: one.slow_api.per_second)
-        _bars(cpu, measured, "CPU ms/command", lambda one: one.fast_api.cpu_ms)
+        _bars(fast, measured, "commands/s", lambda result: result.fast_api.per_second)
+        _bars(
+            slow,
+            measured,
+            "commands/s, API takes 100 ms",
+            lambda result: result.slow_api.per_second,
+        )
+        _bars(cpu, measured, "CPU ms/command", lambda result: result.fast_api.cpu_ms)
         for axes in (slow, cpu):
             axes.set_yticklabels([])
     with drawing(delay, 2) as (request, outcome):
@@ -60,27 +65,29 @@ def plot_bench(measured: BenchResults, directory: Path) -> dict[str, Path]:
 def _bars(
     axes: Axes, measured: BenchResults, title: str, figure: Callable[[ContestantRound], float]
 ) -> None:
-    there = [one for one in reversed(CONTESTANTS) if measured.of(one.name)]
-    values = [measured.median(one.name, figure) for one in there]
-    colors = [OURS if one.is_ours else OTHERS for one in there]
-    bars = axes.barh([one.label for one in there], values, color=colors)
+    taking_part = [
+        contestant for contestant in reversed(CONTESTANTS) if measured.of(contestant.name)
+    ]
+    values = [measured.median(contestant.name, figure) for contestant in taking_part]
+    colors = [OURS if contestant.is_ours else OTHERS for contestant in taking_part]
+    bars = axes.barh([contestant.label for contestant in taking_part], values, color=colors)
     axes.bar_label(bars, [f"{value:,.{2 * (value < 10)}f}" for value in values], fontsize=7)
     axes.set_title(title, fontsize=9)
     axes.margins(x=0.15)
 
 
 def _lines(axes: Axes, measured: BenchResults, title: str, *, to_outcome: bool) -> None:
-    rates = sorted({paced.per_second for one in measured.rounds for paced in one.paced})
-    for one in CONTESTANTS:
-        if one.name not in _COMPARED or not measured.of(one.name):
+    rates = sorted({paced.per_second for result in measured.rounds for paced in result.paced})
+    for contestant in CONTESTANTS:
+        if contestant.name not in _COMPARED or not measured.of(contestant.name):
             continue
-        color = _COMPARED[one.name]
+        color = _COMPARED[contestant.name]
         for share, style in ((0.5, "-"), (0.99, ":")):
             values = [
-                percentile(measured.latency(one.name, rate, to_outcome=to_outcome), share)
+                percentile(measured.latency(contestant.name, rate, to_outcome=to_outcome), share)
                 for rate in rates
             ]
-            label = one.label if share == 0.5 else None
+            label = contestant.label if share == 0.5 else None
             axes.plot(rates, values, style, color=color, label=label, marker=".")
     axes.set_yscale("log")
     axes.set_xlabel("commands a second; dotted: p99")

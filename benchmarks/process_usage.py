@@ -11,7 +11,7 @@ _TICK: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
 class ProcessUsage(msgspec.Struct, frozen=True):
-    """`cpu` seconds since the start, `rss` bytes now; all processes of one session together."""
+    """`cpu` seconds since the start, `rss` bytes now: the sum of all processes of one session."""
 
     cpu: float
     rss: int

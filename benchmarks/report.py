@@ -35,36 +35,36 @@ def throughput(measured: BenchResults) -> Table:
     )  # fmt: skip
     rows = [
         (
-            one.label,
-            f"{measured.median(one.name, lambda r: r.fast_api.per_second):.0f}",
-            f"{measured.median(one.name, lambda r: r.fast_api.cpu_ms):.2f}",
-            f"{measured.median(one.name, lambda r: r.fast_api.broker_cpu_ms):.2f}",
-            f"{measured.median(one.name, lambda r: r.slow_api.per_second):.0f}",
-            f"{measured.median(one.name, lambda r: r.slow_api.cpu_ms):.2f}",
-            f"{measured.median(one.name, lambda r: r.ready_seconds):.2f}",
-            f"{measured.median(one.name, lambda r: r.idle_rss) / 2**20:.0f}",
-            str(sum(r.wrong for r in measured.of(one.name))),
+            contestant.label,
+            f"{measured.median(contestant.name, lambda result: result.fast_api.per_second):.0f}",
+            f"{measured.median(contestant.name, lambda result: result.fast_api.cpu_ms):.2f}",
+            f"{measured.median(contestant.name, lambda result: result.fast_api.broker_cpu_ms):.2f}",
+            f"{measured.median(contestant.name, lambda result: result.slow_api.per_second):.0f}",
+            f"{measured.median(contestant.name, lambda result: result.slow_api.cpu_ms):.2f}",
+            f"{measured.median(contestant.name, lambda result: result.ready_seconds):.2f}",
+            f"{measured.median(contestant.name, lambda result: result.idle_rss) / 2**20:.0f}",
+            str(sum(result.wrong for result in measured.of(contestant.name))),
         )
-        for one in CONTESTANTS
-        if measured.of(one.name)
+        for contestant in CONTESTANTS
+        if measured.of(contestant.name)
     ]
     return [head, *rows]
 
 
 def latency(measured: BenchResults) -> Table:
     """A row for each contestant: publish to API request and to outcome, at each rate."""
-    rates = sorted({p.per_second for one in measured.rounds for p in one.paced})
+    rates = sorted({paced.per_second for result in measured.rounds for paced in result.paced})
     head = ["", *(f"{rate:g}/s, p50 · p99 to request" for rate in rates)]
     head += [f"{rate:g}/s, p50 · p99 to outcome" for rate in rates]
     rows = [head]
-    for one in CONTESTANTS:
-        if measured.of(one.name):
+    for contestant in CONTESTANTS:
+        if measured.of(contestant.name):
             cells = [
-                _spread(measured.latency(one.name, rate, to_outcome=to_outcome))
+                _spread(measured.latency(contestant.name, rate, to_outcome=to_outcome))
                 for to_outcome in (False, True)
                 for rate in rates
             ]
-            rows.append([one.label, *cells])
+            rows.append([contestant.label, *cells])
     return rows
 
 
@@ -75,14 +75,14 @@ def _spread(ordered: Sequence[float]) -> str:
 def judgement(goals: Iterable[Goal]) -> Table:
     """A row for each goal."""
     rows = [
-        (goal.what, goal.bound, f"{goal.figure:.2f} {goal.unit}", "met" if goal.met else "NOT MET")
+        (goal.name, goal.bound, f"{goal.figure:.2f} {goal.unit}", "met" if goal.met else "NOT MET")
         for goal in goals
     ]
     return [("goal", "bound", "measured", ""), *rows]
 
 
 def markdown(table: Table) -> str:
-    """The table with its columns aligned, so that the source is readable too."""
+    """The table with aligned columns, so that the source is readable."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = [_row(row, widths) for row in table]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
@@ -96,11 +96,11 @@ def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
 
 def machine(measured: BenchResults) -> str:
     """One sentence: the machine, the versions and the size of the run."""
-    what = measured.machine
-    rounds = max((one.number for one in measured.rounds), default=0)
+    host = measured.machine
+    rounds = max((result.number for result in measured.rounds), default=0)
     return (
-        f"{what.processors} processors shared by everything, Python {what.python}, RabbitMQ "
-        f"{what.rabbitmq}; medians of {rounds} interleaved rounds, bursts of {measured.commands} "
+        f"{host.processors} processors shared by everything, Python {host.python}, RabbitMQ "
+        f"{host.rabbitmq}; medians of {rounds} interleaved rounds, bursts of {measured.commands} "
         "commands (fewer for slow contestants), 100 in flight unless the row says otherwise."
     )
 

@@ -21,9 +21,9 @@ class ContestantRound(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wrong(self) -> int:
-        """How many commands were lost or doubled."""
-        heaps = sum(one.lost + one.doubled for one in (self.fast_api, self.slow_api))
-        return heaps + sum(one.lost + one.doubled for one in self.paced)
+        """The number of lost or doubled commands."""
+        heaps = sum(burst.lost + burst.doubled for burst in (self.fast_api, self.slow_api))
+        return heaps + sum(burst.lost + burst.doubled for burst in self.paced)
 
 
 class WorkerAloneResults(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,24 +62,28 @@ class BenchResults(msgspec.Struct, frozen=True, kw_only=True):
 
     def of(self, contestant: str) -> list[ContestantRound]:
         """A contestant's rounds, in their order."""
-        return [one for one in self.rounds if one.contestant == contestant]
+        return [result for result in self.rounds if result.contestant == contestant]
 
     def median(self, contestant: str, figure: Callable[[ContestantRound], float]) -> float:
         """The median of a figure over a contestant's rounds."""
-        return statistics.median(figure(one) for one in self.of(contestant))
+        return statistics.median(figure(result) for result in self.of(contestant))
 
     def ratio(
-        self, one: str, other: str, figure: Callable[[ContestantRound], float]
+        self, contestant: str, other: str, figure: Callable[[ContestantRound], float]
     ) -> float | None:
-        """The median of the ratios within each round; None unless both took part."""
-        pairs = zip(self.of(one), self.of(other), strict=False)
-        ratios = [figure(mine) / figure(theirs) for mine, theirs in pairs]
+        """The median over the rounds of the ratio of two contestants; None unless both took
+        part."""
+        pairs = zip(self.of(contestant), self.of(other), strict=False)
+        ratios = [figure(own) / figure(others) for own, others in pairs]
         return statistics.median(ratios) if ratios else None
 
     def latency(self, contestant: str, per_second: float, *, to_outcome: bool) -> list[float]:
         """Milliseconds of all rounds at this rate, sorted."""
-        paced = [p for one in self.of(contestant) for p in one.paced if p.per_second == per_second]
-        return sorted(ms for p in paced for ms in (p.to_outcome if to_outcome else p.to_request))
+        paced = (paced for result in self.of(contestant) for paced in result.paced)
+        at_rate = [each for each in paced if each.per_second == per_second]
+        return sorted(
+            ms for each in at_rate for ms in (each.to_outcome if to_outcome else each.to_request)
+        )
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

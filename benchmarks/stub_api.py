@@ -23,7 +23,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 
 
 class Start(msgspec.Struct):
-    """What of a start's body is looked at."""
+    """The fields of a start's body that the stub reads."""
 
     meeting_id: str
 
@@ -73,8 +73,8 @@ class Stub:
         return msgspec.json.encode({"success": True, "data": {"recording": row}})
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
-        wanted = query.get("status", ["INVOKED"])[0].split(",")
-        rows = list(self._rows.values()) if "INVOKED" in wanted and self.is_listed else []
+        statuses = query.get("status", ["INVOKED"])[0].split(",")
+        rows = list(self._rows.values()) if "INVOKED" in statuses and self.is_listed else []
         if meeting := query.get("meeting_id"):
             rows = [row for row in rows if row["meeting_id"] == meeting[0]]
         size = min(int(query.get("per_page", [str(PER_PAGE)])[0]), PER_PAGE)
@@ -146,11 +146,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected."""
+        """Note the transport of a new client."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is whole by now."""
+        """Answer every complete request."""
         self._received += data
         while (end := self._received.find(_HEAD_END)) >= 0:
             head = self._received[:end]

@@ -22,20 +22,20 @@ WINDOWS: Final = 2
 """How many windows each process gets in a round."""
 
 PER_SECOND: Final = 50.0
-SECONDS: Final = 4.0
+WINDOW_SECONDS: Final = 4.0
 """A window: 200 commands, so that p99 is the third slowest. At this rate commands do not queue."""
 
 MAX_CPU_RATIO: Final = 3.0
 MAX_REQUEST_RATIO: Final = 4.0
 MAX_EVENT_RATIO: Final = 4.0
-"""How many times the bare loop's figures the worker's may be. A quiet machine measured at most 2.1,
-2.4 and 2.6 times."""
+"""The highest ratios of the worker's figures to the bare loop's. A quiet machine measured at most
+2.1, 2.4 and 2.6."""
 
 CALM_MS: Final = 5.0
 """If the bare loop's best p99 to the request is longer, the machine is too busy to judge tails."""
 
 MAX_BUSY_RATIO: Final = 25.0
-"""The bound of tails then. It finds only a collapse."""
+"""The highest ratio on a busy machine. It finds only a collapse."""
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a database of its own name, removed afterwards
 
@@ -58,17 +58,17 @@ def goals_of(worker: list[PacedResult], bare: list[PacedResult]) -> list[Goal]:
         ("p99 from confirm to API request", request_p99, MAX_REQUEST_RATIO),
         ("p99 from confirm to event", event_p99, MAX_EVENT_RATIO),
     )
-    wrong = sum(one.lost + one.doubled for one in worker)
+    wrong = sum(paced.lost + paced.doubled for paced in worker)
     goals = [
         Goal(
-            what=f"{what} at {PER_SECOND:g}/s, SQLite to the bare loop, "
+            name=f"{name} at {PER_SECOND:g}/s, SQLite to the bare loop, "
             + ("best windows" if is_calm else "busy machine"),
             figure=min(map(figure, worker)) / min(map(figure, bare)),
             most=most if is_calm or figure is cpu else MAX_BUSY_RATIO,
         )
-        for what, figure, most in figures
+        for name, figure, most in figures
     ]
-    lost = Goal(what="single commands lost or doubled", figure=wrong, most=0, unit="")
+    lost = Goal(name="single commands lost or doubled", figure=wrong, most=0, unit="")
     return [*goals, lost]
 
 
@@ -78,7 +78,7 @@ async def _windows(environment: BenchEnvironment, contestant: Contestant) -> lis
     try:
         async with run_contestant(contestant, environment, database=database) as process:
             await process.paced(*WARM_UP)
-            return [await process.paced(PER_SECOND, SECONDS) for _ in range(WINDOWS)]
+            return [await process.paced(PER_SECOND, WINDOW_SECONDS) for _ in range(WINDOWS)]
     finally:
         for file in path.parent.glob(f"{path.name}*"):
             file.unlink()

@@ -26,7 +26,7 @@ from recording_sandbox.waiting import eventually
 
 IDLE_SECONDS: Final = 10.0
 EVENT_BYTES: Final = 1_100
-"""The usual size of a file's event; the bare publisher sends the same."""
+"""The usual size of a file's event, which the bare publisher sends, too."""
 
 WINDOWS: Final = (1, 100)
 _PATIENCE_SECONDS: Final = 120.0
@@ -34,7 +34,7 @@ _FILES_KEY: Final = "track.audio.ready"
 
 
 class WorkloadSizes(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is measured."""
+    """The sizes of the measurements."""
 
     commands: int
     rounds: int
@@ -45,7 +45,7 @@ class WorkloadSizes(msgspec.Struct, frozen=True, kw_only=True):
 async def measure_worker_alone(
     environment: BenchEnvironment, sizes: WorkloadSizes, say: Callable[[str], None]
 ) -> WorkerAloneResults:
-    """All of it, one after the other."""
+    """Measure everything, one after the other."""
     say("idle")
     idle_cpu, idle_rss = await _idle(environment)
     say(f"{sizes.files} file events of one recording")
@@ -70,7 +70,7 @@ async def measure_worker_alone(
 
 
 async def _idle(environment: BenchEnvironment) -> tuple[float, int]:
-    """The share of a processor, and the bytes, that doing nothing takes."""
+    """The CPU share and the resident bytes of an idle worker."""
     (worker,) = contestants_named("sqlite")
     async with run_contestant(worker, environment) as contestant_process:
         await asyncio.sleep(1.0)  # the work of a start
@@ -111,8 +111,11 @@ async def _cost(environment: BenchEnvironment, commands: int, database: str | No
 
 
 def _copy(database: Path, copy: Path) -> None:
-    """Copied in pages, as SQLite writes a growing database: Linux keeps a file that is written
-    at once in larger pieces, and then each small write to it costs more."""
+    """Copy in pages, as SQLite writes a growing database.
+
+    Linux keeps a file that is written at once in larger pieces, and each small write to it costs
+    more.
+    """
     with database.open("rb") as source, copy.open("wb", buffering=0) as target:
         shutil.copyfileobj(source, target, 4096)
     os.sync()  # else two gigabytes are on their way to the disk
@@ -152,7 +155,7 @@ class _File(msgspec.Struct):
 
 
 async def _bare_publish(environment: BenchEnvironment, count: int, window: int) -> float:
-    """Events a second of a bare publisher, measured where the worker's are: at a consumer."""
+    """Events a second of a bare publisher, measured at a consumer like the worker's."""
     environ = {
         "BENCH_AMQP_URL": environment.node.amqp_url,
         "BENCH_EXCHANGE": TOPOLOGY.exchange("files"),
@@ -176,7 +179,7 @@ Arrivals = list[tuple[float, bytes]]
 
 @asynccontextmanager
 async def _received_events(environment: BenchEnvironment) -> AsyncIterator[Arrivals]:
-    """The arrival and the body of each file event, in a durable queue as subscribers have."""
+    """The arrival and the body of each file event, in a durable queue like a subscriber's."""
     received: Arrivals = []
 
     async def on_message(message: AbstractIncomingMessage) -> None:

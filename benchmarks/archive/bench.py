@@ -21,7 +21,7 @@ SAMPLE_SECONDS: Final = 0.05
 AT_ONCE: Final = (1, 4)
 MIN_FILES: Final = 4
 MIN_MEGABYTES: Final = 512
-"""Of small files there are more, so that each round takes seconds."""
+"""Rounds with small files have more files, so that each round takes seconds."""
 
 COPY_URL: Final = '"$RCLONE" copyurl "$URL" "dest:$BUCKET/copies/$1"'
 PROVED: Final = (
@@ -80,18 +80,18 @@ def table(rounds: Sequence[Copied]) -> Table:
         *("", "a file, MB", "files at once", "MB/s", "CPU seconds per GB"),
         *("of it checksums", "most memory, MB"),
     )
-    kinds = sorted({(one.megabytes, one.at_once) for one in rounds})
+    kinds = sorted({(copied.megabytes, copied.at_once) for copied in rounds})
     return [head, *(_row(rounds, way, *kind) for kind in kinds for way in WAYS)]
 
 
 def _row(rounds: Sequence[Copied], way: str, megabytes: int, at_once: int) -> tuple[str, ...]:
     kind = (way, megabytes, at_once)
-    chosen = [one for one in rounds if (one.way, one.megabytes, one.at_once) == kind]
-    speed = statistics.median(one.total / one.seconds for one in chosen)
-    cpu = statistics.median(one.cpu / one.total * 1000 for one in chosen)
-    memory = statistics.median(one.memory for one in chosen) / 2**20
-    told = [one.checksums for one in chosen if one.checksums is not None]
-    checksums = f"{statistics.median(told):.1f}" if told else ""
+    chosen = [copied for copied in rounds if (copied.way, copied.megabytes, copied.at_once) == kind]
+    speed = statistics.median(copied.total / copied.seconds for copied in chosen)
+    cpu = statistics.median(copied.cpu / copied.total * 1000 for copied in chosen)
+    memory = statistics.median(copied.memory for copied in chosen) / 2**20
+    checksum_seconds = [copied.checksums for copied in chosen if copied.checksums is not None]
+    checksums = f"{statistics.median(checksum_seconds):.1f}" if checksum_seconds else ""
     figures = (f"{speed:.0f}", f"{cpu:.1f}", checksums, f"{memory:.0f}")
     return way, str(megabytes), str(at_once), *figures
 
@@ -125,7 +125,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> Iterator[Copied]:
 
 
 def _in_turn(number: int) -> list[str]:
-    """The ways, of which another one is the first in each round."""
+    """The ways. In each round, another one is the first."""
     ways = list(WAYS)
     first = number % len(ways)
     return ways[first:] + ways[:first]

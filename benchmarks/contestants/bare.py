@@ -17,7 +17,7 @@ from benchmarks.contestants import job
 
 
 def client(kind: str) -> httpx.AsyncClient:
-    """A client whose pool does not hold the commands up."""
+    """A client whose connection pool does not delay the commands."""
     if kind == "aiohttp":
         return httpx.AsyncClient(transport=AiohttpTransport(), timeout=10)
     return httpx.AsyncClient(limits=httpx.Limits(max_connections=256), timeout=10)

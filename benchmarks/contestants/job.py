@@ -48,30 +48,30 @@ _DECODER: Final = msgspec.json.Decoder(Start)
 
 
 def decode(body: bytes) -> Start:
-    """The command in a message's body. msgspec.ValidationError when it is none."""
+    """The command in a message's body. Raises msgspec.ValidationError if there is none."""
     return _DECODER.decode(body)
 
 
 def checked(fields: dict[str, Any]) -> Start:
-    """The command that a library has decoded already. msgspec.ValidationError when it is none."""
+    """The command in a decoded body. Raises msgspec.ValidationError if there is none."""
     return msgspec.convert(fields, Start)
 
 
 def fields(command: Start) -> dict[str, object]:
-    """The command as a library stores it. `checked` reads it again."""
+    """The command in the form that a library stores. `checked` reads it again."""
     return dict(msgspec.to_builtins(command))
 
 
 def request_body(command: Start) -> bytes:
     """The request to the API."""
     body = {"meeting_id": command.meeting_id, "layers": command.layers}
-    return msgspec.json.encode({k: v for k, v in body.items() if v is not None})
+    return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
 
 
 def recording_id(answer: bytes) -> str:
-    """The API's answer."""
-    told = msgspec.json.decode(answer)
-    return str(told["data"]["recording"]["id"])
+    """The recording id in the API's answer."""
+    decoded = msgspec.json.decode(answer)
+    return str(decoded["data"]["recording"]["id"])
 
 
 def event(command: Start, recording: str) -> bytes:

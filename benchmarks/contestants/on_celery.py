@@ -35,7 +35,7 @@ exchange = Exchange(job.EXCHANGE, type="topic", durable=True, no_declare=True)
 
 
 def producer() -> Producer:
-    """This thread's own, with confirms."""
+    """This thread's own channel, with confirms."""
     if not hasattr(THREADS, "producer"):
         options = {"confirm_publish": True}
         THREADS.producer = Producer(Connection(job.AMQP_URL, transport_options=options))

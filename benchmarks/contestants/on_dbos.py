@@ -47,7 +47,7 @@ async def execute(fields: dict[str, object]) -> None:
 
 
 async def handle(message: AbstractIncomingMessage) -> None:
-    """Run the workflow of a command, or wait for the one that has its id."""
+    """Run the workflow of a command, or wait for the existing workflow with its id."""
     command = job.decode(message.body)
     with SetWorkflowID(command.id):
         workflow = await DBOS.start_workflow_async(execute, job.fields(command))

@@ -13,7 +13,7 @@ THREADS = threading.local()
 
 
 class Broker(RabbitmqBroker):
-    """Takes the queue as it is: Dramatiq itself would declare a classic one."""
+    """Uses the queue as it is. Dramatiq itself would declare a classic queue."""
 
     def _declare_queue(self, queue_name: str) -> object:
         return self.channel.queue_declare(queue=queue_name, passive=True)
@@ -25,7 +25,7 @@ http = httpx.Client(limits=httpx.Limits(max_connections=256), timeout=10)
 
 
 def channel() -> pika.adapters.blocking_connection.BlockingChannel:
-    """This thread's own: pika's cannot be shared."""
+    """This thread's own connection, because pika's cannot be shared."""
     if not hasattr(THREADS, "channel"):
         connection = pika.BlockingConnection(pika.URLParameters(f"{job.AMQP_URL}?heartbeat=0"))
         THREADS.channel = connection.channel()

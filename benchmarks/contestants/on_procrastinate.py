@@ -47,7 +47,7 @@ async def retry_stalled_jobs(_context: procrastinate.JobContext, timestamp: int)
 
 
 async def handle(message: AbstractIncomingMessage) -> None:
-    """Store a command as a job, unless it waits there already."""
+    """Store a command as a job, unless that job waits already."""
     command = job.decode(message.body)
     with suppress(AlreadyEnqueued):
         deferrer = execute.configure(lock=command.id, queueing_lock=command.id)

@@ -29,7 +29,7 @@ async def start(state: TaskiqState) -> None:
 
 @broker.on_event(TaskiqEvents.WORKER_SHUTDOWN)
 async def stop(state: TaskiqState) -> None:
-    """Close it again."""
+    """Close the connections."""
     await state.http.aclose()
     await state.connection.close()
 

@@ -22,7 +22,9 @@ async def run(messages: int, at_once: int, size: int) -> None:
         for first in range(0, messages, at_once):
             count = min(at_once, messages - first)
             line = [aio_pika.Message(body, delivery_mode=persistent) for _ in range(count)]
-            await asyncio.gather(*(exchange.publish(one, "track.audio.ready") for one in line))
+            await asyncio.gather(
+                *(exchange.publish(message, "track.audio.ready") for message in line)
+            )
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from worker.store.store import Store
 
 SHORT: Final = 20_000
 BYTES_EACH: Final = 6_500
-"""The most space that a recording takes, including its share of other tables and working space."""
+"""The most disk space per recording, including its share of other tables and working space."""
 
 Say = Callable[[str], None]
 
@@ -66,7 +66,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _measure(engine: str, options: argparse.Namespace, say: Say) -> EngineResults:
-    """Everything about one engine. Nothing is left of its databases."""
+    """Measure one engine. Its databases are removed afterwards."""
     options.save.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="history-", dir=options.folder) as name:
         folder = Path(name)

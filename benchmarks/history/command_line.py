@@ -33,9 +33,9 @@ def _list(**filters: object) -> Run:
     return by_hand(lambda place, repetition: place.read(find_recordings, condition))
 
 
-def _list_of(what: str) -> Run:
+def _list_of(kind: str) -> Run:
     def read(place: Place, repetition: int) -> object:
-        named: dict[str, Any] = {f"{what}_id": place.past(what, repetition)}
+        named: dict[str, Any] = {f"{kind}_id": place.past(kind, repetition)}
         condition = RecordingsFilter(**named)
         found = place.read(find_recordings, condition)
         expect(len(found) == 1)
@@ -51,12 +51,12 @@ def _list_between(place: Place, repetition: int) -> object:
     )
 
 
-def _whole_ids(what: IdKind) -> Run:
+def _whole_ids(kind: IdKind) -> Run:
     names: dict[IdKind, str] = {"recording": "recording", "command": "start", "meeting": "meeting"}
 
     def read(place: Place, repetition: int) -> object:
-        text = place.past(names[what], repetition)
-        found = place.read(find_whole_ids, f"{text[:8]}…", [what])
+        text = place.past(names[kind], repetition)
+        found = place.read(find_whole_ids, f"{text[:8]}…", [kind])
         expect(text in found)
         return found
 
@@ -86,7 +86,7 @@ def _copies(place: Place, repetition: int) -> object:
 
 
 def _recent_copies(place: Place, repetition: int) -> object:
-    """All copies of the last minutes, as a check after an incident asks for them."""
+    """All copies of the last minutes, for a check after an incident."""
     return list(each_stored(place.url, CopiesFilter(since=place.history.until - 600)))
 
 

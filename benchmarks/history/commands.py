@@ -26,11 +26,13 @@ def _claim(place: Place, command_id: str, kind: str, **more: object) -> ClaimReq
     return ClaimRequest(command_id=command_id, **fields)  # type: ignore[arg-type]
 
 
-async def _finish(place: Place, command_id: str, kind: str, *seen: Observation) -> None:
+async def _finish(place: Place, command_id: str, kind: str, *observations: Observation) -> None:
     now = place.store.now()
-    outcome = outcome_of(command_id, kind, seen[0].snapshot.recording_id if seen else "", utc(now))
+    outcome = outcome_of(
+        command_id, kind, observations[0].snapshot.recording_id if observations else "", utc(now)
+    )
     await place.store.finish(
-        FinishRequest(outcome=outcome, reply=Reply(), observations=seen, now=now)
+        FinishRequest(outcome=outcome, reply=Reply(), observations=observations, now=now)
     )
 
 
@@ -44,8 +46,8 @@ async def _start(place: Place, repetition: int) -> None:
     slot = f"{meeting_id}/track"
     await place.store.claim(_claim(place, command_id, _START, slot=slot, meeting_id=meeting_id))
     now = place.store.now()
-    seen = observed(f"recording-{command_id}", now, Status.INVOKED, command_id, meeting_id)
-    await _finish(place, command_id, _START, seen)
+    observation = observed(f"recording-{command_id}", now, Status.INVOKED, command_id, meeting_id)
+    await _finish(place, command_id, _START, observation)
 
 
 async def _starts(place: Place, repetition: int) -> None:
@@ -57,14 +59,14 @@ async def _repeated_start(place: Place, repetition: int) -> None:
     expect((await place.store.claim(claim)).verdict == "done")
 
 
-def _stop_by(what: str) -> Run:
+def _stop_by(id_kind: str) -> Run:
     async def stop(place: Place, repetition: int) -> None:
-        command_id = f"stop-{what}-{repetition}-{place.store.now()}"
-        subject = place.past(what, repetition)
+        command_id = f"stop-{id_kind}-{repetition}-{place.store.now()}"
+        subject = place.past(id_kind, repetition)
         slots = {"rival_slots": (f"{subject}/track", f"{subject}/composite")}
-        more = slots if what == "meeting" else {}
+        more = slots if id_kind == "meeting" else {}
         claim = _claim(
-            place, command_id, _STOP, cancels_starts=True, **{f"{what}_id": subject}, **more
+            place, command_id, _STOP, cancels_starts=True, **{f"{id_kind}_id": subject}, **more
         )
         await place.store.claim(claim)
         await _finish(place, command_id, _STOP)

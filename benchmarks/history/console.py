@@ -62,14 +62,14 @@ def _search_for(text: Callable[[Place, int], str]) -> Run:
 
 
 def _details(place: Place, repetition: int) -> object:
-    wanted = place.past("recording", repetition)
-    place.reader.read(read_recording_archive, wanted)
-    return place.reader.read(find_details, wanted, max_events=200)
+    recording_id = place.past("recording", repetition)
+    place.reader.read(read_recording_archive, recording_id)
+    return place.reader.read(find_details, recording_id, max_events=200)
 
 
 def _of_meeting(place: Place, repetition: int) -> object:
-    wanted = place.past("meeting", repetition)
-    return place.reader.read(find_starts_of_meeting, wanted)
+    meeting_id = place.past("meeting", repetition)
+    return place.reader.read(find_starts_of_meeting, meeting_id)
 
 
 CONSOLE: Final[dict[str, Run]] = {

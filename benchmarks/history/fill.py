@@ -30,7 +30,7 @@ from worker.store.database.engine import open_engine
 from worker.store.database.schema import outbox
 
 CHUNK: Final = 10_000
-"""How many recordings each statement is about. They must be a multiple of ten."""
+"""The number of recordings per statement, a multiple of ten."""
 
 DAY: Final = 86_400.0
 
@@ -47,22 +47,22 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     event_days: float = 7.0
 
     def ended_at(self, number: int) -> float:
-        """When the recording of this number ended."""
+        """When recording `number` ended."""
         return self.until - self.days * DAY * (1 - number / self.recordings)
 
-    def id_of(self, what: str, number: int) -> str:
+    def id_of(self, id_kind: str, number: int) -> str:
         """The id that the database gives to this recording, or to its start, stop or meeting."""
-        return uuid_of(f"{what} {number}")
+        return uuid_of(f"{id_kind} {number}")
 
     @property
     def first_with_events(self) -> int:
-        """The number of the oldest recording whose events are kept."""
+        """The number of the oldest recording with kept events."""
         share = min(1.0, self.event_days / self.days)
         return CHUNK * int(self.recordings * (1 - share) / CHUNK)
 
 
 def uuid_of(text: str) -> str:
-    """An id without any order, the same in both databases."""
+    """A random-looking id, the same in both databases."""
     digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
@@ -94,7 +94,7 @@ def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> 
 
 @contextmanager
 def _hurry(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection that waits for no disk. PostgreSQL's indexes are built at its end."""
+    """A connection that does not wait for the disk. PostgreSQL's indexes are built at its end."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
@@ -166,7 +166,7 @@ SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
 
 
 def _drop_indexes(connection: sa.Connection) -> list[str]:
-    """Drop the keys and indexes. Returns how to create them.
+    """Drop the keys and indexes; returns the statements that create them again.
 
     SQLite keeps its own: they fit into its cache, and to build one it reads the whole file.
     """
@@ -210,12 +210,12 @@ def _number(connection: sa.Connection, history: History, values: dict[str, int])
         numbers = (
             "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last)"
         )
-        ids = ", ".join(f"uuid_of('{what} ' || i) AS {what}" for what in IDS)
+        ids = ", ".join(f"uuid_of('{id_kind} ' || i) AS {id_kind}" for id_kind in IDS)
         iso = "strftime('%Y-%m-%dT%H:%M:%SZ', {seconds}, 'unixepoch')"
         source = "n"
     else:
         numbers = ""
-        ids = ", ".join(f"md5('{what} ' || i)::uuid::text AS {what}" for what in IDS)
+        ids = ", ".join(f"md5('{id_kind} ' || i)::uuid::text AS {id_kind}" for id_kind in IDS)
         iso = f"to_char(to_timestamp({{seconds}}) AT TIME ZONE 'UTC', '{ISO}')"
         source = "generate_series(CAST(:first AS int), CAST(:last AS int)) AS n(i)"
     step = history.days * DAY / history.recordings
@@ -248,7 +248,7 @@ def _continue_positions(connection: sa.Connection, history: History) -> None:
 
 
 def sizes(url: str) -> dict[str, int]:
-    """The bytes of each table with its indexes; of an SQLite file those of the whole."""
+    """The bytes of each table with its indexes. For SQLite, the bytes of the whole file."""
     engine = open_engine(url)
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":

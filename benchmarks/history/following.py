@@ -37,26 +37,28 @@ async def _due(place: Place, repetition: int) -> None:
 
 
 async def _late_list(place: Place, repetition: int) -> None:
-    """A page of the list that has only recordings of the past."""
-    seen = [_seen_again(place, repetition * LISTED + number) for number in range(LISTED)]
-    await place.store.tracked([one.snapshot.recording_id for one in seen])
-    await place.store.apply(seen)
+    """A page of the list with only recordings of the past."""
+    observations = [_seen_again(place, repetition * LISTED + number) for number in range(LISTED)]
+    await place.store.tracked([observation.snapshot.recording_id for observation in observations])
+    await place.store.apply(observations)
 
 
 def _seen_again(place: Place, repetition: int) -> Observation:
-    recording_id, meeting_id = (place.past(what, repetition) for what in ("recording", "meeting"))
+    recording_id, meeting_id = (
+        place.past(id_kind, repetition) for id_kind in ("recording", "meeting")
+    )
     now = place.store.now()
     return observed(recording_id, now, Status.UPLOADED, meeting_id=meeting_id)
 
 
 async def _webhook(place: Place, repetition: int) -> None:
-    seen = _seen_again(place, repetition)
-    webhook = msgspec.structs.replace(seen, observed_by="webhook")
+    observation = _seen_again(place, repetition)
+    webhook = msgspec.structs.replace(observation, observed_by="webhook")
     await place.store.apply_webhook(WebhookObservation(observation=webhook))
 
 
 async def _relay(place: Place, repetition: int) -> None:
-    """The commands before have left enough events for all repetitions."""
+    """Publish events. The operations before have left enough for all repetitions."""
     waiting = await place.store.unsent(100)
     expect(len(waiting) == 100)
     sent = PageMarks(sent=[event.position for event in waiting])

@@ -51,11 +51,11 @@ TABLES: Final = (
     archive_timeline,
     outbox,
 )
-"""In the order in which rows are added."""
+"""The tables, in the order in which rows are added."""
 
 
 class Life(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a recording: who is recorded, how it ends, and whether a command ends it."""
+    """The life of a recording: who is recorded, how it ends, and whether a command ends it."""
 
     name: str
     status: Status = Status.UPLOADED
@@ -63,9 +63,9 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     is_stopped: bool = False
     is_archived: bool = False
 
-    def id_of(self, what: str) -> str:
+    def id_of(self, id_kind: str) -> str:
         """The id of its `recording`, `start`, `stop`, `meeting` or `session`."""
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.name}/{what}"))
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.name}/{id_kind}"))
 
 
 LIVES: Final = (
@@ -76,15 +76,15 @@ LIVES: Final = (
     Life(name="failed", people=0, status=Status.ERRORED),
 )
 SHARES: Final = (0, 1, 0, 1, 2, 0, 1, 3, 1, 4)
-"""Which life each of ten recordings has, as an index of LIVES."""
+"""The lives of ten recordings, as indexes of LIVES."""
 
 Row = dict[str, Any]
 Rows = dict[str, list[list[Row]]]
-"""For each table, and in it for each life, the rows that are left of it."""
+"""For each table and each life, the rows that remain."""
 
 
 async def rows_of_lives(folder: Path) -> Rows:
-    """The rows that the store leaves of each life."""
+    """The rows that the store keeps of each life."""
     url = f"sqlite:///{folder / 'lives.db'}"
     rows: Rows = {table.name: [] for table in TABLES}
     for life in LIVES:
@@ -155,15 +155,15 @@ async def _live(store: Store, life: Life) -> None:
 
 
 async def _command(
-    store: Store, life: Life, what: str, *seen: Observation, minutes: float = 0.0
+    store: Store, life: Life, id_kind: str, *observations: Observation, minutes: float = 0.0
 ) -> None:
     """A command that is claimed and succeeds."""
-    is_start = what == "start"
+    is_start = id_kind == "start"
     kind = "start_track_recording" if is_start else "stop_recording"
     at = _at(minutes)
     await store.claim(
         ClaimRequest(
-            command_id=life.id_of(what),
+            command_id=life.id_of(id_kind),
             command_type=kind,
             owner=OWNER,
             now=at.timestamp(),
@@ -176,14 +176,14 @@ async def _command(
             digest="0123456789abcdef" * 2,
         )
     )
-    outcome = outcome_of(life.id_of(what), kind, life.id_of("recording"), at)
+    outcome = outcome_of(life.id_of(id_kind), kind, life.id_of("recording"), at)
     await store.finish(
-        FinishRequest(outcome=outcome, reply=Reply(), observations=seen, now=at.timestamp())
+        FinishRequest(outcome=outcome, reply=Reply(), observations=observations, now=at.timestamp())
     )
 
 
 def outcome_of(command_id: str, kind: str, recording_id: str, at: datetime) -> OutcomeRecord:
-    """How a command ended that succeeded."""
+    """The outcome of a command that succeeded."""
     data = CommandSucceeded(
         command_id=command_id, command_type=kind, recording_ids=(recording_id,), metadata=None
     )

@@ -12,7 +12,7 @@ from benchmarks.history.places import Operation, Place
 from benchmarks.history.results import Measured
 from worker.store.database.engine import open_engine
 
-SECONDS: Final = 3.0
+MEASURING_SECONDS: Final = 3.0
 """The time-out for the repetitions of an operation on each database."""
 
 
@@ -35,7 +35,7 @@ async def measure(
         try:
             for repetition in range(repetitions):
                 for place, found in zip(places, times, strict=True):
-                    if sum(found) < SECONDS * 1000:
+                    if sum(found) < MEASURING_SECONDS * 1000:
                         found.append(await _timed(operation, place, repetition))
             with captured() as statements[operation.name]:
                 await operation.run(places[-1], repetitions)
@@ -57,7 +57,7 @@ async def _timed(operation: Operation, place: Place, repetition: int) -> float:
 
 
 def line(result: Measured) -> str:
-    """A result in a line."""
+    """A result as a line."""
     medians = f"{result.median(long=False):9.2f} {result.median(long=True):9.2f} ms"
     worst = max(result.long, default=float("nan"))
     return f"{result.name:50} {medians}, worst {worst:9.2f}  {result.error or ''}"

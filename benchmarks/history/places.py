@@ -22,14 +22,14 @@ from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
 
 LIVE: Final = 1_000
-"""How many recordings are live meanwhile."""
+"""The number of live recordings."""
 
 LISTED: Final = 100
 """Recordings on a page of the API's list."""
 
 APP: Final = "default"
 MIN_PRUNED: Final = 200
-"""How many recordings a step of pruning finds to remove, at each repetition."""
+"""The number of recordings that a step of pruning removes, at each repetition."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,18 +51,18 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             return query(connection, *args, **kwargs)
 
     def number(self, repetition: int, life: int | None = None) -> int:
-        """The number of a recording somewhere in the newer half of history, of this life."""
+        """The number of a recording of this life, in the newer half of the history."""
         half = self.history.recordings // 2
         number = half + (repetition * 7_919 + 13) * 104_729 % half
         step = 0 if life is None else SHARES.index(life)
         return min(number // 10 * 10 + step, self.history.recordings - 10 + step)
 
-    def past(self, what: str, repetition: int, life: int | None = None) -> str:
-        """An id of history."""
-        return self.history.id_of(what, self.number(repetition, life))
+    def past(self, id_kind: str, repetition: int, life: int | None = None) -> str:
+        """An id from the history."""
+        return self.history.id_of(id_kind, self.number(repetition, life))
 
     def prune_before(self, repetition: int) -> float:
-        """A time before which some more recordings have ended than at the repetition before."""
+        """A time before which more recordings have ended than at the previous repetition."""
         return self.history.ended_at(MIN_PRUNED * (repetition + 1))
 
 
@@ -70,7 +70,7 @@ Run = Callable[[Place, int], Awaitable[object]]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is measured."""
+    """A measured operation."""
 
     name: str
     group: str
@@ -86,8 +86,8 @@ async def go_live(place: Place) -> None:
     """Add the live recordings."""
     now = place.store.now()
     for first in range(0, LIVE, LISTED):
-        seen = [observed(live_id(number), now) for number in range(first, first + LISTED)]
-        await place.store.apply(seen)
+        observations = [observed(live_id(number), now) for number in range(first, first + LISTED)]
+        await place.store.apply(observations)
     while waiting := await place.store.unsent(500):
         sent = PageMarks(sent=[event.position for event in waiting])
         await place.store.mark_page(sent, now)
@@ -116,13 +116,13 @@ def observed(
 
 
 def expect(is_found: object) -> None:
-    """An operation that finds nothing of history would be measured for nothing."""
+    """Raise LookupError if `is_found` is false: an operation without a result measures nothing."""
     if not is_found:
         raise LookupError("it did not find what is there")
 
 
 def by_hand(read: Callable[[Place, int], object]) -> Run:
-    """In a thread, as the console does, so that a slow query delays no other work."""
+    """Run it in a thread, like the console does, so that a slow query delays no other work."""
 
     async def run(place: Place, repetition: int) -> object:
         return await asyncio.to_thread(read, place, repetition)

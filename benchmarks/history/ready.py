@@ -18,7 +18,8 @@ async def measure_processes(
     rounds: int,
     commands: int,
 ) -> list[Measured]:
-    """Start the worker on each database alternately, the short history first, and let it work."""
+    """Start the worker on each database alternately, the short history first, and measure its
+    work."""
     (worker,) = contestants_named(engine)
     ready: list[list[float]] = [[] for _ in urls]
     cpu: list[list[float]] = [[] for _ in urls]

@@ -44,18 +44,23 @@ def operations_table(results: Sequence[EngineResults]) -> Table:
 
 
 def _names(results: Sequence[EngineResults]) -> Iterator[tuple[str, str]]:
-    found = {(one.group, one.name): None for of in results for one in of.operations}
+    found = {
+        (operation.group, operation.name): None for of in results for operation in of.operations
+    }
     groups = list(dict.fromkeys(group for group, _ in found))
     return iter(sorted(found, key=lambda name: groups.index(name[0])))
 
 
 def _cells(results: EngineResults, group: str, name: str) -> tuple[str, str]:
-    for one in results.operations:
-        if (one.group, one.name) == (group, name):
-            return (_milliseconds(one), "failed" if one.error else f"{one.ratio:.2f}")
+    for operation in results.operations:
+        if (operation.group, operation.name) == (group, name):
+            return (
+                _milliseconds(operation),
+                "failed" if operation.error else f"{operation.ratio:.2f}",
+            )
     return ("", "")
 
 
-def _milliseconds(one: Measured) -> str:
-    short, long = (one.median(long=is_long) for is_long in (False, True))
-    return f"{short:.1f} · {long:.1f} · {max(one.long, default=float('nan')):.1f}"
+def _milliseconds(operation: Measured) -> str:
+    short, long = (operation.median(long=is_long) for is_long in (False, True))
+    return f"{short:.1f} · {long:.1f} · {max(operation.long, default=float('nan')):.1f}"

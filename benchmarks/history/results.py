@@ -23,13 +23,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         return self.median(long=True) / self.median(long=False)
 
     def median(self, *, long: bool) -> float:
-        """The median of one of the two; not a number if there is none."""
+        """The median with the long history, or with the short one. NaN without measurements."""
         times = self.long if long else self.short
         return statistics.median(times) if times else float("nan")
 
 
 class EngineResults(msgspec.Struct, frozen=True, kw_only=True):
-    """All about one database. `size` is that of the long history, in bytes."""
+    """All results on one database. `size` is that of the long history, in bytes."""
 
     engine: str
     short_rows: int

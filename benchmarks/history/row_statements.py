@@ -14,7 +14,7 @@ from benchmarks.history.lives import BEGAN, Life, Row
 from worker.store.database.schema import recordings
 
 MAX_EVENTS: Final = 32
-"""How many positions of the outbox each recording has to itself."""
+"""The number of outbox positions that each recording has for itself."""
 
 IDS: Final = ("recording", "start", "stop", "meeting", "session")
 MINUTES: Final = (0, 1, 57, 58, 59)
@@ -23,7 +23,7 @@ MINUTES: Final = (0, 1, 57, 58, 59)
 
 def columns_of(life: Life, events: Sequence[Row]) -> dict[str, str]:
     """The SQL of each id of a life, by the id. `events` are the rows of its outbox."""
-    ids = {life.id_of(what): what for what in IDS}
+    ids = {life.id_of(id_kind): id_kind for id_kind in IDS}
     for event in events:
         number = event["position"] % MAX_EVENTS
         ids[event["event_id"]] = f"('{number:02x}' || substr(recording, 3))"

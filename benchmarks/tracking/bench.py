@@ -18,7 +18,7 @@ from benchmarks.contestant_list import ROOT
 from benchmarks.tracking import report
 from benchmarks.tracking.measuring import ScenarioServices
 from benchmarks.tracking.results import (
-    MANY,
+    MANY_LIVE,
     LoadProfile,
     Scenario,
     ScenarioResult,
@@ -54,12 +54,12 @@ def scenarios(
     replicas: Sequence[int],
     hows: str,
 ) -> Iterator[Scenario]:
-    """Polling, then without and with webhooks, then mass endings; the smallest first.
+    """The scenarios: polling, without and with webhooks, then mass endings; the smallest first.
 
-    At `MANY` recordings, storms are added. With more, there is no polling and no mass ending.
+    At `MANY_LIVE` recordings, storms are added. With more, there is no polling and no mass ending.
     """
     for count in live:
-        if "naive" in hows and count <= MANY:
+        if "naive" in hows and count <= MANY_LIVE:
             yield Scenario(live=count, replicas=0, webhooks=False)
         for webhooks, how in ((False, "sweep"), (True, "webhooks")):
             if how in hows:
@@ -69,10 +69,10 @@ def scenarios(
 
 
 def _endings(count: int, hows: str) -> Iterator[Scenario]:
-    if "endings" in hows and count <= MANY:
+    if "endings" in hows and count <= MANY_LIVE:
         for kind, webhooks in product(_KINDS, (False, True)):
             yield Scenario(live=count, replicas=1, webhooks=webhooks, all_end=True, kind=kind)
-    if "storms" in hows and count == MANY:
+    if "storms" in hows and count == MANY_LIVE:
         yield from STORMS
 
 
@@ -83,10 +83,10 @@ async def run(
     at_once: int = 1,
     keep: Callable[[TrackingResults], None] = lambda _tracked: None,
 ) -> TrackingResults:
-    """Run each with a private broker and database server; progress goes to stderr.
+    """Run each scenario with a private broker and database server; progress goes to stderr.
 
-    `at_once` of them run at a time; each begins when another one is over. `keep` gets the results
-    so far after each, so that one that fails does not cost the others.
+    `at_once` scenarios run at a time; each begins when another one is over. `keep` gets the results
+    so far after each scenario, so that a failure does not cost the others.
     """
     begun = time.monotonic()
     turns = asyncio.Semaphore(at_once)
@@ -124,18 +124,21 @@ async def _alone(
 
 
 def merged(runs: Sequence[TrackingResults]) -> TrackingResults:
-    """Several runs of one pace as one; of a scenario that several have, the last one's counts."""
-    if any(one.profile != runs[0].profile for one in runs):
+    """Merge several runs with one load profile. If runs share a scenario, the last result
+    counts."""
+    if any(results.profile != runs[0].profile for results in runs):
         raise SystemExit("runs of different paces cannot stand in one table")
-    outcomes = {one.scenario: one for run in runs for one in run.outcomes}
+    outcomes = {outcome.scenario: outcome for run in runs for outcome in run.outcomes}
     order = sorted(
         outcomes,
-        key=lambda one: (
-            (one.all_end, one.storm_seconds is not None, one.live, one.replicas > 0, one.kind),
-            (one.webhooks, one.replicas),
+        key=lambda scenario: (
+            *(scenario.all_end, scenario.storm_seconds is not None, scenario.live),
+            *(scenario.replicas > 0, scenario.kind, scenario.webhooks, scenario.replicas),
         ),
     )
-    return TrackingResults(profile=runs[0].profile, outcomes=[outcomes[one] for one in order])
+    return TrackingResults(
+        profile=runs[0].profile, outcomes=[outcomes[scenario] for scenario in order]
+    )
 
 
 def _numbers(text: str) -> list[int]:
@@ -143,15 +146,15 @@ def _numbers(text: str) -> list[int]:
 
 
 def _read(path: Path) -> TrackingResults:
-    told = msgspec.json.decode(path.read_bytes())
-    for outcome in told["outcomes"]:
+    decoded = msgspec.json.decode(path.read_bytes())
+    for outcome in decoded["outcomes"]:
         for delays in (outcome[name] for name in ("status", "files", "burst") if outcome[name]):
             # A missing event has the delay NaN, which JSON writes as null.
             delays |= {name: math.nan for name, value in delays.items() if value is None}
         if mass := outcome.get("mass"):
             for part in (mass, mass["uploaded"], mass["stops"]):
                 part |= {name: math.nan for name, value in part.items() if value is None}
-    return msgspec.convert(told, TrackingResults)
+    return msgspec.convert(decoded, TrackingResults)
 
 
 def _write(path: Path, tracked: TrackingResults) -> None:
@@ -159,7 +162,7 @@ def _write(path: Path, tracked: TrackingResults) -> None:
 
 
 def main() -> None:
-    """Read the command line, measure, and write it all down."""
+    """Read the command line, measure, and write the results."""
     parser = argparse.ArgumentParser(description="Follow thousands of recordings on a budget.")
     parser.add_argument("--live", type=_numbers, default=[1000, 10_000])
     parser.add_argument("--replicas", type=_numbers, default=[1, 3])
@@ -192,7 +195,7 @@ def main() -> None:
     if chosen.at_once < 1:
         parser.error("--at-once: at least 1")
     if chosen.results:
-        tracked = merged([_read(one) for one in chosen.results])
+        tracked = merged([_read(path) for path in chosen.results])
     else:
         profile = LoadProfile(
             seconds=chosen.seconds,
@@ -200,11 +203,11 @@ def main() -> None:
             mass_seconds=chosen.mass_seconds,
             mass_drain_seconds=chosen.drain,
         )
-        wanted = list(scenarios(chosen.live, chosen.replicas, chosen.hows))
+        chosen_scenarios = list(scenarios(chosen.live, chosen.replicas, chosen.hows))
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         keep = partial(_write, chosen.json)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            tracked = runner.run(run(wanted, profile, at_once=chosen.at_once, keep=keep))
+            tracked = runner.run(run(chosen_scenarios, profile, at_once=chosen.at_once, keep=keep))
     print(report.text(tracked))
     if chosen.docs:
         report.write(tracked, chosen.docs)

@@ -11,15 +11,17 @@ from benchmarks.tracking.results import QUOTA_SECONDS, READS, Delays, MassEnding
 from recording_sandbox.model.log_entries import AnyEntry, RequestEntry, TransitionEntry
 
 FILES = 3
-"""What each recording leaves."""
+"""The number of files of each recording."""
 
 
 def status_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: set[str]) -> Delays:
-    """The delays of the events of these recordings' ends, status by status."""
+    """The delays of the status events of these recordings' ends."""
     late: list[float] = []
     missed = skipped = 0
     changes = [
-        one for one in _changes(request_log, ended) if one.status in {"UPLOADING", "UPLOADED"}
+        change
+        for change in _changes(request_log, ended)
+        if change.status in {"UPLOADING", "UPLOADED"}
     ]
     for change in changes:
         event_at = received.statuses.get((change.recording_id, change.status))
@@ -37,7 +39,7 @@ def uploaded_delays(
 ) -> Delays:
     """The delays of the events of these recordings' last status."""
     late: list[float] = []
-    changes = [one for one in _changes(request_log, ended) if one.status == "UPLOADED"]
+    changes = [change for change in _changes(request_log, ended) if change.status == "UPLOADED"]
     for change in changes:
         event_at = received.statuses.get((change.recording_id, "UPLOADED"))
         if event_at is not None:
@@ -49,7 +51,7 @@ def file_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: se
     """The delays of the last file event of each of these recordings."""
     late: list[float] = []
     missed = 0
-    changes = [one for one in _changes(request_log, ended) if one.status == "UPLOADED"]
+    changes = [change for change in _changes(request_log, ended) if change.status == "UPLOADED"]
     for change in changes:
         times = sorted(set(received.files.get(change.recording_id, ())))
         whole = len(received.files.get(change.recording_id, ())) >= FILES
@@ -66,13 +68,13 @@ def mass_ending(
     part: Part,
     stops: Mapping[str, float],
 ) -> MassEnding:
-    """How all recordings of a part ended, as far as events show it by the end of the part.
+    """The results of a part in which all recordings end, from the events until the end of the part.
 
     `stops` are the times of stop commands, by recording.
     """
     asked, seconds = within(request_log, part.since, part.until), part.until - part.since
-    completed = [one for one in received.completed if one in part.ended]
-    last = max((received.completed[one] for one in completed), default=math.nan)
+    completed = [recording_id for recording_id in received.completed if recording_id in part.ended]
+    last = max((received.completed[recording_id] for recording_id in completed), default=math.nan)
     return MassEnding(
         uploaded=uploaded_delays(request_log, received, part.ended),
         ended=len(part.ended),
@@ -87,12 +89,12 @@ def mass_ending(
 
 
 def overtaken(request_log: Iterable[AnyEntry], completed: Sequence[str]) -> float:
-    """The most seconds by which one that was completed earlier had ended later.
+    """The most seconds by which a recording that was completed earlier had ended later.
 
     `completed` is in the order of completion.
     """
     changes = _changes(request_log, set(completed))
-    ended_at = {one.recording_id: one.at for one in changes if one.status == "UPLOADED"}
+    ended_at = {change.recording_id: change.at for change in changes if change.status == "UPLOADED"}
     latest = most = 0.0
     for recording_id in completed:
         at = ended_at[recording_id]
@@ -103,19 +105,21 @@ def overtaken(request_log: Iterable[AnyEntry], completed: Sequence[str]) -> floa
 
 def _stop_delays(request_log: Iterable[AnyEntry], stops: Mapping[str, float]) -> Delays:
     asked: dict[str, float] = {}
-    for one in request_log:
-        if isinstance(one, RequestEntry) and one.operation == "change_recording":
-            asked.setdefault(one.recording_id or "", one.at)
-    late = [asked[one] - sent for one, sent in stops.items() if one in asked]
+    for entry in request_log:
+        if isinstance(entry, RequestEntry) and entry.operation == "change_recording":
+            asked.setdefault(entry.recording_id or "", entry.at)
+    late = [
+        asked[recording_id] - sent for recording_id, sent in stops.items() if recording_id in asked
+    ]
     return _delays(late, changes=len(stops), missed=len(stops) - len(late), skipped=0)
 
 
 def requests(request_log: Iterable[AnyEntry]) -> tuple[dict[str, int], int, int]:
-    """Requests by operation, breaches, and the most requests in as long as the quota counts."""
-    asked = [one for one in request_log if isinstance(one, RequestEntry)]
-    operations = Counter(one.operation for one in asked)
-    times = [one.at for one in asked]
-    return dict(operations.most_common()), sum(one.breach for one in asked), busiest(times)
+    """Requests by operation, the breaches, and the most requests in any period of the quota."""
+    asked = [entry for entry in request_log if isinstance(entry, RequestEntry)]
+    operations = Counter(request.operation for request in asked)
+    times = [request.at for request in asked]
+    return dict(operations.most_common()), sum(request.breach for request in asked), busiest(times)
 
 
 def busiest(times: Sequence[float]) -> int:
@@ -128,19 +132,19 @@ def busiest(times: Sequence[float]) -> int:
 
 
 def within(request_log: Iterable[AnyEntry], since: float, until: float) -> Counter[str]:
-    """Requests by operation from one moment to another."""
+    """Requests by operation between two times."""
     return Counter(
-        one.operation
-        for one in request_log
-        if isinstance(one, RequestEntry) and since <= one.at < until
+        entry.operation
+        for entry in request_log
+        if isinstance(entry, RequestEntry) and since <= entry.at < until
     )
 
 
 def _changes(request_log: Iterable[AnyEntry], recordings: set[str]) -> list[TransitionEntry]:
     return [
-        one
-        for one in request_log
-        if isinstance(one, TransitionEntry) and one.recording_id in recordings
+        entry
+        for entry in request_log
+        if isinstance(entry, TransitionEntry) and entry.recording_id in recordings
     ]
 
 

@@ -35,7 +35,7 @@ ACKNOWLEDGED_AT_ONCE: Final = 100
 
 
 class EmulatedApi:
-    """The emulated API as a process, steered by its control plane."""
+    """The emulated API as a process, controlled through its control plane."""
 
     def __init__(
         self, process: OwnedProcess, http: aiohttp.ClientSession, request_log: Path
@@ -60,10 +60,10 @@ class EmulatedApi:
         await eventually(answers, seconds=30, what="the sandbox")
 
     async def state(self) -> dict[str, Any]:
-        """Its own account: counts and breaches."""
+        """The state that the API reports: counts and breaches."""
         async with self._http.get(f"{self.url}/sandbox") as answer:
-            told: dict[str, Any] = await answer.json()
-            return told
+            state: dict[str, Any] = await answer.json()
+            return state
 
     async def fill(self, count: int, per_second: float, kind: Kind) -> None:
         """Another program starts this many recordings, each in a different meeting with three
@@ -72,13 +72,13 @@ class EmulatedApi:
         async def start() -> None:
             meeting = str(uuid.uuid4())
             body = {"kind": kind, "app_id": APP, "meeting_id": meeting}
-            async with self._http.post(f"{self.url}/sandbox/recordings", json=body) as told:
-                self.meetings[(await told.json())["id"]] = meeting
+            async with self._http.post(f"{self.url}/sandbox/recordings", json=body) as answer:
+                self.meetings[(await answer.json())["id"]] = meeting
 
         await _evenly((start for _ in range(count)), per_second)
 
     async def limit(self) -> None:
-        """From now on it has the real limits."""
+        """Set the real limits from now on."""
         await self._change({"rate_limits": RATE_LIMITS})
 
     async def _change(self, behaviour: Mapping[str, object]) -> None:
@@ -86,7 +86,7 @@ class EmulatedApi:
             answer.raise_for_status()
 
     async def answered(self, operation: str) -> int:
-        """How many requests of this operation it has executed."""
+        """The number of executed requests of this operation."""
         counts = (await self.state())["counts"]
         prefix = f"request.{operation}.2"
         return sum(count for name, count in counts.items() if name.startswith(prefix))
@@ -107,8 +107,8 @@ class EmulatedApi:
             answer.raise_for_status()
 
     async def end_all(self, seconds: float) -> list[str]:
-        """End all recordings at an even rate within this many seconds, in random order; their
-        ids."""
+        """End all recordings at an even rate within this many seconds, in random order; returns
+        their ids."""
         ended = random.sample(sorted(self.meetings), len(self.meetings))
 
         async def stop(recording_id: str) -> None:
@@ -117,11 +117,11 @@ class EmulatedApi:
                 answer.raise_for_status()
 
         self.meetings.clear()
-        await _evenly((partial(stop, one) for one in ended), len(ended) / seconds)
+        await _evenly((partial(stop, recording_id) for recording_id in ended), len(ended) / seconds)
         return ended
 
     def request_log(self, since: float = 0.0) -> list[AnyEntry]:
-        """Everything that it was asked and did since then (epoch seconds), in order."""
+        """The entries of the request log since then (epoch seconds), in order."""
         decoder = msgspec.json.Decoder(AnyEntry)
         with self._request_log.open("rb") as lines:
             entries = (decoder.decode(line) for line in lines if line.endswith(b"\n"))
@@ -129,7 +129,7 @@ class EmulatedApi:
 
 
 async def _evenly(jobs: Iterable[Callable[[], Awaitable[None]]], per_second: float) -> None:
-    """Begin this many jobs a second, in order, up to the API's limit of concurrent requests."""
+    """Start `per_second` jobs a second, in order, up to the API's limit of concurrent requests."""
     begin, numbered = time.monotonic(), enumerate(jobs)
 
     async def work() -> None:
@@ -156,11 +156,13 @@ async def emulated_api(
         # The format of the real API, which names the owner of each file: one request per recording.
         "track_download_url": "links",
     }
-    told = [word for name, value in behaviour.items() for word in ("--set", f"{name}={value}")]
+    behaviour_flags = [
+        word for name, value in behaviour.items() for word in ("--set", f"{name}={value}")
+    ]
     process = OwnedProcess(
         [
             *(sys.executable, "-m", "recording_sandbox", "--port", str(port)),
-            *("--request-log", str(request_log), "--request-log-limit", "1000", *told),
+            *("--request-log", str(request_log), "--request-log-limit", "1000", *behaviour_flags),
         ],
         environ=process_environ({}),
         log=directory / "sandbox.log",
@@ -186,8 +188,8 @@ class _Event(msgspec.Struct):
 
 
 class EventTimes:
-    """A subscriber: the first arrival of each status of a recording, of its files, and of its
-    end."""
+    """A subscriber. It notes the first arrival of each status, of the files, and of the
+    completion."""
 
     def __init__(self) -> None:
         self.statuses: dict[tuple[str, str], float] = {}
@@ -209,8 +211,8 @@ class EventTimes:
                 self.completed.setdefault(recording_id, now)
 
     def have(self, recordings: Iterable[str], status: str) -> bool:
-        """Whether each of them has an event with this status."""
-        return all((one, status) in self.statuses for one in recordings)
+        """Whether each recording has an event with this status."""
+        return all((recording_id, status) in self.statuses for recording_id in recordings)
 
 
 @asynccontextmanager
@@ -238,7 +240,7 @@ async def listening(amqp_url: str) -> AsyncIterator[EventTimes]:
 async def stop_one_by_one(
     amqp_url: str, recordings: Sequence[str], pause: float, sent: dict[str, float]
 ) -> None:
-    """Command the worker to stop one recording after another; `sent` gets the moments by id."""
+    """Publish a stop command for one recording after another; `sent` gets the times by id."""
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         exchange = await (await connection.channel()).get_exchange(f"{PREFIX}.commands")

@@ -29,16 +29,16 @@ class Fleet:
         self._rss = 0
 
     async def start(self, settings: Mapping[str, str]) -> float:
-        """Start one after another; the most seconds from a start until it was ready."""
+        """Start one worker after another; returns the most seconds until one was ready."""
         slowest, self._rss = 0.0, 0
         for number, port in enumerate(self._ports):
             home = self._directory / f"worker-{number}"
             home.mkdir(exist_ok=True)
-            one = WorkerProcess({**self._settings, **settings, "HTTP_PORT": str(port)}, home)
+            worker = WorkerProcess({**self._settings, **settings, "HTTP_PORT": str(port)}, home)
             begun = time.monotonic()
-            await one.start()
-            self._running.append(one)
-            await one.ready()
+            await worker.start()
+            self._running.append(worker)
+            await worker.ready()
             slowest = max(slowest, time.monotonic() - begun)
         return slowest
 
@@ -48,28 +48,30 @@ class Fleet:
         return {"WORKER_PUBLIC_URL": f"http://127.0.0.1:{self._ports[-1]}"}
 
     def usage(self) -> ProcessUsage:
-        """The CPU seconds of all together, and the most memory of any, since they were started."""
-        return ProcessUsage(sum(usage_of_session(one.pid).cpu for one in self._running), self._rss)
+        """The CPU seconds of all workers, and the most memory of any, since they were started."""
+        return ProcessUsage(
+            sum(usage_of_session(worker.pid).cpu for worker in self._running), self._rss
+        )
 
     async def watch(self) -> None:
-        """Look at their memory once a second."""
+        """Sample the workers' memory once a second."""
         while True:
-            sizes = (usage_of_session(one.pid).rss for one in self._running)
+            sizes = (usage_of_session(worker.pid).rss for worker in self._running)
             self._rss = max(self._rss, *sizes, 0)
             await asyncio.sleep(1.0)
 
     async def kill(self) -> None:
-        """Kill all of them at once, as a failing machine would."""
-        for one in self._running:
-            one.signal(signal.SIGKILL)
-        for one in self._running:
-            await one.ended()
+        """Kill all workers at once, like a failing machine."""
+        for worker in self._running:
+            worker.signal(signal.SIGKILL)
+        for worker in self._running:
+            await worker.ended()
         self._running.clear()
 
     async def stop(self) -> None:
-        """End them as Kubernetes does."""
-        for one in reversed(self._running):
-            await one.stop()
+        """Stop all workers, like Kubernetes."""
+        for worker in reversed(self._running):
+            await worker.stop()
         self._running.clear()
 
 

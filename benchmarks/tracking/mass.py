@@ -34,9 +34,9 @@ async def all_ended(
     workers: Fleet,
     adoption: Adoption,
 ) -> ScenarioResult:
-    """Everybody ends, and the events are awaited for as long as the profile says.
+    """End all recordings, and wait for their events as long as the profile says.
 
-    A few are stopped by commands meanwhile.
+    Commands stop a few of them meanwhile.
     """
     to_stop = sorted(api.meetings)[:STOPS]
     for recording_id in to_stop:
@@ -65,7 +65,7 @@ async def all_ended(
 
 
 async def _stopped(api: EmulatedApi, sent: dict[str, float]) -> None:
-    """Until the API has been asked to stop each of them; a few seconds at most."""
+    """Wait until the API got a stop of each recording; a few seconds at most."""
     for _ in range(50):
         if await api.answered("change_recording") >= len(sent):
             return

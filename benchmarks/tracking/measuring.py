@@ -45,7 +45,7 @@ class Adoption(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def steady(profile: LoadProfile, api: EmulatedApi, usage: Callable[[], ProcessUsage]) -> Part:
-    """Recordings end as they do when each lives its time."""
+    """End recordings at the rate of their life times."""
     since, cpu = time.time(), usage().cpu
     ended = await api.end_some(profile.ends, profile.seconds)
     return part_since(since, cpu, usage(), set(ended))
@@ -69,7 +69,7 @@ async def drain(received: EventTimes, ended: set[str], seconds: float) -> None:
 async def all_told(
     received: EventTimes, recordings: set[str], status: str, seconds: float, *, must: bool = True
 ) -> None:
-    """Wait until each of them has an event with this status. With `must`, a time-out is an
+    """Wait until each recording has an event with this status. With `must`, a time-out is an
     error."""
     try:
         await eventually(lambda: received.have(recordings, status), seconds=seconds, what=status)

@@ -26,7 +26,7 @@ class _Answer(msgspec.Struct):
 
 
 class Naive:
-    """Reads, compares, prints."""
+    """Reads recordings and prints their new statuses."""
 
     def __init__(self, url: str, recordings: list[str]) -> None:
         self._url = url
@@ -34,7 +34,7 @@ class Naive:
         self._wait_until = 0.0
 
     async def run(self) -> None:
-        """Forever: a round every ten seconds, or as soon as the last one is over."""
+        """Poll forever: a round every ten seconds, or as soon as the last one is over."""
         headers = {"Authorization": "Bearer secret"}
         connector = aiohttp.TCPConnector(limit=AT_ONCE)
         async with aiohttp.ClientSession(headers=headers, connector=connector) as http:
@@ -59,8 +59,8 @@ class Naive:
                 self._tell(recording_id, status)
 
     def _tell(self, recording_id: str, status: str) -> None:
-        news = {"recording_id": recording_id, "status": status, "at": time.time()}
-        print(msgspec.json.encode(news).decode(), flush=True)
+        change = {"recording_id": recording_id, "status": status, "at": time.time()}
+        print(msgspec.json.encode(change).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The naive way: a process reads each recording again and again."""
+"""The naive way: a process polls each recording."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ from recording_sandbox.services.processes import OwnedProcess
 async def polled(
     scenario: Scenario, profile: LoadProfile, services: ScenarioServices, api: EmulatedApi
 ) -> ScenarioResult:
-    """Fill the API, let recordings end, and measure when the process has seen it."""
+    """Fill the API, let recordings end, and measure when the process sees it."""
     await api.fill(scenario.live, FILL_PER_SECOND, scenario.kind)
     await asyncio.sleep(2.0)  # until all are RECORDING
     ids = services.directory / "ids.txt"
@@ -49,7 +49,7 @@ async def polled(
         await asyncio.to_thread(process.end, signal.SIGTERM, seconds=5)
 
 
-class _Seen(msgspec.Struct):
+class _StatusRead(msgspec.Struct):
     recording_id: str
     status: str
     at: float
@@ -58,9 +58,9 @@ class _Seen(msgspec.Struct):
 def _events_of_naive(log: Path) -> EventTimes:
     received = EventTimes()
     for line in log.read_bytes().splitlines():
-        seen = msgspec.json.decode(line, type=_Seen)
-        received.statuses[seen.recording_id, seen.status] = seen.at
-        if seen.status == "UPLOADED":  # its GET also returns the files
-            received.files[seen.recording_id] = [seen.at] * delays.FILES
-            received.completed[seen.recording_id] = seen.at
+        status_read = msgspec.json.decode(line, type=_StatusRead)
+        received.statuses[status_read.recording_id, status_read.status] = status_read.at
+        if status_read.status == "UPLOADED":  # its GET also returns the files
+            received.files[status_read.recording_id] = [status_read.at] * delays.FILES
+            received.completed[status_read.recording_id] = status_read.at
     return received

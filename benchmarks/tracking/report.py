@@ -8,8 +8,8 @@ from benchmarks.colors import OTHERS, OURS
 from benchmarks.goals import Goal
 from benchmarks.report import Table, judgement, markdown, replace_section
 from benchmarks.tracking.results import (
-    MANY,
-    MOST,
+    MANY_LIVE,
+    MAX_LIVE,
     QUOTA,
     QUOTA_SECONDS,
     Delays,
@@ -34,9 +34,9 @@ def line(outcome: ScenarioResult) -> str:
 
 
 def text(tracked: TrackingResults) -> str:
-    """For people."""
+    """All tables, for people."""
     tables = (table(tracked), mass_table(tracked), judgement(goals(tracked)))
-    return "\n\n".join(markdown(one) for one in tables if len(one) > 1)
+    return "\n\n".join(markdown(part) for part in tables if len(part) > 1)
 
 
 def table(tracked: TrackingResults) -> Table:
@@ -49,23 +49,23 @@ def table(tracked: TrackingResults) -> Table:
     )  # fmt: skip
     rows = [
         (
-            f"{one.scenario.live:,}",
-            one.scenario.label,
-            f"{one.per_second:.2f}",
-            f"{one.busiest:,}",
-            str(one.breaches),
-            _spread(one.status),
-            _spread(one.files),
-            f"{one.status.missed} of {one.status.changes}",
-            f"{_spread(one.burst)} at {one.burst_changes:g}/s" if one.burst else "",
-            f"{one.finished_per_hour:,.0f}" if one.scenario.replicas else "",
-            f"{one.cpu * 100:.1f}",
-            f"{one.rss / 2**20:.0f}",
-            "" if one.ready_seconds is None else _seconds(one.ready_seconds),
-            _in_all(one.requests),
+            f"{outcome.scenario.live:,}",
+            outcome.scenario.label,
+            f"{outcome.per_second:.2f}",
+            f"{outcome.busiest:,}",
+            str(outcome.breaches),
+            _spread(outcome.status),
+            _spread(outcome.files),
+            f"{outcome.status.missed} of {outcome.status.changes}",
+            f"{_spread(outcome.burst)} at {outcome.burst_changes:g}/s" if outcome.burst else "",
+            f"{outcome.finished_per_hour:,.0f}" if outcome.scenario.replicas else "",
+            f"{outcome.cpu * 100:.1f}",
+            f"{outcome.rss / 2**20:.0f}",
+            "" if outcome.ready_seconds is None else _seconds(outcome.ready_seconds),
+            _in_all(outcome.requests),
         )
-        for one in tracked.outcomes
-        if not one.mass
+        for outcome in tracked.outcomes
+        if not outcome.mass
     ]
     return [head, *rows]
 
@@ -76,20 +76,20 @@ def mass_table(tracked: TrackingResults) -> Table:
         "live", "how", "UPLOADED p50 · p99 · last", "never published", "requests/s", "breaches",
         "completed", "overtaken by", "reads each", "the last `completed`", "stops p50 · last",
     )  # fmt: skip
-    return [head, *(_mass_row(one) for one in tracked.outcomes if one.mass)]
+    return [head, *(_mass_row(outcome) for outcome in tracked.outcomes if outcome.mass)]
 
 
-def _mass_row(one: ScenarioResult) -> tuple[str, ...]:
-    mass = one.mass
+def _mass_row(outcome: ScenarioResult) -> tuple[str, ...]:
+    mass = outcome.mass
     if mass is None:
         return ()
     return (
-        f"{one.scenario.live:,}",
-        one.scenario.label,
+        f"{outcome.scenario.live:,}",
+        outcome.scenario.label,
         f"{_spread(mass.uploaded)} · {_seconds(mass.uploaded.most)}",
         f"{mass.uploaded.missed} of {mass.ended:,}",
         f"{mass.per_second:.2f}",
-        str(one.breaches),
+        str(outcome.breaches),
         f"{mass.completed:,} of {mass.ended:,} in {mass.seconds:.0f} s",
         "" if math.isnan(mass.overtaken) else _seconds(mass.overtaken),
         f"{mass.reads_each:.2f}",
@@ -99,7 +99,7 @@ def _mass_row(one: ScenarioResult) -> tuple[str, ...]:
 
 
 def _last_completed(mass: MassEnding) -> str:
-    """When the last recording was completed, and why then."""
+    """When the last recording was completed, and the reason."""
     if mass.completed == mass.ended:
         why = f"{mass.reads:,} reads" if mass.reads else "no reads"
         return f"after {mass.last_completed:.0f} s, with {why}"
@@ -114,53 +114,56 @@ def _last_completed(mass: MassEnding) -> str:
 def goals(tracked: TrackingResults) -> list[Goal]:
     """The goals for 10,000 and more live recordings, and for storms."""
     found: list[Goal] = []
-    for one in tracked.outcomes:
-        is_large = one.scenario.live >= MANY or one.scenario.storm_seconds is not None
-        if one.scenario.replicas and is_large:
-            found += _of_mass(one, one.mass) if one.mass else _of(one)
+    for outcome in tracked.outcomes:
+        is_large = outcome.scenario.live >= MANY_LIVE or outcome.scenario.storm_seconds is not None
+        if outcome.scenario.replicas and is_large:
+            found += _of_mass(outcome, outcome.mass) if outcome.mass else _of(outcome)
     return found
 
 
-def _of_mass(one: ScenarioResult, mass: MassEnding) -> Iterator[Goal]:
-    who = f"{one.scenario.live:,}, {one.scenario.label}, all end"
-    rate = one.busiest / QUOTA_SECONDS
-    yield Goal(what=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
-    yield Goal(what=f"{who}: breaches", figure=one.breaches, most=0, unit="")
-    yield Goal(what=f"{who}: ends never published", figure=mass.uploaded.missed, most=0, unit="")
-    if one.scenario.storm_seconds is None:
-        most = 1.0 if one.scenario.webhooks else 120.0
-        yield Goal(what=f"{who}: UPLOADED p99", figure=mass.uploaded.p99, most=most, unit="s")
-    yield Goal(what=f"{who}: slowest stop", figure=mass.stops.most, most=1.0, unit="s")
+def _of_mass(outcome: ScenarioResult, mass: MassEnding) -> Iterator[Goal]:
+    who = f"{outcome.scenario.live:,}, {outcome.scenario.label}, all end"
+    rate = outcome.busiest / QUOTA_SECONDS
+    yield Goal(name=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
+    yield Goal(name=f"{who}: breaches", figure=outcome.breaches, most=0, unit="")
+    yield Goal(name=f"{who}: ends never published", figure=mass.uploaded.missed, most=0, unit="")
+    if outcome.scenario.storm_seconds is None:
+        most = 1.0 if outcome.scenario.webhooks else 120.0
+        yield Goal(name=f"{who}: UPLOADED p99", figure=mass.uploaded.p99, most=most, unit="s")
+    yield Goal(name=f"{who}: slowest stop", figure=mass.stops.most, most=1.0, unit="s")
 
 
-def _of(one: ScenarioResult) -> Iterator[Goal]:
-    who, is_most = f"{one.scenario.live:,}, {one.scenario.label}", one.scenario.live >= MOST
-    rate = one.busiest / QUOTA_SECONDS
-    yield Goal(what=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
-    yield Goal(what=f"{who}: breaches", figure=one.breaches, most=0, unit="")
-    missed = one.status.missed + one.files.missed
-    yield Goal(what=f"{who}: changes never published", figure=missed, most=0, unit="")
-    if one.burst is not None:
-        late, most = one.burst.p99 * 1000, 50.0 if is_most else 250.0
-        what = f"{who}: status p99 at {one.burst_changes:g} changes/s"
-        yield Goal(what=what, figure=late, most=most, unit="ms")
+def _of(outcome: ScenarioResult) -> Iterator[Goal]:
+    who = f"{outcome.scenario.live:,}, {outcome.scenario.label}"
+    is_most = outcome.scenario.live >= MAX_LIVE
+    rate = outcome.busiest / QUOTA_SECONDS
+    yield Goal(name=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
+    yield Goal(name=f"{who}: breaches", figure=outcome.breaches, most=0, unit="")
+    missed = outcome.status.missed + outcome.files.missed
+    yield Goal(name=f"{who}: changes never published", figure=missed, most=0, unit="")
+    if outcome.burst is not None:
+        late, most = outcome.burst.p99 * 1000, 50.0 if is_most else 250.0
+        name = f"{who}: status p99 at {outcome.burst_changes:g} changes/s"
+        yield Goal(name=name, figure=late, most=most, unit="ms")
     elif is_most:
-        yield Goal(what=f"{who}: slowest status", figure=one.status.most, most=600.0, unit="s")
+        yield Goal(name=f"{who}: slowest status", figure=outcome.status.most, most=600.0, unit="s")
     else:
-        yield Goal(what=f"{who}: status p99", figure=one.status.p99, most=120.0, unit="s")
-    memory, most = one.rss / 2**20, 250.0 if is_most else 150.0
-    yield Goal(what=f"{who}: memory a worker", figure=memory, most=most, unit="MB")
+        yield Goal(name=f"{who}: status p99", figure=outcome.status.p99, most=120.0, unit="s")
+    memory, most = outcome.rss / 2**20, 250.0 if is_most else 150.0
+    yield Goal(name=f"{who}: memory a worker", figure=memory, most=most, unit="MB")
     if is_most:
-        yield Goal(what=f"{who}: CPU of all workers", figure=one.cpu * 100, most=25.0, unit="%")
-    if one.ready_seconds is not None:
-        what = f"{who}: ready after kill -9"
-        yield Goal(what=what, figure=one.ready_seconds, most=2.0, unit="s")
+        yield Goal(name=f"{who}: CPU of all workers", figure=outcome.cpu * 100, most=25.0, unit="%")
+    if outcome.ready_seconds is not None:
+        name = f"{who}: ready after kill -9"
+        yield Goal(name=name, figure=outcome.ready_seconds, most=2.0, unit="s")
 
 
 def write(tracked: TrackingResults, page: Path) -> None:
-    """Bring those sections of the page up to date of which there are figures, and the plot."""
+    """Update the sections of the page for which there are figures, and the plot."""
     for is_mass, section in ((False, _steady_section), (True, _mass_section)):
-        outcomes = [one for one in tracked.outcomes if (one.mass is not None) == is_mass]
+        outcomes = [
+            outcome for outcome in tracked.outcomes if (outcome.mass is not None) == is_mass
+        ]
         if outcomes:
             part = TrackingResults(profile=tracked.profile, outcomes=outcomes)
             name = "endings" if is_mass else "tracking"
@@ -199,8 +202,8 @@ def _setting(profile: LoadProfile) -> str:
         "request for its files, and a second one if the API does not say whose they are. The "
         "column *can finish an hour* divides the budget that sweeps leave by these requests. If "
         "many recordings wait, more can finish, because sweeps then become rarer. More than "
-        f"{MANY:,} recordings are adopted before the API has limits. Then all workers are killed "
-        "and start again, and the measurement begins."
+        f"{MANY_LIVE:,} recordings are adopted before the API has limits. Then all workers are "
+        "killed and start again, and the measurement begins."
     )
 
 
@@ -219,16 +222,18 @@ def plot(tracked: TrackingResults, path: Path) -> None:
     """Delay, and requests a second, against live recordings."""
     from benchmarks.plots import drawing  # matplotlib takes a second to import
 
-    outcomes = [one for one in tracked.outcomes if not one.mass]
-    labels = list(dict.fromkeys(one.scenario.label for one in outcomes))
+    outcomes = [outcome for outcome in tracked.outcomes if not outcome.mass]
+    labels = list(dict.fromkeys(outcome.scenario.label for outcome in outcomes))
     with drawing(path, 2) as (delay, rate):
         for label in labels:
-            same = [one for one in outcomes if one.scenario.label == label]
-            live = [one.scenario.live for one in same]
+            same = [outcome for outcome in outcomes if outcome.scenario.label == label]
+            live = [outcome.scenario.live for outcome in same]
             style, color = _look(same[0].scenario)
-            late = [one.status.p99 if not one.status.missed else math.nan for one in same]
+            late = [
+                outcome.status.p99 if not outcome.status.missed else math.nan for outcome in same
+            ]
             delay.plot(live, late, style, color=color, marker="o")
-            asked = [one.per_second for one in same]
+            asked = [outcome.per_second for outcome in same]
             rate.plot(live, asked, style, color=color, marker="o", label=label)
         for axes, title in ((delay, "p99 to the event, s"), (rate, "API requests a second")):
             axes.set_xscale("log")

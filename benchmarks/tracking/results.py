@@ -19,10 +19,10 @@ SWEEP_RATE: Final = 2.0
 RATE_LIMITS: Final = (f"{QUOTA}/{QUOTA_SECONDS}", "1000/50:recordings")
 
 
-MANY: Final = 10_000
+MANY_LIVE: Final = 10_000
 """Goals apply from this many live recordings on. More than these are known before it begins."""
 
-MOST: Final = 100_000
+MAX_LIVE: Final = 100_000
 """The goals of the largest applications apply from this many live recordings on."""
 
 
@@ -47,11 +47,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         At the rate of the budget, the list of a hundred thousand takes five minutes to adopt. When
         a storm begins, no webhooks may wait that are about the beginnings of its recordings.
         """
-        return self.live > MANY or self.storm_seconds is not None
+        return self.live > MANY_LIVE or self.storm_seconds is not None
 
     @property
     def label(self) -> str:
-        """In words."""
+        """The name of the scenario."""
         if not self.replicas:
             return "naive: each one read every 10 s"
         how = "webhooks" if self.webhooks else "no webhooks"
@@ -80,11 +80,11 @@ class LoadProfile(msgspec.Struct, frozen=True, kw_only=True):
     mass_drain_seconds: float = 350.0
 
     def ends_in_burst(self, scenario: Scenario) -> float:
-        """How many recordings a second end in the burst. Each has two changes."""
-        return 2 * self.burst_ends if scenario.live >= MOST else self.burst_ends
+        """The number of recordings a second that end in the burst. Each has two changes."""
+        return 2 * self.burst_ends if scenario.live >= MAX_LIVE else self.burst_ends
 
     def longest_drain(self, scenario: Scenario) -> float:
-        """For how many seconds events are awaited: long enough for a sweep at its slowest."""
+        """The seconds for which events are awaited: enough for a sweep at its slowest."""
         return max(self.drain_seconds, 1.3 * scenario.live / PAGE_SIZE / SWEEP_RATE)
 
 
@@ -149,7 +149,7 @@ class MassEnding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reads_left(self) -> int:
-        """How many reads the others need."""
+        """The number of reads that the other recordings need."""
         return round((self.ended - self.completed) * self.reads_each)
 
 
@@ -185,8 +185,8 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def finished_per_hour(self) -> float:
-        """How many recordings an hour the budget lets finish, with sweeps as often as in this
-        run."""
+        """The number of recordings an hour that can finish within the budget, with sweeps as in
+        this run."""
         left = max(0.0, QUOTA / QUOTA_SECONDS - self.sweeping_per_second)
         return left / self.reads_each * 3600 if self.reads_each else float("nan")
 

@@ -21,13 +21,13 @@ from benchmarks.tracking.results import LoadProfile, Scenario, ScenarioResult
 from recording_sandbox.waiting import eventually
 
 FAST_FILL_PER_SECOND: Final = 2_000.0
-"""As fast as the API can, which no webhook reports."""
+"""The rate of starts: as fast as the API can. Webhooks do not report them."""
 
 ADOPTED_WITHIN: Final = 900.0
-"""By then every live recording must be known, or the scenario has failed."""
+"""The seconds within which every live recording must be known, or the scenario has failed."""
 
 SWEEPING_WITHIN: Final = 120.0
-"""By then a leader must sweep again after all workers were killed."""
+"""The seconds within which a leader must sweep again after all workers were killed."""
 
 
 async def play(
@@ -72,7 +72,7 @@ async def _followed(
 async def _adopted(
     scenario: Scenario, services: ScenarioServices, api: EmulatedApi, received: EventTimes
 ) -> Adoption:
-    """Until every recording is live and followed."""
+    """Wait until every recording is live and followed."""
     begun = time.monotonic()
     rate = FAST_FILL_PER_SECOND if scenario.is_prepared else FILL_PER_SECOND
     await api.fill(scenario.live, rate, scenario.kind)
@@ -108,7 +108,7 @@ async def _burst(
     api: EmulatedApi,
     received: EventTimes,
 ) -> set[str]:
-    """With webhooks, many end at once; their ids."""
+    """With webhooks, end many recordings at once; returns their ids."""
     if not scenario.webhooks:
         return set()
     ends = profile.ends_in_burst(scenario)

@@ -85,8 +85,8 @@ def test_a_ratio_compares_only_figures_of_the_same_round() -> None:
 
 
 def test_a_goal_that_could_not_be_measured_is_not_met() -> None:
-    assert not Goal(what="x", figure=math.nan, least=1.0).met
-    assert not Goal(what="x", figure=math.nan, most=1.0).met
+    assert not Goal(name="x", figure=math.nan, least=1.0).met
+    assert not Goal(name="x", figure=math.nan, most=1.0).met
 
 
 def test_one_lost_command_fails_the_speed_check_however_fast_it_was() -> None:
@@ -242,13 +242,13 @@ def test_a_storm_is_judged_by_its_stops_and_not_by_its_longest_wait() -> None:
             profile=LoadProfile(), outcomes=[msgspec.structs.replace(result, scenario=storm)]
         )
     )
-    assert [goal.what.rpartition(": ")[2] for goal in goals] == [
+    assert [goal.name.rpartition(": ")[2] for goal in goals] == [
         "requests in any 5 minutes",
         "breaches",
         "ends never published",
         "slowest stop",
     ]
-    assert all("within 10 s" in goal.what for goal in goals)
+    assert all("within 10 s" in goal.name for goal in goals)
 
 
 def test_a_completion_is_overtaken_by_those_that_ended_later_and_were_completed_earlier() -> None:
@@ -289,11 +289,11 @@ def test_the_goals_of_a_hundred_thousand_are_judged_by_that_many_only(ready: flo
         outcome(100_000, 1, webhooks=True, p99=0.06), ready_seconds=ready, burst_changes=100.0
     )
     run = TrackingResults(profile=LoadProfile(), outcomes=[*whole(), prepared])
-    judged = {goal.what: goal.met for goal in report.goals(run) if "100,000" in goal.what}
+    judged = {goal.name: goal.met for goal in report.goals(run) if "100,000" in goal.name}
     assert judged["100,000, 1 worker, webhooks: ready after kill -9"] == (ready < 2)
     assert not judged["100,000, 1 worker, webhooks: status p99 at 100 changes/s"]
     assert judged["100,000, 1 worker, webhooks: memory a worker"]
-    descriptions = [goal.what for goal in report.goals(run) if "10,000, 1 worker, w" in goal.what]
+    descriptions = [goal.name for goal in report.goals(run) if "10,000, 1 worker, w" in goal.name]
     assert not any("kill" in description or "CPU" in description for description in descriptions)
 
 

@@ -35,13 +35,13 @@ def test_a_delay_counts_from_the_confirm_of_the_command() -> None:
 
 def test_a_goal_is_the_median_of_the_ratios_within_each_round() -> None:
     rounds = everyday(bare=(2.0, 4.0, 10.0), sqlite=(4.0, 12.0, 10.0))
-    by_name = {goal.what: goal for goal in everyday_goals(rounds)}
+    by_name = {goal.name: goal for goal in everyday_goals(rounds)}
     goal = by_name["p99 from confirm to event at 100/s, sqlite to the bare loop"]
     assert (goal.figure, goal.most, goal.met) == (2.0, 2.0, True)
 
 
 def test_postgresql_is_judged_only_if_it_took_part() -> None:
-    names = [goal.what for goal in everyday_goals(everyday(bare=(1.0,), sqlite=(1.0,)))]
+    names = [goal.name for goal in everyday_goals(everyday(bare=(1.0,), sqlite=(1.0,)))]
     assert len(names) == 3
     assert not any("postgresql" in name for name in names)
 

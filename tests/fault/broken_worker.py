@@ -21,7 +21,7 @@ from worker.store.unsent_events import UnsentEvent
 
 
 class AcknowledgesEarly(Consumer):
-    """Takes the message off the queue before anything has been done about it."""
+    """Acknowledges the message before the worker has done anything about it."""
 
     async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
         await acknowledger.acknowledge(tag)
@@ -37,7 +37,7 @@ class StartsTwice(RealtimeKitClient):
 
 
 class DropsAnEvent(EventPublisher):
-    """Takes every file event for sent, and never sends it."""
+    """Marks every file event as sent, and never sends it."""
 
     async def publish(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
@@ -50,7 +50,7 @@ class DropsAnEvent(EventPublisher):
 
 
 class ChangesAnId(EventPublisher):
-    """Makes up an id for each publication."""
+    """Makes a new id for each publication."""
 
     def message(self, event: UnsentEvent) -> Outgoing:
         body: dict[str, Any] = msgspec.json.decode(event.body)
@@ -85,7 +85,7 @@ class ChangesTheBytes(EventPublisher):
 
 
 class SendsTheLastFirst(EventPublisher):
-    """Publishes what waits of a recording in the wrong order."""
+    """Publishes the waiting events of a recording in the wrong order."""
 
     async def publish(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]

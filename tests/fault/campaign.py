@@ -1,4 +1,4 @@
-"""The campaign: real workers under random kills, cut links and a troubled API, by one seed."""
+"""The campaign: workers under random kills, cut connections and API faults, from one seed."""
 
 import asyncio
 import time
@@ -49,7 +49,7 @@ FAULTS: Final = (
     Fault(kind="webhook_reorder", probability=0.1),
     Fault(kind="webhook_forge", probability=0.1),
 )
-"""What befalls requests, downloads and webhooks; none of it makes a recording fail."""
+"""The faults of requests, downloads and webhooks. None makes a recording fail."""
 
 
 class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Campaign:
-    """Runs once on a field; `say` gets progress lines."""
+    """Runs a campaign in an environment; `say` gets progress lines."""
 
     def __init__(self, environment: FaultEnvironment, options: CampaignOptions, say: Print) -> None:
         self._environment = environment
@@ -76,7 +76,7 @@ class Campaign:
         self._began = time.monotonic()
 
     async def run(self) -> tuple[ReliabilityReport, RunFigures]:
-        """The account when everything has settled, or when nothing has moved for too long."""
+        """The report when everything has settled, or when nothing has changed for too long."""
         async with self._environment.webhooks_to(self._workers):
             return await self._run()
 
@@ -109,33 +109,33 @@ class Campaign:
     # Sending commands
 
     async def _send_all(self, planned: list[PlannedMessage]) -> None:
-        for one in planned:
+        for message in planned:
             await self._may_send.acquire()
-            await self._send(one)
+            await self._send(message)
 
-    async def _send(self, one: PlannedMessage) -> None:
-        if one.command is None:
+    async def _send(self, message: PlannedMessage) -> None:
+        if message.command is None:
             await self._environment.sender.send_bytes(
-                one.body, properties=one.properties, **one.about
+                message.body, properties=message.properties, **message.about
             )
             return
-        command = one.command
-        if one.sync_of is not None:
-            command = {**command, "recording_id": self._recording_of(one.sync_of)}
-        await self._environment.sender.send(command, properties=one.properties, **one.about)
+        command = message.command
+        if message.sync_of is not None:
+            command = {**command, "recording_id": self._recording_of(message.sync_of)}
+        await self._environment.sender.send(command, properties=message.properties, **message.about)
 
     def _recording_of(self, start_id: str) -> str:
         """The recording of this start, or an id that does not exist if the start has no outcome
         yet."""
-        told = self._environment.recorder.outcomes.get(start_id)
-        data: dict[str, Any] = msgspec.json.decode(told.body)["data"] if told else {}
+        outcome = self._environment.recorder.outcomes.get(start_id)
+        data: dict[str, Any] = msgspec.json.decode(outcome.body)["data"] if outcome else {}
         ids = data.get("recording_ids") or ["00000000-0000-4000-8000-000000000000"]
         return str(ids[0])
 
     # Injecting faults
 
     async def _strike_all(self) -> None:
-        """Strike after strike; with each kill, its share of the commands may be published."""
+        """Inject one fault after another. With each kill, more of the commands may be published."""
         options = self._options
         for number in range(options.kills):
             due = options.commands * (number + 1) // options.kills
@@ -169,11 +169,11 @@ class Campaign:
             await asyncio.sleep(CHECK_INTERVAL_SECONDS)
 
     def _owed(self) -> int:
-        sent = {one.command_id for one in self._environment.sender.sent}
+        sent = {message.command_id for message in self._environment.sender.sent}
         return len(sent - self._environment.recorder.outcomes.keys())
 
     async def _stop_what_is_live(self) -> None:
-        """Recordings whose stops were cut off by the end of the script."""
+        """Recordings whose stops were not sent before the script ended."""
         for recording_id in list(self._environment.live_recordings()):
             self._stops += 1
             stop = {"type": "stop_recording", "id": f"last/{self._stops}"}
@@ -181,11 +181,14 @@ class Campaign:
 
     def _subscribed(self) -> bool:
         asked = self._environment.sandbox.request_log.requests
-        return any(one.operation == "add_webhook" and one.status == 201 for one in asked)
+        return any(
+            request.operation == "add_webhook" and request.status == 201 for request in asked
+        )
 
     def _heard(self) -> int:
         return sum(
-            one.response_status == 204 for one in self._environment.sandbox.request_log.webhooks
+            delivery.response_status == 204
+            for delivery in self._environment.sandbox.request_log.webhooks
         )
 
     def _tell(self, where: str) -> None:

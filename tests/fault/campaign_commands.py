@@ -30,7 +30,7 @@ class PlannedMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_messages(seed: int, commands: int) -> list[PlannedMessage]:
-    """This many messages for as many meetings as needed; several meetings are active at a time."""
+    """This many messages, for as many meetings as needed. Several meetings are active at a time."""
     dice = Random(seed)
     planned: list[PlannedMessage] = []
     numbers = iter(range(commands))
@@ -119,7 +119,7 @@ def _on(command_type: str, command_id: str, **target: str) -> PlannedMessage:
 
 
 def _nonsense(dice: Random, command_id: str) -> PlannedMessage:
-    """Not a command: a dead letter, and an outcome as well where an id can be made out."""
+    """Not a command: a dead letter, and also an outcome if the message has an id."""
     about: dict[str, Any] = {"is_command": False, "allowed": REJECTED, "starts": None}
     if dice.random() < 0.3:
         about["command_id"] = command_id
@@ -128,7 +128,7 @@ def _nonsense(dice: Random, command_id: str) -> PlannedMessage:
     wrong: dict[str, Any] = dice.choice(
         (
             {"user_idz": ["misspelt"]},
-            {"user_ids": [str(one) for one in range(101)]},
+            {"user_ids": [str(number) for number in range(101)]},
             {"meeting_id": "no uuid"},
             {"type": "start_the_kettle"},
         )

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, Final
 
 RECORDER_QUEUE: Final = "chaos.recorder"
-"""Where copies of commands would be noticed: everything that arrives there is judged."""
+"""The queue where misrouted copies of commands would arrive. Its messages are judged, too."""
 
 ODD_HEADERS: Final[tuple[dict[str, Any], ...]] = (
     {"CC": ["nobody", RECORDER_QUEUE]},
@@ -36,7 +36,7 @@ ODD_PROPERTIES: Final[tuple[dict[str, Any], ...]] = (
 
 
 def hostile_properties(dice: Random) -> dict[str, Any]:
-    """Arguments of `aio_pika.Message` beyond those that a message has anyway."""
+    """Arguments of `aio_pika.Message` beyond the usual ones."""
     properties: dict[str, Any] = {}
     if dice.random() < 0.7:
         properties["headers"] = dice.choice(ODD_HEADERS)

@@ -9,14 +9,14 @@ from tests.fault.fault_environment import FaultEnvironment
 from tests.fault.killable_worker import KillableWorker
 
 LINK_FAULTS: Final = ("reset", "reset", "fin", "fin", "stall", "delay", "black hole", "freeze one")
-"""What befalls links. All but the cuts last for a while."""
+"""The faults of links. All but the cuts last for a while."""
 
 FREEZES: Final = ((0.1, 2.0), (2.0, 7.0), (9.0, 12.0))
 """How many seconds a freeze may last. The last range is longer than the leases of the workers."""
 
 
 class Strikes:
-    """The dice decide who is struck, how, and when. `freezes` and `links` count."""
+    """Chooses at random which worker or link fails, how, and when. `freezes` and `links` count."""
 
     def __init__(
         self, environment: FaultEnvironment, workers: Sequence[KillableWorker], dice: Random
@@ -28,7 +28,7 @@ class Strikes:
         self.links = 0
 
     async def kill(self) -> None:
-        """Kill a worker and start it again: as it starts, or in its work, with broken links."""
+        """Kill a worker and start it again: while it starts, or at work with broken links."""
         dice, worker = self._dice, self._dice.choice(self._workers)
         if dice.random() < 0.15:  # while it starts
             await asyncio.sleep(dice.uniform(0, 0.8))

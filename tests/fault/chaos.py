@@ -43,8 +43,8 @@ def _options() -> CampaignOptions:
         default=1,
         help="1 works on SQLite, more on PostgreSQL",
     )
-    given = parser.parse_args()
-    return CampaignOptions(**vars(given))
+    arguments = parser.parse_args()
+    return CampaignOptions(**vars(arguments))
 
 
 async def _run(options: CampaignOptions, directory: Path) -> int:

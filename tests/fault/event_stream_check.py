@@ -30,12 +30,12 @@ class EventStreamCheck:
 
     def add(self, received: Iterable[ReceivedMessage]) -> None:
         """Check and keep one event; a repeat must have the same bytes."""
-        for one in received:
-            assert one.message_id is not None
-            before = self._bodies.setdefault(one.message_id, one.body)
-            assert before == one.body, f"{one.message_id} says something else this time"
-            if before is one.body:
-                self._hear_first(decode_event(one.body))
+        for message in received:
+            assert message.message_id is not None
+            before = self._bodies.setdefault(message.message_id, message.body)
+            assert before == message.body, f"{message.message_id} says something else this time"
+            if before is message.body:
+                self._hear_first(decode_event(message.body))
 
     def _hear_first(self, event: CloudEvent) -> None:
         if not isinstance(event.sequence, str):
@@ -44,41 +44,45 @@ class EventStreamCheck:
             return
         line = self._of_recording[event.subject]
         assert int(event.sequence) == len(line) + 1, f"{event.subject} skips a number"
-        _check_next([one.data for one in line], event.data)
+        _check_next([earlier.data for earlier in line], event.data)
         line.append(event)
 
     def check_outcomes(
         self, sent: Mapping[str, Mapping[str, Any]], recordings: Mapping[str, list[str]]
     ) -> None:
-        """When all has settled: each command ended, and a start as its recording says."""
+        """Check the end of all commands: each has one outcome, and a start names its recording."""
         assert self._outcomes.keys() == sent.keys()
-        for start_id in (one for one in sent if one.startswith("start-")):
+        for start_id in (command_id for command_id in sent if command_id.startswith("start-")):
             outcome = self._outcomes[start_id].data
-            told = list(outcome.recording_ids) if isinstance(outcome, CommandSucceeded) else []
-            assert told == recordings.get(start_id, []), f"{start_id}: {outcome}"
+            named = list(outcome.recording_ids) if isinstance(outcome, CommandSucceeded) else []
+            assert named == recordings.get(start_id, []), f"{start_id}: {outcome}"
 
     def check_ends(self, recordings: Iterable[Recording]) -> None:
-        """At the end: each recording has its final status and an event for each of its files."""
-        for one in recordings:
-            data = [event.data for event in self._of_recording[one.id]]
+        """Check the end of all recordings: each has its final status and an event for each file."""
+        for recording in recordings:
+            data = [event.data for event in self._of_recording[recording.id]]
             statuses = [fact.status for fact in data if isinstance(fact, StatusChanged)]
-            assert statuses[-1] == one.status
+            assert statuses[-1] == recording.status
             assert isinstance(data[-1], Completed)
             files = {fact.file_name for fact in data if isinstance(fact, FileReady)}
-            assert files == {file.name for file in one.all_files}
-            # None: a sync, or a stop of its meeting, met it before its start knew of it.
+            assert files == {file.name for file in recording.all_files}
+            # None: a sync or a stop found the recording before its start had an outcome.
             named = {fact.start_id for fact in data if isinstance(fact, StatusChanged)}
-            assert named <= {one.request.prefix, None}
+            assert named <= {recording.request.prefix, None}
 
 
 def _check_next(before: list[object], newest: object) -> None:
-    assert not any(isinstance(one, Completed) for one in before), f"{newest} after the completion"
+    assert not any(isinstance(payload, Completed) for payload in before), (
+        f"{newest} after the completion"
+    )
     if isinstance(newest, FileReady):
         assert all(
-            one.file_name != newest.file_name for one in before if isinstance(one, FileReady)
+            payload.file_name != newest.file_name
+            for payload in before
+            if isinstance(payload, FileReady)
         )
     if isinstance(newest, StatusChanged):
-        statuses = [one.status for one in before if isinstance(one, StatusChanged)]
+        statuses = [payload.status for payload in before if isinstance(payload, StatusChanged)]
         last = statuses[-1] if statuses else None
         assert newest.previous_status == last
         assert last is None or (last is not newest.status and RANK[last] <= RANK[newest.status])

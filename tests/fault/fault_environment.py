@@ -25,7 +25,7 @@ from worker.broker.topology import Topology
 
 RETRY_DELAYS: Final = (0.2, 0.5, 1.0)
 FAST_SETTINGS: Final = {
-    "WORKER_RETRY_DELAYS_SECONDS": ",".join(f"{one:g}" for one in RETRY_DELAYS),
+    "WORKER_RETRY_DELAYS_SECONDS": ",".join(f"{delay:g}" for delay in RETRY_DELAYS),
     # test_budget_fleet.py tests the budget under load. Here the budget would end the load.
     "WORKER_API_BUDGET": "1000000/300",
     "WORKER_API_TIMEOUT_SECONDS": "1",
@@ -42,7 +42,7 @@ FAST_SETTINGS: Final = {
     "WORKER_STOP_WAIT_SECONDS": "3600",
     "WORKER_INVOKED_TIMEOUT_SECONDS": "3600",
 }
-"""The worker's settings with its patience shortened, and its promises as they are."""
+"""The worker's settings with shorter time-outs, and unchanged guarantees."""
 
 BEHAVIOUR: Final = Behaviour(invoked_seconds=0.2, uploading_seconds=0.2)
 
@@ -69,7 +69,7 @@ class FaultEnvironment:
         self.workers: list[KillableWorker] = []
         self.foreign: set[str] = set()
         self.may_breach = False
-        """Whether the workers cannot know the API's limit before they are beyond it."""
+        """Whether the workers cannot know the API's limit before they exceed it."""
         self.api: TcpProxy
         self.amqp: TcpProxy
         self.database: TcpProxy | None = None
@@ -78,9 +78,9 @@ class FaultEnvironment:
         self.sender: Sender
 
     def worker(self, *, within: Sequence[str] = (), **settings: str) -> KillableWorker:
-        """One more worker, not started yet. It is killed when the environment is left.
+        """Add a worker, not started yet. It is killed when the environment closes.
 
-        `within` is a command that runs it, if need be.
+        `within` is a command that runs it, if needed.
         """
         log = self.directory / f"worker-{len(self.workers)}.log"
         settings = {**self.settings, **settings}
@@ -128,20 +128,23 @@ class FaultEnvironment:
             began = time.monotonic()
             if not report_on(self.facts).missing:
                 break
-            # The proxies share this loop: an account of much must not keep them from their work.
+            # The proxies share this loop: a long report must not block them.
             await asyncio.sleep(0.02 + 4 * (time.monotonic() - began))
         await self.stop_all()
         return report_on(self.facts)
 
     @property
     def links(self) -> tuple[TcpProxy, ...]:
-        """Every link from the workers to a dependency, and from the API to the workers."""
+        """Every link between workers and dependencies, and from the API to the workers."""
         links = (self.api, self.amqp, self.database, self.webhooks)
         return tuple(link for link in links if link is not None)
 
     def live_recordings(self) -> Iterator[str]:
         """Recordings of our starts that have not been stopped."""
-        last = {one.recording_id: one.status for one in self.sandbox.request_log.transitions}
+        last = {
+            transition.recording_id: transition.status
+            for transition in self.sandbox.request_log.transitions
+        }
         for recording_id, status in last.items():
             if status in {"INVOKED", "RECORDING", "PAUSED"} and recording_id not in self.foreign:
                 yield recording_id
@@ -201,14 +204,14 @@ async def open_fault_environment(
 
 
 def proxy_to(url: str) -> TcpProxy:
-    """A proxy, not open yet, to where this URL leads."""
+    """A proxy, not open yet, to the host and port of this URL."""
     target = URL(url)
     port = target.port or _PORTS[target.scheme]
     return TcpProxy(port, host=target.host or "127.0.0.1")
 
 
 def through(link: TcpProxy, url: str) -> str:
-    """The same URL, by way of the link."""
+    """The same URL, through the link."""
     return str(URL(url).with_host("127.0.0.1").with_port(link.port))
 
 

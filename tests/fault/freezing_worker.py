@@ -36,7 +36,7 @@ class FreezePoint:
         self._frozen = False
 
     def install(self) -> None:
-        """Let the worker reach the point."""
+        """Let the worker freeze at the point."""
         transaction = GroupCommit._transaction
 
         @contextmanager

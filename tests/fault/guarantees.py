@@ -1,4 +1,4 @@
-"""The rules of the account, one function each: every violation is a sentence."""
+"""The guarantees, one function each: every violation is a sentence."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,29 +39,29 @@ RANK: Final = {
 
 def commands_without_outcome(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Every command that the broker confirmed is owed an outcome on the exchange."""
-    owed = {one.command_id for one in facts.sent if one.confirmed}
+    owed = {message.command_id for message in facts.sent if message.confirmed}
     for command_id in sorted(owed - published.outcomes.keys()):
         yield f"command {command_id} was confirmed and has no outcome"
 
 
 def missing_replies(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Every command with a `reply_to` must also have its outcome in the reply queue."""
-    owed = {one.command_id for one in facts.sent if one.confirmed and one.reply_to}
+    owed = {message.command_id for message in facts.sent if message.confirmed and message.reply_to}
     for command_id in sorted(owed - published.replied):
         yield f"command {command_id} asked for a reply and got none"
 
 
 def missing_dead_letters(facts: RunRecord) -> Iterator[str]:
     """Every message that is not a command must be in the dead-letter queue, with the same bytes."""
-    dead = {one.body for one in facts.received if one.exchange == "dead-letter"}
-    for one in facts.sent:
-        if one.confirmed and not one.is_command and one.body not in dead:
-            yield f"no dead letter has the bytes {one.body[:60]!r}"
+    dead = {message.body for message in facts.received if message.exchange == "dead-letter"}
+    for message in facts.sent:
+        if message.confirmed and not message.is_command and message.body not in dead:
+            yield f"no dead letter has the bytes {message.body[:60]!r}"
 
 
 def unreported_recordings(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Each recording of our starts must have an end, an event for each file, and a completion."""
-    last = {one.recording_id: one.status for one in facts.transitions}
+    last = {transition.recording_id: transition.status for transition in facts.transitions}
     files: dict[str, set[str]] = defaultdict(set)
     for file in facts.files:
         files[file.recording_id].add(file.name)
@@ -71,11 +71,11 @@ def unreported_recordings(facts: RunRecord, published: PublishedEvents) -> Itera
         if status not in ENDED:
             yield f"recording {recording_id} is still {status}: it was never stopped"
             continue
-        if status not in {one.status for one in data if isinstance(one, StatusChanged)}:
+        if status not in {payload.status for payload in data if isinstance(payload, StatusChanged)}:
             yield f"recording {recording_id} is {status}, and no event says so"
-        if not any(isinstance(one, Completed) for one in data):
+        if not any(isinstance(payload, Completed) for payload in data):
             yield f"recording {recording_id} has no completed event"
-        announced = {one.file_name for one in data if isinstance(one, FileReady)}
+        announced = {payload.file_name for payload in data if isinstance(payload, FileReady)}
         for name in sorted(files[recording_id] - announced):
             yield f"recording {recording_id} has file {name}, and no event says so"
 
@@ -87,17 +87,17 @@ def unarchived_files(facts: RunRecord, published: PublishedEvents) -> Iterator[s
         files[file.recording_id].add(file.name)
     for recording_id in sorted(files.keys() & set(_ours(facts))):
         data = published.data(recording_id)
-        copied = {one.file_name for one in data if isinstance(one, FileArchived)}
+        copied = {payload.file_name for payload in data if isinstance(payload, FileArchived)}
         for name in sorted(files[recording_id] - copied):
             yield f"recording {recording_id} has file {name}, and no event says it is archived"
-        counts = {one.file_count for one in data if isinstance(one, Archived)}
+        counts = {payload.file_count for payload in data if isinstance(payload, Archived)}
         if copied and len(copied) not in counts:
             yield f"recording {recording_id} has no manifest of its {len(copied)} copies"
 
 
 def _ours(facts: RunRecord) -> list[str]:
-    ids = (one.recording_id for one in facts.started)
-    return [one for one in ids if one not in facts.foreign]
+    ids = (recording.recording_id for recording in facts.started)
+    return [recording_id for recording_id in ids if recording_id not in facts.foreign]
 
 
 def missing_sequence_numbers(published: PublishedEvents) -> Iterator[str]:
@@ -114,11 +114,13 @@ def missing_sequence_numbers(published: PublishedEvents) -> Iterator[str]:
 def surplus_recordings(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """More recordings of a meeting and kind than start commands that may have started one."""
     starts: dict[tuple[str | None, str], set[str]] = defaultdict(set)
-    for one in facts.sent:
-        if one.starts and not _is_rejected(one, published):
-            starts[one.meeting_id, one.starts].add(one.command_id)
+    for message in facts.sent:
+        if message.starts and not _is_rejected(message, published):
+            starts[message.meeting_id, message.starts].add(message.command_id)
     recordings = Counter(
-        (one.meeting_id, one.kind) for one in facts.started if one.recording_id not in facts.foreign
+        (recording.meeting_id, recording.kind)
+        for recording in facts.started
+        if recording.recording_id not in facts.foreign
     )
     for (meeting_id, kind), count in recordings.items():
         allowed = starts.get((meeting_id, kind), set())
@@ -127,13 +129,13 @@ def surplus_recordings(facts: RunRecord, published: PublishedEvents) -> Iterator
             yield f"meeting {meeting_id} has {count} {kind} recordings for {commands}"
 
 
-def _is_rejected(one: SentMessage, published: PublishedEvents) -> bool:
-    found = published.results(one.command_id)
+def _is_rejected(message: SentMessage, published: PublishedEvents) -> bool:
+    found = published.results(message.command_id)
     return any(outcome_of(outcome) == "rejected" for outcome in found)
 
 
 def recordings_sharing_a_start(published: PublishedEvents) -> Iterator[str]:
-    """Two recordings that name the same start."""
+    """Recordings that name the same start."""
     owned: dict[str, set[str]] = defaultdict(set)
     for recording_id, events in published.of_recording.items():
         for event in events:
@@ -145,16 +147,16 @@ def recordings_sharing_a_start(published: PublishedEvents) -> Iterator[str]:
 
 
 def count_archived(published: PublishedEvents) -> int:
-    """How many files are said to be archived."""
+    """The number of archived files, by their events."""
     of_recordings = (published.data(recording_id) for recording_id in published.of_recording)
-    return sum(isinstance(one, FileArchived) for data in of_recordings for one in data)
+    return sum(isinstance(payload, FileArchived) for data in of_recordings for payload in data)
 
 
 def files_archived_twice(published: PublishedEvents) -> Iterator[str]:
     """A file may be copied once, because no command asked for another copy."""
     for recording_id in published.of_recording:
         data = published.data(recording_id)
-        copies = Counter(one.file_name for one in data if isinstance(one, FileArchived))
+        copies = Counter(payload.file_name for payload in data if isinstance(payload, FileArchived))
         for name, count in copies.items():
             for _ in range(count - 1):
                 yield f"recording {recording_id} has file {name} archived {count} times"
@@ -166,19 +168,19 @@ def files_archived_twice(published: PublishedEvents) -> Iterator[str]:
 def changed_event_bodies(facts: RunRecord) -> Iterator[str]:
     """A repeated event has the same bytes, also as a reply."""
     bodies: dict[str, bytes] = {}
-    for one in facts.received:
-        if one.exchange == "dead-letter" or one.message_id is None:
+    for message in facts.received:
+        if message.exchange == "dead-letter" or message.message_id is None:
             continue
-        if bodies.setdefault(one.message_id, one.body) != one.body:
-            yield f"event {one.message_id} came with other bytes than before"
+        if bodies.setdefault(message.message_id, message.body) != message.body:
+            yield f"event {message.message_id} came with other bytes than before"
 
 
 def facts_with_two_ids(published: PublishedEvents) -> Iterator[str]:
-    """One fact, one id; by it subscribers recognise a repetition."""
-    seen: dict[tuple[str, ...], str] = {}
+    """Each fact has one id; subscribers recognise a repeat by it."""
+    event_ids: dict[tuple[str, ...], str] = {}
     for event in published.everything():
         for fact in _facts_in(event):
-            first = seen.setdefault(fact, event.id)
+            first = event_ids.setdefault(fact, event.id)
             if first != event.id:
                 yield f"{' '.join(fact)} has the ids {first} and {event.id}"
 
@@ -202,8 +204,8 @@ def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
 def disallowed_outcomes(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Outcomes that the command does not allow, or that belong to no sent command."""
     allowed: dict[str, frozenset[str]] = {}
-    for one in facts.sent:  # repeats change nothing: the first message with the id counts
-        allowed.setdefault(one.command_id, one.allowed)
+    for message in facts.sent:  # repeats change nothing: the first message with the id counts
+        allowed.setdefault(message.command_id, message.allowed)
     for command_id in published.outcomes:
         for outcome in published.results(command_id):
             name = outcome_of(outcome)
@@ -216,20 +218,23 @@ def disallowed_outcomes(facts: RunRecord, published: PublishedEvents) -> Iterato
 
 def events_of_unknown_origin(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Events about recordings and files that do not exist."""
-    started = {one.recording_id for one in facts.started}
-    files = {(one.recording_id, one.name) for one in facts.files}
+    started = {recording.recording_id for recording in facts.started}
+    files = {(file.recording_id, file.name) for file in facts.files}
     for recording_id in published.of_recording:
         if recording_id not in started:
             yield f"events of a recording {recording_id} that was never started"
-        for one in published.data(recording_id):
-            if isinstance(one, FileReady) and (recording_id, one.file_name) not in files:
-                yield f"recording {recording_id} never had a file {one.file_name}"
+        for payload in published.data(recording_id):
+            if isinstance(payload, FileReady) and (recording_id, payload.file_name) not in files:
+                yield f"recording {recording_id} never had a file {payload.file_name}"
 
 
 def wrongly_claimed_recordings(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Starts whose outcome names a recording that they cannot have started."""
-    origins = {one.recording_id: (one.meeting_id, one.kind) for one in facts.started}
-    starts = {one.command_id: one for one in facts.sent if one.starts}
+    origins = {
+        recording.recording_id: (recording.meeting_id, recording.kind)
+        for recording in facts.started
+    }
+    starts = {message.command_id: message for message in facts.sent if message.starts}
     claims: dict[str, str] = {}
     for command_id in sorted(starts.keys() & published.outcomes.keys()):
         asked = starts[command_id]
@@ -244,8 +249,8 @@ def wrongly_claimed_recordings(facts: RunRecord, published: PublishedEvents) -> 
 
 def requests_beyond_limit(facts: RunRecord) -> Iterator[str]:
     """Requests beyond the API's limit: the API then refuses all requests of the account."""
-    for one in facts.beyond_limit:
-        yield f"{one.operation} was asked for beyond the API's limit"
+    for request in facts.beyond_limit:
+        yield f"{request.operation} was asked for beyond the API's limit"
 
 
 # Out of order
@@ -255,34 +260,34 @@ def events_out_of_order(published: PublishedEvents) -> Iterator[str]:
     """Events that arrive in a wrong order, when repeats are ignored."""
     for recording_id, events in published.of_recording.items():
         yield from _sequence_disorder(recording_id, events)
-        yield from _status_disorder(recording_id, [one.data for one in events])
-        yield from _completion_disorder(recording_id, [one.data for one in events])
+        yield from _status_disorder(recording_id, [event.data for event in events])
+        yield from _completion_disorder(recording_id, [event.data for event in events])
 
 
 def _sequence_disorder(recording_id: str, events: Sequence[CloudEvent]) -> Iterator[str]:
-    for before, after in pairwise(str(one.sequence) for one in events):
+    for before, after in pairwise(str(event.sequence) for event in events):
         if after < before:
             yield f"recording {recording_id}: sequence {after} came after {before}"
 
 
 def _status_disorder(recording_id: str, data: Iterable[object]) -> Iterator[str]:
-    published = [one for one in data if isinstance(one, StatusChanged)]
+    published = [payload for payload in data if isinstance(payload, StatusChanged)]
     for before, after in pairwise(published):
         timed_out = before.error is not None and before.error.code in {"stalled", "vanished"}
         over = before.status in ENDED and not timed_out
         if over or (RANK[after.status] < RANK[before.status] and not timed_out):
             yield f"recording {recording_id}: {after.status} came after {before.status}"
         if after.previous_status != before.status:
-            said = after.previous_status
-            yield f"recording {recording_id}: {after.status} says it follows {said}"
+            previous = after.previous_status
+            yield f"recording {recording_id}: {after.status} says it follows {previous}"
 
 
 def _completion_disorder(recording_id: str, data: Sequence[object]) -> Iterator[str]:
     announced: set[str] = set()
-    for one in data:
-        if isinstance(one, FileReady):
-            announced.add(one.file_name)
-        if isinstance(one, Completed) and (early := set(one.files) - announced):
+    for payload in data:
+        if isinstance(payload, FileReady):
+            announced.add(payload.file_name)
+        if isinstance(payload, Completed) and (early := set(payload.files) - announced):
             yield f"recording {recording_id}: completed came before {', '.join(sorted(early))}"
 
 
@@ -292,8 +297,8 @@ def _completion_disorder(recording_id: str, data: Sequence[object]) -> Iterator[
 def repeated_events(facts: RunRecord) -> Counter[str]:
     """How often each event was repeated with its id and bytes. Replies do not count."""
     counted = Counter(
-        one.message_id
-        for one in facts.received
-        if one.message_id is not None and one.exchange not in {"dead-letter", ""}
+        message.message_id
+        for message in facts.received
+        if message.message_id is not None and message.exchange not in {"dead-letter", ""}
     )
     return Counter({event_id: count - 1 for event_id, count in counted.items()})

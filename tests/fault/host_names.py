@@ -23,7 +23,7 @@ class HostNameTable:
         self.within: Sequence[str] = ["bwrap", "--die-with-parent", *whole, *own, *alone, "--"]
 
     def give(self, name: str) -> None:
-        """From now on this is a name of this machine."""
+        """Let this name resolve to this machine from now on."""
         with self._table.open("a") as table:  # write in place: the process has mounted this file
             table.write(f"127.0.0.1 {name}\n")
             table.flush()

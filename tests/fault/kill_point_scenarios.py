@@ -26,11 +26,11 @@ from tests.fault.suspension_points import KillPoint, PointsReport, read_reports
 ROUND_TIMEOUT_SECONDS: Final = 60.0
 WEBHOOK_REGISTERED: Final = "request.add_webhook.201"
 KILLS_BETWEEN_RESTS: Final = 3
-"""A command is given up, on purpose, after five crashes in a row during its execution."""
+"""After five crashes in a row during its execution, a command is given up on purpose."""
 
 
 class Scenario(ABC):
-    """Something that a worker does, as often as there are points to kill it at."""
+    """A piece of work of the worker, repeated once for each point."""
 
     def __init__(self, environment: FaultEnvironment) -> None:
         self.environment = environment
@@ -38,10 +38,10 @@ class Scenario(ABC):
     async def prepare(  # noqa: B027 - most need nothing
         self, worker: KillableWorker, rounds: range
     ) -> None:
-        """Bring about what these rounds need, with a worker that is not killed."""
+        """Prepare these rounds with a worker that is not killed."""
 
     async def before(self, number: int) -> None:  # noqa: B027 - most need nothing
-        """Bring about what this round needs, while no worker runs."""
+        """Prepare this round while no worker runs."""
 
     async def finish(self) -> None:  # noqa: B027 - most need nothing
         """Wait for work that a plain worker does without a command after the last round."""
@@ -51,7 +51,7 @@ class Scenario(ABC):
     at the first, a middle and the last time, and at other points only the first time."""
 
     @abstractmethod
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         """The name of the work in this round, as `Steps` knows it."""
 
     @abstractmethod
@@ -72,7 +72,7 @@ class StartScenario(Scenario):
         super().__init__(environment)
         self.meetings: dict[int, str] = {}
 
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         return f"command/{self.name}-{number}"
 
     async def ask(self, number: int) -> None:
@@ -105,7 +105,7 @@ class NamedPeopleScenario(StartScenario):
 
 
 class LostStartScenario(StartScenario):
-    """A start whose first answer is lost: retried, looked for and adopted."""
+    """A start whose first answer is lost: it is retried, and its recording is found and adopted."""
 
     name = "lost"
 
@@ -145,7 +145,7 @@ class RelayScenario(StartScenario):
 
     name = "relayed"
 
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         return "relay"
 
 
@@ -174,8 +174,8 @@ class ParkScenario(StartScenario):
         sandbox = self.environment.sandbox
         await eventually(
             lambda: any(
-                one.operation == "active_session" and one.meeting_id == meeting
-                for one in sandbox.request_log.requests
+                request.operation == "active_session" and request.meeting_id == meeting
+                for request in sandbox.request_log.requests
             ),
             seconds=ROUND_TIMEOUT_SECONDS,
         )
@@ -187,7 +187,7 @@ class UnparkScenario(ParkScenario):
 
     name = "unparked"
 
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         return "parked"
 
 
@@ -206,7 +206,7 @@ class SweepScenario(StartScenario):
             )
         await asyncio.to_thread(worker.stop)
 
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         return "sweep"
 
     async def before(self, number: int) -> None:
@@ -226,7 +226,7 @@ class SweepScenario(StartScenario):
 
     def is_over(self, number: int) -> bool:
         about = self.environment.recorder.about(self.recording(number))
-        return any(one.routing_key.endswith(".completed") for one in about)
+        return any(event.routing_key.endswith(".completed") for event in about)
 
     def recording(self, number: int) -> str:
         outcome = self.environment.recorder.outcomes[f"{self.name}-{number}"]
@@ -239,7 +239,7 @@ class RefreshScenario(SweepScenario):
 
     name = "read"
 
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         return "read"
 
 
@@ -265,7 +265,7 @@ class LimitScenario(SweepScenario):
         command = {"type": "start_track_recording", "id": command_id, "meeting_id": meeting}
         await self.environment.sender.send({**command, "max_seconds": 3600}, allowed=SUCCEEDED)
 
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         return "limit"
 
     async def before(self, number: int) -> None:
@@ -305,7 +305,7 @@ class WebhookScenario(SweepScenario):
         await asyncio.to_thread(worker.stop)
         await super().prepare(worker, rounds)
 
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         return "webhook"
 
     async def before(self, number: int) -> None:
@@ -316,12 +316,12 @@ class WebhookScenario(SweepScenario):
 
     def is_over(self, number: int) -> bool:
         sent = self.environment.sandbox.request_log.webhooks
-        told = {
-            one.recording_id
-            for one in sent
-            if one.status == "UPLOADED" and one.response_status == 204
+        reported = {
+            delivery.recording_id
+            for delivery in sent
+            if delivery.status == "UPLOADED" and delivery.response_status == 204
         }
-        return super().is_over(number) and self.recording(number) in told
+        return super().is_over(number) and self.recording(number) in reported
 
 
 class ArchiveScenario(SweepScenario):
@@ -339,12 +339,12 @@ class ArchiveScenario(SweepScenario):
         self.environment.sandbox.meetings.create(meeting, participants=1)
         await super().start(command_id, meeting)
 
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         return "archive"
 
     def is_over(self, number: int) -> bool:
         about = self.environment.recorder.about(self.recording(number))
-        return any(one.routing_key == "track.archived" for one in about)
+        return any(event.routing_key == "track.archived" for event in about)
 
 
 class ManifestScenario(ArchiveScenario):
@@ -352,7 +352,7 @@ class ManifestScenario(ArchiveScenario):
 
     name = "manifest"
 
-    def which(self, number: int) -> str:
+    def work_name(self, number: int) -> str:
         return "manifest"
 
 
@@ -364,19 +364,19 @@ async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
     environment = work.environment
     worker = environment.worker()
     await work.prepare(worker, range(1))
-    dry = await _round(work, worker, 0, KillPoint(which=work.which(0)))
+    dry = await _round(work, worker, 0, KillPoint(work_name=work.work_name(0)))
     # Take points from every round: only the first round connects, and the searched point may be in
     # a later one.
     sampled = work.loop and not every
     points = dict.fromkeys(
         point
-        for one in dry
-        for point in (_sampled(one, work.loop) if sampled else _points_of(one, every=every))
+        for report in dry
+        for point in (_sampled(report, work.loop) if sampled else _points_of(report, every=every))
     )
     await work.prepare(worker, range(1, len(points) + 1))
     killed = []
     for number, (point, occurrence) in enumerate(points, 1):
-        at = KillPoint(which=work.which(number), point=point, occurrence=occurrence)
+        at = KillPoint(work_name=work.work_name(number), point=point, occurrence=occurrence)
         if (await _round(work, worker, number, at))[-1].killed:
             killed.append(point)
     worker.start()
@@ -391,20 +391,20 @@ def _points_of(dry: PointsReport, *, every: bool) -> list[tuple[str, int]]:
     Without `every`, consecutive sleeps at the same place are left out, such as further reads of a
     socket.
     """
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     last: dict[str, str] = {}
     chosen = []
     for point in dry.points:
-        seen[point] += 1
+        counts[point] += 1
         phase = point.rpartition(" ")[2]
         if every or last.get(phase) != point:
-            chosen.append((point, seen[point]))
+            chosen.append((point, counts[point]))
         last[phase] = point
     return chosen
 
 
 def _sampled(dry: PointsReport, loop: str) -> list[tuple[str, int]]:
-    """Points with their occurrences: all that are asleep in the loop are represented by three."""
+    """Points with their occurrences. Points asleep in the loop are reduced to three."""
     counts = Counter(point for point in dry.points if "_connect" not in point)
     return [
         (point, occurrence)
@@ -416,7 +416,7 @@ def _sampled(dry: PointsReport, loop: str) -> list[tuple[str, int]]:
 
 
 async def stop_everything(environment: FaultEnvironment) -> None:
-    """Every start that was sent gets an outcome, and then what still records is stopped."""
+    """Wait until every start has an outcome, then stop the recordings that still run."""
     await eventually(
         lambda: _is_answered(environment), seconds=ROUND_TIMEOUT_SECONDS, what="all are answered"
     )
@@ -427,7 +427,9 @@ async def stop_everything(environment: FaultEnvironment) -> None:
 
 def _is_answered(environment: FaultEnvironment) -> bool:
     """Whether every command that was sent has its outcome."""
-    return all(one.command_id in environment.recorder.outcomes for one in environment.sender.sent)
+    return all(
+        message.command_id in environment.recorder.outcomes for message in environment.sender.sent
+    )
 
 
 async def _round(
@@ -446,13 +448,13 @@ async def _round(
     await work.ask(number)
     # Its events may be published before the work ends, and it is reported at its end.
     await eventually(
-        lambda: not worker.running or (work.is_over(number) and read_reports(path, at.which)),
+        lambda: not worker.running or (work.is_over(number) and read_reports(path, at.work_name)),
         seconds=ROUND_TIMEOUT_SECONDS,
-        what=f"{at.which} is over, or killed at {at.point}",
+        what=f"{at.work_name} is over, or killed at {at.point}",
     )
     if worker.running:
         await asyncio.to_thread(worker.stop)
-    reports = read_reports(path, at.which)
+    reports = read_reports(path, at.work_name)
     assert reports, worker.last_words()
     if reports[-1].killed:
         worker.died()

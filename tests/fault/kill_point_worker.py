@@ -37,12 +37,12 @@ from worker.tracking.webhook_endpoint import WebhookAnswer, WebhookEndpoint
 
 
 def install(steps: PointTracker) -> None:
-    """Let the worker be built of parts that are driven step by step."""
+    """Build the worker of parts that are driven step by step."""
     _install_archive(steps)
 
     class SteppingConsumer(Consumer):
         async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
-            await steps.whole(_which(delivery), super()._handle(acknowledger, tag, delivery))
+            await steps.whole(_work_name(delivery), super()._handle(acknowledger, tag, delivery))
 
     class SteppingSweep(Sweep):
         async def sweep(self, *args: Any) -> ListResult:
@@ -130,7 +130,7 @@ def _stepping_limiter(steps: PointTracker) -> type[DurationLimiter]:
     return SteppingLimiter
 
 
-def _which(delivery: Delivery) -> str:
+def _work_name(delivery: Delivery) -> str:
     try:
         return f"command/{msgspec.json.decode(delivery.body)['id']}"
     except (msgspec.DecodeError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Workers as processes, to be killed."""
+"""Worker processes that tests kill."""
 
 import asyncio
 import os
@@ -73,7 +73,7 @@ class KillableWorker:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended, minus the signal's number if one killed it; None while it runs."""
+        """The exit code; the negative signal number if a signal killed it; None while it runs."""
         return None if self._process is None else self._process.exit_code
 
     def kill(self) -> None:
@@ -91,7 +91,7 @@ class KillableWorker:
         os.kill(self.pid, signal.SIGCONT)
 
     def died(self) -> None:
-        """The worker has killed itself: count that, and stop watching it."""
+        """Note that the worker has killed itself, and stop watching it."""
         assert self._process is not None
         assert not self._process.running
         self.kills += 1

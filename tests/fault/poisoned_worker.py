@@ -19,7 +19,7 @@ POISON: Final = "poison"
 
 
 class PoisonedRunner(AttemptRunner):
-    """Dies in each attempt of a poisonous command, also in one that only looks."""
+    """Dies in each attempt of a poisonous command, also in a read."""
 
     async def run(self, attempt: Attempt, mode: AttemptMode, progress: Progress) -> OperationResult:
         if POISON in attempt.command.id:

@@ -27,33 +27,35 @@ class PublishedEvents:
         self.of_recording: dict[str, list[CloudEvent]] = defaultdict(list)
         self.outcomes: dict[str, list[CloudEvent]] = defaultdict(list)
         self.replied: set[str] = set()
-        seen: set[str] = set()
-        for one in facts.received:
-            if one.exchange == "":
-                self._note_reply(one)
-            if one.exchange in {"dead-letter", ""} or one.message_id in seen:
+        event_ids: set[str] = set()
+        for message in facts.received:
+            if message.exchange == "":
+                self._note_reply(message)
+            if message.exchange in {"dead-letter", ""} or message.message_id in event_ids:
                 continue
-            event = self._decoded(one)
+            event = self._decoded(message)
             if event is None:
                 continue
-            seen.add(event.id)
-            of = self.outcomes if one.exchange == "results" else self.of_recording
+            event_ids.add(event.id)
+            of = self.outcomes if message.exchange == "results" else self.of_recording
             known = of[event.subject]
-            known.insert(_place(known, event) if one.redelivered else len(known), event)
+            known.insert(_place(known, event) if message.redelivered else len(known), event)
 
-    def _note_reply(self, one: ReceivedMessage) -> None:
-        reply = self._decoded(one)
+    def _note_reply(self, message: ReceivedMessage) -> None:
+        reply = self._decoded(message)
         if reply is not None:
             self.replied.add(reply.subject)
 
-    def _decoded(self, one: ReceivedMessage) -> CloudEvent | None:
+    def _decoded(self, message: ReceivedMessage) -> CloudEvent | None:
         try:
-            event = decode_event(one.body)
+            event = decode_event(message.body)
         except NotAnEvent as error:
-            self.undecodable.append(f"a message on {one.exchange or 'reply'} is no event: {error}")
+            self.undecodable.append(
+                f"a message on {message.exchange or 'reply'} is no event: {error}"
+            )
             return None
-        if event.id != one.message_id:
-            self.undecodable.append(f"event {event.id} came with message_id {one.message_id}")
+        if event.id != message.message_id:
+            self.undecodable.append(f"event {event.id} came with message_id {message.message_id}")
         return event
 
     def data(self, recording_id: str) -> list[object]:
@@ -63,16 +65,16 @@ class PublishedEvents:
     def results(self, command_id: str) -> list[Outcome]:
         """The outcomes of this command; more than one contradict each other."""
         found = self.outcomes.get(command_id, ())
-        return [one.data for one in found if isinstance(one.data, Outcome)]
+        return [event.data for event in found if isinstance(event.data, Outcome)]
 
     def claimed(self, command_id: str) -> list[str]:
-        """The recordings that this command is said to have been about."""
+        """The recordings that the command's outcomes name."""
         results = self.results(command_id)
         return [
             named
-            for one in results
-            if isinstance(one, CommandSucceeded)
-            for named in one.recording_ids
+            for outcome in results
+            if isinstance(outcome, CommandSucceeded)
+            for named in outcome.recording_ids
         ]
 
     def everything(self) -> Iterator[CloudEvent]:
@@ -82,5 +84,7 @@ class PublishedEvents:
 
 
 def _place(events: Sequence[CloudEvent], event: CloudEvent) -> int:
-    later = (place for place, one in enumerate(events) if str(one.sequence) > str(event.sequence))
+    later = (
+        place for place, known in enumerate(events) if str(known.sequence) > str(event.sequence)
+    )
     return next(later, len(events))

@@ -1,4 +1,4 @@
-"""The subscriber whose word counts: one durable queue that gets everything that is published."""
+"""The subscriber of the report: one durable queue that gets every published message."""
 
 import asyncio
 from asyncio import FIRST_COMPLETED
@@ -42,7 +42,7 @@ class Recorder:
         self.connected = asyncio.Event()
 
     async def start(self) -> None:
-        """Declare the worker's topology and the queue, and begin to listen."""
+        """Declare the worker's topology and the queue, and start to consume."""
         self._listening = asyncio.create_task(self._listen(), name="recorder")
         await asyncio.wait_for(self.connected.wait(), 30)
 
@@ -58,8 +58,8 @@ class Recorder:
 
     def about(self, subject: str) -> list[ReceivedMessage]:
         """The messages received so far about a command or a recording, by its id."""
-        wanted = f'"subject":"{subject}"'.encode()
-        return [one for one in self.received if wanted in one.body]
+        subject_json = f'"subject":"{subject}"'.encode()
+        return [message for message in self.received if subject_json in message.body]
 
     @property
     def cancelled(self) -> int:
@@ -68,7 +68,7 @@ class Recorder:
         return sum(b'"code":"cancelled"' in body for body in bodies)
 
     async def outcome_of(self, command_id: str, *, seconds: float = 30.0) -> ReceivedMessage:
-        """The outcome of this command on the exchange, as soon as there is one."""
+        """The command's first outcome on the exchange, once it is published."""
         await eventually(
             lambda: command_id in self.outcomes,
             seconds=seconds,

@@ -35,19 +35,19 @@ class ReliabilityReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The violations that may still disappear, because events are still to come."""
+        """The violations that may disappear, because more events may arrive."""
         return self.lost + self.unarchived
 
     @property
     def violations(self) -> tuple[str, ...]:
         """Every sentence under a heading that must be zero."""
         return (
-            *(f"lost: {one}" for one in self.lost),
-            *(f"not archived: {one}" for one in self.unarchived),
-            *(f"doubled: {one}" for one in self.doubled),
-            *(f"archived twice: {one}" for one in self.archived_twice),
-            *(f"unexpected: {one}" for one in self.unexpected),
-            *(f"out of order: {one}" for one in self.out_of_order),
+            *(f"lost: {violation}" for violation in self.lost),
+            *(f"not archived: {violation}" for violation in self.unarchived),
+            *(f"doubled: {violation}" for violation in self.doubled),
+            *(f"archived twice: {violation}" for violation in self.archived_twice),
+            *(f"unexpected: {violation}" for violation in self.unexpected),
+            *(f"out of order: {violation}" for violation in self.out_of_order),
         )
 
 
@@ -61,18 +61,18 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_on(facts: RunRecord) -> ReliabilityReport:
-    """Hold the facts against the guarantees. To be called when everything has settled."""
+    """Compare the facts with the guarantees. Call it when everything has settled."""
     published = PublishedEvents(facts)
-    events = [one for one in facts.received if one.exchange in {"status", "files"}]
-    outcomes = [one for one in facts.received if one.exchange == "results"]
+    events = [message for message in facts.received if message.exchange in {"status", "files"}]
+    outcomes = [message for message in facts.received if message.exchange == "results"]
     return ReliabilityReport(
         attempted=len(facts.sent),
-        confirmed=sum(one.confirmed for one in facts.sent),
-        outcomes=len({one.message_id for one in outcomes}),
+        confirmed=sum(message.confirmed for message in facts.sent),
+        outcomes=len({message.message_id for message in outcomes}),
         recordings=len(facts.started),
         transitions=len(facts.transitions),
         files=len(facts.files),
-        events=len({one.message_id for one in events}),
+        events=len({message.message_id for message in events}),
         archived=guarantees.count_archived(published),
         lost=(
             *guarantees.commands_without_outcome(facts, published),
@@ -102,7 +102,7 @@ def report_on(facts: RunRecord) -> ReliabilityReport:
 
 
 def report_lines(found: ReliabilityReport, run: RunFigures) -> str:
-    """The figures a campaign ends with, one a line, and below them each violation."""
+    """The figures of a campaign, one per line, and below them each violation."""
     figures: list[tuple[str, object]] = [
         ("attempted", found.attempted),
         ("confirmed by the broker", found.confirmed),

@@ -89,6 +89,8 @@ def run_record_of(
         transitions=tuple(request_log.transitions),
         files=tuple(request_log.files),
         foreign=frozenset(foreign),
-        beyond_limit=() if may_breach else tuple(one for one in request_log.requests if one.breach),
+        beyond_limit=()
+        if may_breach
+        else tuple(request for request in request_log.requests if request.breach),
         archives=archives,
     )

@@ -41,8 +41,8 @@ def values_for(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
 
     Raises NotImplementedError with the name of a keyword that is not understood.
     """
-    said = {word: rule for word, rule in schema.items() if word not in WORDS}
-    match said:
+    rules = {word: rule for word, rule in schema.items() if word not in WORDS}
+    match rules:
         case {"$ref": str(where), **rest} if not rest:
             return values_for(_at(where, root), root)
         case {"enum": list(values), **rest} if rest.keys() <= {"type"}:
@@ -55,7 +55,7 @@ def values_for(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
             return _maps({"type": "string", **names}, rest, root)
         case {"type": str(kind), **rest} if rest.keys() <= KNOWN.get(kind, set()):
             return _of_type(kind, rest, root)
-    raise NotImplementedError(f"no values are made from {said}")
+    raise NotImplementedError(f"no values are made from {rules}")
 
 
 def _at(where: str, root: Schema) -> Schema:
@@ -65,23 +65,23 @@ def _at(where: str, root: Schema) -> Schema:
     return found
 
 
-def _of_type(kind: str, said: Schema, root: Schema) -> st.SearchStrategy[Any]:
+def _of_type(kind: str, rules: Schema, root: Schema) -> st.SearchStrategy[Any]:
     match kind:
         case "object":
-            return _objects(said, root)
+            return _objects(rules, root)
         case "array":
-            fewest, most = said.get("minItems", 0), said.get("maxItems")
-            few = st.lists(values_for(said["items"], root), min_size=fewest, max_size=most)
+            fewest, most = rules.get("minItems", 0), rules.get("maxItems")
+            few = st.lists(values_for(rules["items"], root), min_size=fewest, max_size=most)
             return few if most is None else few | few.map(lambda made: (made * most)[:most])
         case "string":
-            return _strings(said)
+            return _strings(rules)
         case "integer":
             # JSON Schema calls 60.0 an integer too, but the published schemas never give a
             # fraction.
-            return st.integers(said.get("minimum"), said.get("maximum"))
+            return st.integers(rules.get("minimum"), rules.get("maximum"))
         case "number":
             return st.floats(
-                said.get("minimum"), said.get("maximum"), allow_nan=False, allow_infinity=False
+                rules.get("minimum"), rules.get("maximum"), allow_nan=False, allow_infinity=False
             )
         case "null":
             return st.none()
@@ -95,34 +95,34 @@ def _shuffled(draw: st.DrawFn, made: Schema) -> Schema:
     return dict(draw(st.permutations(list(made.items()))))
 
 
-def _maps(names: Schema, said: Schema, root: Schema) -> st.SearchStrategy[Schema]:
-    values = values_for(said["additionalProperties"], root)
-    return st.dictionaries(values_for(names, root), values, max_size=said["maxProperties"])
+def _maps(names: Schema, rules: Schema, root: Schema) -> st.SearchStrategy[Schema]:
+    values = values_for(rules["additionalProperties"], root)
+    return st.dictionaries(values_for(names, root), values, max_size=rules["maxProperties"])
 
 
-def _objects(said: Schema, root: Schema) -> st.SearchStrategy[Schema]:
-    fields = {name: rule for name, rule in said["properties"].items() if rule is not False}
-    must = set(said.get("required", []))
+def _objects(object_rules: Schema, root: Schema) -> st.SearchStrategy[Schema]:
+    fields = {name: rule for name, rule in object_rules["properties"].items() if rule is not False}
+    must = set(object_rules.get("required", []))
     made = st.fixed_dictionaries(
         {name: values_for(rule, root) for name, rule in fields.items() if name in must},
         optional={
             name: values_for(rule, root) for name, rule in fields.items() if name not in must
         },
     )
-    if said.get("additionalProperties", True):
-        unknown = st.text(max_size=10).filter(lambda name: name not in said["properties"])
+    if object_rules.get("additionalProperties", True):
+        unknown = st.text(max_size=10).filter(lambda name: name not in object_rules["properties"])
         more = st.dictionaries(unknown, SCALARS, max_size=2)
         made = st.builds(lambda known, added: {**known, **added}, made, more)
-    if rules := {word: rule for word, rule in said.items() if word in RULES}:
+    if rules := {word: rule for word, rule in object_rules.items() if word in RULES}:
         made = made.filter(Draft202012Validator(rules).is_valid)
     return made.flatmap(_shuffled)
 
 
-def _strings(said: Schema) -> st.SearchStrategy[str]:
-    fewest, most = said.get("minLength", 0), said.get("maxLength")
-    pattern = said.get("pattern", "")
+def _strings(rules: Schema) -> st.SearchStrategy[str]:
+    fewest, most = rules.get("minLength", 0), rules.get("maxLength")
+    pattern = rules.get("pattern", "")
     fits = partial(re.search, pattern)
-    ways = [FORMATS[said["format"]].filter(fits)] if "format" in said else []
+    ways = [FORMATS[rules["format"]].filter(fits)] if "format" in rules else []
     if "$" in pattern:
         # In JSON Schema `$` is the very end; in Python it also matches before a last "\n".
         ways.append(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True))
@@ -131,4 +131,4 @@ def _strings(said: Schema) -> st.SearchStrategy[str]:
     if most is not None and fits("x" * most):
         longest = st.sampled_from("x\N{GRINNING FACE}").map(lambda letter: letter * most)
         ways.append(longest.filter(fits))
-    return st.one_of(ways).filter(lambda one: fewest <= len(one) <= (most or len(one)))
+    return st.one_of(ways).filter(lambda text: fewest <= len(text) <= (most or len(text)))

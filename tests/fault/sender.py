@@ -1,4 +1,4 @@
-"""Publishing commands as a careful publisher does: with confirms, again until confirmed."""
+"""Publishes commands like a careful publisher: with confirms, and again until confirmed."""
 
 import asyncio
 import time
@@ -44,7 +44,7 @@ class Sender:
     async def send(
         self, command: Mapping[str, Any], *, properties: Properties = NO_PROPERTIES, **about: Any
     ) -> SentMessage:
-        """Publish a command. `about` sets those fields of `SentMessage` that it does not imply.
+        """Publish a command. `about` sets the fields of `SentMessage` that it does not imply.
 
         `properties` are more arguments of `aio_pika.Message`.
         """
@@ -65,9 +65,9 @@ class Sender:
         **about: Any,
     ) -> SentMessage:
         """Publish these bytes and return when they are confirmed, or after the time-out."""
-        message_id, asks = about["command_id"], bool(about.get("reply_to"))
+        message_id, has_reply_to = about["command_id"], bool(about.get("reply_to"))
         deadline = time.monotonic() + seconds
-        while not (confirmed := await self._published(body, message_id, asks, properties)):
+        while not (confirmed := await self._published(body, message_id, has_reply_to, properties)):
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(PAUSE_SECONDS)
@@ -76,14 +76,14 @@ class Sender:
         return sent
 
     async def _published(
-        self, body: bytes, message_id: str | None, asks: bool, properties: Properties
+        self, body: bytes, message_id: str | None, has_reply_to: bool, properties: Properties
     ) -> bool:
         message = aio_pika.Message(
             body,
             message_id=message_id,  # without one, the library would make one up
             content_type="application/json",
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            reply_to=self._reply_to if asks else None,
+            reply_to=self._reply_to if has_reply_to else None,
             **properties,
         )
         try:

@@ -69,11 +69,12 @@ class QueuedMessage:
     def __init__(self, delivery: Delivery, due: float) -> None:
         self.delivery = delivery
         self.due = due
-        self.given = False
+        self.in_delivery = False
 
 
 class SimulatedReplica:
-    """One worker process without its broker: a path and a sweep, and a clock that may be wrong."""
+    """One worker process without its broker: a handler and a sweep, with a clock that may be
+    wrong."""
 
     def __init__(
         self, world: "Simulation", store: Store, now: Callable[[], float], name: str
@@ -137,7 +138,7 @@ class Simulation:
         return self.sandbox.clock.now()
 
     def replica(self, store: Store, now: Callable[[], float] | None = None) -> SimulatedReplica:
-        """One more worker; as after a restart it has no state besides the store's."""
+        """Add a worker. As after a restart, it has no state besides the store's."""
         return SimulatedReplica(
             self, store, now or self.sandbox.clock.now, f"worker-{next(self._names)}"
         )
@@ -150,38 +151,43 @@ class Simulation:
         )
 
     def ready(self) -> list[QueuedMessage]:
-        """Letters that the broker would give out now."""
-        return [one for one in self.queue if not one.given and one.due <= self.now]
+        """The messages that the broker would deliver now."""
+        return [
+            message for message in self.queue if not message.in_delivery and message.due <= self.now
+        ]
 
     async def deliver(
-        self, letter: QueuedMessage, to: SimulatedReplica, *, ack_is_lost: bool = False
+        self, message: QueuedMessage, to: SimulatedReplica, *, ack_is_lost: bool = False
     ) -> None:
-        """Give a letter out, and settle it as the replica says, unless that is lost."""
-        letter.given = True
+        """Deliver a message, and settle it as the replica decides, unless the settlement is
+        lost."""
+        message.in_delivery = True
         try:
-            settlement = await to.path.handle(letter.delivery)
+            settlement = await to.path.handle(message.delivery)
         finally:
-            letter.given = False
+            message.in_delivery = False
         if not ack_is_lost:
-            self._settle(letter, settlement)
+            self._settle(message, settlement)
 
-    def _settle(self, letter: QueuedMessage, settlement: Settlement) -> None:
+    def _settle(self, message: QueuedMessage, settlement: Settlement) -> None:
         match settlement:
             case Retry():
-                letter.due = self.now + settlement.delay_seconds
+                message.due = self.now + settlement.delay_seconds
             case Ack():
-                self.queue.remove(letter)
+                self.queue.remove(message)
             case Dead():
-                self.queue.remove(letter)
-                self.dead.append((letter.delivery, settlement))
+                self.queue.remove(message)
+                self.dead.append((message.delivery, settlement))
 
-    async def crash(self, letter: QueuedMessage, replica: SimulatedReplica, operation: str) -> None:
-        """The replica dies after the API has executed this, and before it gets the answer.
+    async def crash(
+        self, message: QueuedMessage, replica: SimulatedReplica, operation: str
+    ) -> None:
+        """Kill the replica after the API has executed this operation and before the answer arrives.
 
         If the command does not use the operation, it ends as usual.
         """
         fault = self.sandbox.faults.add(Fault(kind="lost_hang", operation=operation, count=1))
-        delivering = asyncio.create_task(self.deliver(letter, replica))
+        delivering = asyncio.create_task(self.deliver(message, replica))
         struck = asyncio.create_task(self._struck(fault))
         await asyncio.wait([delivering, struck], return_when=asyncio.FIRST_COMPLETED)
         for task in (delivering, struck):
@@ -193,7 +199,9 @@ class Simulation:
 
     async def _struck(self, fault: str) -> None:
         def has() -> bool:
-            return any(one.id == fault and one.triggered for one in self.sandbox.faults.active())
+            return any(
+                active.id == fault and active.triggered for active in self.sandbox.faults.active()
+            )
 
         await eventually(has, seconds=30)
 
@@ -208,12 +216,12 @@ class Simulation:
         while waiting := await store.unsent(500):
             self.published += [
                 ReceivedMessage(
-                    exchange="" if one.exchange == "reply" else one.exchange,
-                    routing_key=one.routing_key,
-                    message_id=one.event_id,
-                    body=one.body,
+                    exchange="" if event.exchange == "reply" else event.exchange,
+                    routing_key=event.routing_key,
+                    message_id=event.event_id,
+                    body=event.body,
                 )
-                for one in waiting
+                for event in waiting
             ]
             await store.mark_page(PageMarks(sent=[event.position for event in waiting]), self.now)
         due = await store.due_commands(self.now)
@@ -229,8 +237,8 @@ class Simulation:
         taking = itertools.cycle(replicas)
         for _ in range(rounds):
             replica = next(taking)
-            for letter in self.ready():
-                await self.deliver(letter, replica)
+            for message in self.ready():
+                await self.deliver(message, replica)
             await self.look_around(replica)
             await self.relay(replica.store)
             following = [
@@ -243,15 +251,15 @@ class Simulation:
             self.sandbox.clock.advance(10.0)
             if not self.queue:
                 self.stop_all()
-        left = [one.delivery.body for one in self.queue]
+        left = [message.delivery.body for message in self.queue]
         raise AssertionError(f"after {rounds} rounds there are left {left} and {following}")
 
     def stop_all(self) -> None:
         """Another program stops all running recordings at the API."""
         recordings = self.sandbox.recordings
-        for one in recordings.index.all():
-            if one.status in {"RECORDING", "PAUSED"}:
-                recordings.stop(one)
+        for recording in recordings.index.all():
+            if recording.status in {"RECORDING", "PAUSED"}:
+                recordings.stop(recording)
 
 
 @asynccontextmanager

@@ -20,13 +20,13 @@ Phase = Literal["asleep", "awake"]
 
 
 class KillPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to die: when the work `which` reaches `point` for the n-th time; 0 is never.
+    """Where to die: when the work `work_name` reaches `point` for the n-th time; 0 is never.
 
-    `which` is `command/<id>`, `relay`, `sweep`, `read`, `webhook`, `archive` or `manifest`. Points
-    have names and not numbers, because the number of sleeps during a connect varies.
+    `work_name` is `command/<id>`, `relay`, `sweep`, `read`, `webhook`, `archive` or `manifest`.
+    Points have names and not numbers, because the number of sleeps during a connect varies.
     """
 
-    which: str
+    work_name: str
     point: str = ""
     occurrence: int = 0
 
@@ -37,7 +37,7 @@ class PointsReport(msgspec.Struct, frozen=True, kw_only=True):
     `killed`: the process killed itself at the last of them.
     """
 
-    which: str
+    work_name: str
     points: tuple[str, ...]
     killed: bool = False
 
@@ -55,40 +55,48 @@ class PointTracker:
         self._reports = os.open(reports, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._points: dict[str, list[str]] = {}
 
-    def anew(self, which: str) -> None:
+    def anew(self, work_name: str) -> None:
         """Begin to count again."""
-        self._points.pop(which, None)
+        self._points.pop(work_name, None)
 
-    async def part(self, which: str, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def part(self, work_name: str, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine that is a part of this piece of work."""
-        points = self._points.setdefault(which, [])
+        points = self._points.setdefault(work_name, [])
 
         def step(place: str, phase: Phase) -> None:
             point = f"{place} ({phase})"
             points.append(point)
-            if self._kill_at == KillPoint(which=which, point=point, occurrence=points.count(point)):
-                self._report(which, killed=True)
+            if self._kill_at == KillPoint(
+                work_name=work_name, point=point, occurrence=points.count(point)
+            ):
+                self._report(work_name, killed=True)
                 os.kill(os.getpid(), signal.SIGKILL)
 
         return await drive(coroutine, step)
 
-    async def whole(self, which: str, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def whole(self, work_name: str, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine that is all of this piece of work, and report it."""
-        result = await self.part(which, coroutine)
-        self._report(which)
+        result = await self.part(work_name, coroutine)
+        self._report(work_name)
         return result
 
-    def _report(self, which: str, *, killed: bool = False) -> None:
-        report = PointsReport(which=which, points=tuple(self._points[which]), killed=killed)
+    def _report(self, work_name: str, *, killed: bool = False) -> None:
+        report = PointsReport(
+            work_name=work_name, points=tuple(self._points[work_name]), killed=killed
+        )
         os.write(self._reports, msgspec.json.encode(report) + b"\n")
 
 
-def read_reports(path: Path, which: str) -> list[PointsReport]:
-    """Those about this piece of work, oldest first. Idle rounds of the loops are left out."""
+def read_reports(path: Path, work_name: str) -> list[PointsReport]:
+    """The reports of this work, oldest first, without idle iterations of loops."""
     text = path.read_bytes() if path.exists() else b""
-    lines = text.split(b"\n")[:-1]  # what follows the last newline is being written
+    lines = text.split(b"\n")[:-1]  # the part after the last newline is incomplete
     found = [msgspec.json.decode(line, type=PointsReport) for line in lines]
-    return [one for one in found if one.which == which and (len(one.points) > 2 or one.killed)]
+    return [
+        report
+        for report in found
+        if report.work_name == work_name and (len(report.points) > 2 or report.killed)
+    ]
 
 
 @types.coroutine
@@ -133,9 +141,11 @@ def place_of(coroutine: Any) -> str:
 
 
 def _attribute(coroutine: Any, name: str) -> Any:
-    """What coroutines, generators and asynchronous generators call each in their own way."""
+    """The attribute of a coroutine or generator, whose name depends on the type."""
     named = (f"cr_{name}", f"ag_{name}", {"frame": "gi_frame", "await": "gi_yieldfrom"}[name])
-    return next((found for one in named if (found := getattr(coroutine, one, None))), None)
+    return next(
+        (found for attribute in named if (found := getattr(coroutine, attribute, None))), None
+    )
 
 
 def _generator_behind(step: Any) -> types.AsyncGeneratorType[Any, Any] | None:
@@ -146,4 +156,6 @@ def _generator_behind(step: Any) -> types.AsyncGeneratorType[Any, Any] | None:
     if type(step).__name__ != "async_generator_asend":
         return None
     behind = gc.get_referents(step)
-    return next((one for one in behind if isinstance(one, types.AsyncGeneratorType)), None)
+    return next(
+        (referent for referent in behind if isinstance(referent, types.AsyncGeneratorType)), None
+    )

@@ -59,11 +59,11 @@ class TcpProxy:
 
     @property
     def open_connections(self) -> int:
-        """How many connections there are through it now."""
+        """The number of open connections."""
         return len(self._pairs)
 
     def cut(self, how: CutKind = "reset") -> None:
-        """End every connection there is, on both sides: by RST, or by FIN."""
+        """End every open connection on both sides: by RST, or by FIN."""
         for pair in set(self._pairs):
             pair.cut(how)
 
@@ -77,19 +77,20 @@ class TcpProxy:
             dice.choice(list(self._pairs)).going.clear()
 
     def delay(self, seconds: float) -> None:
-        """Let each piece arrive so much later, in both directions."""
+        """Delay every piece by this many seconds, in both directions."""
         self._delay = seconds
 
     def black_hole(self) -> None:
-        """Take everything and pass on nothing, not even an end; new connections as well."""
+        """Accept everything and pass on nothing, not even an end; new connections as well."""
         self._swallows = True
 
     def refuse(self) -> None:
-        """Refuse new connections. Those there are live on."""
+        """Refuse new connections. Open connections continue."""
         self._server.refuse()
 
     async def restore(self) -> None:
-        """End every trouble. Connections that lost bytes are reset: nothing can mend them."""
+        """End every fault. Connections that lost bytes are reset, because nothing can repair
+        them."""
         self._swallows, self._delay = False, 0.0
         for pair in set(self._pairs):
             pair.going.set()

@@ -1,4 +1,4 @@
-"""The API throttles, fails, falls silent, is not found, or takes our token no longer."""
+"""The API throttles, fails, does not answer, is not found, or refuses the token."""
 
 import sqlite3
 import uuid
@@ -23,7 +23,7 @@ COMMANDS: Final = 40
 PREFETCH: Final = 10
 BLOCK_SECONDS: Final = 4.0
 MAX_READS: Final = 8
-"""The requests that a worker may have in flight at a time besides those of commands."""
+"""The most requests of a worker in flight, besides those of commands."""
 
 
 async def running(environment: FaultEnvironment, **settings: str) -> KillableWorker:
@@ -67,11 +67,13 @@ async def readiness(worker: KillableWorker) -> tuple[int, dict[str, str]]:
     address = f"http://127.0.0.1:{worker.port}/readyz"
     async with aiohttp.ClientSession() as session, session.get(address) as answer:
         checks = (await answer.json())["checks"]
-    return answer.status, {name: one["reason"] for name, one in checks.items() if not one["ok"]}
+    return answer.status, {
+        name: check["reason"] for name, check in checks.items() if not check["ok"]
+    }
 
 
 def attempts(environment: FaultEnvironment) -> dict[str, int]:
-    """How often each command that was ever taken up has been attempted."""
+    """The number of attempts of each command that was attempted."""
     path = Path(environment.settings["DATABASE_URL"].removeprefix("sqlite:///"))
     with closing(sqlite3.connect(path)) as looking:
         return dict(looking.execute("SELECT command_id, attempts FROM inbox"))
@@ -100,7 +102,7 @@ async def test_a_throttled_worker_sends_nothing_for_the_requested_time_and_then_
     await send_starts(environment, range(COMMANDS))
     await all_ends_well(environment, range(COMMANDS))
     assert environment.sandbox.rate_limiter.breaches >= 1
-    assert max(len(one) for one in blocks(environment)) <= PREFETCH + MAX_READS
+    assert max(len(block) for block in blocks(environment)) <= PREFETCH + MAX_READS
     environment.may_breach = False
     assert len(report_on(environment.facts).unexpected) == sum(map(len, blocks(environment)))
 
@@ -111,10 +113,10 @@ async def test_a_throttled_sweep_reads_no_further_pages(environment: FaultEnviro
     for number in range(COMMANDS):
         await environment.recorder.outcome_of(f"start-{number}")
     everything = environment.sandbox.recordings.index.all()
-    await eventually(lambda: {one.status for one in everything} == {"RECORDING"})
+    await eventually(lambda: {recording.status for recording in everything} == {"RECORDING"})
     throttle(environment, f"{COMMANDS // 2}/60")
-    for one in everything:
-        environment.sandbox.recordings.stop(one)  # without a command: only a sweep finds it
+    for recording in everything:
+        environment.sandbox.recordings.stop(recording)  # without a command: only a sweep finds it
     await eventually(lambda: len(blocks(environment)) > 1, seconds=30, what="it is tried again")
     environment.sandbox.behaviour.change({"rate_limits": []})
     await worker.ready()
@@ -129,13 +131,13 @@ def blocks(environment: FaultEnvironment) -> list[list[RequestEntry]]:
     These should be the requests already in flight, however late they arrived.
     """
     found: list[list[RequestEntry]] = []
-    for one in environment.sandbox.request_log.requests:
-        if one.status != 429:
+    for request in environment.sandbox.request_log.requests:
+        if request.status != 429:
             continue
-        if found and one.at - found[-1][0].at < BLOCK_SECONDS:
-            found[-1].append(one)
+        if found and request.at - found[-1][0].at < BLOCK_SECONDS:
+            found[-1].append(request)
         else:
-            found.append([one])
+            found.append([request])
     return found
 
 
@@ -167,7 +169,7 @@ async def test_a_failing_or_slow_api_loses_and_duplicates_nothing(
 
 async def struck(environment: FaultEnvironment, times: int) -> None:
     await eventually(
-        lambda: all(one.triggered >= times for one in environment.sandbox.faults.active())
+        lambda: all(fault.triggered >= times for fault in environment.sandbox.faults.active())
     )
 
 
@@ -218,7 +220,7 @@ async def test_a_lease_shorter_than_a_request_does_not_hide_an_api_outage(
     await all_ends_well(environment, range(COMMANDS))
 
 
-# A token that is good no longer
+# A token that is revoked
 
 
 async def test_a_revoked_token_is_replaced_through_its_file_without_a_restart(
@@ -249,4 +251,4 @@ async def test_a_revoked_token_is_replaced_through_its_file_without_a_restart(
 
 
 def refusals(environment: FaultEnvironment) -> int:
-    return sum(one.status == 401 for one in environment.sandbox.request_log.requests)
+    return sum(request.status == 401 for request in environment.sandbox.request_log.requests)

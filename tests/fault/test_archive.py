@@ -106,7 +106,7 @@ async def test_two_replicas_copy_each_file_once(
             worker.start()
         await record(environment, 4, people=3)
         found = await environment.settled()
-        served = Counter(one.name for one in environment.sandbox.request_log.files_served)
+        served = Counter(file.name for file in environment.sandbox.request_log.files_served)
     postgresql.drop_database(database)
     assert (found.violations, found.archived) == ((), 12)
     assert set(served.values()) == {1}
@@ -140,7 +140,7 @@ async def test_while_the_storage_is_unavailable_events_continue_and_memory_is_li
 
 
 def _peak(worker: KillableWorker) -> int:
-    """The most memory that the process had at a time."""
+    """The peak memory of the process."""
     status = Path(f"/proc/{worker.pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
@@ -176,7 +176,7 @@ async def test_a_file_whose_url_expires_without_a_new_one_is_reported_as_final(
 
 
 async def copy_stalls(environment: FaultEnvironment) -> None:
-    """Record a meeting whose large file stops in the midst of its download."""
+    """Record a meeting whose large file stalls during its download."""
     environment.sandbox.behaviour.file_bytes = MULTIPART
     environment.sandbox.faults.add(Fault(kind="download_stall", seconds=600.0, count=1))
     await record(environment, 1)

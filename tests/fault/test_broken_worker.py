@@ -1,4 +1,4 @@
-"""The report is proved: a worker that is broken on purpose is caught, under the right heading."""
+"""The report detects deliberately broken workers, under the right heading."""
 
 import uuid
 from typing import Any
@@ -18,13 +18,15 @@ def start() -> dict[str, Any]:
 
 
 async def recorded_and_stopped(environment: FaultEnvironment) -> ReliabilityReport:
-    """The account after one recording, from its start to the last event about it."""
+    """The report on one recording, from its start to its last event."""
     await environment.sender.send(start(), allowed=SUCCEEDED)
     await environment.recorder.outcome_of("start")
     stop = {"type": "stop_recording", "id": "stop", "start_id": "start"}
     await environment.sender.send(stop, allowed=SUCCEEDED)
     await eventually(
-        lambda: any(one.routing_key == "track.completed" for one in environment.recorder.received),
+        lambda: any(
+            message.routing_key == "track.completed" for message in environment.recorder.received
+        ),
         seconds=30,
     )
     return await environment.settled(seconds=1)
@@ -60,8 +62,8 @@ async def test_a_worker_that_drops_an_event_is_reported_to_lose_events(
 ) -> None:
     environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE="drops-an-event")
     found = await recorded_and_stopped(environment)
-    assert any("and no event says so" in one for one in found.lost)
-    assert any("has no event of sequence" in one for one in found.lost)
+    assert any("and no event says so" in violation for violation in found.lost)
+    assert any("has no event of sequence" in violation for violation in found.lost)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ async def test_a_worker_that_changes_repeated_events_is_reported(
 ) -> None:
     environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE=breakage)
     found = await recorded_and_stopped(environment)
-    assert any(words in one for one in found.unexpected)
+    assert any(words in violation for violation in found.unexpected)
     assert found.doubled == ()
 
 
@@ -82,5 +84,5 @@ async def test_a_worker_that_publishes_in_the_wrong_order_is_reported(
 ) -> None:
     environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE="sends-the-last-first")
     found = await recorded_and_stopped(environment)
-    assert any("came after" in one for one in found.out_of_order)
-    assert any("completed came before" in one for one in found.out_of_order)
+    assert any("came after" in violation for violation in found.out_of_order)
+    assert any("completed came before" in violation for violation in found.out_of_order)

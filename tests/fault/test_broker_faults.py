@@ -1,4 +1,4 @@
-"""The broker and the way to it: silent, alarmed, cut in the middle of a confirmation.
+"""A broker and a network with faults: silence, alarms, cuts during a confirmation.
 
 The long form: FAULT_ALARM_SECONDS=60.
 """
@@ -25,7 +25,7 @@ from tests.fault.run_record import SUCCEEDED
 
 ALARM_SECONDS = float(os.environ.get("FAULT_ALARM_SECONDS", "3"))
 NOTICED_WITHIN_SECONDS = 35.0
-"""The promise about a peer that has fallen silent."""
+"""The documented time within which a silent peer is noticed."""
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def logged(worker: KillableWorker) -> list[dict[str, Any]]:
 
 def commands_logged(worker: KillableWorker) -> list[dict[str, Any]]:
     """The worker's canonical lines about commands."""
-    return [one for one in logged(worker) if one["event"] == "command"]
+    return [line for line in logged(worker) if line["event"] == "command"]
 
 
 @pytest.mark.timeout(240)
@@ -113,7 +113,7 @@ async def test_an_event_whose_confirmation_was_lost_is_published_again_with_the_
     environment.amqp.delay(0.0)
 
     def twice() -> bool:
-        ids = [one.message_id for one in environment.recorder.about("start-1")]
+        ids = [message.message_id for message in environment.recorder.about("start-1")]
         return len(ids) > 1 and len(set(ids)) == 1
 
     await eventually(twice, seconds=30)
@@ -137,7 +137,7 @@ async def test_repeatedly_cut_connections_lose_and_duplicate_nothing(
 async def test_after_a_clean_stop_under_load_no_settled_command_is_redelivered(
     environment: FaultEnvironment,
 ) -> None:
-    """The broker may mark a message as redelivered that it had reserved but never sent."""
+    """The broker may mark a message as redelivered although it never sent it."""
     first = await running(environment, WORKER_PREFETCH="20")
     environment.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=0.05))
     await stream(environment, range(60))
@@ -148,8 +148,8 @@ async def test_after_a_clean_stop_under_load_no_settled_command_is_redelivered(
     found = await environment.settled(seconds=60)
     assert found.violations == ()
     assert 0 < before < len(commands_logged(first)) + len(commands_logged(second))
-    settled = {one["command_id"] for one in commands_logged(first) if one["settlement"] == "ack"}
-    again = {one["command_id"] for one in commands_logged(second) if one["redelivered"]}
+    settled = {line["command_id"] for line in commands_logged(first) if line["settlement"] == "ack"}
+    again = {line["command_id"] for line in commands_logged(second) if line["redelivered"]}
     assert settled & again == set()
 
 
@@ -188,9 +188,9 @@ async def test_a_channel_closed_for_a_late_acknowledgement_duplicates_nothing(
     environment.sandbox.faults.clear(fault)
     assert found.violations == ()
     assert found.recordings + environment.recorder.cancelled == 5
-    lost = [one for one in logged(worker) if one["event"] == "broker_connection_lost"]
-    assert {one["connection"] for one in lost} == {"consume"}, "the broker has closed the channel"
-    again = [one["command_id"] for one in commands_logged(worker) if one["redelivered"]]
+    lost = [line for line in logged(worker) if line["event"] == "broker_connection_lost"]
+    assert {line["connection"] for line in lost} == {"consume"}, "the broker has closed the channel"
+    again = [line["command_id"] for line in commands_logged(worker) if line["redelivered"]]
     assert any(name.startswith("start-") for name in again), "while they were in hand"
 
 

@@ -1,4 +1,4 @@
-"""Worker processes that share one API token never spend more of it together than there is."""
+"""Worker processes that share one API token never exceed its request budget together."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 RATE: Final = "60/2"
 REPLICAS: Final = 3
 COMMANDS: Final = int(os.environ.get("FAULT_BUDGET_COMMANDS", "40"))
-SECONDS: Final = 60 + COMMANDS / 5
+LOAD_TIMEOUT_SECONDS: Final = 60 + COMMANDS / 5
 
 
 @pytest.fixture
@@ -66,7 +66,10 @@ async def stop_all(environment: FaultEnvironment, first: int, last: int, seconds
 
 
 async def all_ended_well(
-    environment: FaultEnvironment, recordings: int, first: int = 0, seconds: float = SECONDS
+    environment: FaultEnvironment,
+    recordings: int,
+    first: int = 0,
+    seconds: float = LOAD_TIMEOUT_SECONDS,
 ) -> None:
     """Stop the recordings from number `first` on. Then nothing is lost, and no limit was broken."""
     await stop_all(environment, first, recordings, seconds)
@@ -102,20 +105,26 @@ async def test_when_one_replica_is_throttled_all_replicas_wait(
     pause, in_hand = 4.0, 2.0
     await started(fleet)
     await send(fleet, 0, 10)
-    await stop_all(fleet, 0, 10, SECONDS)
+    await stop_all(fleet, 0, 10, LOAD_TIMEOUT_SECONDS)
     await fleet.recorder.outcome_of("stop-9")
     fault = Fault(kind="refuse", status=429, envelope="cloudflare", retry_after=pause, count=1)
     fleet.sandbox.faults.add(fault)
-    await eventually(lambda: any(one.status == 429 for one in fleet.sandbox.request_log.requests))
+    await eventually(
+        lambda: any(request.status == 429 for request in fleet.sandbox.request_log.requests)
+    )
     await send(fleet, 10, COMMANDS // 2)
     await all_ended_well(fleet, COMMANDS // 2, first=10)
-    at = next(one.at for one in fleet.sandbox.request_log.requests if one.status == 429)
-    during = [one.at - at for one in fleet.sandbox.request_log.requests if at < one.at < at + pause]
+    at = next(request.at for request in fleet.sandbox.request_log.requests if request.status == 429)
+    during = [
+        request.at - at
+        for request in fleet.sandbox.request_log.requests
+        if at < request.at < at + pause
+    ]
     assert all(seconds < in_hand for seconds in during)
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(60 + 4 * SECONDS)
+@pytest.mark.timeout(60 + 4 * LOAD_TIMEOUT_SECONDS)
 @pytest.mark.parametrize("rate", ["200/20"])
 async def test_workers_leave_room_for_another_program_that_uses_the_same_token(
     fleet: FaultEnvironment,
@@ -126,10 +135,10 @@ async def test_workers_leave_room_for_another_program_that_uses_the_same_token(
         await eventually(lambda: len(requests) >= 5 * 20, seconds=60)
         await started(fleet)
         await send(fleet, 0, 1)
-        await stop_all(fleet, 0, 1, SECONDS)
+        await stop_all(fleet, 0, 1, LOAD_TIMEOUT_SECONDS)
         await fleet.recorder.outcome_of("stop-0")  # a header has shown the other program
         await send(fleet, 1, COMMANDS)
-        await all_ended_well(fleet, COMMANDS, first=1, seconds=4 * SECONDS)
+        await all_ended_well(fleet, COMMANDS, first=1, seconds=4 * LOAD_TIMEOUT_SECONDS)
         spending.cancel()
 
 

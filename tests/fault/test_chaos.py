@@ -1,4 +1,4 @@
-"""The short form of the campaign, and its promise to ask the same of each seed."""
+"""Short campaigns. A seed always gives the same commands."""
 
 from pathlib import Path
 
@@ -25,7 +25,9 @@ async def test_random_kills_on_sqlite_lose_and_duplicate_nothing(
     found, run = await Campaign(environment, options, print).run()
     assert found.violations == (), report_lines(found, run)
     assert run.kills == 10
-    assert any(one.response_status == 204 for one in environment.sandbox.request_log.webhooks)
+    assert any(
+        delivery.response_status == 204 for delivery in environment.sandbox.request_log.webhooks
+    )
 
 
 @pytest.mark.timeout(300)

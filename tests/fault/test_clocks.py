@@ -23,7 +23,7 @@ JUMPS = pytest.mark.parametrize("jump", [-HOUR, HOUR], ids=["back", "forward"])
 
 
 class Wrong:
-    """A machine's clock, and by how many seconds it is wrong."""
+    """A machine's clock, which is wrong by `error` seconds."""
 
     def __init__(self, world: Simulation, error: float = 0.0) -> None:
         self._world = world
@@ -49,7 +49,9 @@ def start(command_id: str = "start", meeting: str | None = None) -> dict[str, An
 
 def outcomes(world: Simulation) -> list[str]:
     published = {
-        one.message_id: one.routing_key for one in world.published if one.exchange == "results"
+        message.message_id: message.routing_key
+        for message in world.published
+        if message.exchange == "results"
     }
     return list(published.values())
 
@@ -70,7 +72,7 @@ async def test_a_clock_jump_during_a_recording_loses_and_duplicates_nothing(
     await world.drain([replica])
     assert outcomes(world) == ["start_track_recording.succeeded"] * 3
     assert len(world.sandbox.request_log.started) == 3
-    assert [one.routing_key for one in world.published].count("track.completed") == 3
+    assert [message.routing_key for message in world.published].count("track.completed") == 3
     await store.close()
 
 
@@ -174,8 +176,8 @@ async def test_two_replicas_with_clocks_apart_start_each_recording_once(
     replicas = [world.replica(store, clock) for store, clock in zip(stores, clocks, strict=True)]
     for number in range(10):
         world.send(start(f"start-{number}", str(uuid.UUID(int=number % 3 + 1, version=4))))
-    for letter, replica in zip(world.ready(), itertools.cycle(replicas), strict=False):
-        await world.deliver(letter, replica)
+    for message, replica in zip(world.ready(), itertools.cycle(replicas), strict=False):
+        await world.deliver(message, replica)
     await world.drain(replicas)
     assert outcomes(world) == ["start_track_recording.succeeded"] * 10
     assert len(world.sandbox.request_log.started) == 10
@@ -220,7 +222,7 @@ async def test_leadership_passes_in_time_although_the_clock_of_the_leader_was_an
     await heir.close()
 
 
-# Who has lost a command to another replica
+# A replica that has lost a command to another one
 
 
 async def test_a_replica_that_lost_a_command_cannot_release_the_claim_of_the_new_owner(

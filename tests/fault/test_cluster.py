@@ -1,4 +1,4 @@
-"""A cluster of three brokers behind one address, of which the one that leads is killed."""
+"""A cluster of three brokers behind one address. The node that leads is killed."""
 
 import asyncio
 import itertools
@@ -37,13 +37,14 @@ class Front(TcpProxy):
         super().__init__(cluster.nodes[self.node].port)
 
     def turn_to(self, name: str) -> None:
-        """Send new connections to this node. Those there are live on as long as theirs does."""
+        """Send new connections to this node. Open connections continue as long as their node
+        lives."""
         self.node = name
         self._ports = itertools.cycle([self._cluster.nodes[name].port])
 
     @property
     def amqp_url(self) -> str:
-        """Where clients connect to."""
+        """The URL of the front, for clients."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
 
@@ -89,9 +90,9 @@ async def commands_of(cluster: RabbitMQCluster, environment: FaultEnvironment) -
 async def lose_leader_under(
     cluster: RabbitMQCluster, front: Front, environment: FaultEnvironment, numbers: range
 ) -> str:
-    """Kill the node that leads the queue of commands while these are sent and executed.
+    """Kill the leader of the command queue while commands are sent and executed.
 
-    The front turns away from it.
+    The front then sends new connections to another node.
     """
     leader = (await commands_of(cluster, environment)).leader  # asking takes longer than the stream
 
@@ -113,7 +114,7 @@ async def all_but_delayed_answered(worker: KillableWorker, environment: FaultEnv
 
     def answered() -> bool:
         sent = {command.command_id for command in environment.sender.sent}
-        last = {one["command_id"]: one["settlement"] for one in commands_logged(worker)}
+        last = {line["command_id"]: line["settlement"] for line in commands_logged(worker)}
         unanswered = sent - environment.recorder.outcomes.keys()
         return all(last.get(command_id) == "retry" for command_id in unanswered)
 
@@ -123,7 +124,7 @@ async def all_but_delayed_answered(worker: KillableWorker, environment: FaultEnv
 async def test_a_cluster_that_loses_several_leaders_loses_and_duplicates_nothing(
     cluster: RabbitMQCluster, front: Front, clustered: FaultEnvironment
 ) -> None:
-    """The second loss leaves a majority only because the first node is a full member again."""
+    """The second loss leaves a majority only if the first node is a full member again."""
     worker = await running(clustered, **LONG_API_TIMEOUT)
     await stream(clustered, BEFORE)
     await clustered.recorder.outcome_of(f"stop-{BEFORE[-1]}")

@@ -89,8 +89,10 @@ class CutOff:
 async def test_a_worker_that_takes_no_answer_any_more_loses_its_row_locks(
     postgresql_url: str,
 ) -> None:
-    """As one that is frozen: its system acknowledges packets until the buffer is full. Then the
-    server cannot end the statement, nor is the transaction idle."""
+    """Imitate a frozen client: its system acknowledges packets until the buffer is full.
+
+    Then the server cannot end the statement, and the transaction is not idle.
+    """
     store = await Store.open(postgresql_url, source="test")
     await elector_of(store, "me").try_acquire()
     parameters = connection_parameters(f"{postgresql_url}?options=-ctcp_user_timeout%3D5s")

@@ -1,6 +1,6 @@
-"""The database is unavailable, locked, full or silent: nothing is taken for done, and it recovers.
+"""The database is unavailable, locked, full or silent: no work is lost, and the worker recovers.
 
-FAULT_AWAY_SECONDS=60 is the long form of its being unavailable.
+The long form: FAULT_AWAY_SECONDS=60.
 """
 
 import asyncio
@@ -53,15 +53,15 @@ async def world() -> AsyncIterator[Simulation]:
 
 async def is_put_off(world: Simulation, replica: SimulatedReplica) -> bool:
     """Whether the command waits for the store, and the API has received no request."""
-    (letter,) = world.queue
-    letter.due = world.now
-    await world.deliver(letter, replica)
-    return world.queue == [letter] and not world.sandbox.request_log.started
+    (message,) = world.queue
+    message.due = world.now
+    await world.deliver(message, replica)
+    return world.queue == [message] and not world.sandbox.request_log.started
 
 
 async def ends_well(world: Simulation, replica: SimulatedReplica) -> bool:
     await world.drain([replica])
-    outcomes = [one for one in world.published if one.exchange == "results"]
+    outcomes = [message for message in world.published if message.exchange == "results"]
     return len(outcomes) == len(world.sandbox.request_log.started) == 1
 
 
@@ -109,29 +109,31 @@ async def test_a_commit_whose_answer_was_lost_is_detected_and_not_repeated(
 ) -> None:
     url = URL(postgresql.new_database())
     async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
-        here = url.with_host("127.0.0.1").with_port(link.port)
-        store = await Store.open(str(here), source="test")
+        proxied_url = url.with_host("127.0.0.1").with_port(link.port)
+        store = await Store.open(str(proxied_url), source="test")
         replica = world.replica(store)
         for number in range(6):
             world.send(start(f"start-{number}"))
         cutting = asyncio.create_task(cut_at_every_answer(link))
         for _ in range(4):
-            for letter in list(world.queue):
-                letter.due = world.now
-                await world.deliver(letter, replica)
+            for message in list(world.queue):
+                message.due = world.now
+                await world.deliver(message, replica)
         cutting.cancel()
         await asyncio.wait([cutting])
         with suppress(StoreUnavailable):  # the last cut may have hit a connection that was idle
             await store.unsent(1)
         await world.drain([replica])
-        outcomes = {one.message_id for one in world.published if one.exchange == "results"}
+        outcomes = {
+            message.message_id for message in world.published if message.exchange == "results"
+        }
         assert len(outcomes) == 6
         assert len(world.sandbox.request_log.started) == 6
         await store.close()
 
 
 async def cut_at_every_answer(link: TcpProxy) -> None:
-    """Cut the connection each time after some more answers."""
+    """Cut the connection repeatedly, each time after a few more answers."""
     while True:
         before = link.bytes_down
         while link.bytes_down < before + 3_000:  # noqa: ASYNC110 - the proxy tells nobody
@@ -156,8 +158,8 @@ async def test_a_command_waits_until_a_database_connection_is_free(
     assert "connection slots" in (store.commit_error or "") or "too many" in (
         store.commit_error or ""
     )
-    for one in others:
-        one.close()
+    for connection in others:
+        connection.close()
     assert await ends_well(world, replica)
     await store.close()
 
@@ -180,8 +182,8 @@ async def test_a_silent_postgresql_connection_is_detected_and_replaced(
 ) -> None:
     url = URL(postgresql.new_database())
     async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
-        here = url.with_host("127.0.0.1").with_port(link.port)
-        hasty = here.with_query(tcp_user_timeout="750", connect_timeout="2")
+        proxied_url = url.with_host("127.0.0.1").with_port(link.port)
+        hasty = proxied_url.with_query(tcp_user_timeout="750", connect_timeout="2")
         store = await Store.open(str(hasty), source="test")
         replica = world.replica(store)
         world.send(start())
@@ -314,8 +316,8 @@ def filler(number: int) -> ClaimRequest:
 
 
 def _statements(connection: sa.Connection, statements: Sequence[str]) -> list[None]:
-    for one in statements:
-        connection.exec_driver_sql(one)
+    for statement in statements:
+        connection.exec_driver_sql(statement)
     return [None] * len(statements)
 
 
@@ -330,7 +332,7 @@ async def test_requests_that_wait_for_a_silent_database_all_fail_together(
         began = time.monotonic()
         asked = [store.outbox_depth() for _ in range(50)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        assert {type(one) for one in answers} == {StoreUnavailable}
+        assert {type(answer) for answer in answers} == {StoreUnavailable}
         assert time.monotonic() - began < 20, "one silence, not fifty"
         await link.restore()
         await store.close()

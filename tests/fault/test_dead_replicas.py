@@ -26,14 +26,14 @@ from tests.fault.work_in_progress import starts_in_progress
 COMMANDS: Final = 5
 LEASE_SECONDS: Final = 60.0
 SOON_SECONDS: Final = 10.0
-"""Much less than a lease. Alone on a machine it takes three to four seconds."""
+"""Much less than a lease. On an idle machine it takes three to four seconds."""
 
 
 @pytest.fixture
 async def environment(
     amqp_url: str, names_prefix: str, postgresql_url: str, tmp_path: Path
 ) -> AsyncIterator[FaultEnvironment]:
-    """Leases and retry delays of everyday length, and an API that takes its time to answer."""
+    """Leases and retry delays of usual length, and an API that answers slowly."""
     async with open_fault_environment(
         amqp_url,
         postgresql_url,
@@ -62,7 +62,7 @@ def starts(environment: FaultEnvironment) -> list[Any]:
 
 
 async def begin_starts(environment: FaultEnvironment, *, answer_seconds: float = 30.0) -> None:
-    """Send starts, and return when the API has executed all and answered none."""
+    """Send starts. Returns when the API has executed all and answered none."""
     slow = Fault(kind="slow", operation="start*", seconds=answer_seconds)
     fault = environment.sandbox.faults.add(slow)
     for number in range(COMMANDS):
@@ -219,7 +219,7 @@ async def test_after_a_restart_of_postgresql_every_replica_keeps_its_commands(
         await asyncio.to_thread(private_postgresql.start)
         await all_succeed(environment, seconds=20.0)
         await nothing_is_lost_or_doubled(environment)
-        assert not any("replica_taken_over" in one.log.read_text() for one in replicas)
+        assert not any("replica_taken_over" in replica.log.read_text() for replica in replicas)
 
 
 async def test_a_frozen_replica_keeps_its_commands_and_doubles_none_when_it_continues(

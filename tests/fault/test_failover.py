@@ -1,4 +1,4 @@
-"""A standby of PostgreSQL takes over that lacks the last commits of the lost primary."""
+"""A standby of PostgreSQL takes over without the last commits of the lost primary."""
 
 import asyncio
 import uuid
@@ -40,7 +40,7 @@ async def environment(
     standby: LocalStandby,
     tmp_path: Path,
 ) -> AsyncIterator[FaultEnvironment]:
-    """A worker with both hosts in its URL. The standby is still without its tables."""
+    """A worker with both hosts in its URL. The standby does not have the tables yet."""
     async with open_fault_environment(
         amqp_url,
         private_postgresql.url,

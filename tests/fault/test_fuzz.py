@@ -128,8 +128,8 @@ def test_every_delivery_is_settled_and_the_store_stays_consistent(bench: Bench) 
         bench.run(bench.world.relay(bench.replica.store))
 
     whatever_comes()
-    for one in bench.world.published:
-        decode_event(one.body)
+    for message in bench.world.published:
+        decode_event(message.body)
 
 
 @settings(max_examples=examples(150), deadline=None)
@@ -155,7 +155,7 @@ def test_no_damaged_event_raises_anything_but_not_an_event(body: bytes) -> None:
 
 
 def written(value: dict[str, Any], escaped: bool) -> bytes:
-    """As JSON in UTF-8, or with everything escaped that can be and with spaces between."""
+    """As JSON in UTF-8, or `escaped`: in ASCII, with spaces between."""
     return json.dumps(value, indent=1 if escaped else None, ensure_ascii=escaped).encode()
 
 
@@ -163,7 +163,7 @@ LARGE_SCHEMA_BYTES = 7_000
 
 
 def examples_for(path: Path) -> int:
-    """How many values to try. This many contain nearly every kind of value of each field."""
+    """The number of examples, enough for nearly every kind of value of each field."""
     return examples(40 if path.stat().st_size > LARGE_SCHEMA_BYTES else 20)
 
 

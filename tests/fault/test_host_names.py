@@ -1,4 +1,4 @@
-"""The API's host is not found, until it is."""
+"""The API's host name does not resolve at first."""
 
 import asyncio
 from pathlib import Path

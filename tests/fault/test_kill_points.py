@@ -83,7 +83,7 @@ WORKS: dict[type[StartScenario], tuple[str, ...]] = {
 async def environment(
     amqp_url: str, names_prefix: str, tmp_path: Path
 ) -> AsyncIterator[FaultEnvironment]:
-    """As usual, but no request takes long: a recording that does not appear soon was never
+    """The usual settings, but requests are short: a recording that does not appear soon was never
     started."""
     database = f"sqlite:///{tmp_path / 'state.db'}"
     async with open_fault_environment(
@@ -102,5 +102,5 @@ async def test_a_kill_at_any_suspension_point_loses_and_duplicates_nothing(
     assert found.violations == ()
     assert list(folder_faults(environment.directory / "archive", environment.facts)) == []
     for stage in WORKS[kind]:
-        phases = {one.rpartition(" ")[2] for one in killed_at if stage in one}
+        phases = {point.rpartition(" ")[2] for point in killed_at if stage in point}
         assert phases == {"(asleep)", "(awake)"}, (stage, killed_at)

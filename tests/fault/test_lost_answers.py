@@ -1,4 +1,4 @@
-"""The API executes a start and its answer is lost: there is still only one recording."""
+"""The API executes a start, and its answer is lost: there is still only one recording."""
 
 import time
 import uuid
@@ -23,7 +23,7 @@ STARTS = {"track": "start_track_recording", "composite": "start_recording"}
 async def environment(
     amqp_url: str, names_prefix: str, tmp_path: Path
 ) -> AsyncIterator[FaultEnvironment]:
-    """As everywhere, but the API's clock is behind until `advance(EARLIER)`."""
+    """The usual environment, but the API's clock is behind until `advance(EARLIER)`."""
     database = f"sqlite:///{tmp_path / 'state.db'}"
     clock = Clock(start=time.time() - EARLIER)
     async with open_fault_environment(

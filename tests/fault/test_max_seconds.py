@@ -19,7 +19,7 @@ from worker.store.database.engine import open_engine
 from worker.store.database.schema import leases, recordings
 
 SOON_SECONDS: Final = 4.0
-"""When the longest duration passes, after the state was changed so."""
+"""The seconds until the longest duration has passed, after the state was changed."""
 
 TAKEOVER_SECONDS: Final = 40.0
 """The lease of a dead leader and the claim of its attempt have ended by then."""
@@ -80,13 +80,19 @@ async def end_soon(environment: FaultEnvironment, seconds: float = SOON_SECONDS)
 
 def transitions(environment: FaultEnvironment, recording_id: str) -> list[str]:
     log = environment.sandbox.request_log
-    return [one.status for one in log.transitions if one.recording_id == recording_id]
+    return [
+        transition.status
+        for transition in log.transitions
+        if transition.recording_id == recording_id
+    ]
 
 
 def stops(environment: FaultEnvironment) -> int:
     """The requests to stop that the API executed."""
     requests = environment.sandbox.request_log.requests
-    return sum(one.operation == "change_recording" and one.status == 200 for one in requests)
+    return sum(
+        request.operation == "change_recording" and request.status == 200 for request in requests
+    )
 
 
 async def is_stopped(environment: FaultEnvironment, recording_id: str) -> None:
@@ -108,7 +114,7 @@ async def leader_among(
     ((owner,),) = await on_database(
         environment, sa.select(leases.c.owner).where(leases.c.name == "leader")
     )
-    return next(one for one in workers if str(owner) in one.log.read_text())
+    return next(worker for worker in workers if str(owner) in worker.log.read_text())
 
 
 async def running(environment: FaultEnvironment) -> KillableWorker:

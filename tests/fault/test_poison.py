@@ -1,4 +1,4 @@
-"""A command that kills its process becomes a dead letter, alone, after a bounded number of
+"""A command that kills its process becomes the only dead letter, after a limited number of
 deaths."""
 
 import asyncio
@@ -24,7 +24,7 @@ from worker.commands.limits import MAX_CRASHES
 NEIGHBOURS: Final = 40
 PREFETCH: Final = 50
 MAX_DEATHS: Final = CRASH_SUSPECT_RETURNS + MAX_CRASHES + 1
-"""The attempts until it is executed alone, those alone, and the last read before the dead
+"""The attempts until it is executed alone, the attempts alone, and the last read before the dead
 letter."""
 
 

@@ -1,4 +1,4 @@
-"""The accounting, on facts made by hand."""
+"""The report, on facts that tests write by hand."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ from worker.domain.times import utc
 FILE = "default_file.webm"
 
 
-def told(data: EventData, event_id: str, sequence: int | None = None) -> ReceivedMessage:
+def event_message(data: EventData, event_id: str, sequence: int | None = None) -> ReceivedMessage:
     subject = data.recording_id if sequence else "start"  # type: ignore[union-attr]
     body = encode_event(
         data,
@@ -48,7 +48,7 @@ def told(data: EventData, event_id: str, sequence: int | None = None) -> Receive
 
 
 def about(kind: type[Any], **fields: Any) -> Any:
-    """An event's data, null where nothing is given."""
+    """An event's data; fields that are not given are null."""
     common = {"recording_id": "r1", "meeting_id": "m1", "kind": "track", "start_id": "start"}
     return kind(**{**dict.fromkeys(kind.__struct_fields__), **common, **fields})
 
@@ -61,7 +61,7 @@ def status(status: Status, before: Status | None, number: int) -> ReceivedMessag
         observed_by="sweep",
         observed_at=utc(0),
     )
-    return told(data, f"event-{number}", number)
+    return event_message(data, f"event-{number}", number)
 
 
 def outcome(recording_id: str = "r1", event_id: str = "outcome") -> ReceivedMessage:
@@ -71,17 +71,17 @@ def outcome(recording_id: str = "r1", event_id: str = "outcome") -> ReceivedMess
         recording_ids=(recording_id,),
         metadata=None,
     )
-    return told(data, event_id)
+    return event_message(data, event_id)
 
 
 def file_ready(number: int, name: str = FILE) -> ReceivedMessage:
     data = about(FileReady, file_name=name, media_kind="audio", file_index=1, file_count=1)
-    return told(data, f"event-{number}", number)
+    return event_message(data, f"event-{number}", number)
 
 
 def completed(number: int) -> ReceivedMessage:
     data = about(Completed, status=Status.UPLOADED, file_count=1, files=(FILE,))
-    return told(data, f"event-{number}", number)
+    return event_message(data, f"event-{number}", number)
 
 
 def move(status: str, recording_id: str = "r1") -> TransitionEntry:
@@ -125,7 +125,7 @@ def changed(**fields: Any) -> RunRecord:
 
 
 def without(*numbers: int) -> tuple[ReceivedMessage, ...]:
-    return tuple(one for number, one in enumerate(GOOD.received) if number not in numbers)
+    return tuple(message for number, message in enumerate(GOOD.received) if number not in numbers)
 
 
 def test_a_correct_run_has_no_violations() -> None:
@@ -166,12 +166,12 @@ def archived(number: int, event_id: str | None = None) -> ReceivedMessage:
         content_type="audio/webm",
         archived_at=utc(0),
     )
-    return told(data, event_id or f"event-{number}", number)
+    return event_message(data, event_id or f"event-{number}", number)
 
 
 def manifest(number: int, files: int = 1) -> ReceivedMessage:
     data = about(Archived, file_count=files, total_bytes=1, manifest_url="file:///m")
-    return told(data, f"event-{number}", number)
+    return event_message(data, f"event-{number}", number)
 
 
 def test_an_archived_file_with_its_manifest_is_not_missing() -> None:
@@ -216,11 +216,11 @@ def test_a_missing_reply_counts_as_lost() -> None:
 
 def test_an_invalid_command_without_a_dead_letter_counts_as_lost() -> None:
     nonsense = msgspec.structs.replace(START, body=b"nonsense", is_command=False)
-    letter = ReceivedMessage(
+    dead_letter = ReceivedMessage(
         exchange="dead-letter", routing_key="", message_id=None, body=b"nonsense"
     )
     assert len(report_on(changed(sent=(START, nonsense))).lost) == 1
-    found = report_on(changed(sent=(START, nonsense), received=(*GOOD.received, letter)))
+    found = report_on(changed(sent=(START, nonsense), received=(*GOOD.received, dead_letter)))
     assert found.violations == ()
 
 
@@ -243,7 +243,7 @@ def test_a_second_recording_for_one_start_counts_as_surplus() -> None:
 def test_a_recording_of_a_rejected_start_counts_as_surplus() -> None:
     fields = dict.fromkeys(CommandRejected.__struct_fields__)
     known: Any = {**fields, "command_id": "start", "command_type": "start_track_recording"}
-    refusal = told(CommandRejected(**{**known, "code": "c", "message": "m"}), "outcome")
+    refusal = event_message(CommandRejected(**{**known, "code": "c", "message": "m"}), "outcome")
     found = report_on(changed(received=(refusal, *without(0))))
     assert len(found.doubled) == 1
     assert len(found.unexpected) == 1  # nothing stood in its way
@@ -268,8 +268,10 @@ def test_one_recording_for_two_starts_counts_as_unexpected() -> None:
         recording_ids=("r1",),
         metadata=None,
     )
-    body = told(data, "another-outcome").body.replace(b'"subject":"start"', b'"subject":"another"')
-    claim = msgspec.structs.replace(told(data, "another-outcome"), body=body)
+    body = event_message(data, "another-outcome").body.replace(
+        b'"subject":"start"', b'"subject":"another"'
+    )
+    claim = msgspec.structs.replace(event_message(data, "another-outcome"), body=body)
     found = report_on(changed(sent=(START, another), received=(*GOOD.received, claim)))
     assert found.unexpected == ("starts another and start both claim recording r1",)
 
@@ -278,8 +280,9 @@ def test_one_recording_for_two_starts_counts_as_unexpected() -> None:
     ("extra", "words"),
     [
         (outcome(event_id="another"), "outcome start has the ids outcome and another"),
-        (told(about(FileReady, file_name="x", media_kind="audio", file_index=2, file_count=2),
-              "event-5", 5), "recording r1 never had a file x"),
+        (event_message(
+            about(FileReady, file_name="x", media_kind="audio", file_index=2, file_count=2),
+            "event-5", 5), "recording r1 never had a file x"),
         (msgspec.structs.replace(INVOKED, message_id="else"), "came with message_id else"),
         (msgspec.structs.replace(INVOKED, body=b"{}"), "came with other bytes"),
         (ReceivedMessage(exchange="", routing_key="", message_id=None, body=START.body),
@@ -288,7 +291,7 @@ def test_one_recording_for_two_starts_counts_as_unexpected() -> None:
 )  # fmt: skip
 def test_false_claims_count_as_unexpected(extra: ReceivedMessage, words: str) -> None:
     found = report_on(changed(received=(*GOOD.received, extra)))
-    assert any(words in one for one in found.unexpected)
+    assert any(words in violation for violation in found.unexpected)
 
 
 def test_a_request_beyond_the_limit_of_the_api_counts_as_unexpected() -> None:

@@ -50,7 +50,7 @@ def start(command_id: str, meeting: str) -> dict[str, Any]:
 
 
 def the_race() -> Iterator[dict[str, Any]]:
-    """Start, stop, stop, pause, of the same meetings, in rounds."""
+    """Starts, stops and pauses of the same meetings, in rounds."""
     for number, meeting in itertools.product(range(ROUNDS), MEETINGS):
         name = f"{meeting[-1]}-{number}"
         yield start(f"start-{name}", meeting)
@@ -62,7 +62,7 @@ def the_race() -> Iterator[dict[str, Any]]:
 
 async def deliver_all_at_once(world: Simulation, replicas: list[SimulatedReplica]) -> None:
     pairs = zip(world.ready(), itertools.cycle(replicas), strict=False)
-    await asyncio.gather(*(world.deliver(letter, to) for letter, to in pairs))
+    await asyncio.gather(*(world.deliver(message, to) for message, to in pairs))
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -77,15 +77,19 @@ async def test_racing_replicas_start_each_recording_once_and_publish_each_fact_o
         world.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=SLOW_SECONDS))
         for _ in range(3):
             await deliver_all_at_once(world, replicas)
-            await asyncio.gather(*(world.look_around(one) for one in replicas))
+            await asyncio.gather(*(world.look_around(replica) for replica in replicas))
             world.sandbox.clock.advance(6.0)
         await world.drain(replicas)
         check(world, commands)
         asked = [
-            one for one in world.sandbox.request_log.requests if one.operation.startswith("start")
+            request
+            for request in world.sandbox.request_log.requests
+            if request.operation.startswith("start")
         ]
         assert len(asked) >= len(surely_executed(commands))
-        assert [one for one in asked if one.in_flight] == [], "one start of a meeting at a time"
+        assert [request for request in asked if request.in_flight] == [], (
+            "one start of a meeting at a time"
+        )
 
 
 async def test_a_replica_that_dies_in_a_race_is_replaced_within_one_lease(
@@ -109,18 +113,18 @@ async def test_a_replica_that_dies_in_a_race_is_replaced_within_one_lease(
 
 
 def surely_executed(commands: dict[str, dict[str, Any]]) -> set[str]:
-    """The starts that no stop names."""
+    """The ids of the starts that no stop names."""
     named = {command.get("start_id") for command in commands.values()}
     return {name for name in commands if name.startswith("start-") and name not in named}
 
 
 def check(world: Simulation, commands: dict[str, dict[str, Any]]) -> None:
     shelf = world.sandbox.recordings.index.all()
-    by_start = {str(one.request.prefix): [one.id] for one in shelf}
+    by_start = {str(recording.request.prefix): [recording.id] for recording in shelf}
     assert surely_executed(commands) <= by_start.keys() <= commands.keys()
     assert len(by_start) == len(shelf), "each start has one recording"
-    for one in shelf:
-        assert one.request.user_ids == participant_ids(one.request.meeting_id)[:1]
+    for recording in shelf:
+        assert recording.request.user_ids == participant_ids(recording.request.meeting_id)[:1]
     checked = EventStreamCheck()
     checked.add(world.published)
     checked.check_outcomes(commands, by_start)
@@ -131,20 +135,26 @@ async def test_one_replica_leads_and_another_takes_over_after_its_lease(
     postgresql_url: str,
 ) -> None:
     async with replicas_on(postgresql_url, 3) as (world, replicas):
-        leaderships = [
-            LeaderElector(one.store, owner=str(n), lease_seconds=15, now=one.now, ticks=one.now)
-            for n, one in enumerate(replicas)
+        electors = [
+            LeaderElector(
+                replica.store,
+                owner=str(number),
+                lease_seconds=15,
+                now=replica.now,
+                ticks=replica.now,
+            )
+            for number, replica in enumerate(replicas)
         ]
-        await asyncio.gather(*(one.try_acquire() for one in leaderships))
-        (leader,) = (one for one in leaderships if one.is_leader())
-        others = [one for one in leaderships if one is not leader]
+        await asyncio.gather(*(elector.try_acquire() for elector in electors))
+        (leader,) = (elector for elector in electors if elector.is_leader())
+        others = [elector for elector in electors if elector is not leader]
         world.sandbox.clock.advance(14.9)
-        await asyncio.gather(*(one.try_acquire() for one in others))
-        assert not any(one.is_leader() for one in others)
+        await asyncio.gather(*(elector.try_acquire() for elector in others))
+        assert not any(elector.is_leader() for elector in others)
         world.sandbox.clock.advance(0.2)
         assert not leader.is_leader()
-        await asyncio.gather(*(one.try_acquire() for one in others))
-        assert [one.is_leader() for one in others].count(True) == 1
+        await asyncio.gather(*(elector.try_acquire() for elector in others))
+        assert [elector.is_leader() for elector in others].count(True) == 1
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Broker restarts in a row under a stream: clean, killed, clean …, each while starts are executed.
+"""Repeated broker restarts under a stream of commands, clean and by kill.
 
 The long forms: FAULT_RESTARTS=50, and FAULT_STREAM=10000 commands around the restarts.
 """
@@ -20,13 +20,13 @@ from tests.fault.work_in_progress import LONG_API_TIMEOUT, strike_during_starts
 
 RESTARTS: Final = int(os.environ.get("FAULT_RESTARTS", "2"))
 STREAM: Final = int(os.environ.get("FAULT_STREAM", "100")) // 2
-"""Meetings in the stream at least, each with a start and a stop."""
+"""The minimum number of meetings in the stream, each with a start and a stop."""
 AT_REST: Final = STREAM // 3
-"""Meetings before the first restart: a queue that is just declared may lose its leader."""
+"""The meetings before the first restart. A new queue may lose its leader."""
 BACKLOG: Final = 50
-"""Commands that may wait for their outcomes: the stream is to be there at every restart."""
+"""The most commands that may wait for their outcomes, so that the stream lasts for all restarts."""
 PASSING: Final = 10
-"""Commands that are confirmed between two restarts; at least one of them gets its outcome."""
+"""The commands that are confirmed between two restarts. At least one of them gets its outcome."""
 
 
 @pytest.mark.timeout(180 + 30 * RESTARTS + STREAM // 2)
@@ -66,7 +66,8 @@ def owed(environment: FaultEnvironment) -> int:
 
 
 async def restart_in_a_row(node: RabbitMQNode, environment: FaultEnvironment) -> None:
-    """End it and start it: in order, killed, in order … Each time some of the stream gets by."""
+    """Stop and start the broker, by turns cleanly and by kill. Each time the stream
+    continues."""
     for number in range(RESTARTS):
         await strike_during_starts(environment, node.kill if number % 2 else node.stop)
         await asyncio.to_thread(node.start)

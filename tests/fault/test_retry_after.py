@@ -22,17 +22,16 @@ FEW: Final = 8
 async def test_an_api_that_answers_429_gets_no_request_before_the_time_it_named(
     environment: FaultEnvironment,
 ) -> None:
-    """Its next probe, and the budget of requests, keep to it each for itself; without either it
-    would be tried again after a second, and after two more.
-    """
+    """The next probe and the request budget each respect the time. Without either, the worker would
+    repeat the request after one second and again after two."""
     alone = await running_alone(environment)
     throttle(environment, "3/60")
     await send_starts(environment, range(1, FEW))
     limiter = environment.sandbox.rate_limiter
     await environment.sandbox.request_log.until(lambda _: limiter.breaches > 0)
-    environment.sandbox.behaviour.change({"real_rate_block_seconds": 1.0})  # from the next one on
+    environment.sandbox.behaviour.change({"real_rate_block_seconds": 1.0})  # from the next block on
     await environment.sandbox.request_log.until(lambda _: limiter.breaches > 1)
-    assert [len(one) for one in blocks(environment)] == [1, 1]
+    assert [len(block) for block in blocks(environment)] == [1, 1]
     environment.sandbox.behaviour.change({"rate_limits": []})
     await asyncio.to_thread(alone.stop)
     await running(environment)
@@ -52,7 +51,7 @@ async def test_an_api_that_answers_503_gets_no_request_before_the_time_it_named(
         lambda _: len(requests) > before + FAILURE_THRESHOLD
     )
     *refused, probe = list(requests)[before : before + FAILURE_THRESHOLD + 1]
-    assert {one.status for one in refused} == {503}
+    assert {request.status for request in refused} == {503}
     pause = probe.at - refused[-1].at
     assert pause >= BLOCK_SECONDS, "a worker that is slow asks later still"
     await asyncio.to_thread(alone.stop)
@@ -61,12 +60,13 @@ async def test_an_api_that_answers_503_gets_no_request_before_the_time_it_named(
 
 
 async def running_alone(environment: FaultEnvironment) -> KillableWorker:
-    """A worker with one request in flight at a time: commands one by one, no more sweeps."""
+    """A worker with one request in flight at a time, one command at a time and no further
+    sweeps."""
     first = await running(environment)
     await send_starts(environment, range(1))
     await environment.recorder.outcome_of("start-0")
     await asyncio.to_thread(first.stop)
-    before = sweeps(environment)  # the next one makes its first at once, as there is a recording
+    before = sweeps(environment)  # the next worker sweeps at once, because there is a recording
     alone = await running(environment, WORKER_PREFETCH="1", WORKER_SWEEP_INTERVAL_SECONDS="3600")
     await environment.sandbox.request_log.until(lambda _: sweeps(environment) > before)
     return alone
@@ -74,5 +74,6 @@ async def running_alone(environment: FaultEnvironment) -> KillableWorker:
 
 def sweeps(environment: FaultEnvironment) -> int:
     return sum(
-        one.operation == "list_recordings" for one in environment.sandbox.request_log.requests
+        request.operation == "list_recordings"
+        for request in environment.sandbox.request_log.requests
     )

@@ -19,12 +19,12 @@ from tests.fault.run_record import SUCCEEDED
 
 SCALINGS: Final = int(os.environ.get("FAULT_SCALINGS", "6"))
 BACKLOG: Final = 60
-"""Commands that may wait for their outcomes: there is load at every change."""
+"""The most commands that may wait for their outcomes, so that there is load at every change."""
 PASSING: Final = 12
-"""Confirmed commands between two changes, and published outcomes."""
+"""The confirmed commands and the published outcomes between two changes."""
 
 EITHER: Final = frozenset({"succeeded", "rejected"})
-"""Of a pause or resume: with replicas side by side, its stop may be executed before it."""
+"""The outcomes of a pause or resume. Another replica may execute the stop before it."""
 
 
 @pytest.fixture
@@ -40,31 +40,31 @@ async def environment(
 
 
 class Fleet:
-    """The replicas that run now, the oldest first. The very first one leads."""
+    """The running replicas, oldest first. The first one leads at the beginning."""
 
     def __init__(self, environment: FaultEnvironment) -> None:
         self._environment = environment
         self.running: list[KillableWorker] = []
 
     async def add(self) -> None:
-        """One more replica."""
+        """Start one more replica."""
         worker = self._environment.worker()
         worker.start()
         await worker.ready()
         self.running.append(worker)
 
     async def end_oldest(self) -> None:
-        """SIGTERM to the oldest one: it ends in good order, with load or without."""
+        """Send SIGTERM to the oldest replica. It stops cleanly, with or without load."""
         worker = self.running.pop(0)
         await asyncio.to_thread(worker.stop)
         assert worker.exit_code == 0, worker.last_words()
 
     async def kill_oldest(self) -> None:
-        """SIGKILL to the oldest one, in the middle of its work."""
+        """Kill the oldest replica in the middle of its work."""
         await asyncio.to_thread(self.running.pop(0).kill)
 
     def changes(self) -> Iterator[Callable[[], Any]]:
-        """One more replica, then by turns one more and one less: two or three replicas run."""
+        """Start one more replica, then alternately one more and one less: two or three run."""
         yield self.add
         yield from itertools.cycle([self.add, self.end_oldest, self.add, self.kill_oldest])
 
@@ -86,7 +86,7 @@ async def test_scaling_replicas_under_load_loses_duplicates_and_reorders_nothing
             await environment.sender.send(command, allowed=allowed)
     await scaling
     found = await environment.settled(seconds=60)
-    kills = sum(one.kills for one in environment.workers)
+    kills = sum(worker.kills for worker in environment.workers)
     run = RunFigures(kills=kills, restarts=len(environment.workers) - 1, seed=1)
     figures = report_lines(found, run)
     print(figures)
@@ -95,7 +95,7 @@ async def test_scaling_replicas_under_load_loses_duplicates_and_reorders_nothing
 
 
 async def scale(fleet: Fleet, environment: FaultEnvironment) -> None:
-    """Change the fleet again and again, each time as soon as the last change is got over."""
+    """Change the fleet repeatedly, each time after commands got outcomes since the last change."""
     for number, change in enumerate(itertools.islice(fleet.changes(), SCALINGS)):
         await goes_on(environment, after=number)
         await change()
@@ -103,11 +103,11 @@ async def scale(fleet: Fleet, environment: FaultEnvironment) -> None:
 
 
 async def goes_on(environment: FaultEnvironment, *, after: int) -> None:
-    """Return when some of the load has got by since now."""
-    sent, told = len(environment.sender.sent), len(environment.recorder.outcomes)
+    """Return when `PASSING` more commands are confirmed and as many more have outcomes."""
+    sent, outcomes = len(environment.sender.sent), len(environment.recorder.outcomes)
 
     def got_by() -> bool:
-        more = len(environment.sender.sent) - sent, len(environment.recorder.outcomes) - told
+        more = len(environment.sender.sent) - sent, len(environment.recorder.outcomes) - outcomes
         return min(more) >= PASSING
 
     await eventually(got_by, seconds=60, what=f"the load goes on after change {after}")
@@ -119,7 +119,7 @@ def owed(environment: FaultEnvironment) -> int:
 
 
 def a_meeting(number: int) -> Iterator[dict[str, Any]]:
-    """Start, pause, resume, stop: of one recording, in the queue all at once."""
+    """Start, pause, resume and stop one recording; all four are in the queue at once."""
     meeting = str(uuid.UUID(int=number + 1, version=4))
     yield {"type": "start_track_recording", "id": f"start-{number}", "meeting_id": meeting}
     for kind in ("pause", "resume", "stop"):

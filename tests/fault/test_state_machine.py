@@ -36,7 +36,7 @@ MEETINGS = tuple(str(uuid.UUID(int=n, version=4)) for n in (1, 2))
 STARTS = st.sampled_from(sorted(START_OPERATIONS))
 ASKED = st.sampled_from([*START_OPERATIONS, "list_recordings", "change_recording", "get_recording"])
 LOST = ("lost_reset", "lost_half", "lost_502")
-WHICH = st.integers(0, 1)
+REPLICA_NUMBERS = st.integers(0, 1)
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - for a directory in it
 """Without waiting for the disk: replicas die only between two transactions."""
 DONE: Counter[str] = Counter()
@@ -44,16 +44,16 @@ DONE: Counter[str] = Counter()
 
 @pytest.fixture(autouse=True, scope="module")
 def account() -> Iterator[None]:
-    """At the end, how much has been tried; the lines that workers write would bury it."""
+    """At the end, print how much was tried. The workers' log lines would hide it."""
     silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=silent)
     yield
     structlog.reset_defaults()
-    print("".join(f"\n{what:12}{count:12,}" for what, count in DONE.items()))
+    print("".join(f"\n{name:12}{count:12,}" for name, count in DONE.items()))
 
 
 class AnyInterleaving(RuleBasedStateMachine):
-    """Two replicas on one store, whose readings of its clock are a fifth of a second apart."""
+    """Two replicas on one store, whose clocks differ by a fifth of a second."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,8 +79,8 @@ class AnyInterleaving(RuleBasedStateMachine):
         self._stack.push_async_callback(self.store.close)
         self.replicas = [self._replica(0), self._replica(1)]
 
-    def _replica(self, which: int) -> SimulatedReplica:
-        return self.world.replica(self.store, lambda: self.world.now + 0.2 * which)
+    def _replica(self, number: int) -> SimulatedReplica:
+        return self.world.replica(self.store, lambda: self.world.now + 0.2 * number)
 
     # What publishers do
 
@@ -97,16 +97,21 @@ class AnyInterleaving(RuleBasedStateMachine):
             command |= {"file_name_prefix": command_id, "allow_multiple_recordings": allow}
         self._send(command)
 
-    @rule(kind=STARTS, meeting=st.sampled_from(MEETINGS), lost=st.sampled_from(LOST), which=WHICH)
-    def start_and_lose_the_answer(self, kind: str, meeting: str, lost: Any, which: int) -> None:
+    @rule(
+        kind=STARTS,
+        meeting=st.sampled_from(MEETINGS),
+        lost=st.sampled_from(LOST),
+        number=REPLICA_NUMBERS,
+    )
+    def start_and_lose_the_answer(self, kind: str, meeting: str, lost: Any, number: int) -> None:
         self.start(kind, meeting, allow=True)
         self.an_answer_gets_lost(kind, lost)
-        self.run(self.world.deliver(self.world.queue[-1], self.replicas[which]))
+        self.run(self.world.deliver(self.world.queue[-1], self.replicas[number]))
 
-    @precondition(lambda self: any(one.startswith("start-") for one in self.sent))
+    @precondition(lambda self: any(command_id.startswith("start-") for command_id in self.sent))
     @rule(data=st.data(), action=st.sampled_from(["stop", "stop", "pause", "resume"]))
     def act_on_a_start(self, data: st.DataObject, action: str) -> None:
-        starts = [one for one in self.sent if one.startswith("start-")]
+        starts = [command_id for command_id in self.sent if command_id.startswith("start-")]
         self._send(
             {
                 "type": f"{action}_recording",
@@ -124,10 +129,10 @@ class AnyInterleaving(RuleBasedStateMachine):
     @rule(data=st.data())
     def sync(self, data: st.DataObject) -> None:
         shelf = self.world.sandbox.recordings.index
-        known = [one.request.prefix for one in shelf.all()]
-        which = known.index(data.draw(st.sampled_from(known)))
+        known = [recording.request.prefix for recording in shelf.all()]
+        number = known.index(data.draw(st.sampled_from(known)))
         command_id = f"sync-{next(self._ids)}"
-        recording_id = shelf.number(which).id
+        recording_id = shelf.number(number).id
         self._send({"type": "sync_recording", "id": command_id, "recording_id": recording_id})
 
     @precondition(lambda self: self.sent)
@@ -142,10 +147,10 @@ class AnyInterleaving(RuleBasedStateMachine):
     # What replicas do, and how they die
 
     @precondition(lambda self: self.world.ready())
-    @rule(which=WHICH, ack_is_lost=st.booleans())
-    def deliver(self, which: int, ack_is_lost: bool) -> None:
-        letter = self.world.ready()[0]
-        self.run(self.world.deliver(letter, self.replicas[which], ack_is_lost=ack_is_lost))
+    @rule(number=REPLICA_NUMBERS, ack_is_lost=st.booleans())
+    def deliver(self, number: int, ack_is_lost: bool) -> None:
+        message = self.world.ready()[0]
+        self.run(self.world.deliver(message, self.replicas[number], ack_is_lost=ack_is_lost))
 
     @precondition(lambda self: len(self.world.ready()) > 1)
     @rule()
@@ -154,21 +159,21 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     async def _deliver_all(self) -> None:
         pairs = zip(self.world.ready(), itertools.cycle(self.replicas), strict=False)
-        await asyncio.gather(*(self.world.deliver(letter, to) for letter, to in pairs))
+        await asyncio.gather(*(self.world.deliver(message, to) for message, to in pairs))
 
     @precondition(lambda self: self.world.ready())
-    @rule(which=WHICH, operation=ASKED)
-    def die_before_the_answer(self, which: int, operation: str) -> None:
-        letter = self.world.ready()[0]
-        self.run(self.world.crash(letter, self.replicas[which], operation))
-        self.replicas[which] = self._replica(which)
+    @rule(number=REPLICA_NUMBERS, operation=ASKED)
+    def die_before_the_answer(self, number: int, operation: str) -> None:
+        message = self.world.ready()[0]
+        self.run(self.world.crash(message, self.replicas[number], operation))
+        self.replicas[number] = self._replica(number)
 
     @precondition(lambda self: self.world.ready())
-    @rule(which=WHICH)
-    def die_after_the_claim(self, which: int) -> None:
+    @rule(number=REPLICA_NUMBERS)
+    def die_after_the_claim(self, number: int) -> None:
         command = msgspec.json.decode(self.world.ready()[0].delivery.body)
         kind = START_OPERATIONS.get(command["type"])
-        now = self.replicas[which].now()
+        now = self.replicas[number].now()
         claim = claim_request(
             command["id"],
             command["type"],
@@ -179,9 +184,9 @@ class AnyInterleaving(RuleBasedStateMachine):
         )
         self.run(self.store.claim(claim))
 
-    @rule(which=WHICH)
-    def look_around(self, which: int) -> None:
-        self.run(self.world.look_around(self.replicas[which]))
+    @rule(number=REPLICA_NUMBERS)
+    def look_around(self, number: int) -> None:
+        self.run(self.world.look_around(self.replicas[number]))
 
     # Actions of the API and of time
 
@@ -228,8 +233,8 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     def _recordings_by_start(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = defaultdict(list)
-        for one in self.world.sandbox.recordings.index.all():
-            found[str(one.request.prefix)].append(one.id)
+        for recording in self.world.sandbox.recordings.index.all():
+            found[str(recording.request.prefix)].append(recording.id)
         return found
 
     def teardown(self) -> None:
@@ -270,7 +275,7 @@ TestAnyInterleaving.settings = settings(
     max_examples=INTERLEAVINGS,
     stateful_step_count=40,
     deadline=None,
-    # A failing interleaving is printed as found: to shrink it takes longer than a test may.
+    # A failing interleaving is printed as found: shrinking takes longer than the time-out.
     phases=[Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -1,4 +1,4 @@
-"""The proxy does to a link what its words say."""
+"""Each fault of the proxy does to a connection what its name says."""
 
 import asyncio
 import random

@@ -1,4 +1,5 @@
-"""Two versions of the worker at once: on one queue, on one database, among their subscribers."""
+"""Two versions of the worker at the same time: on one queue, one database, with the same
+subscribers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -105,8 +106,8 @@ async def test_a_replica_waits_longer_for_a_migration_than_for_a_lock(url: str) 
 
 
 async def test_a_failed_migration_leaves_nothing_behind(url: str) -> None:
-    with psycopg.connect(url) as somebody:
-        somebody.execute("CREATE SEQUENCE recordings_changed")  # in the way of an index
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE SEQUENCE recordings_changed")  # in the way of an index
     with pytest.raises(StoreUnavailable, match="already exists"):
         await Store.open(url, source="test")
     with psycopg.connect(url) as looking:
@@ -137,7 +138,7 @@ async def test_a_command_of_a_newer_version_is_kept_unchanged_for_a_newer_worker
     assert dead.code == "unknown_type"
     assert delivery.body == msgspec.json.encode(newer)
     await world.relay(store)
-    assert [one.routing_key for one in world.published] == ["unknown.rejected"]
+    assert [message.routing_key for message in world.published] == ["unknown.rejected"]
     await store.close()
 
 

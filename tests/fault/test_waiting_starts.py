@@ -1,4 +1,4 @@
-"""Starts that wait for their sessions survive kills, outages, lost webhooks and other replicas."""
+"""Waiting starts survive kills, outages, lost webhooks and other replicas."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -65,7 +65,9 @@ async def send_waiting(environment: FaultEnvironment) -> list[str]:
 def asked_for(environment: FaultEnvironment) -> set[str]:
     """The meetings whose active session was requested from the API."""
     requests = environment.sandbox.request_log.requests
-    return {str(one.meeting_id) for one in requests if one.operation == "active_session"}
+    return {
+        str(request.meeting_id) for request in requests if request.operation == "active_session"
+    }
 
 
 async def all_started(environment: FaultEnvironment) -> None:

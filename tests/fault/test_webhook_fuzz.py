@@ -210,9 +210,9 @@ def arrivals(draw: st.DrawFn) -> list[tuple[str, str, bool, bool]]:
     life = draw(LIVES)
     again = draw(st.lists(st.integers(0, len(life) - 1), max_size=5))
     by_then, steps = 0, []
-    for told in draw(st.permutations([*range(len(life)), *again])):
-        by_then = draw(st.integers(max(by_then, told), len(life) - 1))
-        steps.append((life[told], life[by_then], draw(st.booleans()), draw(st.booleans())))
+    for step in draw(st.permutations([*range(len(life)), *again])):
+        by_then = draw(st.integers(max(by_then, step), len(life) - 1))
+        steps.append((life[step], life[by_then], draw(st.booleans()), draw(st.booleans())))
     return steps
 
 
@@ -224,9 +224,9 @@ def test_webhooks_in_any_order_and_number_give_a_monotone_history(
     async def work() -> tuple[str, list[dict[str, Any]]]:
         webhooks = bench.webhooks
         recording_id = await webhooks.known_recording()
-        for told, truth, former, somebody_looks in steps:
+        for reported, truth, former, somebody_looks in steps:
             worded = legacy_status_update if former else status_update
-            assert await webhooks.post(worded(recording_id, told)) == 204
+            assert await webhooks.post(worded(recording_id, reported)) == 204
             if somebody_looks or await webhooks.is_read_due(recording_id):
                 await webhooks.observe(recording_id, truth, by="sweep")
         events = await webhooks.events(recording_id)
@@ -236,13 +236,13 @@ def test_webhooks_in_any_order_and_number_give_a_monotone_history(
         return str((await webhooks.recording(recording_id)).status), events
 
     status, events = bench.run(work())
-    changes = [one for one in events if one["type"] == "recording.status_changed.v1"]
-    told = [one["data"]["status"] for one in changes]
-    ranks = [RANK[Status(one)] for one in told]
+    changes = [event for event in events if event["type"] == "recording.status_changed.v1"]
+    statuses = [change["data"]["status"] for change in changes]
+    ranks = [RANK[Status(status)] for status in statuses]
     assert ranks == sorted(ranks)
-    assert [one["data"]["previous_status"] for one in changes] == [None, *told[:-1]]
-    assert all(one != other for one, other in itertools.pairwise(told))
-    assert status == told[-1] == steps[-1][1]
-    sequences = [int(one["sequence"]) for one in events]
+    assert [change["data"]["previous_status"] for change in changes] == [None, *statuses[:-1]]
+    assert all(status != other for status, other in itertools.pairwise(statuses))
+    assert status == statuses[-1] == steps[-1][1]
+    sequences = [int(event["sequence"]) for event in events]
     assert sequences == list(range(sequences[0], sequences[0] + len(events)))
-    assert len({one["id"] for one in events}) == len(events)
+    assert len({event["id"] for event in events}) == len(events)

@@ -1,4 +1,4 @@
-"""The worker's work when a fault occurs: a fault during idle time shows little."""
+"""Work in progress when a fault occurs, because a fault during idle time shows little."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,13 +10,15 @@ from tests.fault.fault_environment import FaultEnvironment
 SLOW_ANSWER_SECONDS = 2.0
 """How long the API delays the answer to a start, so that some starts are in execution."""
 LONG_API_TIMEOUT = {"WORKER_API_TIMEOUT_SECONDS": "20"}
-"""The worker's setting for such long answers."""
+"""The worker's API time-out for such slow answers."""
 
 
 def starts_in_progress(environment: FaultEnvironment) -> set[str]:
     """Starts that the API has executed and that have no published outcome."""
-    begun = {one.meeting_id for one in environment.sandbox.request_log.started}
-    sent = {one.command_id for one in environment.sender.sent if one.meeting_id in begun}
+    begun = {recording.meeting_id for recording in environment.sandbox.request_log.started}
+    sent = {
+        message.command_id for message in environment.sender.sent if message.meeting_id in begun
+    }
     return sent - environment.recorder.outcomes.keys()
 
 

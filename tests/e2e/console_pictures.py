@@ -71,9 +71,9 @@ async def make_it_busy(client: WorkerClient) -> dict[str, str]:
         event = await client.until(
             lambda events: next(
                 (
-                    one
-                    for one in events
-                    if isinstance(one.data, Outcome) and one.subject == command_id
+                    event
+                    for event in events
+                    if isinstance(event.data, Outcome) and event.subject == command_id
                 ),
                 None,
             ),
@@ -113,9 +113,9 @@ def count_running(events: list[CloudEvent]) -> int:
     """The number of recordings that were seen running."""
     return len(
         {
-            one.data.recording_id
-            for one in events
-            if isinstance(one.data, StatusChanged) and one.data.status is Status.RECORDING
+            event.data.recording_id
+            for event in events
+            if isinstance(event.data, StatusChanged) and event.data.status is Status.RECORDING
         }
     )
 
@@ -140,7 +140,7 @@ def keep(folder: Path) -> None:
 
 
 async def main() -> None:
-    """Take all of them."""
+    """Take all pictures."""
     ensure_program("chromium", package="chromium")
     with tempfile.TemporaryDirectory() as name:
         folder, shots = Path(name), Path(name) / "shots"

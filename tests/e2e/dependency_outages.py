@@ -109,7 +109,8 @@ class TokenRevoked(DependencyOutage):
 
 
 class WebhookKeyOutage(DependencyOutage):
-    """Where the key is published that webhooks are signed with: they are put off, no more."""
+    """The host that publishes the webhook key. Without it, the API only repeats its webhooks
+    later."""
 
     def __init__(self, fixtures: pytest.FixtureRequest) -> None:
         super().__init__(fixtures)

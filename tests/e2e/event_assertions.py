@@ -18,9 +18,9 @@ from recording_schemas import (
 
 def assert_repeats_are_identical(events: list[CloudEvent]) -> None:
     """An event may be published again, but then every field is the same."""
-    told: dict[str, CloudEvent] = {}
+    first_published: dict[str, CloudEvent] = {}
     for event in events:
-        assert told.setdefault(event.id, event) == event
+        assert first_published.setdefault(event.id, event) == event
 
 
 def assert_one_success_each(events: list[CloudEvent], command_ids: set[str]) -> None:
@@ -46,25 +46,31 @@ def assert_files_and_completion(
     mine = events_of(events, recording_id)
     made = sorted(file.name for file in request_log.files if file.recording_id == recording_id)
     assert made
-    assert sorted(one.data.file_name for one in mine if isinstance(one.data, FileReady)) == made
+    assert (
+        sorted(event.data.file_name for event in mine if isinstance(event.data, FileReady)) == made
+    )
     assert isinstance(mine[-1].data, Completed)
     assert sorted(mine[-1].data.files) == made
-    assert sum(isinstance(one.data, Completed) for one in mine) == 1
+    assert sum(isinstance(event.data, Completed) for event in mine) == 1
 
 
 def published_statuses(events: list[CloudEvent], recording_id: str) -> list[str]:
     """Every status that was published, in order."""
     mine = events_of(events, recording_id)
-    return [one.data.status.value for one in mine if isinstance(one.data, StatusChanged)]
+    return [event.data.status.value for event in mine if isinstance(event.data, StatusChanged)]
 
 
 def actual_statuses(request_log: RequestLog, recording_id: str) -> list[str]:
     """Every status that the recording went through, in order."""
-    return [one.status for one in request_log.transitions if one.recording_id == recording_id]
+    return [
+        transition.status
+        for transition in request_log.transitions
+        if transition.recording_id == recording_id
+    ]
 
 
 def events_of(events: list[CloudEvent], recording_id: str) -> list[CloudEvent]:
-    """A recording's events, each where it was published first."""
+    """A recording's events without repeats, in the order of their first publication."""
     return [event for event in deduplicated(events) if event.subject == recording_id]
 
 

@@ -54,12 +54,12 @@ async def test_a_refused_token_of_one_app_does_not_stop_the_other_app(
                 await environment.send(
                     type="stop_recording", id=f"stop-{name}", start_id=f"start-{name}", app=name
                 )
-                done = await environment.event(Completed, start_id=f"start-{name}")
-                assert isinstance(done.data, Completed)
-                assert done.data.file_count == 3
+                completed = await environment.event(Completed, start_id=f"start-{name}")
+                assert isinstance(completed.data, Completed)
+                assert completed.data.file_count == 3
 
-            status, told = await environment.worker.probe("/readyz")
-            troubled = {name for name, one in told["checks"].items() if not one["ok"]}
+            status, report = await environment.worker.probe("/readyz")
+            troubled = {name for name, check in report["checks"].items() if not check["ok"]}
             assert (status, troubled) == (200, {"api/eu"})
             _, metrics = await environment.worker.probe("/metrics")
             assert 'recording_worker_api_circuit_open{app="eu"} 1.0' in metrics
@@ -69,13 +69,13 @@ async def test_a_refused_token_of_one_app_does_not_stop_the_other_app(
             assert isinstance((await environment.outcome("start-eu")).data, CommandSucceeded)
 
             async def is_well_again() -> bool:
-                return all(one["ok"] for one in (await readiness(environment)).values())
+                return all(check["ok"] for check in (await readiness(environment)).values())
 
             await eventually(is_well_again)
             assert await environment.worker.stop() == 0
             log = environment.worker.log.read_text()
             assert '"event":"command"' in log
-            assert not [one for one in (*TOKENS.values(), "revoked-token") if one in log]
+            assert not [secret for secret in (*TOKENS.values(), "revoked-token") if secret in log]
 
 
 async def test_the_webhooks_of_each_app_have_their_own_url_and_key(
@@ -108,18 +108,18 @@ async def test_the_webhooks_of_each_app_have_their_own_url_and_key(
                 urls = [f"{public}/webhooks/realtimekit{query}"]
                 assert await registered(api, app_id) == urls
                 await environment.start(f"start-{name}", app=name)
-                told = await environment.event(
+                event = await environment.event(
                     StatusChanged, start_id=f"start-{name}", status=Status.RECORDING
                 )
-                assert isinstance(told.data, StatusChanged)
-                assert told.data.observed_by == "webhook"
+                assert isinstance(event.data, StatusChanged)
+                assert event.data.observed_by == "webhook"
 
 
 async def registered(api: Sandbox, app_id: str) -> list[str]:
     """Where this API was asked to send an app's webhooks."""
     asking = client(base_url=api.base_url, app_id=app_id)
     try:
-        return [one.url for one in await asking.list_webhooks()]
+        return [webhook.url for webhook in await asking.list_webhooks()]
     finally:
         await asking.aclose()
 
@@ -139,13 +139,13 @@ async def test_external_recordings_are_followed_if_enabled_and_yield_to_commands
         WORKER_FOLLOW_ALL="true" if app == "default" else "false",
     ) as environment:
         others = {name: begun_by_somebody_else(environment.sandbox, name) for name in ("app", "eu")}
-        theirs = others["eu" if app == "eu" else "app"]
-        await environment.event(StatusChanged, recording_id=theirs, status=Status.RECORDING)
+        external_id = others["eu" if app == "eu" else "app"]
+        await environment.event(StatusChanged, recording_id=external_id, status=Status.RECORDING)
         recordings = environment.sandbox.recordings
-        for one in others.values():
-            recordings.stop(recordings.index.get(one))
-        await environment.event(Completed, recording_id=theirs, start_id=None)
-        assert {one.subject for one in environment.messages.events} == {theirs}
+        for recording_id in others.values():
+            recordings.stop(recordings.index.get(recording_id))
+        await environment.event(Completed, recording_id=external_id, start_id=None)
+        assert {event.subject for event in environment.messages.events} == {external_id}
 
         async def all_is_paid_as_it_should_be() -> bool:
             _, metrics = await environment.worker.probe("/metrics")
@@ -162,19 +162,21 @@ def begun_by_somebody_else(api: Sandbox, app_id: str) -> str:
 
 
 def paid(metrics: str) -> dict[str, float]:
-    """How many requests have been paid for, by their priority."""
+    """The number of paid API requests, by priority."""
     (waits,) = (
-        one
-        for one in text_string_to_metric_families(metrics)
-        if one.name == "recording_worker_api_budget_wait_seconds"
+        family
+        for family in text_string_to_metric_families(metrics)
+        if family.name == "recording_worker_api_budget_wait_seconds"
     )
     return {
-        one.labels["priority"]: one.value for one in waits.samples if one.name.endswith("_count")
+        sample.labels["priority"]: sample.value
+        for sample in waits.samples
+        if sample.name.endswith("_count")
     }
 
 
 async def start_everywhere(environment: WorkerEnvironment) -> None:
-    """The same meeting in every app; and in one that is not there."""
+    """Start a recording of the same meeting in each app. The app `asia` is not configured."""
     for name in ("default", "eu", "us", "asia"):
         await environment.start(f"start-{name}", app=name)
     unknown = (await environment.outcome("start-asia")).data

@@ -1,4 +1,5 @@
-"""A worker whose archive is on copies every finished file, and says so once it is proved."""
+"""A worker with an archive copies every finished file, and publishes an event for each proved
+copy."""
 
 import hashlib
 import json
@@ -39,8 +40,8 @@ async def archiving(
         "WORKER_ARCHIVE_RETRY_MAX_SECONDS": "0.2",
         **more,
     }
-    async with open_worker_environment(amqp_url, prefix, tmp_path, **settings) as one:
-        yield one
+    async with open_worker_environment(amqp_url, prefix, tmp_path, **settings) as environment:
+        yield environment
 
 
 async def record(environment: WorkerEnvironment, start_id: str = "start-1", **fields: Any) -> str:
@@ -64,10 +65,15 @@ async def test_every_file_is_copied_and_the_manifest_lists_the_copies(
         archived = (await environment.event(Archived, recording_id=recording_id)).data
         assert isinstance(archived, Archived)
         copies = [
-            one.data for one in environment.messages.events if isinstance(one.data, FileArchived)
+            event.data
+            for event in environment.messages.events
+            if isinstance(event.data, FileArchived)
         ]
-        ready = [one.data for one in environment.messages.events if isinstance(one.data, FileReady)]
-        assert sorted(one.file_name for one in copies) == sorted(one.file_name for one in ready)
+        ready = [
+            event.data for event in environment.messages.events if isinstance(event.data, FileReady)
+        ]
+        ready_names = sorted(file.file_name for file in ready)
+        assert sorted(copied.file_name for copied in copies) == ready_names
         assert archived.file_count == len(copies) == 3
         for copy in copies:
             assert hashlib.sha256(copy_of(copy)).hexdigest() == copy.sha256
@@ -76,17 +82,19 @@ async def test_every_file_is_copied_and_the_manifest_lists_the_copies(
         path = Path(archived.manifest_url.removeprefix("file://"))
         Draft202012Validator(documents()[MANIFEST_NAME]).validate(json.loads(path.read_bytes()))
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-        assert {one.sha256 for one in manifest.files} == {one.sha256 for one in copies}
-        assert [one.status for one in manifest.timeline][-1] is Status.UPLOADED
+        assert {file.sha256 for file in manifest.files} == {copied.sha256 for copied in copies}
+        assert [change.status for change in manifest.timeline][-1] is Status.UPLOADED
         people = manifest.participants or ()
         assert [len(person.stays) for person in people] == [1, 1, 1]
         assert all(person.expected and person.files == person.stays[0].files for person in people)
         assert {name for person in people for name in person.files} == {
-            one.file_name for one in copies
+            copied.file_name for copied in copies
         }
-        # Both events are behind the completion, in one order.
-        order = [one.data for one in environment.messages.events if one.subject == recording_id]
-        kinds = [type(one) for one in order]
+        # Both events follow the completion.
+        order = [
+            event.data for event in environment.messages.events if event.subject == recording_id
+        ]
+        kinds = [type(data) for data in order]
         assert kinds.index(Completed) < kinds.index(Archived) == len(kinds) - 1
 
 
@@ -108,16 +116,21 @@ async def test_archive_recording_copies_again_with_new_events(
     async with archiving(amqp_url, names_prefix, tmp_path) as environment:
         recording_id = await record(environment)
         await environment.event(Archived, recording_id=recording_id)
-        seen = len(environment.messages.events)
+        count_before = len(environment.messages.events)
         await environment.send(type="archive_recording", id="again", recording_id=recording_id)
         await environment.outcome("again")
         await environment.messages.until(
-            lambda events: [one for one in events[seen:] if isinstance(one.data, Archived)] or None,
+            lambda events: (
+                [event for event in events[count_before:] if isinstance(event.data, Archived)]
+                or None
+            ),
             within=30.0,
             what="the second manifest",
         )
-        copies = [one for one in environment.messages.events if isinstance(one.data, FileArchived)]
-        assert len(copies) == len({one.id for one in copies}) == 6
+        copies = [
+            event for event in environment.messages.events if isinstance(event.data, FileArchived)
+        ]
+        assert len(copies) == len({event.id for event in copies}) == 6
 
 
 async def test_a_file_that_may_not_be_fetched_is_given_up_and_reported(
@@ -133,7 +146,7 @@ async def test_a_file_that_may_not_be_fetched_is_given_up_and_reported(
         assert isinstance(archived, Archived)
         assert archived.file_count == 0
         manifest = json.loads(Path(archived.manifest_url.removeprefix("file://")).read_bytes())
-        assert {one["archive_url"] for one in manifest["files"]} == {None}
+        assert {file["archive_url"] for file in manifest["files"]} == {None}
 
 
 async def test_without_an_archive_the_command_is_rejected(

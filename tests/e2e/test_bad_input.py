@@ -84,7 +84,8 @@ KINDS = {
 
 
 class Bench(NamedTuple):
-    """A worker, a channel to publish on, the dead-letter queue, and what had an id so far."""
+    """A worker, a channel to publish on, the dead-letter queue, and the ids that messages had so
+    far."""
 
     environment: WorkerEnvironment
     channel: Channel
@@ -116,7 +117,7 @@ async def bench(
 
 
 async def publish(bench: Bench, body: bytes, properties: Basic.Properties) -> None:
-    """Publish with exactly these properties: the library would make up a missing message id."""
+    """Publish with exactly these properties. The library would add a missing message id."""
     pieces = [ContentBody(body[at : at + FRAME]) for at in range(0, len(body), FRAME)]
     frames: list[Frame | ContentHeader | ContentBody] = [
         Basic.Publish(exchange=bench.exchange, routing_key="anything"),
@@ -182,8 +183,8 @@ async def test_after_bad_input_the_worker_continues_and_sent_no_request_to_the_a
     bench: Bench,
 ) -> None:
     # The events of the tests before this one: with several processes, only some of them ran here.
-    told = [event.subject for event in bench.environment.messages.events]
-    assert sorted(told) == sorted(bench.identified)
+    subjects = [event.subject for event in bench.environment.messages.events]
+    assert sorted(subjects) == sorted(bench.identified)
     await bench.environment.start("good")
     assert isinstance((await bench.environment.outcome("good")).data, CommandSucceeded)
     assert len(bench.environment.requests("start_track_recording")) == 1

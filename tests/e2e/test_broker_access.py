@@ -1,4 +1,4 @@
-"""A running worker whose broker has several hosts, or gives it fewer rights than it needs."""
+"""A worker whose broker has several hosts, or whose user has fewer rights than it needs."""
 
 import json
 import time

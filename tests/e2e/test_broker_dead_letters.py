@@ -1,4 +1,4 @@
-"""Commands that the broker dead-letters get their outcome, and stay among the dead letters."""
+"""Commands that the broker dead-letters get an outcome and stay in the dead-letter queue."""
 
 import asyncio
 import json
@@ -178,7 +178,7 @@ async def test_a_command_that_expires_behind_a_busy_worker_is_answered_meanwhile
 async def test_the_expiration_of_a_command_counts_only_until_a_worker_takes_it(
     bench: Bench,
 ) -> None:
-    """Its copy in a retry queue neither returns early nor expires."""
+    """The command's copy in a retry queue neither returns early nor expires."""
     refused = Fault(kind="refuse", operation=START, status=403, envelope="realtimekit", count=2)
     bench.environment.sandbox.faults.add(refused)
     await bench.send(bench.command("start"), expiration=0.5)

@@ -26,8 +26,8 @@ HOSTILE: Final = "<img src=x onerror=alert(1)>"
 
 
 async def prepare(environment: WorkerEnvironment) -> dict[str, str]:
-    """A recording with files, a live one, a start that failed, dead letters; hostile words in all
-    of them."""
+    """A recording with files, a live one, a failed start and dead letters, all with hostile
+    text."""
     meetings = environment.sandbox.meetings
     meeting = meetings.create(title=HOSTILE, participants=("ann",), live=True)
     hostile = meetings.register(meeting.id, "bob@example.com", name=f"{HOSTILE}\u202e")
@@ -137,6 +137,8 @@ async def test_every_page_of_the_console_works_in_a_browser(
         }
         findings = await findings_of(plan | place, start_another)
 
-    failed = [f"{one['name']}: {one['detail']}" for one in findings if not one["ok"]]
+    failed = [
+        f"{finding['name']}: {finding['detail']}" for finding in findings if not finding["ok"]
+    ]
     assert not failed, "\n\n".join(failed)
     assert len(findings) > 20

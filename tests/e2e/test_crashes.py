@@ -41,13 +41,13 @@ def struck(environment: WorkerEnvironment) -> bool:
 
 def has_passed(status: str) -> Callable[[WorkerEnvironment], bool]:
     return lambda environment: any(
-        one.status == status for one in environment.sandbox.request_log.transitions
+        transition.status == status for transition in environment.sandbox.request_log.transitions
     )
 
 
-def has_told(kind: type) -> Callable[[WorkerEnvironment], bool]:
+def has_published(kind: type) -> Callable[[WorkerEnvironment], bool]:
     return lambda environment: any(
-        isinstance(one.data, kind) for one in environment.messages.events
+        isinstance(event.data, kind) for event in environment.messages.events
     )
 
 
@@ -63,8 +63,8 @@ MOMENTS = {
         has_passed("INVOKED"), slow("start_track_recording")
     ),
     "as soon as the recording exists": Moment(has_passed("INVOKED")),
-    "when the start's outcome is out": Moment(has_told(CommandSucceeded)),
-    "when the first status is out": Moment(has_told(StatusChanged)),
+    "when the start's outcome is out": Moment(has_published(CommandSucceeded)),
+    "when the first status is out": Moment(has_published(StatusChanged)),
     "while the answer to the pause is on its way": Moment(
         has_passed("PAUSED"), slow("change_recording")
     ),
@@ -73,7 +73,7 @@ MOMENTS = {
     ),
     "when the files lie ready and nobody has looked": Moment(has_passed("UPLOADED")),
     "while the files are being read": Moment(struck, slow("list_participants")),
-    "when the first file is out": Moment(has_told(FileReady)),
+    "when the first file is out": Moment(has_published(FileReady)),
 }
 ON_POSTGRESQL = "on PostgreSQL, while the answer to the start is on its way"
 Campaign = dict[str, asyncio.Task[WorkerEnvironment]]
@@ -144,7 +144,7 @@ async def test_after_kill_9_there_is_one_recording_with_all_its_events(
     event_assertions.assert_in_order(events, started.recording_id)
     event_assertions.assert_files_and_completion(events, request_log, started.recording_id)
     passed = event_assertions.actual_statuses(request_log, started.recording_id)
-    told = event_assertions.published_statuses(events, started.recording_id)
-    if name == ON_POSTGRESQL and told[0] != "INVOKED":
+    published = event_assertions.published_statuses(events, started.recording_id)
+    if name == ON_POSTGRESQL and published[0] != "INVOKED":
         passed.remove("INVOKED")  # It passed by while the dead worker's leases had to run out.
-    assert told == passed
+    assert published == passed

@@ -27,7 +27,7 @@ TIME_LIMIT = 100
 async def running(
     directory: Path, *flags: str, **environment: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The demo in an empty directory, which is also the one for its temporary files."""
+    """The demo in an empty directory, where it also writes its temporary files."""
     inherited = {name: value for name, value in os.environ.items() if name != "AMQP_URL"}
     process = await asyncio.create_subprocess_exec(
         COMMAND,
@@ -75,7 +75,7 @@ async def test_the_demo_shows_who_owns_each_file_and_leaves_nothing_behind(tmp_p
 
 @pytest.fixture
 def virtual_host(rabbitmq: RabbitMQNode) -> Iterator[VirtualHost]:
-    """The names of other demos are not here, though they may run at the same time."""
+    """Remove the names of other demos, which may run at the same time."""
     host = VirtualHost(rabbitmq)
     yield host
     host.delete()
@@ -120,7 +120,7 @@ async def shows_everything_in_the_console(addresses: dict[str, str]) -> None:
         async with http.get("/api/recordings?status=ended") as response:
             recordings = (await response.json())["recordings"]
         async with http.get("/api/now") as response:
-            checks = {one["name"]: one["text"] for one in (await response.json())["checks"]}
+            checks = {check["name"]: check["text"] for check in (await response.json())["checks"]}
     assert "Recording console" in html
     assert (checks["worker"], "api" in checks) == (f"answers at {addresses['worker_url']}", True)
     assert session["may_act"] is True

@@ -1,4 +1,4 @@
-"""The deviations that the demo reports if the files are not as promised."""
+"""The deviations that the demo reports if files are not as promised."""
 
 from datetime import UTC, datetime
 

@@ -10,7 +10,7 @@ from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environm
 
 
 async def record(environment: WorkerEnvironment, fault: Fault) -> str:
-    """Record and stop; returns the recording's id."""
+    """Record a meeting and stop; returns the recording's id."""
     environment.sandbox.faults.add(fault)
     await environment.start()
     started = await environment.event(StatusChanged, status=Status.RECORDING)
@@ -32,13 +32,13 @@ async def test_late_files_all_precede_the_completion(
 ) -> None:
     async with open_worker_environment(amqp_url, names_prefix, tmp_path) as environment:
         recording_id = await record(environment, fault)
-        done = await environment.event(Completed, recording_id=recording_id)
+        completed = await environment.event(Completed, recording_id=recording_id)
 
         events = of(environment.messages.events, recording_id)
         names = [event.data.file_name for event in events if isinstance(event.data, FileReady)]
-        assert isinstance(done.data, Completed)
-        assert (done.data.file_count, done.data.files) == (3, tuple(names))
-        assert events[-1] == done
+        assert isinstance(completed.data, Completed)
+        assert (completed.data.file_count, completed.data.files) == (3, tuple(names))
+        assert events[-1] == completed
 
 
 async def test_a_file_after_the_completion_has_its_event_and_a_new_completion(

@@ -15,9 +15,9 @@ from worker.observability.log_redaction import redact_text
 
 
 def lines(environment: WorkerEnvironment, event: str) -> list[dict[str, Any]]:
-    """The log's lines about this."""
-    every = (json.loads(line) for line in environment.worker.log.read_text().splitlines())
-    return [line for line in every if line["event"] == event]
+    """The log lines of this event."""
+    lines_logged = (json.loads(line) for line in environment.worker.log.read_text().splitlines())
+    return [line for line in lines_logged if line["event"] == event]
 
 
 async def test_each_command_sweep_webhook_and_batch_is_one_log_line_without_a_credential(
@@ -33,26 +33,30 @@ async def test_each_command_sweep_webhook_and_batch_is_one_log_line_without_a_cr
         await environment.start()
         await environment.event(StatusChanged, status=Status.RECORDING)
         await environment.send(type="stop_recording", id="stop-1", start_id="start-1")
-        done = await environment.event(Completed)
+        completed = await environment.event(Completed)
         await eventually(lambda: bool(lines(environment, "webhook_answered")))
         assert await environment.worker.stop() == 0
 
-        final = [one for one in lines(environment, "command") if one["outcome"] is not None]
-        assert Counter(one["command_id"] for one in final) == {"start-1": 1, "stop-1": 1}
-        assert {one["outcome"] for one in final} == {"succeeded"}
-        assert done.subject in {
-            one.get("recording_id") for one in lines(environment, "webhook_answered")
+        final = [line for line in lines(environment, "command") if line["outcome"] is not None]
+        assert Counter(line["command_id"] for line in final) == {"start-1": 1, "stop-1": 1}
+        assert {line["outcome"] for line in final} == {"succeeded"}
+        assert completed.subject in {
+            line.get("recording_id") for line in lines(environment, "webhook_answered")
         }
-        assert done.subject in {one["recording_id"] for one in lines(environment, "recording_read")}
+        assert completed.subject in {
+            line["recording_id"] for line in lines(environment, "recording_read")
+        }
         sweeps = lines(environment, "sweep_completed")
-        assert {one["app"] for one in sweeps} == {"default"}
-        assert any(one["requests"] for one in sweeps)
-        published = sum(one["published"] for one in lines(environment, "outbox_relayed"))
+        assert {line["app"] for line in sweeps} == {"default"}
+        assert any(line["requests"] for line in sweeps)
+        published = sum(line["published"] for line in lines(environment, "outbox_relayed"))
         assert published == len(environment.messages.events)
 
         log = environment.worker.log.read_text()
-        files = [one.data for one in environment.messages.events if isinstance(one.data, FileReady)]
-        signatures = [urlsplit(one.download_url or "").query for one in files]
+        files = [
+            event.data for event in environment.messages.events if isinstance(event.data, FileReady)
+        ]
+        signatures = [urlsplit(file.download_url or "").query for file in files]
         assert len(signatures) == 3
         assert all(signature and signature not in log for signature in signatures)
         assert API_TOKEN not in log

@@ -78,8 +78,9 @@ async def test_a_stuck_loop_fails_liveness_by_its_name_until_it_runs_again(
         (tmp_path / "stuck").write_text("waits")
 
         async def dead_by_its_relay() -> bool:
-            status, told = await environment.worker.probe("/livez")
-            assert {name for name, one in told["checks"].items() if one["reason"]} == {"relay"}
+            status, liveness = await environment.worker.probe("/livez")
+            checks = liveness["checks"].items()
+            assert [name for name, check in checks if check["reason"]] == ["relay"]
             return status == 503
 
         await eventually(dead_by_its_relay)
@@ -114,15 +115,15 @@ def stuck_scene(
 
 
 async def alive(environment: WorkerEnvironment) -> bool:
-    """Whether liveness says so."""
+    """Whether the liveness probe succeeds."""
     return (await environment.worker.probe("/livez"))[0] == 200
 
 
 async def unready(environment: WorkerEnvironment, *checks: str) -> bool:
-    """Whether readiness names these checks as its reasons, and no other; without any, is well."""
-    status, told = await environment.worker.probe("/readyz")
+    """Whether the readiness probe names exactly these checks. Without checks, it must succeed."""
+    status, readiness = await environment.worker.probe("/readyz")
     assert status == (503 if checks else 200)
-    assert {name for name, one in told["checks"].items() if one["reason"]} == {*checks}
+    assert {name for name, check in readiness["checks"].items() if check["reason"]} == {*checks}
     return True
 
 

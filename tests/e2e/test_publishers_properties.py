@@ -1,4 +1,4 @@
-"""A running worker and commands whose properties are odd, forged or lead elsewhere."""
+"""A running worker and commands whose properties are odd or forged, or name other queues."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""A worker that cannot work says why, and ends."""
+"""A worker that cannot work logs the reason and ends."""
 
 from pathlib import Path
 
@@ -48,11 +48,11 @@ async def test_all_wrong_settings_are_listed_by_name(tmp_path: Path) -> None:
     worker = WorkerProcess(wrong, tmp_path)
     await worker.start()
     assert await worker.ended() == 2
-    told = worker.log_tail()
-    assert "Traceback" not in told
+    log = worker.log_tail()
+    assert "Traceback" not in log
     faulty = {"REALTIMEKIT_APP_ID", "REALTIMEKIT_API_TOKEN", *wrong} - {"REALTIMEKIT_ACCOUNT_ID"}
-    assert not [name for name in faulty if name not in told]
-    assert "REALTIMEKIT_ACCOUNT_ID" not in told
+    assert not [name for name in faulty if name not in log]
+    assert "REALTIMEKIT_ACCOUNT_ID" not in log
 
 
 async def test_a_second_process_on_the_same_sqlite_file_ends_with_an_error_that_names_the_setting(

@@ -23,8 +23,8 @@ async def test_a_repeated_command_is_not_executed_again_and_its_outcome_is_publi
         assert await environment.worker.stop() == 0
         await environment.worker.start()
         await environment.start(user_ids=["somebody-else"])
-        told = await outcomes(environment, 3)
-        assert len({one.id for one in told}) == 1
+        published = await outcomes(environment, 3)
+        assert len({event.id for event in published}) == 1
         event_assertions.assert_repeats_are_identical(environment.messages.events)
         assert len(environment.requests("start_track_recording")) == 1
 
@@ -32,10 +32,10 @@ async def test_a_repeated_command_is_not_executed_again_and_its_outcome_is_publi
 async def outcomes(environment: WorkerEnvironment, count: int) -> list[CloudEvent]:
     """Every publication of the outcome, when there are `count`."""
 
-    def told(events: list[CloudEvent]) -> list[CloudEvent] | None:
-        found = [one for one in events if one.subject == "start-1"]
+    def published(events: list[CloudEvent]) -> list[CloudEvent] | None:
+        found = [event for event in events if event.subject == "start-1"]
         return found if len(found) >= count else None
 
     return await environment.messages.until(
-        told, within=EVENT_TIMEOUT_SECONDS, what=f"outcome number {count}"
+        published, within=EVENT_TIMEOUT_SECONDS, what=f"outcome number {count}"
     )

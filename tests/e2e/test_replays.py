@@ -61,7 +61,7 @@ def sequences(events: list[CloudEvent], recording_id: str) -> list[int]:
 
 
 async def completed(environment: WorkerEnvironment, times: int = 1) -> list[CloudEvent]:
-    """All events, once a completion was published so often."""
+    """All events, after this many completions were published."""
 
     def found(events: list[CloudEvent]) -> list[CloudEvent] | None:
         count = sum(isinstance(event.data, Completed) for event in events)
@@ -135,7 +135,7 @@ async def test_replays_of_several_replicas_publish_each_event_in_order(
 
 @asynccontextmanager
 async def own_queue(amqp_url: str) -> AsyncIterator[tuple[str, list[AbstractIncomingMessage]]]:
-    """A queue for replies, and its messages."""
+    """A queue for replies, and the messages in it."""
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         channel = await connection.channel()
@@ -176,9 +176,9 @@ async def test_a_replay_with_a_reply_address_goes_only_there_and_ends_with_the_o
         await environment.outcome("replay")
         on_exchanges = sequences(environment.messages.events, recording_id)
 
-    bodies = [json.loads(one.body) for one in received]
+    bodies = [json.loads(message.body) for message in received]
     assert [int(body["sequence"]) for body in bodies[:-1]] == list(range(1, FILES + 5))
-    assert {one.correlation_id for one in received} == {"mine"}
+    assert {message.correlation_id for message in received} == {"mine"}
     assert on_exchanges == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from recording_sandbox.model.log_entries import RequestEntry
 from recording_sandbox.waiting import Eventually
 from recording_schemas import Completed, Status, StatusChanged
-from tests.e2e.test_webhooks import heard_by
+from tests.e2e.test_webhooks import webhook_environment
 from tests.e2e.worker_environment import WorkerEnvironment
 
 RECORDINGS = 12
@@ -33,7 +33,7 @@ async def live_and_end(environment: WorkerEnvironment, command: str) -> int:
     for start_id in ids:
         await environment.event(Completed, start_id=start_id)
     entries = environment.sandbox.request_log.entries()
-    asked = Counter(one.operation for one in entries if isinstance(one, RequestEntry))
+    asked = Counter(entry.operation for entry in entries if isinstance(entry, RequestEntry))
     for operation in BY_LISTS:
         asked.pop(operation, None)
     return asked.total()
@@ -50,21 +50,21 @@ async def test_a_recording_that_webhooks_report_costs_few_requests(
     command: str,
     most: int,
 ) -> None:
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
+    async with webhook_environment(amqp_url, names_prefix, tmp_path, eventually) as environment:
         assert await live_and_end(environment, command) <= most * RECORDINGS
 
 
 async def test_a_composite_whose_webhook_shows_its_files_costs_its_start(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
+    async with webhook_environment(amqp_url, names_prefix, tmp_path, eventually) as environment:
         assert await live_and_end(environment, "start_recording") == RECORDINGS
 
 
 async def test_a_track_recording_whose_webhook_shows_its_files_needs_no_read(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
+    async with webhook_environment(amqp_url, names_prefix, tmp_path, eventually) as environment:
         environment.sandbox.behaviour.change({"webhook_track_urls": True})
         asked = await live_and_end(environment, "start_track_recording")
         assert asked == 2 * RECORDINGS  # the start, and the participants of its session

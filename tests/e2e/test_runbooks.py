@@ -256,7 +256,7 @@ async def stalled(section: Section) -> None:
     )
 
     shown = [row["recording_id"] for row in found.lines]  # of other sections too
-    assert [one for one in shown if one in ids] == ids
+    assert [recording_id for recording_id in shown if recording_id in ids] == ids
     assert read.code == 0, read.err
     assert read.lines[0]["type"] == "command.succeeded.v1"
     assert ended.lines, ended.err
@@ -336,7 +336,7 @@ async def events_set_aside(section: Section) -> None:
 
 
 async def archive_refused(section: Section) -> None:
-    """A file is where the folder of the archive should be, since the beginning of the test."""
+    """A file has the path of the archive's folder, since the beginning of the test."""
     await section.sees("archive", "failed", "refused by the storage")
     rows = (await section.run("archive list --wide")).lines
     assert {row["state"] for row in rows} == {"queued"}
@@ -344,7 +344,7 @@ async def archive_refused(section: Section) -> None:
 
 
 async def archive_waits(section: Section) -> None:
-    """Still so."""
+    """The file is still there."""
     assert (await section.run("archive list")).lines
 
 
@@ -428,7 +428,7 @@ async def no_leader(section: Section) -> None:
 
 
 async def absent(section: Section) -> None:
-    """Still so, because a setting is wrong and a queue differs. A command waits."""
+    """A setting is still wrong, and a queue has other arguments. A command waits."""
     bench = section.bench
     prefix = bench.environment.worker.settings["WORKER_NAME_PREFIX"]
     body = {"type": "stop_recording", "id": "waits", "recording_id": NOBODYS}
@@ -478,7 +478,7 @@ SECTIONS: Final[dict[str, Callable[[Section], Awaitable[None]]]] = {
 
 @asynccontextmanager
 async def full_queue(bench: Bench) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """A queue that takes no status. The value makes room."""
+    """A queue that accepts no status event. The yielded function makes room."""
     prefix = bench.environment.worker.settings["WORKER_NAME_PREFIX"]
     async with await aio_pika.connect(bench.admin_url) as connection:
         channel = await connection.channel()
@@ -600,10 +600,10 @@ async def test_each_user_has_exactly_the_documented_rights(
         url = users.add(user, page)
         ended = {name: await cli(*arguments, AMQP_URL=url) for name, arguments in commands.items()}
         users.delete(user)
-        assert {name: one.code for name, one in ended.items()} == dict.fromkeys(
+        assert {name: result.code for name, result in ended.items()} == dict.fromkeys(
             commands, 1
         ) | allowed, user
-        refused = [one.err for name, one in ended.items() if name not in allowed]
+        refused = [result.err for name, result in ended.items() if name not in allowed]
         assert all("ACCESS_REFUSED" in text for text in refused), refused
 
 

@@ -1,4 +1,4 @@
-"""No secret leaves the worker by any way that people look at."""
+"""No secret leaves the worker: not in logs, events, tables or the process list."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ async def test_no_secret_is_in_a_log_line_an_event_a_table_or_the_process_list(
         for secret in SECRETS:
             assert secret not in log
             assert secret.encode() not in command_line
-            assert not [one for one in encoded(environment) if secret.encode() in one]
+            assert not [event for event in encoded(environment) if secret.encode() in event]
             assert not [row for row in rows(tmp_path / "state.db") if secret in repr(row)]
             for path in tmp_path.glob("state.db*"):
                 assert secret.encode() not in path.read_bytes(), path
@@ -75,14 +75,14 @@ def encoded(environment: WorkerEnvironment) -> list[bytes]:
     """Every event as its subscribers get it."""
     return [
         encode_event(
-            one.data,
-            id=one.id,
-            source=one.source,
-            subject=one.subject,
-            time=one.time,
-            sequence=str(one.sequence),
+            event.data,
+            id=event.id,
+            source=event.source,
+            subject=event.subject,
+            time=event.time,
+            sequence=str(event.sequence),
         )
-        for one in environment.messages.events
+        for event in environment.messages.events
     ]
 
 

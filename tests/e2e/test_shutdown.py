@@ -75,9 +75,10 @@ async def test_a_second_worker_finishes_the_commands_that_the_first_left(
 
 
 async def send_many(environment: WorkerEnvironment) -> set[str]:
-    """Send starts for different meetings; the API answers slowly after the first few. Returns ids.
+    """Send starts for different meetings; returns their ids.
 
-    It is slow enough that, even if they are sent slowly, some are left when the first have ended.
+    The API answers slowly after the first few. So some starts are left when the first have ended,
+    even if they are sent slowly.
     """
     slow = Fault(kind="slow", operation="start_track_recording", skip=FIRST, seconds=3)
     environment.sandbox.faults.add(slow)
@@ -88,9 +89,11 @@ async def send_many(environment: WorkerEnvironment) -> set[str]:
 
 
 def succeeded(environment: WorkerEnvironment) -> set[str]:
-    """The ids of the commands whose success was published, perhaps repeatedly."""
+    """The ids of the commands whose success was published."""
     return {
-        one.subject for one in environment.messages.events if isinstance(one.data, CommandSucceeded)
+        event.subject
+        for event in environment.messages.events
+        if isinstance(event.data, CommandSucceeded)
     }
 
 

@@ -20,7 +20,7 @@ BUDGET = "600/60"
 
 
 def start_recordings(environment: WorkerEnvironment, count: int) -> list[Recording]:
-    """Another program starts them, each in a different meeting."""
+    """Another program starts recordings, each in a different meeting."""
     recordings = environment.sandbox.recordings
     meetings = (str(uuid.uuid4()) for _ in range(count))
     return [
@@ -31,14 +31,15 @@ def start_recordings(environment: WorkerEnvironment, count: int) -> list[Recordi
 
 def published(environment: WorkerEnvironment, status: Status) -> set[str]:
     return {
-        one.data.recording_id
-        for one in environment.messages.events
-        if isinstance(one.data, StatusChanged) and one.data.status is status
+        event.data.recording_id
+        for event in environment.messages.events
+        if isinstance(event.data, StatusChanged) and event.data.status is status
     }
 
 
 def end(environment: WorkerEnvironment, recordings: list[Recording]) -> list[str]:
-    """End them within a second or two, in any order; their ids in the order of ending."""
+    """End recordings within two seconds, in random order; returns their ids in the order of
+    ending."""
     order = random.sample(recordings, len(recordings))
     for recording in order:
         environment.sandbox.clock.advance(0.005)
@@ -76,7 +77,9 @@ async def test_in_a_storm_of_ends_stops_go_first_and_every_end_is_published_with
             )
             await eventually(lambda: recording.status != "RECORDING")  # noqa: B023 - awaited here
             (stop,) = [
-                one for one in log if one.detail == "stop" and one.recording_id == recording.id
+                request
+                for request in log
+                if request.detail == "stop" and request.recording_id == recording.id
             ]
             assert list(log).index(stop) - before < 2 * ENDS / 10, "it waited behind the reads"
 

@@ -52,7 +52,9 @@ async def test_it_records_the_people_who_have_the_ids_when_the_session_begins(
         completed = (await environment.event(Completed)).data
         assert isinstance(completed, Completed)
         assert completed.metadata == METADATA
-        files = [one.data for one in environment.messages.events if isinstance(one.data, FileReady)]
+        files = [
+            event.data for event in environment.messages.events if isinstance(event.data, FileReady)
+        ]
         assert {file.custom_participant_id for file in files} == {"late", "participant-1"}
         assert len({file.user_id for file in files}) == 3
         _, metrics = await environment.worker.probe("/metrics")

@@ -25,7 +25,7 @@ BEHAVIOUR = Behaviour(invoked_seconds=2, uploading_seconds=2, real_webhook_retry
 
 
 @asynccontextmanager
-async def heard_by(
+async def webhook_environment(
     amqp_url: str,
     prefix: str,
     directory: Path,
@@ -46,14 +46,16 @@ async def heard_by(
         WORKER_PUBLIC_URL=f"http://127.0.0.1:{port}",
         WORKER_SWEEP_INTERVAL_SECONDS=sweep,
         **more,
-    ) as one:
-        await eventually(lambda: one.requests("add_webhook"))
-        yield one
+    ) as environment:
+        await eventually(lambda: environment.requests("add_webhook"))
+        yield environment
 
 
 def deliveries(environment: WorkerEnvironment) -> list[WebhookEntry]:
     return [
-        one for one in environment.sandbox.request_log.entries() if isinstance(one, WebhookEntry)
+        entry
+        for entry in environment.sandbox.request_log.entries()
+        if isinstance(entry, WebhookEntry)
     ]
 
 
@@ -72,41 +74,47 @@ async def stop(environment: WorkerEnvironment, command_id: str) -> None:
 async def test_webhooks_alone_follow_a_recording_to_its_end(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
+    async with webhook_environment(amqp_url, names_prefix, tmp_path, eventually) as environment:
         recording_id = await record(environment, "start-1")
         await stop(environment, "start-1")
-        done = await environment.event(Completed, recording_id=recording_id)
-        assert isinstance(done.data, Completed)
-        assert done.data.file_count == 3
+        completed = await environment.event(Completed, recording_id=recording_id)
+        assert isinstance(completed.data, Completed)
+        assert completed.data.file_count == 3
         changes = [
-            one.data for one in environment.messages.events if isinstance(one.data, StatusChanged)
+            event.data
+            for event in environment.messages.events
+            if isinstance(event.data, StatusChanged)
         ]
-        by_status = {one.status: one.observed_by for one in changes}
+        by_status = {change.status: change.observed_by for change in changes}
         assert by_status[Status.RECORDING] == by_status[Status.UPLOADED] == "webhook"
-        assert {one.response_status for one in deliveries(environment)} == {204}
+        assert {delivery.response_status for delivery in deliveries(environment)} == {204}
 
 
 async def test_the_sweep_makes_up_for_lost_webhooks(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually, sweep="0.3") as environment:
+    async with webhook_environment(
+        amqp_url, names_prefix, tmp_path, eventually, sweep="0.3"
+    ) as environment:
         environment.sandbox.faults.add(Fault(kind="webhook_drop"))
         recording_id = await record(environment, "start-1")
         await stop(environment, "start-1")
         await environment.event(Completed, recording_id=recording_id)
-        assert {one.response_status for one in deliveries(environment)} == {None}
+        assert {delivery.response_status for delivery in deliveries(environment)} == {None}
 
 
 async def test_key_rotation_and_forged_webhooks_change_nothing(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
+    async with webhook_environment(amqp_url, names_prefix, tmp_path, eventually) as environment:
         environment.sandbox.faults.add(Fault(kind="webhook_forge"))
         recording_id = await record(environment, "start-1")
         environment.sandbox.webhook_signer.rotate()
         await stop(environment, "start-1")
         await environment.event(Completed, recording_id=recording_id)
-        answers = {(one.fault, one.response_status) for one in deliveries(environment)}
+        answers = {
+            (delivery.fault, delivery.response_status) for delivery in deliveries(environment)
+        }
         assert answers == {(None, 204), ("webhook_forge", 401)}
 
 
@@ -114,18 +122,21 @@ async def test_webhooks_are_accepted_while_the_broker_is_down_and_published_when
     private_rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url = private_rabbitmq.amqp_url
-    async with heard_by(url, names_prefix, tmp_path, eventually) as environment:
+    async with webhook_environment(url, names_prefix, tmp_path, eventually) as environment:
         recording_id = await record(environment, "start-1")
         await keep_statuses(url, names_prefix)
         # A webhook reported that it records; the webhook's answer may arrive after its effects.
-        await eventually(lambda: any(one.response_status == 204 for one in deliveries(environment)))
+        await eventually(
+            lambda: any(delivery.response_status == 204 for delivery in deliveries(environment))
+        )
         await asyncio.to_thread(private_rabbitmq.stop)
         before = len(deliveries(environment))
         recordings = environment.sandbox.recordings
         recordings.stop(recordings.index.get(recording_id))
 
         async def all_taken() -> bool:
-            return [one.response_status for one in deliveries(environment)[before:]] == [204, 204]
+            late = deliveries(environment)[before:]
+            return [delivery.response_status for delivery in late] == [204, 204]
 
         await eventually(all_taken)
         await asyncio.to_thread(private_rabbitmq.start)
@@ -139,7 +150,7 @@ async def test_webhooks_refused_while_a_starting_worker_waits_for_its_database_a
     private_postgresql: PostgreSQLServer,
     eventually: Eventually,
 ) -> None:
-    async with heard_by(
+    async with webhook_environment(
         amqp_url,
         names_prefix,
         tmp_path,
@@ -156,7 +167,7 @@ async def test_webhooks_refused_while_a_starting_worker_waits_for_its_database_a
         recordings = environment.sandbox.recordings
         recordings.stop(recordings.index.get(recording_id))
         await eventually(lambda: len(deliveries(environment)) >= before + 2, seconds=20)
-        assert {one.response_status for one in deliveries(environment)[before:]} == {503}
+        assert {delivery.response_status for delivery in deliveries(environment)[before:]} == {503}
         _, metrics = await environment.worker.probe("/metrics")
         assert 'recording_worker_webhooks_total{verdict="unavailable"}' in metrics
         await asyncio.to_thread(private_postgresql.start)
@@ -164,17 +175,17 @@ async def test_webhooks_refused_while_a_starting_worker_waits_for_its_database_a
 
 
 def taken_of(environment: WorkerEnvironment, before: int) -> int:
-    """How many have been taken in, of those that were sent since then."""
-    return [one.response_status for one in deliveries(environment)[before:]].count(204)
+    """The number of accepted webhooks since `before`."""
+    return [delivery.response_status for delivery in deliveries(environment)[before:]].count(204)
 
 
 async def awaits_its_database(environment: WorkerEnvironment) -> bool:
-    status, told = await environment.worker.probe("/readyz")
-    return status == 503 and not told["checks"]["store"]["ok"]
+    status, readiness = await environment.worker.probe("/readyz")
+    return status == 503 and not readiness["checks"]["store"]["ok"]
 
 
 async def keep_statuses(url: str, prefix: str) -> None:
-    """Have status events kept from now on, also over the broker's end."""
+    """Keep status events in a durable queue from now on, also while the broker is down."""
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(KEPT, durable=True)
@@ -182,16 +193,16 @@ async def keep_statuses(url: str, prefix: str) -> None:
 
 
 async def kept_statuses(url: str, count: int) -> list[Status]:
-    """The first few of those that were kept."""
+    """The first `count` kept status events."""
     async with await aio_pika.connect(url) as connection, asyncio.timeout(60):
         channel = await connection.channel()
         queue = await channel.get_queue(KEPT)
         found: list[Status] = []
         async with queue.iterator() as messages:
             async for message in messages:
-                told = decode_event(message.body).data
-                assert isinstance(told, StatusChanged)
-                found.append(told.status)
+                change = decode_event(message.body).data
+                assert isinstance(change, StatusChanged)
+                found.append(change.status)
                 await message.ack()
                 if len(found) == count:
                     return found

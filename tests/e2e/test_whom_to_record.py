@@ -39,7 +39,9 @@ async def test_the_people_of_custom_ids_have_files_and_nobody_else_has(
         await environment.start(custom_participant_ids=["participant-1", "participant-3"])
         completed = await record_and_stop(environment)
         assert completed.file_count == 2
-        files = [one.data for one in environment.messages.events if isinstance(one.data, FileReady)]
+        files = [
+            event.data for event in environment.messages.events if isinstance(event.data, FileReady)
+        ]
         assert {file.custom_participant_id for file in files} == {"participant-1", "participant-3"}
         assert len(environment.requests(LIST)) == 1
 
@@ -93,7 +95,7 @@ async def test_a_worker_that_is_killed_over_a_start_by_custom_ids_starts_one_rec
         environment.sandbox.faults.add(slow)
         await environment.start(custom_participant_ids=["participant-1"])
         await environment.sandbox.request_log.until(
-            lambda log: any(one.operation == operation for one in log.requests)
+            lambda log: any(request.operation == operation for request in log.requests)
         )
         await environment.worker.kill()
         if operation == START:  # the call may have been executed, and was for these people

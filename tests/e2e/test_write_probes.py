@@ -1,4 +1,4 @@
-"""Readiness proves that a worker can write, and a worker whose state is lost says what to do."""
+"""Readiness proves that a worker can write. A worker without its state says what to do."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ def url(postgresql: PostgreSQLServer) -> Iterator[str]:
 
 
 def set_read_only(url: str, value: str) -> None:
-    """As after a failover to a standby: every session ends, and new ones cannot write."""
+    """Imitate a failover to a standby: every session ends, and new sessions cannot write."""
     mine = "-c default_transaction_read_only=off"
     with psycopg.connect(url, autocommit=True, options=mine) as admin:
         name = admin.info.dbname

@@ -1,4 +1,4 @@
-"""One worker process with all it needs around it: broker names, emulated API, state, subscriber."""
+"""One worker process with its broker names, emulated API, database and subscriber."""
 
 import json
 import uuid
@@ -37,7 +37,7 @@ class WorkerEnvironment:
         await self.messages.send_raw(json.dumps(fields).encode(), routing_key=fields["type"])
 
     async def start(self, command_id: str = "start-1", **fields: Any) -> None:
-        """Command a track recording of the environment's meeting, or of the one that is given."""
+        """Command a track recording of the environment's meeting, or of another one."""
         command = {"type": "start_track_recording", "id": command_id, "meeting_id": self.meeting_id}
         await self.send(**(command | fields))
 
@@ -47,7 +47,7 @@ class WorkerEnvironment:
         """The outcome of a command, once it is published."""
         return await self.messages.until(
             lambda events: next(
-                (one for one in _outcomes(events) if one.subject == command_id), None
+                (event for event in _outcomes(events) if event.subject == command_id), None
             ),
             within=within,
             what=f"the outcome of {command_id}",
@@ -59,17 +59,21 @@ class WorkerEnvironment:
         """The first event with data of this kind that has these fields."""
 
         def fitting(events: list[CloudEvent]) -> CloudEvent | None:
-            return next((one for one in events if _fits(one, kind, fields)), None)
+            return next((event for event in events if _fits(event, kind, fields)), None)
 
         return await self.messages.until(fitting, within=within, what=f"{kind.__name__} {fields}")
 
     def requests(self, operation: str) -> list[RequestEntry]:
         """The requests to the API's operation."""
-        return [one for one in self.sandbox.request_log.requests if one.operation == operation]
+        return [
+            request
+            for request in self.sandbox.request_log.requests
+            if request.operation == operation
+        ]
 
 
 def _outcomes(events: Iterable[CloudEvent]) -> list[CloudEvent]:
-    return [one for one in events if isinstance(one.data, Outcome)]
+    return [event for event in events if isinstance(event.data, Outcome)]
 
 
 def _fits(event: CloudEvent, kind: type, fields: dict[str, Any]) -> bool:
@@ -79,7 +83,7 @@ def _fits(event: CloudEvent, kind: type, fields: dict[str, Any]) -> bool:
 
 
 def settings(amqp_url: str, prefix: str, sandbox: Sandbox, **more: str) -> dict[str, str]:
-    """A worker's environment with everything quick."""
+    """The settings of a worker with short intervals."""
     return {
         "AMQP_URL": amqp_url,
         "DATABASE_URL": "sqlite:///state.db",
@@ -112,15 +116,15 @@ async def open_worker_environment(
     module: tuple[str, ...] = ("worker", "run"),
     **more: str,
 ) -> AsyncIterator[WorkerEnvironment]:
-    """An environment, with further settings for its worker; all of it stops with the block.
+    """Open an environment, with further settings for its worker; all of it stops with the block.
 
     `module` is the worker's module, or that of a worker with a deliberate fault.
     """
     async with AsyncExitStack() as stack:
         options = SandboxOptions(speed=speed, seed=1, behaviour=behaviour or Behaviour())
         sandbox = await stack.enter_async_context(Sandbox(options))
-        given = settings(amqp_url, prefix, sandbox, **more)
-        worker = ForkedWorkerProcess(given, directory, module=module)
+        worker_settings = settings(amqp_url, prefix, sandbox, **more)
+        worker = ForkedWorkerProcess(worker_settings, directory, module=module)
         await worker.start()
         stack.push_async_callback(worker.stop)
         await worker.ready()

@@ -1,4 +1,4 @@
-"""The emulated API behind a connection that changes its answers, for forms that it never has."""
+"""The emulated API behind a connection that alters its answers, for answers it never gives."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ def altered_client(
 
 
 def rows_of(body: Any) -> list[dict[str, Any]]:
-    """All recordings in an answer, whether it has a list, one, or one of a start."""
+    """All recordings in an answer: those of a list, a single one, or that of a start."""
     data = body.get("data") or []
     items = data if isinstance(data, list) else [data.get("recording", data)]
     return [item for item in items if isinstance(item, dict) and "status" in item]

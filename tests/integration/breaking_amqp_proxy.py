@@ -1,4 +1,4 @@
-"""A connection to the broker that ends at a chosen moment of the protocol."""
+"""A proxy in front of the broker that ends the connection at a chosen moment of the protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,9 +16,9 @@ METHOD_FRAME = 1
 
 
 class BreakingAmqpProxy:
-    """A way to the broker that ends at the client's first use of a method, which is swallowed.
+    """A connection that ends at the client's first use of a method, which never arrives.
 
-    `hang_up` closes the connection then; else both sides wait for ever.
+    With `hang_up` the proxy closes the connection then; else both sides wait forever.
     """
 
     def __init__(self, amqp_url: str, method: bytes, *, hang_up: bool) -> None:

@@ -1,4 +1,4 @@
-"""A real broker with the worker's publisher and consumer, deliveries from outside."""
+"""A real broker with the worker's publisher and consumer, and messages from other clients."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,8 +28,8 @@ Decide = Callable[[Delivery], Awaitable[Settlement]]
 class WatchedConsumer(Consumer):
     """A consumer that a test can cancel on the broker without the worker's knowledge.
 
-    A drain sets `deliveries_ended` when the broker has agreed to stop delivering. `started` counts
-    the consumers so far.
+    A drain sets `deliveries_ended` when the broker has confirmed that it stops delivering.
+    `started` counts the consumers so far.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -88,7 +88,7 @@ class BrokerBench:
 
     @property
     def connections(self) -> int:
-        """How many connections the consumer has opened so far."""
+        """The number of connections that the consumer has opened so far."""
         return self._connections
 
     def _url_of_next_connection(self) -> str:
@@ -174,7 +174,7 @@ class BrokerBenches:
         renewal_interval: float = 3600.0,
         proxy: TcpProxy | AmqpFrameProxy | None = None,
     ) -> BrokerBench:
-        raw = await open_connection(self._url, "test")  # it survives properties of any kind
+        raw = await open_connection(self._url, "test")  # this client accepts properties of any type
         self._resources.push_async_callback(raw.close)
         topology = Topology(prefix=self._prefix, retry_delays=(0.05, 1.0))
         port = proxy.port if proxy else urlsplit(self._url).port

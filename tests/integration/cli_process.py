@@ -20,7 +20,7 @@ PROCESS_TIMEOUT_SECONDS = 40.0
 
 
 class FinishedProcess(msgspec.Struct, frozen=True):
-    """How a process ended."""
+    """The exit code and the output of a process."""
 
     code: int
     out: str
@@ -46,7 +46,7 @@ class RunningProcess:
         self._process.send_signal(number)
 
     async def says(self, words: str) -> str:
-        """The next line on stderr that has these words."""
+        """The next line on stderr that contains these words."""
         async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             output = ""
             while line := (await self.err.readline()).decode():
@@ -61,7 +61,7 @@ class RunningProcess:
             return (await self.out.readline()).decode()
 
     async def end(self, stdin: bytes = b"") -> FinishedProcess:
-        """Wait for its end; `out` and `err` are the output that has not been read before."""
+        """Wait for the end; `out` and `err` are the output that was not read before."""
         async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             out, err = await self._process.communicate(stdin)
         assert self._process.returncode is not None

@@ -42,7 +42,7 @@ RETRY_POLICY = RetryPolicy(
 
 
 class CommandBench:
-    """A command handler on real parts, with a clock that a test can put forward."""
+    """A command handler on real parts, with a clock that a test can advance."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class CommandBench:
         self.handler = self.new_handler()
 
     def new_handler(self, api: RealtimeKitClient | None = None, **settings: Any) -> CommandHandler:
-        """A handler as after a restart: it knows only the contents of the store."""
+        """A handler as after a restart, without state besides the store's."""
         self.registry = CollectorRegistry()
         return CommandHandler(
             self.store,
@@ -76,7 +76,7 @@ class CommandBench:
         )
 
     def pass_time(self, seconds: float) -> None:
-        """Put both clocks forward, ours and the API's."""
+        """Advance both clocks, ours and the API's."""
         self.ahead += seconds
         self.sandbox.clock.advance(seconds)
 
@@ -84,7 +84,7 @@ class CommandBench:
         return await self.send_raw(msgspec.json.encode(command), **properties)
 
     async def send_with_short_timeout(self, command: dict[str, Any]) -> Settlement:
-        """Send to a process whose API time-out is one second, too short for a busy machine."""
+        """Send to a handler whose API time-out is one second. A busy machine may need longer."""
         handler = self.new_handler(self._impatient_api)
         return await handler.handle(Delivery(body=msgspec.json.encode(command), routing_key="x"))
 
@@ -114,7 +114,7 @@ class CommandBench:
         return [delivery_of(command, self.store.now()) for command in due]
 
     async def parked(self) -> int:
-        """How many commands are parked, without repeats."""
+        """The number of parked commands, without repeats."""
         return sum(count.commands for count in (await self.store.count_parked()).values())
 
     async def outcomes(self, command_id: str = "start-1") -> list[dict[str, Any]]:

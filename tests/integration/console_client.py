@@ -38,13 +38,14 @@ class ConsoleClient:
         return msgspec.json.decode(body)
 
     async def post(self, path: str, value: object, *, status: int = 200) -> Any:
-        """As the page posts: with its origin."""
+        """Post like the page: with its origin."""
         answered, _, body = await self.ask(path, method="POST", json=value, Origin=self.origin)
         assert answered == status, body
         return msgspec.json.decode(body)
 
     async def post_bytes(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Post a body as it is, with the page's origin. The status and body of the answer."""
+        """Post a body unchanged, with the page's origin. Returns the status and the body of the
+        answer."""
         headers = {"Origin": self.origin}
         async with self._http.post(self.origin + path, data=body, headers=headers) as response:
             return response.status, await response.read()

@@ -1,4 +1,4 @@
-"""A dead-letter queue with messages from workers and from the broker, seen from outside."""
+"""A dead-letter queue with messages from workers and from the broker, as other clients see it."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ FIRST_SEEN = "2025-01-01T10:00:00.000+00:00"
 
 
 class BrokerQueues:
-    """The queues of one test, seen from outside."""
+    """The queues of one test, as other clients see them."""
 
     def __init__(self, channel: AbstractChannel, unconfirmed: AbstractChannel, prefix: str) -> None:
         self.channel = channel
@@ -51,7 +51,8 @@ class BrokerQueues:
         await exchange.publish(message, key)
 
     async def limit_deliveries_of_letters(self, limit: int) -> None:
-        """Declare a dead-letter queue that returns letters to its front, not to its end."""
+        """Declare a dead-letter queue that returns requeued messages to its front, not to its
+        end."""
         name = f"{self.prefix}.commands.dead"
         await self.channel.queue_delete(name)
         queue = await self.channel.declare_queue(
@@ -97,10 +98,10 @@ class BrokerQueues:
         return taken
 
     async def dead(self) -> list[str]:
-        """Take all letters out of the queue, and return their ids, oldest first.
+        """Take all dead letters out of the queue; returns their ids, oldest first.
 
-        They are not counted first, because a broker that is too busy to count a queue reports that
-        it is empty.
+        They are not counted first, because a busy broker that cannot count a queue reports that it
+        is empty.
         """
         found: list[tuple[str, str]] = []
         queue = await self.channel.get_queue(f"{self.prefix}.commands.dead")

@@ -53,11 +53,11 @@ class ForkedCommand:
 
     @property
     def returncode(self) -> int | None:
-        """How it ended, minus the signal's number if one killed it; None while it runs."""
+        """The exit code; the negative signal number if a signal killed it; None while it runs."""
         return self._process.returncode
 
     async def communicate(self, stdin: bytes = b"") -> tuple[bytes, bytes]:
-        """Write this to its stdin, close that, and wait for its end. Returns its output."""
+        """Write `data` to stdin, close it, and wait for the end. Returns the output."""
         _, out, err = await asyncio.gather(
             asyncio.to_thread(self._write, stdin), self.stdout.read(), self.stderr.read()
         )

@@ -22,7 +22,7 @@ class PseudoTerminal:
     def _read(self) -> None:
         try:
             self._heard += os.read(self._number, 65536)
-        except OSError:  # the other side has been closed
+        except OSError:  # the other side is closed
             asyncio.get_running_loop().remove_reader(self._number)
             self._silent.set()
         self._news.set()

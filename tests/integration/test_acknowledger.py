@@ -1,4 +1,4 @@
-"""An acknowledgement for many deliveries never covers an open one."""
+"""One acknowledgement for many deliveries never includes an open one."""
 
 import asyncio
 import random
@@ -46,15 +46,17 @@ async def test_exactly_the_acknowledged_messages_are_gone_in_any_order(
 
         acknowledger = Acknowledger(channel)
         dropped = delivered[-3:] if seed % 2 else chance.sample(delivered, 3)
-        settled = chance.sample([one for one in delivered if one not in dropped], COMMANDS - 3)
+        settled = chance.sample(
+            [message for message in delivered if message not in dropped], COMMANDS - 3
+        )
         returned, done = settled[:10], settled[10:]
         await channel.basic_cancel(tag)
-        ends = [acknowledger.acknowledge(one.delivery_tag or 0) for one in done]
-        ends += [acknowledger.requeue(one.delivery_tag or 0) for one in returned]
+        ends = [acknowledger.acknowledge(message.delivery_tag or 0) for message in done]
+        ends += [acknowledger.requeue(message.delivery_tag or 0) for message in returned]
         chance.shuffle(ends)
         for first in range(0, len(ends), 7):
             await asyncio.gather(*ends[first : first + 7])
         await channel.basic_qos(prefetch_count=1)  # a round trip: all are processed
-        assert await _remaining(queue) == {int(one.body) for one in returned}
+        assert await _remaining(queue) == {int(message.body) for message in returned}
         await channel.close()
-        assert await _remaining(queue) == {int(one.body) for one in dropped}
+        assert await _remaining(queue) == {int(message.body) for message in dropped}

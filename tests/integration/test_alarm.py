@@ -1,4 +1,4 @@
-"""A broker with a memory alarm blocks publishers; acknowledgements must continue."""
+"""A broker with a memory alarm blocks publishers; acknowledgements continue."""
 
 import asyncio
 import contextlib

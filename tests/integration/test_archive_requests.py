@@ -1,4 +1,5 @@
-"""The archive reads a recording again for new URLs, and must not conclude that there are none."""
+"""The archive reads a recording again for new URLs. A failed read does not mean that there are
+none."""
 
 from collections.abc import AsyncIterator
 

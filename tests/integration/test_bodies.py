@@ -1,4 +1,4 @@
-"""Messages as RabbitMQ delivers them: their property bytes and body, to an executed command."""
+"""Messages as RabbitMQ delivers them, from property bytes and body to an executed command."""
 
 import gzip
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The objects that are built from the settings: which of them share connections and limits."""
+"""The objects that are built from the settings, and the connections and limits that they share."""
 
 import json
 from collections.abc import AsyncIterator
@@ -51,7 +51,11 @@ def test_apps_of_one_account_share_its_budget_and_those_of_another_have_their_ow
 
 def test_apps_of_one_account_share_what_their_sweeps_may_use(bootstrap: Bootstrap) -> None:
     rates = {app.name: app.sustained_rate for app in bootstrap.apps}
-    assert rates == {"eu": 1.0, "us": 1.0, "asia": 4.0}  # the scarcest window of any holds for all
+    assert rates == {
+        "eu": 1.0,
+        "us": 1.0,
+        "asia": 4.0,
+    }  # the strictest window of any app applies to all
 
 
 def with_tokens(**tokens: str) -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Calls of the AMQP library, which confuses cancellation with the loss of a channel."""
+"""Calls of the AMQP library, which confuses a cancellation with the loss of a channel."""
 
 import asyncio
 

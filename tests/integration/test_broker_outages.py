@@ -1,4 +1,4 @@
-"""The broker itself is killed, or raises a memory alarm."""
+"""The broker is killed, or raises a memory alarm."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -23,7 +23,7 @@ async def test_after_kill_9_of_the_broker_consuming_and_publishing_resume(
     async with AsyncExitStack() as resources:
         broker = BrokerBenches(private_rabbitmq.amqp_url, "survivor", resources)
         bench = await broker.bench(acknowledge, timeout=2)
-        resources.pop_all()  # killing the node ends the raw connection and the queues
+        resources.pop_all()  # a killed node ends the raw connection and the queues
         async with bench.running():
             await bench.send(b"before", message_id="m-1")
             await eventually(lambda: bench.bodies == [b"before"])

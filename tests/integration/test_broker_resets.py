@@ -1,4 +1,4 @@
-"""After a reset, a private broker is as good as new, whatever a test has done to it."""
+"""After a reset, a private broker is like a new one, whatever a test has done to it."""
 
 import asyncio
 import threading
@@ -25,7 +25,8 @@ GIVES_UP: Final = """
 supervisor:start_child(rabbit_fifo_dlx_sup, [rabbit_misc:r(<<"/">>, queue, <<"deleted">>)]),
 (fun Wait() -> whereis(rabbit_fifo_dlx_sup) =:= undefined orelse Wait() end)().
 """
-"""A worker begins for a queue that was deleted: it ends with an error until its supervisor does."""
+"""Starts a process for a deleted queue. It ends with an error repeatedly, until its supervisor
+ends."""
 
 DEAD_LETTERS: Final = """
 {ok, Queue} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"queue-0">>)),
@@ -45,7 +46,7 @@ async def declare_with_dead_letters(url: str, *, queues: int = 6) -> None:
 async def test_a_broker_that_was_just_killed_can_be_reset_and_takes_queues(
     private_rabbitmq: RabbitMQNode,
 ) -> None:
-    """Its queues have no leader yet, so no node publishes their dead letters."""
+    """The queues have no leader yet, so no node publishes their dead letters."""
     node = private_rabbitmq
     await declare_with_dead_letters(node.amqp_url)
     await asyncio.to_thread(node.kill)

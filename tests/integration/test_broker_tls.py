@@ -1,4 +1,4 @@
-"""The error text when TLS to the broker fails: the cause, and the part of AMQP_URL."""
+"""The error text when TLS to the broker fails: the cause, and the faulty part of AMQP_URL."""
 
 import asyncio
 import socket
@@ -42,7 +42,8 @@ class Files:
     def server(
         self, *, version: ssl.TLSVersion = TLS_1_3, wants_client: bool = False, days: int = 0
     ) -> ssl.SSLContext:
-        """The broker's side. Its certificate is `days` older than one that is valid now."""
+        """The broker's side of TLS. With `days`, its certificate is that much older than a valid
+        one."""
         pair = self.authority.pair("broker", days_ago=days)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = context.maximum_version = version
@@ -55,7 +56,7 @@ class Files:
 
 @contextmanager
 def refusing_server(context: ssl.SSLContext) -> Iterator[int]:
-    """The port of a server that shakes hands once. Unlike asyncio's, it says why it refuses."""
+    """The port of a server that shakes hands once. Unlike asyncio's, it reports why it refuses."""
 
     def shake_hands() -> None:
         peer, _ = listener.accept()
@@ -80,7 +81,7 @@ def files(tmp_path: Path) -> Files:
 
 
 async def reason(amqp_url: str, tls: ssl.SSLContext | None, url: str) -> str:
-    """Why no connection is opened to a broker with this TLS, as the command line says it."""
+    """The error of the command line when it cannot connect to a broker with this TLS."""
     async with LoopbackServer(relay_to(urlsplit(amqp_url).port), tls=tls) as server:
         return await reason_at(server.port, url)
 

@@ -23,7 +23,7 @@ from worker.broker.connection import BrokerConnection, close_quietly, open_conne
 from worker.domain.errors import BrokerUnavailable
 
 NOBODY = 9
-"""The port of a service that no machine of today offers."""
+"""A port where no service listens."""
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ async def test_a_virtual_host_that_does_not_exist_is_named_as_the_fault(amqp_url
 
 
 class KeptConnection:
-    """A connection that is kept up, with the ports of the hosts that it has been on."""
+    """A supervised connection, and the ports of the hosts that it was connected to."""
 
     def __init__(self, url: str) -> None:
         self.link = BrokerConnection(lambda: url, "test")

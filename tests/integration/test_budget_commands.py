@@ -68,7 +68,7 @@ class Bench:
         return await self.handler.handle(Delivery(body=body, routing_key="x"))
 
     async def spend(self) -> None:
-        """Spend everything but the reserve for stops."""
+        """Use up the budget, except the reserve for stops."""
         await self.store.acquire_tokens("b", TokenRequest(rates=(RATE,), needed=(0, 1000, 0)))
 
 

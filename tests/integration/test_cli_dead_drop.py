@@ -79,8 +79,8 @@ async def lines_on_a_terminal(cli: CommandLine, *arguments: str) -> list[dict[st
     """The JSON lines among the output on the terminal."""
     async with run_on_terminal(cli, *arguments) as (terminal, process):
         assert await process.wait() == 0
-        said = (await terminal.all()).splitlines()
-        return [msgspec.json.decode(line) for line in said if line.startswith("{")]
+        lines = (await terminal.all()).splitlines()
+        return [msgspec.json.decode(line) for line in lines if line.startswith("{")]
 
 
 async def test_the_answer_no_on_a_terminal_drops_nothing(

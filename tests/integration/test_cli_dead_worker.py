@@ -128,7 +128,7 @@ async def test_a_type_that_workers_have_learnt_since_is_executed_under_a_new_id(
     await eventually(lambda: has(broker, 1))
     letter = await broker.take("commands.dead")
 
-    # As if the worker had since learnt the type.
+    # Imitates a newer worker that knows the type.
     known = start("one")
     await broker.bury(known, key="start_livestream", headers=dict(letter.headers))
     (replayed,) = (await cli("dead", "replay", "one", "--new-id")).lines

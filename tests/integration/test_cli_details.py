@@ -73,7 +73,7 @@ async def run(
     at: datetime = NOW,
     app: str = "default",
 ) -> None:
-    """A command that ended."""
+    """A command with an outcome."""
     request = claim_request(outcome.command_id, outcome.command_type, now=at.timestamp(), app=app)
     await store.claim(request)
     record = outcome_record(outcome, source="test", at=at, correlation_id=None, trace={})
@@ -101,7 +101,7 @@ def rejected(command_id: str, code: str = "not_found") -> CommandRejected:
 
 
 async def whole_story(store: Store) -> None:
-    """A recording with all that can be known of one."""
+    """A recording with every detail that a recording can have."""
     start = StartContext(
         start_id="start-1",
         user_ids=("alice",),
@@ -139,16 +139,16 @@ async def test_a_recording_is_shown_with_everything_that_is_known(
     assert details["start"]["custom_ids"] == {"alice": "alice@example.com"}
     assert details["start"]["max_seconds"] == 3600
     assert details["start_command"]["outcome"] == "succeeded"
-    assert [(one["status"], one["observed_by"]) for one in details["timeline"]] == [
+    assert [(change["status"], change["observed_by"]) for change in details["timeline"]] == [
         ("RECORDING", "sweep"),
         ("UPLOADED", "sweep"),
     ]
-    assert [one["file_name"] for one in details["files"]] == ["a.webm"]
+    assert [file["file_name"] for file in details["files"]] == ["a.webm"]
     assert details["participants_without_file"] is None
     events = details["events"]
-    assert [int(one["sequence"]) for one in events] == [1, 2, 3, 4]
-    assert [one["state"] for one in events] == ["sent", "set aside", "waiting", "waiting"]
-    assert all(uuid.UUID(one["id"]) for one in events)
+    assert [int(event["sequence"]) for event in events] == [1, 2, 3, 4]
+    assert [event["state"] for event in events] == ["sent", "set aside", "waiting", "waiting"]
+    assert all(uuid.UUID(event["id"]) for event in events)
     assert "secret" not in shown.out
 
 
@@ -394,7 +394,7 @@ async def test_people_are_shown_the_only_id_that_begins_like_theirs_and_scripts_
     assert "weekly-start" in outcome.out
     assert (several.code, several.out) == (1, "")
     assert "weekly-start, weekly-stop" in several.err
-    assert [one.out for one in asked_by_scripts] == ["", ""]
+    assert [answer.out for answer in asked_by_scripts] == ["", ""]
 
 
 @pytest.mark.parametrize(
@@ -418,11 +418,11 @@ async def test_an_unknown_id_is_answered_with_the_ids_that_begin_with_it(
     )
     ended = [await cli(*arguments) for arguments in commands]
 
-    assert [one.code for one in ended] == [1, 0, 0, 0]
-    for one in ended:
-        assert words in one.err
-        assert "order-17" in one.err
-        assert ("order-20" in one.err) is (text == "order-")
+    assert [listed.code for listed in ended] == [1, 0, 0, 0]
+    for listed in ended:
+        assert words in listed.err
+        assert "order-17" in listed.err
+        assert ("order-20" in listed.err) is (text == "order-")
 
 
 async def test_a_start_that_waits_for_its_session_has_no_error(
@@ -443,7 +443,7 @@ async def test_a_start_that_waits_for_its_session_has_no_error(
 
 
 async def run_waiting(store: Store, command_id: str, *, code: str) -> None:
-    """A command whose attempt is over, and that is not."""
+    """Claim a command, and release it after a failed attempt."""
     await store.claim(claim_request(command_id, "start_recording", now=NOW.timestamp()))
     error = msgspec.json.encode(ErrorInfo(code=code, message="words")).decode()
     await store.release(
@@ -459,7 +459,7 @@ async def test_outcomes_of_one_moment_are_all_found(database_url: str) -> None:
 
     found = read_state(database_url, find_past_commands, PastCommandsFilter(limit=10_000))
 
-    assert len({one.command_id for one in found.commands}) == len(found.commands) == count
+    assert len({command.command_id for command in found.commands}) == len(found.commands) == count
     assert found.looked_back_to is None
 
 

@@ -286,8 +286,8 @@ async def test_a_reader_that_closes_the_pipe_causes_no_traceback(tmp_path: Path)
         f"for i in 1 2 3; do '{EXECUTABLE}' config show-defaults; done | true",
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await process.communicate()
-    assert said == b""
+    _, stderr = await process.communicate()
+    assert stderr == b""
 
 
 def accepts_connections(port: int) -> bool:
@@ -315,8 +315,8 @@ async def test_a_command_whose_output_is_closed_succeeds() -> None:
     process = await asyncio.create_subprocess_shell(
         f"'{EXECUTABLE}' config show-defaults >&-", stderr=asyncio.subprocess.PIPE
     )
-    _, said = await process.communicate()
-    assert (process.returncode, said) == (0, b"")
+    _, stderr = await process.communicate()
+    assert (process.returncode, stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -326,9 +326,9 @@ async def test_a_full_disk_is_one_line_with_exit_code_1(unbuffered: str) -> None
         env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await process.communicate()
+    _, stderr = await process.communicate()
 
-    assert said == b"Error: the output cannot be written: No space left on device\n"
+    assert stderr == b"Error: the output cannot be written: No space left on device\n"
     assert process.returncode == 1
 
 

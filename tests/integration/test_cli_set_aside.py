@@ -33,8 +33,8 @@ async def test_events_that_are_set_aside_are_listed_and_published_again(
     (row,) = listed.lines
     assert (row["event_id"], row["tries"], row["bytes"]) == (event.event_id, 3, len(event.body))
     assert (unknown.code, unclear.code, again.code) == (1, 2, 0)
-    assert [one.position for one in await store.unsent(10)] == [
-        event.position, *(one.position for one in others)
+    assert [pending.position for pending in await store.unsent(10)] == [
+        event.position, *(pending.position for pending in others)
     ]  # fmt: skip
     await store.close()
 
@@ -49,9 +49,9 @@ async def test_an_event_waits_behind_a_deferred_one_of_its_recording_until_that_
     await store.mark_page(PageMarks(deferred=[late]), 1.0)
     await store.apply([observation("r-2")])
 
-    assert [one.subject for one in await store.unsent(10, resume=True, now=49.0)] == ["r-2"]
+    assert [pending.subject for pending in await store.unsent(10, resume=True, now=49.0)] == ["r-2"]
     depth = await store.outbox_depth()
     assert (depth.events, depth.deferred, depth.set_aside) == (2, 1, 0)
     due = await store.unsent(10, resume=True, now=51.0)
-    assert [(one.subject, one.tries) for one in due] == [("r-1", 1), ("r-2", 0)]
+    assert [(pending.subject, pending.tries) for pending in due] == [("r-1", 1), ("r-2", 0)]
     await store.close()

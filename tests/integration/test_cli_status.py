@@ -85,7 +85,7 @@ async def test_it_ends_in_seconds_and_names_who_is_silent(sqlite_url: str, tmp_p
     silent.close()
     assert shown.code == 2
     assert states(shown) == dict.fromkeys(("worker", "api", "database", "broker"), "unknown")
-    assert seconds < 20  # much more on a busy machine than the 5 s that it takes
+    assert seconds < 20  # a time-out of 5 s, with a margin for busy machines
     assert "hunter2" not in shown.out + shown.err
 
 

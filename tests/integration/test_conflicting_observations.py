@@ -28,7 +28,7 @@ async def recording(bench: TrackingBench) -> str:
 
 
 async def time_out_observation(bench: TrackingBench, recording_id: str) -> Observation:
-    """The observation that times out the recording as it is stored now."""
+    """The observation of a time-out of the recording as it is stored now."""
     known = await bench.stored(recording_id)
     return end_observation(
         known, stalled_error(known, TIMEOUTS, bench.now()), asked_at=bench.now(), now=bench.now()

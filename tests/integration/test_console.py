@@ -1,4 +1,4 @@
-"""The console's server: its answers, its refusals, and the events that it sends while it runs."""
+"""The console's server: its answers, its refusals, and the events of its stream."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -293,7 +293,7 @@ async def test_events_and_figures_arrive_while_a_browser_is_connected(
 
 
 async def shown_api(console: ConsoleClient) -> dict[str, str]:
-    """The check of the API on the page *now*."""
+    """The check of the API on the page `now`."""
     checks = (await console.get("/api/now"))["checks"]
     found: dict[str, str] = next(check for check in checks if check["name"] == "api")
     return found

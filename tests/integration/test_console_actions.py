@@ -39,7 +39,7 @@ async def environ(
 
 @pytest.fixture
 async def console(environ: dict[str, str]) -> AsyncIterator[ConsoleClient]:
-    """A console whose token was not given yet."""
+    """A console before the token is entered."""
     async with running_console(environ) as client:
         yield client
 

@@ -133,7 +133,7 @@ async def test_a_handler_that_outlives_its_connection_finishes_and_the_command_i
         await bench.send(b"x", message_id="m")
         await eventually(lambda: bench.deliveries)
         proxy.cut()
-        await eventually(lambda: bench.connections > 1)  # so the first is lost
+        await eventually(lambda: bench.connections > 1)  # so the first delivery is lost
         lost.set()
         await eventually(lambda: len(bench.deliveries) == 2)
         await bench.consumer.drain()
@@ -252,9 +252,9 @@ async def test_a_connection_keeps_nothing_of_its_closed_channels(
 
 
 def kept(kind: type) -> int:
-    """How many objects of a class the process keeps."""
+    """The number of objects of a class in the process."""
     gc.collect()
-    return sum(isinstance(one, kind) for one in gc.get_objects())
+    return sum(isinstance(kept_object, kind) for kept_object in gc.get_objects())
 
 
 async def test_a_retry_queue_that_was_deleted_is_declared_again_for_the_command_that_needs_it(
@@ -335,7 +335,7 @@ async def test_a_consumer_that_loses_its_right_to_declare_logs_it_and_continues(
             with capture_logs() as lines:
                 rabbitmq.set_permissions(names_prefix, configure="^$", write=".*", read=".*")
                 await eventually(
-                    lambda: any("WORKER_TOPOLOGY" in one.get("reason", "") for one in lines)
+                    lambda: any("WORKER_TOPOLOGY" in line.get("reason", "") for line in lines)
                 )
             await bench.send(b"after", message_id="m")
             await eventually(lambda: bench.bodies == [b"after"])
@@ -358,7 +358,7 @@ async def test_a_user_without_a_channel_for_the_check_loses_a_connection_and_is_
             # The broker may count the lost connection's channels for a while, and refuse again.
             before = bench.connections
             limit_channels(rabbitmq, names_prefix, 2)
-            # Checks that nothing happens: during this time no check may cost another connection.
+            # Checks that no further connection is lost during this time.
             await asyncio.wait([bench.consumer_task], timeout=1.0)
             assert bench.connections == before
             limit_channels(rabbitmq, names_prefix, 100)

@@ -1,4 +1,4 @@
-"""Draining the consumer: no new deliveries, and every handler may finish."""
+"""Draining the consumer: it takes no new deliveries, and every handler may finish."""
 
 import asyncio
 from typing import Any

@@ -212,11 +212,11 @@ async def test_a_stop_of_a_meeting_stops_all_its_live_recordings_also_unknown_on
 ) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())
-    theirs = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
+    external = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
     stop = {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting}
     assert await bench.send(stop) == Ack()
     stopped = (await bench.outcome("stop"))["data"]["recording_ids"]
-    assert sorted(stopped) == sorted([theirs.recording_id, bench.started()[0].recording_id])
+    assert sorted(stopped) == sorted([external.recording_id, bench.started()[0].recording_id])
 
 
 async def test_a_stop_of_a_meeting_waits_while_a_start_of_the_meeting_is_in_doubt(
@@ -270,11 +270,11 @@ async def test_pause_and_resume_publish_status_changes_and_can_be_repeated(
 
 
 async def test_a_sync_adopts_a_recording_that_others_started(bench: CommandBench) -> None:
-    theirs = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
-    sync = {"type": "sync_recording", "id": "sync", "recording_id": theirs.recording_id}
+    external = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
+    sync = {"type": "sync_recording", "id": "sync", "recording_id": external.recording_id}
     assert await bench.send(sync) == Ack()
     (adopted,) = await bench.store.recordings(RecordingsFilter(app="default"))
-    assert (adopted.recording_id, adopted.start_id) == (theirs.recording_id, None)
+    assert (adopted.recording_id, adopted.start_id) == (external.recording_id, None)
 
 
 @pytest.mark.parametrize("action", ["pause", "stop", "sync", "replay"])

@@ -1,4 +1,4 @@
-"""Commands that end the process."""
+"""Commands that kill the process."""
 
 import time
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The demo's messages about a broker that it cannot use."""
+"""The demo's messages when it cannot use the broker."""
 
 import pytest
 from yarl import URL

@@ -1,4 +1,4 @@
-"""External recordings are adopted if configured, else ignored."""
+"""External recordings are adopted if `WORKER_FOLLOW_ALL` is set, else ignored."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -85,31 +85,31 @@ async def sweep_with_a_wait(bench: TrackingBench, seconds: float) -> tuple[str, 
 
 async def test_recordings_of_others_are_ignored_unless_configured(bench: TrackingBench) -> None:
     bench.restart(follow_all=False)
-    ours, _theirs = await bench.start(), await start_external(bench)
+    own_id, _external_id = await bench.start(), await start_external(bench)
     await bench.sweep_and_read(5)
-    assert {change["subject"] for change in await bench.events()} == {ours}
+    assert {change["subject"] for change in await bench.events()} == {own_id}
 
 
 @pytest.mark.parametrize("kind", ["track", "composite"])
 async def test_a_live_recording_of_others_gets_all_its_events(
     bench: TrackingBench, kind: Kind
 ) -> None:
-    theirs = await start_external(bench, kind)
+    external_id = await start_external(bench, kind)
     await bench.sweep_and_read(5)
-    assert await bench.published(theirs) == ["RECORDING"]
-    await ended(bench, theirs)
+    assert await bench.published(external_id) == ["RECORDING"]
+    await ended(bench, external_id)
     await bench.sweep_and_read(5)
-    published = await bench.published(theirs)
+    published = await bench.published(external_id)
     assert published[:2] == ["RECORDING", "UPLOADED"]
     assert published[-1].startswith("completed")
-    assert (await bench.stored(theirs)).kind == kind
+    assert (await bench.stored(external_id)).kind == kind
 
 
 async def test_a_kind_missing_from_the_list_is_read_once(bench: TrackingBench) -> None:
-    theirs = start_without_kind(bench)
+    external_id = start_without_kind(bench)
     await bench.sweep_and_read(5)
     await bench.sweep_and_read(10)
-    assert (await bench.stored(theirs)).kind == "composite"
+    assert (await bench.stored(external_id)).kind == "composite"
     assert bench.take_operations().count("get_recording") == 1
 
 
@@ -121,13 +121,13 @@ async def test_a_composite_of_others_is_never_taken_for_a_track_because_of_its_n
     bench: TrackingBench, prefix: str, suffix: str
 ) -> None:
     await bench.sweep_and_read()
-    theirs = start_external_now(
+    external_id = start_external_now(
         bench, "composite", prefix=prefix, video_suffix=suffix, audio_suffix="aac"
     )
     await bench.sweep_and_read(5)
-    await ended(bench, theirs)
+    await ended(bench, external_id)
     await bench.sweep_and_read(5)
-    assert (await bench.stored(theirs)).kind == "composite"
+    assert (await bench.stored(external_id)).kind == "composite"
     keys = [event.routing_key for event in await bench.store.unsent(100)]
     assert keys[-3:] == ["composite.video.ready", "composite.audio.ready", "composite.completed"]
 
@@ -155,11 +155,11 @@ async def test_a_recording_that_began_and_ended_between_two_sweeps_is_found(
     bench: TrackingBench,
 ) -> None:
     await bench.sweep_and_read()
-    theirs = [await start_external(bench) for _ in range(3)]
-    for recording_id in theirs:
+    external_ids = [await start_external(bench) for _ in range(3)]
+    for recording_id in external_ids:
         await ended(bench, recording_id)
     await bench.sweep_and_read(5)
-    for recording_id in theirs:
+    for recording_id in external_ids:
         assert (await bench.published(recording_id))[0] == "UPLOADED"
         assert (await bench.published(recording_id))[-1] == "completed 3"
 
@@ -170,10 +170,10 @@ async def test_a_recording_dated_in_the_future_hides_no_others(bench: TrackingBe
     await start_external(bench)
     bench.sandbox.clock._base -= 36_000
     await bench.sweep_and_read(5)
-    theirs = await start_external(bench)
-    await ended(bench, theirs)
+    external_id = await start_external(bench)
+    await ended(bench, external_id)
     await bench.sweep_and_read(5)
-    assert (await bench.published(theirs))[0] == "UPLOADED"
+    assert (await bench.published(external_id))[0] == "UPLOADED"
 
 
 @pytest.mark.parametrize("seconds", [350, 4000])
@@ -211,15 +211,15 @@ async def test_a_live_recording_that_was_long_unreadable_is_found_once_it_is_rea
     bench: TrackingBench,
 ) -> None:
     await bench.sweep_and_read()
-    theirs = start_without_kind(bench)
+    external_id = start_without_kind(bench)
     unread = bench.sandbox.faults.add(Fault(kind="refuse", operation="get_recording", status=404))
     for _ in range(3):
         await bench.sweep_and_read(400)
         start_external_now(bench)
-    assert await bench.published(theirs) == []
+    assert await bench.published(external_id) == []
     bench.sandbox.faults.clear(unread)
     await bench.sweep_and_read(10)
-    assert await bench.published(theirs) == ["RECORDING"]
+    assert await bench.published(external_id) == ["RECORDING"]
 
 
 async def test_a_pruned_recording_that_never_ends_is_not_adopted_again(
@@ -244,14 +244,14 @@ async def test_a_recording_that_began_and_ended_while_no_worker_ran_is_found_aft
     bench: TrackingBench,
 ) -> None:
     await bench.sweep_and_read()
-    theirs = [await start_external(bench) for _ in range(250)]
+    external_ids = [await start_external(bench) for _ in range(250)]
     bench.sandbox.clock.advance(10)
-    for recording_id in theirs:
+    for recording_id in external_ids:
         await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(7200)
     bench.restart(follow_all=True)
     await bench.sweep.sweep()
-    assert {change["subject"] for change in await bench.events()} == set(theirs)
+    assert {change["subject"] for change in await bench.events()} == set(external_ids)
 
 
 async def test_tracking_recordings_of_others_costs_two_requests_a_sweep_when_nothing_changes(
@@ -268,14 +268,16 @@ async def test_tracking_recordings_of_others_costs_two_requests_a_sweep_when_not
 
 async def test_many_recent_recordings_are_not_listed_twice(bench: TrackingBench) -> None:
     await bench.sweep_and_read()
-    theirs = [await start_external(bench) for _ in range(250)]
+    external_ids = [await start_external(bench) for _ in range(250)]
     await bench.sweep_and_read(2)
     bench.take_operations()
     await bench.sweep_and_read(10)
     assert (
         bench.take_operations() == ["list_recordings"] * 4
-    )  # three pages of live ones, none of ended ones
-    assert {(await bench.published(recording_id))[-1] for recording_id in theirs} == {"RECORDING"}
+    )  # three pages of live recordings, none of ended ones
+    assert {(await bench.published(recording_id))[-1] for recording_id in external_ids} == {
+        "RECORDING"
+    }
 
 
 async def test_a_recording_listed_late_is_found_although_it_has_ended(
@@ -300,11 +302,11 @@ async def test_a_recording_that_an_unfinished_start_may_own_is_left_to_the_start
 ) -> None:
     await bench.sweep_and_read()
     await claim_a_start(bench)
-    theirs = await start_external(bench, "composite", bench.meeting)
+    external_id = await start_external(bench, "composite", bench.meeting)
     maybe_ours = await start_external(bench, "track", bench.meeting)
     await bench.sweep_and_read(400)
     await bench.sweep_and_read(400)
-    assert await bench.published(theirs) == ["RECORDING"]
+    assert await bench.published(external_id) == ["RECORDING"]
     assert await bench.published(maybe_ours) == []
 
 
@@ -326,14 +328,14 @@ async def test_a_webhook_about_an_unknown_recording_brings_the_next_sweep_forwar
     bench: TrackingBench,
 ) -> None:
     await bench.run_due()
-    theirs = await start_external(bench)
+    external_id = await start_external(bench)
     bench.sandbox.clock.advance(2)
-    snapshot = RecordingSnapshot(recording_id=theirs, status=Status.RECORDING)
+    snapshot = RecordingSnapshot(recording_id=external_id, status=Status.RECORDING)
     published = observation_of(snapshot, bench.now(), "webhook")
     assert bench.interval.interval == 10
     await bench.store.apply_webhook(WebhookObservation(observation=published, follow_all=True))
     await bench.run_due(2)
-    assert await bench.published(theirs) == ["RECORDING"]
+    assert await bench.published(external_id) == ["RECORDING"]
     bench.take_operations()
     await bench.run_due(2)
     assert bench.take_operations() == []

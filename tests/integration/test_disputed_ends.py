@@ -26,7 +26,7 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 
 async def nothing() -> None:
-    """What happens between two sweeps where nothing does."""
+    """Does nothing between two sweeps."""
 
 
 async def until_ended(
@@ -149,7 +149,7 @@ async def test_a_recording_whose_status_flips_before_every_read_ends_in_time(
 async def test_a_recording_whose_status_flips_ends_in_time_whichever_request_keeps_failing(
     bench: TrackingBench, operation: str
 ) -> None:
-    """As commands pause and resume it, whose answers are taken in."""
+    """Pause and resume it by commands, whose answers are applied."""
     recording_id = await bench.start()
     await bench.run_due(2)
     bench.sandbox.faults.add(refuse(operation, 500))
@@ -225,7 +225,7 @@ async def test_a_recording_that_stays_invoked_is_stopped_before_it_times_out(
 
 
 async def time_out_observation(bench: TrackingBench) -> str:
-    """One that was INVOKED for too long."""
+    """A recording that was INVOKED for too long."""
     bench.sandbox.faults.add(Fault(kind="stuck_invoked", count=1))
     recording_id = await bench.start()
     await bench.run_due(TIMEOUTS.invoked_timeout + 1)
@@ -235,7 +235,7 @@ async def time_out_observation(bench: TrackingBench) -> str:
 
 
 async def follow_while_others_can_be_read(bench: TrackingBench, steps: int) -> int:
-    """How often something was read meanwhile."""
+    """The number of reads so far."""
     for _ in range(steps):
         await bench.run_due(HALF_HOUR)
         await bench.api.list_recordings()

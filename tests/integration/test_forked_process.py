@@ -16,7 +16,7 @@ from tests.forked_process import ROOT, ForkServer
 from tests.integration.cli_process import CommandLine
 
 WAITING: Final = ("http.server", "--bind", "127.0.0.1", "0")
-"""Something that runs until it is ended."""
+"""Run until the process is ended."""
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +80,14 @@ async def test_a_process_that_another_one_s_server_forks_ends_with_its_requester
 ) -> None:
     other = ForkServer()
     other.locate = forks.listen
-    mine = forks.fork(WAITING, environ={}, log=tmp_path / "log")
-    its = other.fork(WAITING, environ={}, log=tmp_path / "log")
-    its.kill()
+    own = forks.fork(WAITING, environ={}, log=tmp_path / "log")
+    others = other.fork(WAITING, environ={}, log=tmp_path / "log")
+    others.kill()
     other.close()
     another = forks.fork(WAITING, environ={}, log=tmp_path / "log")
-    assert mine.running
+    assert own.running
     assert another.running
-    for process in (mine, another):
+    for process in (own, another):
         process.kill()
 
 

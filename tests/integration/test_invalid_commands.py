@@ -1,4 +1,4 @@
-"""Messages that are no command, and the secrets in a command."""
+"""Messages that are not commands, and the secrets in a command."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

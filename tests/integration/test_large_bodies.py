@@ -1,4 +1,4 @@
-"""A body above the limit is never held in memory, and stays whole in the dead-letter queue."""
+"""A body above the limit is never held in memory, and stays unchanged in the dead-letter queue."""
 
 import asyncio
 import hashlib
@@ -59,7 +59,7 @@ async def test_a_few_bodies_above_the_limit_get_the_reason_into_their_headers(
 ) -> None:
     bench = await benches.bench(refuse_large, max_body_bytes=LIMIT)
     async with bench.running():
-        for number in range(12):  # more than fit at a time: their room is given back
+        for number in range(12):  # more than fit at a time, so memory must be released
             await bench.send(b"x" * 1_000_000, message_id=f"m-{number}")
             await dead_letters(bench, number + 1, eventually)
     for _ in range(12):

@@ -57,7 +57,7 @@ async def test_changes_are_found_without_lists_and_without_webhooks(
         await bench.api.control_recording(recording_id, "stop")
     for _ in range(240):
         await bench.run_due(1)
-    assert {(await bench.published(one))[-1] for one in ids} == {"completed 3"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"completed 3"}
 
 
 async def test_reads_in_place_of_lists_stay_within_the_share_of_sweeps(

@@ -1,4 +1,4 @@
-"""The servers of the tests leave nothing open and nothing running behind."""
+"""The servers of the tests leave no socket open and no task running."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ from tests.helm.certificates import Authority
 from tests.loopback_server import LoopbackServer, Serve, connected_to, relay_to
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
-SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -64,23 +64,24 @@ def left_open(loop: Loop, main: Coroutine[Any, Any, None]) -> list[str]:
         with asyncio.Runner(loop_factory=loop) as runner:
             runner.run(main)
         gc.collect()
-    return [str(one.message) for one in caught if one.category is ResourceWarning]
+    return [str(warning.message) for warning in caught if warning.category is ResourceWarning]
 
 
 def greeted(port: int) -> ssl.SSLSocket:
     """The socket of a client that got `hello` by TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    raw = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+    raw = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
     client = context.wrap_socket(raw, suppress_ragged_eofs=False)
     assert client.recv(5) == b"hello"
     return client
 
 
 def is_reset_or_ended(client: socket.socket) -> bool:
-    """Whether the connection itself is closed, not TLS alone. TimeoutError if not in time."""
+    """Whether the connection itself is closed, not only TLS. Raises TimeoutError when it takes too
+    long."""
     with socket.socket(fileno=client.detach()) as raw:
-        raw.settimeout(SECONDS)
+        raw.settimeout(TIMEOUT_SECONDS)
         try:
             while raw.recv(65_536):
                 pass
@@ -129,7 +130,7 @@ def test_a_connection_that_nobody_has_taken_yet_leaves_nothing_open(loop: Loop) 
 def test_a_connection_that_was_closed_with_much_to_send_has_sent_it_and_leaves_nothing_open(
     loop: Loop,
 ) -> None:
-    """asyncio cannot abort the transport of a connection that was closed so."""
+    """asyncio cannot abort the transport of such a closed connection."""
     content = bytes(20_000_000)
 
     async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -141,7 +142,7 @@ def test_a_connection_that_was_closed_with_much_to_send_has_sent_it_and_leaves_n
             LoopbackServer(send) as server,
             connected_to("127.0.0.1", server.port) as (reader, _),
         ):
-            assert await asyncio.wait_for(reader.read(), SECONDS) == content
+            assert await asyncio.wait_for(reader.read(), TIMEOUT_SECONDS) == content
             await eventually(lambda: server.open_connections == 0)
 
     assert left_open(loop, main()) == []
@@ -196,7 +197,7 @@ async def test_connections_stay_open_while_new_ones_are_refused() -> None:
     ):
         for text in (b"one", b"two"):
             writer.write(text)
-            assert await asyncio.wait_for(reader.readexactly(3), SECONDS) == text
+            assert await asyncio.wait_for(reader.readexactly(3), TIMEOUT_SECONDS) == text
             server.refuse()
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", server.port)

@@ -135,27 +135,27 @@ async def test_a_start_whose_answer_is_lost_does_not_adopt_the_recording_of_anot
     await bench.api.start_composite_recording(
         {"meeting_id": bench.meeting, "allow_multiple_recordings": True}
     )
-    theirs = await bench.send(bench.start("theirs"))
-    assert theirs == Ack()
+    other_settlement = await bench.send(bench.start("theirs"))
+    assert other_settlement == Ack()
     bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
     await bench.send(bench.start())
     assert await bench.send(bench.start()) == Ack()
-    mine = bench.started()[-1].recording_id
-    assert (await bench.outcome())["data"]["recording_ids"] == [mine]
+    own_id = bench.started()[-1].recording_id
+    assert (await bench.outcome())["data"]["recording_ids"] == [own_id]
     assert len(bench.started()) == 3
 
 
 async def test_a_recording_that_began_before_our_call_is_not_adopted(
     bench: CommandBench,
 ) -> None:
-    theirs = await bench.api.start_track_recording({"meeting_id": bench.meeting})
+    external = await bench.api.start_track_recording({"meeting_id": bench.meeting})
     bench.sandbox.clock.advance(60)
     bench.ahead = 60.0
     fault = Fault(kind="lost_reset", operation=START, count=1)
     bench.sandbox.faults.add(fault)
     await bench.send(bench.start())
     assert await bench.send(bench.start()) == Ack()
-    assert (await bench.outcome())["data"]["recording_ids"] != [theirs.recording_id]
+    assert (await bench.outcome())["data"]["recording_ids"] != [external.recording_id]
 
 
 @pytest.mark.parametrize("ahead", [-30.0, 0.0, 30.0])
@@ -164,14 +164,14 @@ async def test_a_recording_that_began_moments_before_a_lost_request_is_not_adopt
     bench: CommandBench, moments: float, ahead: float
 ) -> None:
     bench.ahead = ahead
-    theirs = await bench.api.start_track_recording({"meeting_id": bench.meeting})
+    external = await bench.api.start_track_recording({"meeting_id": bench.meeting})
     bench.pass_time(moments)
     bench.sandbox.faults.add(Fault(kind="reset", operation=START, count=1))
     assert isinstance(await bench.send(bench.start()), Retry)
     bench.pass_time(31.0)
     assert await bench.send(bench.start()) == Ack()
     assert len(bench.started()) == 2
-    assert (await bench.outcome())["data"]["recording_ids"] != [theirs.recording_id]
+    assert (await bench.outcome())["data"]["recording_ids"] != [external.recording_id]
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, -4.0, 0.0, 4.0, 3600.0])
@@ -196,9 +196,9 @@ OTHER_RECORDINGS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("theirs", OTHER_RECORDINGS)
+@pytest.mark.parametrize("difference", OTHER_RECORDINGS)
 async def test_a_recording_that_is_listed_with_other_properties_is_not_adopted(
-    bench: CommandBench, theirs: str
+    bench: CommandBench, difference: str
 ) -> None:
     bench.sandbox.behaviour.change({"list_reasons": True})
     command = bench.start(
@@ -206,15 +206,14 @@ async def test_a_recording_that_is_listed_with_other_properties_is_not_adopted(
     )
     bench.sandbox.faults.add(Fault(kind="reset", operation="start_recording", count=1))
     assert isinstance(await bench.send(command), Retry)
-    fields: dict[str, Any] = {"kind": "composite", "allow_multiple": True} | OTHER_RECORDINGS[
-        theirs
-    ]
+    fields: dict[str, Any] = {"kind": "composite", "allow_multiple": True}
+    fields |= OTHER_RECORDINGS[difference]
     request = StartRequest(app_id="app", meeting_id=bench.meeting, **fields)
     bench.sandbox.recordings.start(request)
     bench.pass_time(31.0)
     assert await bench.send(command) == Ack()
-    (_, ours) = bench.started()
-    assert (await bench.outcome())["data"]["recording_ids"] == [ours.recording_id]
+    (_, own) = bench.started()
+    assert (await bench.outcome())["data"]["recording_ids"] == [own.recording_id]
 
 
 @pytest.mark.parametrize("prefix", ["Weekly Sync 7", "über_uns", "a-b_c"])
@@ -291,7 +290,7 @@ async def test_a_conflict_with_our_own_lost_start_is_rejected_and_starts_no_othe
     bench.sandbox.faults.add(Fault(kind="lost_reset", operation="start_recording", count=1))
     bench.sandbox.behaviour.change({"list_lag_seconds": 100.0})
     await bench.send(command)
-    bench.ahead = 31.0  # the API has had its time, and still lists nothing
+    bench.ahead = 31.0  # 31 s later the API still does not list it
     assert (await bench.send(command)) == Ack()
     assert (await bench.outcome())["data"]["code"] == "already_recording"
     assert len(bench.started()) == 1

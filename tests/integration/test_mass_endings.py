@@ -50,7 +50,7 @@ async def end(bench: TrackingBench, ids: list[str]) -> None:
 
 
 async def settle(bench: TrackingBench) -> None:
-    """Sweep and read until nothing more is awaited."""
+    """Sweep and read until nothing is due."""
     for _ in range(5):
         await bench.run_due(60)
 
@@ -97,12 +97,12 @@ def list_answering(bench: TrackingBench, http: httpx.Client, change: Change) -> 
     def answer(request: httpx.Request) -> httpx.Response:
         headers = {"authorization": request.headers["authorization"]}
 
-        def ask(params: httpx.QueryParams) -> Any:
+        def list_from_sandbox(params: httpx.QueryParams) -> Any:
             return http.get(request.url.copy_with(params=params), headers=headers).json()
 
         if request.url.path.endswith("/recordings"):
             try:
-                return httpx.Response(200, json=change(request.url.params, ask))
+                return httpx.Response(200, json=change(request.url.params, list_from_sandbox))
             except Refusal as refusal:
                 return refusal.answer()
         again = http.request(request.method, request.url, headers=headers, content=request.content)
@@ -118,31 +118,31 @@ def list_answering(bench: TrackingBench, http: httpx.Client, change: Change) -> 
 def without(*names: str) -> Change:
     """An API that ignores these parameters."""
 
-    def change(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
+    def change(params: httpx.QueryParams, list_page: Callable[[httpx.QueryParams], Any]) -> Any:
         for name in names:
             params = params.remove(name)
-        return ask(params)
+        return list_page(params)
 
     return change
 
 
-def other_times(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
+def other_times(params: httpx.QueryParams, list_page: Callable[[httpx.QueryParams], Any]) -> Any:
     """An API that compares the times of the query with the meeting's, long before."""
-    page = ask(params)
+    page = list_page(params)
     if "start_time" in params:
         page["data"], page["paging"] = [], {"total_count": 0, "start_offset": 0, "end_offset": 0}
     return page
 
 
-def without_paging(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
-    page = ask(params)
+def without_paging(params: httpx.QueryParams, list_page: Callable[[httpx.QueryParams], Any]) -> Any:
+    page = list_page(params)
     page["paging"] = {}
     return page
 
 
 def without_row_fields(*names: str) -> Change:
-    def change(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
-        page = ask(params)
+    def change(params: httpx.QueryParams, list_page: Callable[[httpx.QueryParams], Any]) -> Any:
+        page = list_page(params)
         for row in page["data"]:
             for name in names:
                 row.pop(name, None)
@@ -158,7 +158,9 @@ async def test_ends_of_a_hundred_recordings_cost_one_list(bench: TrackingBench) 
     ids = await started(bench, 90, "track")
     await end(bench, ids)
     await bench.sweep.sweep()
-    assert bench.take_operations() == ["list_recordings"] * 2  # of live ones, then of ended ones
+    assert (
+        bench.take_operations() == ["list_recordings"] * 2
+    )  # of live recordings, then of ended ones
     assert await last_published(bench, ids) == {"UPLOADED"}
 
 
@@ -219,7 +221,7 @@ async def test_only_the_replica_that_reads_keeps_the_files_that_a_list_shows(
     running = asyncio.create_task(bench.refresher.run(is_leader))
     await asked.wait()
     running.cancel()
-    assert [bench.shown_files.take(one) for one in ids] == [None] * 10
+    assert [bench.shown_files.take(recording_id) for recording_id in ids] == [None] * 10
 
 
 async def test_few_ends_are_read_without_another_list(bench: TrackingBench) -> None:
@@ -240,7 +242,7 @@ async def test_times_without_an_invoked_recording_are_skipped(bench: TrackingBen
     await end(bench, [*early, *late])
     await bench.sweep_and_read()
     asked = bench.take_operations()
-    # The live ones, then the first page of each of the two times.
+    # The list of live recordings, then the first page of each of the two times.
     assert asked == ["list_recordings"] * 3
     assert await last_published(bench, (*early, *late)) == {"completed 2"}
 
@@ -292,10 +294,10 @@ async def test_a_sweep_completes_although_the_api_refuses_the_list_of_ended_reco
     ids = await started(bench, 30, "composite")
     bench.sandbox.behaviour.change({"max_per_page": 5})
 
-    def refusing(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
+    def refusing(params: httpx.QueryParams, list_page: Callable[[httpx.QueryParams], Any]) -> Any:
         if refused in params or refused in params.get("status", ""):
             raise Refusal(status)
-        return ask(params)
+        return list_page(params)
 
     list_answering(bench, http, refusing)
     await bench.sweep.sweep()
@@ -318,11 +320,11 @@ async def test_recordings_that_end_while_the_lists_are_read_are_found(
     bench.sandbox.behaviour.change({"max_per_page": 10})
     to_end = iter(ids)
 
-    def ending(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
-        for recording_id in [one for _, one in zip(range(7), to_end, strict=False)]:
+    def ending(params: httpx.QueryParams, list_page: Callable[[httpx.QueryParams], Any]) -> Any:
+        for recording_id in [next_id for _, next_id in zip(range(7), to_end, strict=False)]:
             recording = bench.sandbox.recordings.index.get(recording_id)
             bench.sandbox.recordings.force(recording, "UPLOADED")
-        return ask(params)
+        return list_page(params)
 
     list_answering(bench, http, ending)
     await settle(bench)
@@ -371,7 +373,7 @@ async def test_a_list_with_ended_recordings_does_not_replace_the_last_read_for_f
     assert await last_published(bench, [ended]) == {"completed 3"}
 
 
-# In which order
+# The order of reads
 
 
 async def test_files_are_read_in_the_order_of_ending(bench: TrackingBench) -> None:
@@ -379,15 +381,19 @@ async def test_files_are_read_in_the_order_of_ending(bench: TrackingBench) -> No
     order = [*ids[::2], *ids[1::2]]
     await end(bench, order)
     await bench.sweep.sweep()
-    states = [await bench.stored(one) for one in ids]
+    states = [await bench.stored(recording_id) for recording_id in ids]
     assert {state.status for state in states} == {Status.UPLOADED}
     await bench.refresher.read_due()
-    events = [one for one in await bench.events() if one["type"] == "recording.completed.v1"]
-    completed = [one["subject"] for one in events]
+    events = [event for event in await bench.events() if event["type"] == "recording.completed.v1"]
+    completed = [event["subject"] for event in events]
     # Eight are read at a time, in the order of their priority.
-    assert all(abs(completed.index(one) - place) <= 8 for place, one in enumerate(order))
+    assert all(
+        abs(completed.index(recording_id) - place) <= 8 for place, recording_id in enumerate(order)
+    )
     uploaded = [
-        one["subject"] for one in await bench.events() if one["data"].get("status") == "UPLOADED"
+        event["subject"]
+        for event in await bench.events()
+        if event["data"].get("status") == "UPLOADED"
     ]
     assert [key for key, _ in groupby(uploaded)][: len(order)] == order
 
@@ -404,14 +410,16 @@ async def test_the_ends_of_others_are_not_behind_the_files_of_thousands(
     await bench.sweep.sweep()
     await bench.refresher.read_due()
     subjects = [
-        one["subject"] for one in await bench.events() if one["type"] == "recording.completed.v1"
+        event["subject"]
+        for event in await bench.events()
+        if event["type"] == "recording.completed.v1"
     ]
-    last = max(subjects.index(one) for one in others)
+    last = max(subjects.index(recording_id) for recording_id in others)
     assert last < 30
     assert sorted(subjects) == sorted([*uploads, *others])
 
 
-# In applications that follow everything
+# Applications that follow all recordings
 
 
 async def test_a_costly_list_of_all_that_ended_is_read_more_rarely_and_loses_nothing(

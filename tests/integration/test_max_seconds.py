@@ -27,7 +27,7 @@ from worker.tracking.duration_limiter import MAX_REFUSED_DELAY_SECONDS, MAX_RETR
 
 LIMIT = 600
 CLAIM_SECONDS = 17.0
-"""How long the attempt of a dead replica keeps others from theirs, at most."""
+"""The most seconds that a dead replica's attempt can block the attempts of others."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def limited(bench: TrackingBench) -> str:
 
 
 class FreezingStore:
-    """The store of a process that does not run for a while after its first claim."""
+    """The store of a process that is frozen for a while after its first claim."""
 
     def __init__(self, bench: TrackingBench) -> None:
         self._bench = bench
@@ -223,7 +223,7 @@ async def test_a_stop_that_the_api_refuses_is_tried_again_after_growing_pauses(
     for _ in range(300):
         bench.sandbox.clock.advance(1)
         await bench.limiter.stop_due()
-    assert 2 * 5 <= stops(bench) <= 2 * 12  # each attempt asks twice
+    assert 2 * 5 <= stops(bench) <= 2 * 12  # each attempt sends two requests
     bench.sandbox.faults.clear()
     for _ in range(int(MAX_REFUSED_DELAY_SECONDS)):
         await bench.run_due(1)

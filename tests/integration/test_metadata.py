@@ -1,4 +1,4 @@
-"""All events about a start carry the publisher's metadata."""
+"""All events that follow from a start carry the publisher's metadata."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -72,7 +72,7 @@ async def has_a_misspelt_field(bench: CommandBench) -> None:
 
 
 async def lacks_its_meeting(bench: CommandBench) -> None:
-    await bench.send({name: v for name, v in start(bench).items() if name != "meeting_id"})
+    await bench.send({name: value for name, value in start(bench).items() if name != "meeting_id"})
 
 
 async def has_a_wrong_field_in_an_envelope(bench: CommandBench) -> None:
@@ -119,7 +119,7 @@ async def is_cancelled_in_advance(bench: CommandBench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("happens", "expected"),
+    ("end", "expected"),
     [
         (succeeds, "succeeded"),
         (succeeds_as_composite, "succeeded"),
@@ -139,9 +139,9 @@ async def is_cancelled_in_advance(bench: CommandBench) -> None:
     ],
 )
 async def test_every_outcome_of_a_start_has_its_metadata(
-    bench: CommandBench, happens: Callable[[CommandBench], Awaitable[None]], expected: str
+    bench: CommandBench, end: Callable[[CommandBench], Awaitable[None]], expected: str
 ) -> None:
-    await happens(bench)
+    await end(bench)
     outcome = (await bench.outcomes())[0]
     assert outcome["type"] == f"command.{expected}.v1"
     assert outcome["data"]["metadata"] == METADATA
@@ -152,8 +152,8 @@ async def test_a_repeat_gets_the_first_metadata_again(bench: CommandBench) -> No
     await bench.send(bench.start(metadata={"case": "another"}))
     await bench.send(bench.start())
     found = await bench.outcomes()
-    assert [one["data"]["metadata"] for one in found] == [METADATA] * 3
-    assert len({one["id"] for one in found}) == 1
+    assert [outcome["data"]["metadata"] for outcome in found] == [METADATA] * 3
+    assert len({outcome["id"] for outcome in found}) == 1
 
 
 async def test_other_outcomes_and_those_of_starts_without_metadata_have_null(
@@ -210,12 +210,12 @@ async def test_every_event_of_a_recording_has_the_metadata_of_its_start(
     for _ in range(3):
         await tracking.run_due(5)
     events = await tracking.events(recording_id)
-    assert {one["type"] for one in events} == {
+    assert {event["type"] for event in events} == {
         "recording.status_changed.v1",
         "recording.file_ready.v1",
         "recording.completed.v1",
     }
-    assert [one["data"]["metadata"] for one in events] == [metadata] * len(events)
+    assert [event["data"]["metadata"] for event in events] == [metadata] * len(events)
 
 
 async def test_an_adopted_recording_has_no_metadata(tracking: TrackingBench) -> None:
@@ -224,7 +224,7 @@ async def test_an_adopted_recording_has_no_metadata(tracking: TrackingBench) -> 
     await tracking.run_due(2)
     events = await tracking.events()
     assert events
-    assert {one["data"]["metadata"] for one in events} == {None}
+    assert {event["data"]["metadata"] for event in events} == {None}
 
 
 def test_a_start_without_metadata_stores_no_byte_for_it() -> None:

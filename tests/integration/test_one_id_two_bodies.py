@@ -1,6 +1,6 @@
-"""One command id with two bodies: the second one is not executed, and gets the first one's outcome.
+"""Two bodies with one command id: the second is not executed, and gets the outcome of the first.
 
-Each way in which a first body waits for its outcome meets every kind of second body.
+Each state in which a first body waits for its outcome meets every kind of second body.
 """
 
 import asyncio
@@ -182,7 +182,7 @@ async def test_a_second_body_that_is_too_large_to_read_waits_nowhere(bench: Comm
     assert len(bench.started()) == 1
 
 
-# The first body was never claimed
+# The first body is never claimed
 
 
 async def while_another_start_of_its_meeting_runs(bench: CommandBench) -> Continue:
@@ -280,7 +280,7 @@ async def test_an_outage_does_not_delay_the_answer_to_a_repeat(bench: CommandBen
     assert len(await bench.outcomes()) == 2
 
 
-# How a publisher notices
+# What publishers and operators see
 
 
 async def test_a_reply_to_a_second_body_says_so(bench: CommandBench) -> None:

@@ -54,7 +54,9 @@ async def missing(bench: TrackingBench, recording_id: str) -> list[Missing | Non
 def _missing(people: list[dict[str, Any]] | None) -> Missing | None:
     if people is None:
         return None
-    return [(one["user_id"], one["custom_participant_id"], one["joined"]) for one in people]
+    return [
+        (person["user_id"], person["custom_participant_id"], person["joined"]) for person in people
+    ]
 
 
 @on_both_engines
@@ -68,23 +70,24 @@ async def test_a_file_names_its_participant_and_the_stay(bench: TrackingBench) -
     await bench.api.control_recording(recording_id, "stop")
     await follow(bench)
     first, second = stays
-    told = [one["participant"] for one in await files(bench, recording_id)]
+    participants = [file["participant"] for file in await files(bench, recording_id)]
     common = {
         "user_id": alice,
         "custom_participant_id": "alice@example.com",
         "display_name": "Alice Ä",
         "preset_name": "host",
     }
-    assert [{**one, "joined_at": None, "left_at": None} for one in told] == [
+    without_times = [{**person, "joined_at": None, "left_at": None} for person in participants]
+    assert without_times == [
         {**common, "peer_id": stay.peer_id, "joined_at": None, "left_at": None} for stay in stays
     ]
     moments = [
-        datetime.fromisoformat(one["joined_at"]).timestamp() - stay.joined_at
-        for one, stay in zip(told, stays, strict=True)
+        datetime.fromisoformat(participant["joined_at"]).timestamp() - stay.joined_at
+        for participant, stay in zip(participants, stays, strict=True)
     ]
     assert max(map(abs, moments)) < 0.001
-    assert told[0]["left_at"] == told[1]["joined_at"]
-    assert (first.left_at, told[1]["left_at"]) == (second.joined_at, None)
+    assert participants[0]["left_at"] == participants[1]["joined_at"]
+    assert (first.left_at, participants[1]["left_at"]) == (second.joined_at, None)
     assert await missing(bench, recording_id) == [[]]
 
 
@@ -94,7 +97,7 @@ async def test_the_file_of_a_composite_has_no_participant_and_its_completion_no_
     join(bench, "alice")
     recording_id = await record(bench, "composite")
     await follow(bench, 20)
-    assert {one["participant"] for one in await files(bench, recording_id)} == {None}
+    assert {file["participant"] for file in await files(bench, recording_id)} == {None}
     assert await missing(bench, recording_id) == [None]
 
 

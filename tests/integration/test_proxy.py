@@ -40,7 +40,7 @@ async def client_through(
 
 
 async def refusal_of_a_start(proxy: str, **changes: Any) -> Unavailable:
-    """The error of a start, which must be known not to have been sent."""
+    """The error of a start, which proves that the start was not sent."""
     async with client_through(proxy, **changes) as client:
         with pytest.raises(Unavailable) as raised:
             await client.start_track_recording({"meeting_id": MEETING})

@@ -160,7 +160,7 @@ async def test_a_deleted_exchange_is_declared_again(
 ) -> None:
     bench = await benches.bench(acknowledge)
     async with bench.running():
-        # The consumer declares the topology too. It must have done so before the deletion.
+        # The consumer also declares the topology, and must do so before the deletion.
         await eventually(lambda: bench.consuming.unavailable_reason is None)
         async with bench.raw.channel() as channel:
             await channel.exchange_delete(bench.topology.exchange("status"))

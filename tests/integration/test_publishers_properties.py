@@ -150,11 +150,17 @@ async def test_every_property_survives_retries_dead_letters_and_replays_byte_for
     published, retried, replayed, _ = bench.deliveries
     expected = {flag: value for flag, value in PROPERTIES.items() if flag not in as_header}
     for copy in (published, retried, first):
-        assert {f: v for f, v in copy.properties.items() if f not in as_header} == expected
+        assert {
+            name: value for name, value in copy.properties.items() if name not in as_header
+        } == expected
         assert set(entries(copy.properties)) >= set(EVERY_TYPE)
     for copy in (replayed, second):  # a replay needs an id that can be read
-        others = {f: v for f, v in copy.properties.items() if f not in as_header | {MESSAGE_ID}}
-        assert others == {f: v for f, v in expected.items() if f != MESSAGE_ID}
+        others = {
+            name: value
+            for name, value in copy.properties.items()
+            if name not in as_header | {MESSAGE_ID}
+        }
+        assert others == {name: value for name, value in expected.items() if name != MESSAGE_ID}
         assert set(entries(copy.properties)) >= set(EVERY_TYPE)
     assert first.headers["x-original-expiration"] == "600000"
     assert retried.properties[DELIVERY_MODE] == b"\x02"
@@ -276,7 +282,7 @@ async def test_an_id_that_the_worker_made_up_for_a_copy_is_not_the_commands(
     assert (letter.message_id, letter.headers["x-message-id-added"]) == (None, True)
 
 
-# The user
+# The property user_id
 
 
 @pytest.fixture
@@ -305,7 +311,7 @@ async def test_the_user_id_of_another_user_is_kept_as_a_header(
 
 
 class MistakenPublisher(Publisher):
-    """A publisher whose URL names another user than the broker knows, as with OAuth."""
+    """A publisher whose URL has another user name than the broker knows, as with OAuth."""
 
     mistaken_user = ""
 

@@ -1,4 +1,4 @@
-"""Which of many due recordings are read first, and how many concurrently."""
+"""The order in which due recordings are read, and the number of concurrent reads."""
 
 import asyncio
 import uuid
@@ -42,7 +42,7 @@ async def test_files_do_not_wait_for_hundreds_of_overdue_reads(bench: TrackingBe
 
 
 class SlowApi:
-    """An API that holds back the reads of some recordings, and counts the reads in flight."""
+    """An API that delays the reads of some recordings, and counts the reads in flight."""
 
     def __init__(self, *recordings: str) -> None:
         self.recordings = recordings

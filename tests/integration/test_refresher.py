@@ -131,7 +131,7 @@ async def test_an_unreadable_recording_is_retried_with_growing_delays(
     fault = Fault(kind="refuse", operation="get_recording", recording_id=recording_id, status=500)
     bench.sandbox.faults.add(fault)
     await bench.sweep.sweep()
-    for _ in range(4):  # other requests get through: the API is there
+    for _ in range(4):  # other requests succeed: the API is available
         await bench.refresher.read_due()
         await bench.api.list_recordings()
         bench.sandbox.clock.advance(0.1)
@@ -177,7 +177,7 @@ async def test_a_refresher_that_is_not_the_leader_yields_to_other_tasks(
 
     bench.refresher.wake()
     run = asyncio.create_task(bench.refresher.run(is_leader))
-    await eventually(lambda: len(asked) == 2)  # twice in each turn
+    await eventually(lambda: len(asked) == 2)  # twice in each iteration
     bench.refresher.wake()
     await eventually(lambda: len(asked) == 4)
     run.cancel()

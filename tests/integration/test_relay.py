@@ -94,7 +94,7 @@ class Bench:
         )
 
     def relay_with_clock(self, now: Callable[[], float]) -> OutboxRelay:
-        """As in another replica: it has no state besides the store's, and its clock is `now`."""
+        """Another replica's relay, without state besides the store's. Its clock is `now`."""
         events = EventPublisher(self.publisher, self.topology, metrics=self.metrics, now=now)
         return OutboxRelay(self.store, events, now=now)
 
@@ -144,7 +144,7 @@ class Bench:
 
     async def happen(self, recording_ids: Sequence[str], statuses: Sequence[Status]) -> None:
         for status in statuses:
-            await self.store.apply([_seen(one, status) for one in recording_ids])
+            await self.store.apply([_seen(recording_id, status) for recording_id in recording_ids])
 
     async def finish(
         self, command_id: str, reply_to: str | None, recording_ids: tuple[str, ...] = ()
@@ -185,7 +185,7 @@ class Bench:
         )
 
     async def unsent_ids(self) -> list[str]:
-        """Also those that wait because the broker did not take them."""
+        """The ids of unsent events, including those that the broker did not accept."""
         rows = await self.rows("sent_at IS NULL AND retry_at >= 0")
         return [str(row["event_id"]) for row in rows]
 
@@ -328,7 +328,7 @@ async def test_a_cut_connection_loses_nothing_and_changes_neither_order_nor_ids(
             link.cut()
         expected = dict.fromkeys(ids, KEYS)
         await eventually(lambda: bench.keys_by_recording() == expected, seconds=90)
-    assert len({one.message_id for one in bench.received}) == len(ids) * len(KEYS)
+    assert len({message.message_id for message in bench.received}) == len(ids) * len(KEYS)
 
 
 async def test_a_silent_broker_loses_nothing(
@@ -400,7 +400,7 @@ async def test_a_full_reply_queue_blocks_nothing(bench: Bench, eventually: Event
 async def test_a_full_subscriber_queue_blocks_only_its_own_subjects(
     bench: Bench, eventually: Eventually
 ) -> None:
-    """More than a batch of status events is stuck; outcomes and other recordings continue."""
+    """More than a batch of status events is blocked. Outcomes and other recordings continue."""
     full = await bench.full_queue("track.invoked")
     await bench.happen([f"stuck-{number}" for number in range(PAGE_SIZE + 20)], [Status.INVOKED])
     await bench.finish("c1", reply_to=None)
@@ -414,7 +414,7 @@ async def test_a_full_subscriber_queue_blocks_only_its_own_subjects(
 async def test_refused_events_are_not_repeated_to_the_queues_that_took_them(
     bench: Bench, eventually: Eventually
 ) -> None:
-    """More are stuck than one pass publishes. One of them tries, and all follow in order."""
+    """More events are blocked than one pass publishes. One is retried, and all follow in order."""
     bench.relay = bench.another_relay(page_size=50)
     full = await bench.full_queue("track.invoked")
     stuck = [f"stuck-{number}" for number in range(MAX_PAGES * 50 + 1)]
@@ -437,7 +437,8 @@ async def test_refused_events_are_not_repeated_to_the_queues_that_took_them(
 
 
 async def test_refused_events_go_out_after_another_replica_has_led(bench: Bench) -> None:
-    """The first replica remembers that `early` tries. Under the second one, `late` does."""
+    """The first replica remembers that `early` is retried. Under the second one, `late` is
+    retried."""
     full = await bench.full_queue("track.invoked")
     clock = [time.time()]
     first, second = (bench.relay_with_clock(lambda: clock[0]) for _ in range(2))
@@ -472,17 +473,17 @@ async def test_a_reply_that_costs_the_connection_is_set_aside_and_keeps_no_other
     bench: Bench, address: str, eventually: Eventually
 ) -> None:
     channel = await bench.raw.channel()
-    mine = await channel.declare_queue(exclusive=True)
+    reply_queue = await channel.declare_queue(exclusive=True)
     for number in range(5):
         await bench.finish(f"bad-{number}", reply_to=address)
-        await bench.finish(f"good-{number}", reply_to=mine.name)
+        await bench.finish(f"good-{number}", reply_to=reply_queue.name)
     async with bench.relaying():
         await eventually(lambda: len(bench.subjects) == 10)
         await eventually(bench_is_empty(bench), seconds=60)
-        replies = [await mine.get(no_ack=True) for _ in range(5)]
-        await bench.finish("afterwards", reply_to=mine.name)
+        replies = [await reply_queue.get(no_ack=True) for _ in range(5)]
+        await bench.finish("afterwards", reply_to=reply_queue.name)
         await eventually(bench_is_empty(bench))
-    assert {_subject(one) for one in replies} == {f"good-{number}" for number in range(5)}
+    assert {_subject(reply) for reply in replies} == {f"good-{number}" for number in range(5)}
     rows = await bench.rows("retry_at < 0")
     assert sorted(row["subject"] for row in rows) == [f"bad-{number}" for number in range(5)]
     assert {row["exchange"] for row in rows} == {"reply"}
@@ -498,16 +499,16 @@ async def test_many_replies_that_cost_the_connection_do_not_keep_a_later_reply(
     bench: Bench, eventually: Eventually
 ) -> None:
     channel = await bench.raw.channel()
-    mine = await channel.declare_queue(exclusive=True)
+    reply_queue = await channel.declare_queue(exclusive=True)
     for number in range(80):
         await bench.finish(f"bad-{number}", reply_to=f"amq.rabbitmq.reply-to.g2dkAA==.x{number}")
     async with bench.relaying():
         await eventually(lambda: len(bench.received) == 80)
-        await bench.finish("good", reply_to=mine.name)
+        await bench.finish("good", reply_to=reply_queue.name)
         bench.reply_relay.wake()
 
         async def has_reply() -> bool:
-            return await mine.get(no_ack=True, fail=False) is not None
+            return await reply_queue.get(no_ack=True, fail=False) is not None
 
         await eventually(has_reply, seconds=8)
 
@@ -567,14 +568,14 @@ async def test_an_outcome_and_its_replies_have_one_id_and_all_arrive(
     bench: Bench, eventually: Eventually
 ) -> None:
     channel = await bench.raw.channel()
-    mine = await channel.declare_queue(exclusive=True)
+    reply_queue = await channel.declare_queue(exclusive=True)
     for _ in range(3):
-        await bench.finish("c1", reply_to=mine.name)
+        await bench.finish("c1", reply_to=reply_queue.name)
     async with bench.relaying():
         await eventually(bench_is_empty(bench))
-        replies = [await mine.get(no_ack=True) for _ in range(3)]
+        replies = [await reply_queue.get(no_ack=True) for _ in range(3)]
         await eventually(lambda: bench.received)
-    ids = {one.message_id for one in [*bench.received, *replies]}
+    ids = {message.message_id for message in [*bench.received, *replies]}
     assert len(ids) == 1
 
 
@@ -589,7 +590,7 @@ async def test_flush_publishes_only_pages_that_were_committed_before_it(
     relay = bench.another_relay(now=NOW.timestamp)
     async with bench.connected(), asyncio.timeout(20):
         await relay.flush()
-    assert [one.subject for one in await bench.store.unsent(10)] == ["later"]
+    assert [pending.subject for pending in await bench.store.unsent(10)] == ["later"]
 
 
 async def test_a_relay_without_leadership_publishes_nothing(bench: Bench) -> None:
@@ -672,12 +673,13 @@ async def test_a_page_that_was_read_before_leadership_was_lost_is_not_published_
 async def test_an_idle_relay_reads_the_outbox_once_each_time(
     bench: Bench, eventually: Eventually
 ) -> None:
-    """A page that it withdraws must not wake it: then it would read twice before it waits."""
+    """A page that the relay withdraws must not wake it: then it would read twice before it
+    waits."""
     reads: list[int] = []
     with captured() as statements:
 
         def now() -> float:
-            """The relay asks for the time before it reads, and again when it waits."""
+            """The relay reads the clock before it reads the outbox, and again when it waits."""
             reads.append(len(reads_of_pages(statements)))
             return time.time()
 
@@ -697,7 +699,7 @@ def reads_of_pages(statements: Sequence[tuple[str, Any]]) -> list[str]:
 async def test_events_of_one_id_are_published_one_after_the_other(
     bench: Bench, eventually: Eventually
 ) -> None:
-    """The worker writes none, but a database may have been repaired by hand."""
+    """The worker writes no such row, but an operator may have repaired a database by hand."""
     recording_ids = [f"r{number}" for number in range(5)]
     await bench.happen(recording_ids, LIFE[:2])
 

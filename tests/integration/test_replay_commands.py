@@ -29,7 +29,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
         yield opened
 
 
-async def seen(
+async def observe_twice(
     bench: CommandBench, recording_id: str, *, app: str = "default", start_id: str | None = None
 ) -> None:
     """A recording with two events."""
@@ -61,7 +61,7 @@ async def test_a_replay_names_the_recording_and_asks_the_api_for_nothing(
     bench: CommandBench,
 ) -> None:
     recording_id = str(uuid.uuid4())
-    await seen(bench, recording_id)
+    await observe_twice(bench, recording_id)
     await send_all(bench)
 
     assert await bench.send(replay(recording_id=recording_id)) == Ack()
@@ -76,7 +76,7 @@ async def test_a_replay_names_the_recording_and_asks_the_api_for_nothing(
 
 async def test_a_replay_does_not_wait_while_the_api_is_unavailable(bench: CommandBench) -> None:
     recording_id = str(uuid.uuid4())
-    await seen(bench, recording_id)
+    await observe_twice(bench, recording_id)
     for _ in range(20):
         bench.breaker.record(Unavailable("unavailable", "the API answered 503"))
     assert not bench.breaker.allow_request()
@@ -101,7 +101,7 @@ async def test_a_recording_without_any_kept_event_is_not_kept(
     bench: CommandBench, tmp_path: Path
 ) -> None:
     recording_id = str(uuid.uuid4())
-    await seen(bench, recording_id)
+    await observe_twice(bench, recording_id)
     engine = open_engine(f"sqlite:///{tmp_path / 'state.db'}")
     with engine.begin() as connection:
         connection.execute(sa.delete(outbox))
@@ -114,7 +114,7 @@ async def test_a_recording_without_any_kept_event_is_not_kept(
 
 async def test_a_recording_of_another_app_is_refused(bench: CommandBench) -> None:
     recording_id = str(uuid.uuid4())
-    await seen(bench, recording_id, app="eu")
+    await observe_twice(bench, recording_id, app="eu")
 
     await bench.send(replay(recording_id=recording_id))
 
@@ -123,7 +123,7 @@ async def test_a_recording_of_another_app_is_refused(bench: CommandBench) -> Non
 
 async def test_a_repeated_command_replays_nothing_more(bench: CommandBench) -> None:
     recording_id = str(uuid.uuid4())
-    await seen(bench, recording_id)
+    await observe_twice(bench, recording_id)
     await send_all(bench)
     command = replay(recording_id=recording_id)
     await bench.send(command)
@@ -142,7 +142,7 @@ async def test_a_replay_with_a_reply_address_leaves_the_exchanges_alone(
     bench: CommandBench,
 ) -> None:
     recording_id = str(uuid.uuid4())
-    await seen(bench, recording_id)
+    await observe_twice(bench, recording_id)
     await send_all(bench)
 
     await bench.send(replay(recording_id=recording_id), reply_to="my-queue", correlation_id="mine")
@@ -166,7 +166,7 @@ async def test_a_start_with_a_surplus_recording_is_replayed_with_both(
     await bench.send(bench.start())
     (own,) = (await bench.outcome())["data"]["recording_ids"]
     surplus = str(uuid.uuid4())
-    await seen(bench, surplus)
+    await observe_twice(bench, surplus)
     with_surplus = sa.text("UPDATE inbox SET acted_on = :ids WHERE command_id = 'start-1'")
     engine = open_engine(f"sqlite:///{tmp_path / 'state.db'}")
     with engine.begin() as connection:
@@ -184,7 +184,7 @@ async def test_a_start_with_a_surplus_recording_is_replayed_with_both(
 
 async def test_a_replay_after_its_deadline_expires(bench: CommandBench) -> None:
     recording_id = str(uuid.uuid4())
-    await seen(bench, recording_id)
+    await observe_twice(bench, recording_id)
     await send_all(bench)
 
     await bench.send(replay(recording_id=recording_id, deadline="2020-01-01T00:00:00Z"))

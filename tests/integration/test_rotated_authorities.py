@@ -1,4 +1,4 @@
-"""An authority in SSL_CERT_FILE is replaced while the worker runs."""
+"""The file of SSL_CERT_FILE is replaced while the worker runs."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ Ask = Callable[[int], Awaitable[None]]
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Any request is refused, also the CONNECT of a tunnel."""
+    """Every request is refused, including the CONNECT of a tunnel."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     await writer.drain()
@@ -36,7 +36,7 @@ def tls_of(authority: Authority, folder: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """SSL_CERT_FILE, with one authority that signed nothing of these tests."""
+    """SSL_CERT_FILE with one authority that signed no certificate of these tests."""
     file = tmp_path / "trusted.pem"
     file.write_text(Authority("first").certificate)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
@@ -46,14 +46,14 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def replace(file: Path, text: str) -> None:
-    """Replace the file as Kubernetes does, by another one of the same name."""
+    """Replace the file as Kubernetes does, by another file of the same name."""
     new = file.with_suffix(".new")
     new.write_text(text)
     os.replace(new, file)  # noqa: PTH105 - a rename that replaces
 
 
 async def is_refused(transport: httpx.AsyncBaseTransport, url: str) -> bool:
-    """Whether TLS is refused, and not only the request."""
+    """Whether the TLS handshake fails, not only the request."""
     request = httpx.Request("GET", url, extensions={"timeout": {"connect": 5.0, "pool": 5.0}})
     try:
         response = await transport.handle_async_request(request)

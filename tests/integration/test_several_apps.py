@@ -88,21 +88,21 @@ class Bench:
 
     async def outcome(self, command_id: str) -> tuple[str, dict[str, Any]]:
         """The short name of its outcome, and the data."""
-        (one,) = [
-            one
-            for one in await self.store.unsent(1000)
-            if one.subject == command_id and one.exchange == "results"
+        (pending,) = [
+            pending
+            for pending in await self.store.unsent(1000)
+            if pending.subject == command_id and pending.exchange == "results"
         ]
-        return one.routing_key.partition(".")[2], msgspec.json.decode(one.body)["data"]
+        return pending.routing_key.partition(".")[2], msgspec.json.decode(pending.body)["data"]
 
     def started(self) -> dict[str, int]:
         return {name: len(api.request_log.started) for name, api in self.apis.items()}
 
     def asked(self, name: str) -> list[str]:
-        return [one.operation for one in self.apis[name].request_log.requests]
+        return [request.operation for request in self.apis[name].request_log.requests]
 
     async def take_away(self, name: str) -> None:
-        """Let the app's API refuse its token, and the worker find out."""
+        """Let the app's API refuse its token, until the worker's circuit breaker opens."""
         self.apis[name].tokens.revoke(f"token-of-{name}")
         await self.send(type="sync_recording", id=f"find-out-{name}", app=name, recording_id=ID)
 
@@ -215,7 +215,7 @@ async def test_a_command_for_a_recording_of_another_app_is_rejected_as_wrong_app
     assert bench.asked("eu") == []
 
 
-# One app's trouble
+# Faults of one app
 
 
 async def test_while_one_app_is_unavailable_its_commands_are_postponed_and_others_executed(
@@ -227,7 +227,7 @@ async def test_while_one_app_is_unavailable_its_commands_are_postponed_and_other
         put_off = await asyncio.gather(
             *(bench.start(f"eu-{number}", app="eu") for number in range(100))
         )
-    assert {type(one) for one in put_off} == {Retry}
+    assert {type(decision) for decision in put_off} == {Retry}
     assert len(bench.asked("eu")) <= asked + 1
     assert await bench.start("us-1", app="us") == Ack()
     assert bench.started() == {"eu": 0, "us": 1}

@@ -1,4 +1,4 @@
-"""Something between the worker and the broker ends connections over an event, and says nothing."""
+"""Something between the worker and the broker silently ends connections that carry an event."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -106,7 +106,7 @@ async def test_many_events_that_end_every_connection_at_the_head_keep_no_other(
 async def test_an_event_that_ends_the_connection_is_not_set_aside_while_no_other_goes_out(
     bench: Bench, firewall: Firewall, eventually: Eventually
 ) -> None:
-    """The broker itself may be what ends every connection."""
+    """The broker itself may end every connection."""
     await bench.happen([FORBIDDEN.decode()], [Status.INVOKED])
     async with bench.relaying():
         await eventually(lambda: firewall.resets >= 6)

@@ -1,4 +1,4 @@
-"""Slow and malformed HTTP clients take no place from probes and webhooks. Real sockets."""
+"""Slow and malformed HTTP clients do not block probes and webhooks. The sockets are real."""
 
 import asyncio
 import contextlib
@@ -206,7 +206,7 @@ async def test_the_webhook_of_a_meeting_with_500_tracks_is_taken(bench: WebhookB
 
 
 async def test_large_bodies_that_arrive_together_stay_within_a_bound(bench: WebhookBench) -> None:
-    """The largest unfinished body gives way, so a small webhook is taken."""
+    """The largest unfinished body is dropped, so that a small webhook is accepted."""
     recording_id = await bench.known_recording()
     clients = Clients(bench.port)
     head = b"POST /webhooks/realtimekit HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"

@@ -1,4 +1,4 @@
-"""A start command starts one recording."""
+"""A start command starts exactly one recording."""
 
 import asyncio
 from collections.abc import AsyncIterator

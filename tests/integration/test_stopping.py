@@ -1,4 +1,4 @@
-"""The effect of a stop on starts that run, that may run, and that have not begun."""
+"""The effect of a stop on starts that run, that may have been executed, and that have not begun."""
 
 import asyncio
 import time
@@ -281,7 +281,7 @@ async def test_a_stop_of_a_meeting_stops_live_recordings_despite_a_stuck_start(
     events = await bench.store.unsent(100)
     keys = [event.routing_key for event in events if event.exchange == "status"]
     assert keys == ["composite.invoked", "composite.uploading"], "and it is published at once"
-    bench.sandbox.clock.advance(20.0)  # and uploaded: the list shows it as live no longer
+    bench.sandbox.clock.advance(20.0)  # and uploaded: the list of live recordings no longer has it
     for bench.ahead in TIMES_OF_A_STUCK_START:
         await bench.send(bench.start())
     assert await is_cancelled(bench)
@@ -395,7 +395,7 @@ async def test_a_recording_that_is_gone_does_not_fail_the_stop_of_its_meeting(
 ) -> None:
     await bench.send(bench.start("gone"))
     bench.sandbox.recordings.vanish(bench.sandbox.recordings.index.number(0))
-    bench.pass_time(30)  # until then the API may merely not find it yet
+    bench.pass_time(30)  # before that, the API may merely not find it yet
     await bench.send(bench.start())
     assert await bench.send(by_meeting(bench)) == Ack()
     assert (await data_of(bench, "stop"))["recording_ids"] == [bench.started()[1].recording_id]

@@ -45,7 +45,7 @@ BIG = "x" * 300_000
 
 @pytest.fixture
 def target_url(database_url: str, postgresql: PostgreSQLServer, tmp_path: Path) -> Iterator[str]:
-    """An empty database of the engine that `database_url` is not of."""
+    """An empty database of the engine that `database_url` does not have."""
     if database_url.startswith("postgresql"):
         yield f"sqlite:///{tmp_path / 'target.db'}"
         return
@@ -92,7 +92,7 @@ async def fill(url: str) -> None:
     snapshot = RecordingSnapshot(
         recording_id="r1", status=Status.UPLOADED, kind="track", meeting_id="m1"
     )
-    seen = observation_of(
+    observation = observation_of(
         snapshot,
         NOW,
         "command",
@@ -104,16 +104,16 @@ async def fill(url: str) -> None:
     )
     reply = Reply(reply_to="answers")
     await store.finish(
-        FinishRequest(outcome=record, reply=reply, observations=(seen,), now=NOW.timestamp())
+        FinishRequest(outcome=record, reply=reply, observations=(observation,), now=NOW.timestamp())
     )
-    wanted = [Cursor(name=f"mark-{n}", at=NOW.timestamp() + n / 7) for n in range(450)]
-    await asyncio.gather(*(store.set_cursor(one) for one in wanted))  # more than two batches
+    cursors = [Cursor(name=f"mark-{n}", at=NOW.timestamp() + n / 7) for n in range(450)]
+    await asyncio.gather(*(store.set_cursor(cursor) for cursor in cursors))  # more than two batches
     await store.release_leases("me")
     await store.close()
 
 
 def rows(url: str) -> dict[str, set[tuple[Any, ...]]]:
-    """All that is in the database, but for leases."""
+    """All rows of the database, except leases."""
     engine = open_engine(url)
     with engine.connect() as connection:
         found = {
@@ -132,13 +132,13 @@ async def test_a_copy_has_every_row_of_the_source_as_it_was(
 
     done = copied(database_url, target_url)
 
-    there = rows(target_url)
+    copied_rows = rows(target_url)
     assert rows(database_url) == before
-    assert {one.table: one.rows for one in done.tables} == {
+    assert {table.table: table.rows for table in done.tables} == {
         name: len(found) for name, found in before.items()
     }
-    assert there.pop("inbox") != (former := before.pop("inbox"))
-    assert there == before
+    assert copied_rows.pop("inbox") != (former := before.pop("inbox"))
+    assert copied_rows == before
     assert len(former) == 2
     assert all(before[name] for name in ("recordings", "files", "outbox", "marks"))
 
@@ -176,7 +176,7 @@ async def test_events_that_follow_the_copied_ones_are_numbered_behind_them(
 async def test_the_numbering_continues_behind_pruned_events(
     database_url: str, target_url: str
 ) -> None:
-    """A recording names its events by their numbers. Its new events must not seem older ones."""
+    """A recording numbers its events. Its new events must not seem older than the copied ones."""
     store = await Store.open(database_url, source="test")
     for number in range(60):  # more than the gap that a range of positions may have
         await record(store, f"r{number}", at=NOW, ended=False)
@@ -310,12 +310,12 @@ async def test_a_database_that_waits_long_for_the_other_one_is_copied(
     sqlite_url: str, empty_postgresql_url: str, tmp_path: Path
 ) -> None:
     await fill(sqlite_url)
-    # Long enough for a busy machine to connect in.
+    # Long enough for a busy machine to connect.
     hasty = f"{empty_postgresql_url}?options=-cidle_in_transaction_session_timeout%3D1s"
     waits: Iterator[float]
 
     def wait_once(*_: object) -> None:
-        # The copy itself is slow here: longer than the other database waits for it.
+        # The copy is slow here: it takes longer than the other database waits.
         time.sleep(next(waits, 0.0))
 
     for source, target in ((sqlite_url, hasty), (hasty, f"sqlite:///{tmp_path / 'third.db'}")):

@@ -1,4 +1,4 @@
-"""When the next sweep begins: webhooks, the budget and the lead decide."""
+"""Webhooks, the budget and leadership decide when the next sweep begins."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 
 async def report_by_webhook(bench: TrackingBench, recording_id: str) -> None:
-    """Apply a webhook with the recording's present state."""
+    """Apply a webhook with the recording's current state."""
     snapshot = await bench.api.get_recording(recording_id)
     observation = observation_of(snapshot, bench.now(), "webhook")
     await bench.store.apply_webhook(WebhookObservation(observation=observation))
@@ -25,7 +25,7 @@ async def report_by_webhook(bench: TrackingBench, recording_id: str) -> None:
 
 
 async def sweeps(bench: TrackingBench, seconds: int) -> int:
-    """How many sweeps begin within this many seconds."""
+    """The number of sweeps that begin within this many seconds."""
     bench.take_operations()
     for _ in range(seconds):
         await bench.run_due(1)

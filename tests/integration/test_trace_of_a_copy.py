@@ -27,7 +27,7 @@ async def test_each_attempt_to_copy_a_file_is_a_span_in_the_trace_of_the_start(
         more = {**QUICK, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
         async with (
             archiving(url, prefix, tmp_path, **more) as environment,
-            listening(url, prefix) as ear,
+            listening(url, prefix) as subscriber,
         ):
             environment.sandbox.faults.add(Fault(kind="download_refuse", status=503, count=1))
             await publish(url, prefix, CARRIED, **start(environment))
@@ -37,13 +37,15 @@ async def test_each_attempt_to_copy_a_file_is_a_span_in_the_trace_of_the_start(
             assert isinstance(archived, Archived)
             attempts = archived.file_count + 1
             await eventually(lambda: len(collector.named("archive file")) == attempts)
-            await eventually(lambda: len(ear.traceparents("recording.archived.v1")) == 1)
-    spans = {one.span_id: one for one in collector.spans}
+            await eventually(lambda: len(subscriber.traceparents("recording.archived.v1")) == 1)
+    spans = {span.span_id: span for span in collector.spans}
     for span in collector.named("archive file"):
         path = way_up(spans, span.traceparent)
-        assert [one.name for one in path] == ["archive file", f"process {prefix}.commands"]
+        assert [span.name for span in path] == ["archive file", f"process {prefix}.commands"]
         assert span.facts["recording_worker.recording_id"] == archived.recording_id
-    failed = [one.facts for one in collector.named("archive file") if one.failed]
-    assert [one["error.type"] for one in failed] == ["source_unavailable"]
+    failed = [span.facts for span in collector.named("archive file") if span.failed]
+    assert [facts["error.type"] for facts in failed] == ["source_unavailable"]
     for kind in ("file_archived", "archived"):
-        assert all(TRACE in one for one in ear.traceparents(f"recording.{kind}.v1"))
+        assert all(
+            TRACE in traceparent for traceparent in subscriber.traceparents(f"recording.{kind}.v1")
+        )

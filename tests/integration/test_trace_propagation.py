@@ -42,8 +42,8 @@ class Subscriber:
         self.messages.append({"type": message.type, "headers": dict(message.headers)})
 
     def traceparents(self, event_type: str) -> list[str]:
-        told = [one for one in self.messages if one["type"] == event_type]
-        return [str(one["headers"].get("traceparent")) for one in told]
+        published = [message for message in self.messages if message["type"] == event_type]
+        return [str(message["headers"].get("traceparent")) for message in published]
 
 
 @asynccontextmanager
@@ -94,26 +94,30 @@ async def test_one_trace_leads_from_the_command_to_the_track_file_across_a_resta
             await environment.worker.ready()
             await environment.send(type="stop_recording", id="stop-1", start_id="start-1")
             await environment.event(Completed)
-            files = [one for one in environment.messages.events if isinstance(one.data, FileReady)]
+            files = [
+                event for event in environment.messages.events if isinstance(event.data, FileReady)
+            ]
             await eventually(
                 lambda: len(subscriber.traceparents("recording.file_ready.v1")) == len(files)
             )
-            wanted = subscriber.traceparents("recording.file_ready.v1")
-            await eventually(lambda: exported(collector, wanted))
-        spans = {one.span_id: one for one in collector.spans}
-        assert len(wanted) == len(files) > 0
-        for traceparent in wanted:
+            traceparents = subscriber.traceparents("recording.file_ready.v1")
+            await eventually(lambda: exported(collector, traceparents))
+        spans = {span.span_id: span for span in collector.spans}
+        assert len(traceparents) == len(files) > 0
+        for traceparent in traceparents:
             path = way_up(spans, traceparent)
-            names = [one.name for one in path]
+            names = [span.name for span in path]
             assert names == [f"publish {prefix}.files", f"process {prefix}.commands"]
             assert path[-1].parent_id == PUBLISHER
-        assert {one["headers"]["baggage"] for one in subscriber.messages if of_the_start(one)} == {
-            "tenant=blue"
-        }
+        assert {
+            message["headers"]["baggage"]
+            for message in subscriber.messages
+            if of_the_start(message)
+        } == {"tenant=blue"}
 
 
 def exported(collector: TraceCollector, traceparents: list[str]) -> bool:
-    known = {one.traceparent for one in collector.spans}
+    known = {span.traceparent for span in collector.spans}
     return bool(traceparents) and set(traceparents) <= known
 
 
@@ -144,8 +148,8 @@ async def test_the_spans_of_a_command_show_claim_request_and_commit(
             await eventually(lambda: bool(collector.named(f"publish {prefix}.results")))
             await eventually(lambda: bool(collector.named(f"process {prefix}.commands")))
         (process,) = collector.named(f"process {prefix}.commands")
-        below = [one for one in collector.spans if one.parent_id == process.span_id]
-        assert {"claim", "commit", "POST /recordings/track"} <= {one.name for one in below}
+        below = [span for span in collector.spans if span.parent_id == process.span_id]
+        assert {"claim", "commit", "POST /recordings/track"} <= {span.name for span in below}
         assert (process.kind, process.trace_id, process.failed) == ("consumer", TRACE, False)
         assert process.facts["messaging.system"] == "rabbitmq"
         assert process.facts["messaging.operation.type"] == "process"
@@ -169,11 +173,13 @@ async def test_the_spans_of_a_command_show_claim_request_and_commit(
 def named_freely(spans: list[CollectedSpan]) -> set[str]:
     """Attributes that are neither in the current conventions nor our own."""
     files = Path(next(iter(semconv.__path__))).glob("**/attributes/*.py")
-    text = "".join(one.read_text() for one in files)
+    text = "".join(path.read_text() for path in files)
     known = set(re.findall(r'^\w+: Final = "([\w.]+)"\n(?!"""\nDeprecated)', text, re.MULTILINE))
-    used = {name for one in spans for name in one.facts}
+    used = {name for span in spans for name in span.facts}
     assert used & known
-    return {one for one in used - known if not one.startswith("recording_worker.")}
+    return {
+        attribute for attribute in used - known if not attribute.startswith("recording_worker.")
+    }
 
 
 async def test_a_rejected_command_has_an_error_in_its_trace(
@@ -190,8 +196,8 @@ async def test_a_rejected_command_has_an_error_in_its_trace(
             await eventually(lambda: bool(collector.named(f"process {prefix}.commands")))
         (process,) = collector.named(f"process {prefix}.commands")
         assert process.facts["recording_worker.outcome"] == "rejected"
-        refused = [one for one in collector.spans if one.kind == "client" and one.failed]
-        assert {one.facts["error.type"] for one in refused} == {"404"}
+        refused = [span for span in collector.spans if span.kind == "client" and span.failed]
+        assert {span.facts["error.type"] for span in refused} == {"404"}
         assert collector.headers[0]["x-key"] == "for-the-collector"
         assert "for-the-collector" not in environment.worker.log_tail(100_000)
 
@@ -235,4 +241,4 @@ async def test_without_a_collector_the_trace_headers_are_passed_on_unchanged(
     ):
         await publish(url, prefix, CARRIED, **start(environment))
         await eventually(lambda: bool(subscriber.traceparents("command.succeeded.v1")))
-        assert all(one["headers"] == CARRIED for one in subscriber.messages)
+        assert all(message["headers"] == CARRIED for message in subscriber.messages)

@@ -1,4 +1,4 @@
-"""Undocumented answers of the API: they cost no recording, no event and no other meeting.
+"""Undocumented answers of the API affect no recording, no event and no other meeting.
 
 The API is the emulated one. A connection in between alters its answers.
 """
@@ -22,7 +22,7 @@ from worker.domain.times import utc
 from worker.realtimekit.client import RealtimeKitClient
 
 NO_TIMES = ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59-14:00"]
-"""How services write that there is no time."""
+"""Values by which services mean that there is no time."""
 
 
 @pytest.fixture
@@ -81,7 +81,8 @@ async def test_recordings_without_a_plausible_times_end_together(
         tracking.sandbox.clock.advance(10)
         for _ in range(3):
             await tracking.run_due(60)
-        assert {(await tracking.stored(one)).status for one in ids} == {Status.UPLOADED}
+        ended = [await tracking.stored(recording_id) for recording_id in ids]
+        assert {recording.status for recording in ended} == {Status.UPLOADED}
 
 
 # Files
@@ -168,7 +169,7 @@ async def test_a_track_with_a_plain_url_is_a_file_of_sound(tracking: TrackingBen
     assert (file["file_name"], file["media_kind"]) == ("one.webm", "audio")
 
 
-# Answers about something else
+# Answers about other recordings
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A recording with a status that is not documented is reported soon and ends in the usual time."""
+"""A recording with an undocumented status is reported soon and ends within the usual time."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -137,13 +137,15 @@ async def test_a_recording_of_others_with_an_unknown_status_is_adopted_with_a_kn
 ) -> None:
     bench.restart(follow_all=True)
     await bench.sweep_and_read()
-    theirs = (await bench.api.start_track_recording({"meeting_id": bench.meeting})).recording_id
+    external_id = (
+        await bench.api.start_track_recording({"meeting_id": bench.meeting})
+    ).recording_id
     show(bench, RECORDING="TRANSCODING")
     await bench.sweep_and_read(10)
-    assert await bench.published(theirs) == []
+    assert await bench.published(external_id) == []
     show(bench)
     await bench.sweep_and_read(10)
-    assert await bench.published(theirs) == ["RECORDING"]
+    assert await bench.published(external_id) == ["RECORDING"]
 
 
 async def test_a_surplus_recording_with_an_unknown_status_is_stopped(
@@ -248,7 +250,7 @@ async def test_a_refused_stop_of_a_recording_with_an_unknown_status_fails_in_the
 # Recordings of other programs
 
 
-async def theirs(commands: CommandBench) -> str:
+async def start_external(commands: CommandBench) -> str:
     commands.sandbox.behaviour.change({"invoked_seconds": 0.0})
     started = await commands.api.start_track_recording({"meeting_id": commands.meeting})
     return started.recording_id
@@ -257,7 +259,7 @@ async def theirs(commands: CommandBench) -> str:
 async def test_a_sync_of_others_with_an_unknown_status_waits_for_a_known_one(
     commands: CommandBench,
 ) -> None:
-    sync = {"type": "sync_recording", "id": "sync", "recording_id": await theirs(commands)}
+    sync = {"type": "sync_recording", "id": "sync", "recording_id": await start_external(commands)}
     show(commands, RECORDING="ARCHIVED")
     settlement = await commands.send(sync)
     assert isinstance(settlement, Retry)
@@ -272,7 +274,7 @@ async def test_a_sync_of_others_with_an_unknown_status_waits_for_a_known_one(
 async def test_a_sync_of_others_whose_status_stays_unknown_fails_in_the_usual_time(
     commands: CommandBench,
 ) -> None:
-    sync = {"type": "sync_recording", "id": "sync", "recording_id": await theirs(commands)}
+    sync = {"type": "sync_recording", "id": "sync", "recording_id": await start_external(commands)}
     show(commands, RECORDING="ARCHIVED")
     await commands.send(sync)
     commands.ahead = 301.0
@@ -284,7 +286,7 @@ async def test_a_sync_of_others_whose_status_stays_unknown_fails_in_the_usual_ti
 async def test_a_stop_of_others_that_leads_to_an_unknown_status_invents_no_status(
     commands: CommandBench, by: str
 ) -> None:
-    target = {"recording_id": await theirs(commands), "meeting_id": commands.meeting}[by]
+    target = {"recording_id": await start_external(commands), "meeting_id": commands.meeting}[by]
     show(commands, UPLOADING="TRANSCODING")
     assert await commands.send({"type": "stop_recording", "id": "stop", by: target}) == Ack()
     keys = [event.routing_key for event in await commands.store.unsent(10)]

@@ -95,12 +95,12 @@ async def test_a_webhook_about_the_past_changes_nothing_and_causes_no_read(
     assert not await bench.is_read_due(recording_id)
 
 
-@pytest.mark.parametrize(("known", "told"), [("PAUSED", "RECORDING"), ("RECORDING", "PAUSED")])
+@pytest.mark.parametrize(("known", "reported"), [("PAUSED", "RECORDING"), ("RECORDING", "PAUSED")])
 async def test_a_replayed_webhook_does_not_pause_or_resume_but_causes_a_read(
-    bench: WebhookBench, known: str, told: str
+    bench: WebhookBench, known: str, reported: str
 ) -> None:
     recording_id = await bench.known_recording(known)
-    assert await bench.send_status(recording_id, told) == 204
+    assert await bench.send_status(recording_id, reported) == 204
     assert await bench.published_statuses(recording_id) == ["INVOKED", known]
     assert await bench.is_read_due(recording_id)
 
@@ -109,7 +109,7 @@ async def test_an_upload_makes_a_read_of_the_files_due(bench: WebhookBench) -> N
     recording_id = await bench.known_recording("RECORDING")
     await bench.send_status(recording_id, "UPLOADED", downloadUrl="https://files.example/whole.mp4")
     assert await bench.is_read_due(recording_id)
-    assert [one["type"] for one in await bench.events(recording_id)][-1] == (
+    assert [event["type"] for event in await bench.events(recording_id)][-1] == (
         "recording.status_changed.v1"
     )
 
@@ -128,7 +128,7 @@ async def test_a_composite_whose_webhook_shows_all_files_completes_without_a_rea
     for _ in range(2):  # the API repeats webhooks
         await bench.send_status(recording_id, "UPLOADED", **URLS)
     events = await bench.events(recording_id)
-    assert [one["type"].split(".")[1] for one in events[-4:]] == [
+    assert [event["type"].split(".")[1] for event in events[-4:]] == [
         "status_changed",
         "file_ready",
         "file_ready",
@@ -145,8 +145,8 @@ async def test_a_webhook_that_shows_some_files_publishes_them_and_makes_a_read_d
     recording_id = await bench.known_recording("RECORDING", kind="composite")
     await bench.send_status(recording_id, "UPLOADED", **(URLS | {"audioDownloadUrl": None}))
     events = await bench.events(recording_id)
-    assert [one["type"] for one in events].count("recording.file_ready.v1") == 1
-    assert "recording.completed.v1" not in {one["type"] for one in events}
+    assert [event["type"] for event in events].count("recording.file_ready.v1") == 1
+    assert "recording.completed.v1" not in {event["type"] for event in events}
     assert await bench.is_read_due(recording_id)
 
 
@@ -225,10 +225,12 @@ async def test_a_webhook_before_the_commit_of_its_start_is_published_after_it(
     async with open_webhook_bench(database_url, follow_all=True) as bench:
         await call_a_start(bench.store)
         begun = bench.time
-        telling = asyncio.create_task(bench.send_status("early", "RECORDING"))
-        await eventually(lambda: bench.time - begun >= timedelta(seconds=2))  # two looks
+        sending = asyncio.create_task(bench.send_status("early", "RECORDING"))
+        await eventually(
+            lambda: bench.time - begun >= timedelta(seconds=2)
+        )  # two reads of the store
         await bench.observe("early", "INVOKED")
-        assert await telling == 204
+        assert await sending == 204
         assert await bench.published_statuses("early") == ["INVOKED", "RECORDING"]
         assert await bench.store.cursor(external_recordings_cursor("default")) is None
         assert bench.verdict_counts() == {"taken": 1}
@@ -443,24 +445,24 @@ async def test_a_webhook_is_503_until_the_database_is_back(
         assert await bench.published_statuses(recording_id) == ["INVOKED", "RECORDING"]
 
 
-# Many at a time
+# Concurrent webhooks
 
 
 async def test_concurrent_webhooks_make_one_history(database_url: str) -> None:
     async with open_webhook_bench(database_url) as bench:
         ids = [await bench.known_recording() for _ in range(5)]
         bodies = [
-            worded(one, status)
-            for one, status, worded in itertools.product(
+            worded(recording_id, status)
+            for recording_id, status, worded in itertools.product(
                 ids, FORWARD, (status_update, legacy_status_update)
             )
         ]
         statuses = await asyncio.gather(*(bench.post(body) for body in bodies * 2))
         assert set(statuses) == {204}
-        for one in ids:
-            told = await bench.published_statuses(one)
-            assert told == sorted(set(told), key=["INVOKED", *FORWARD].index)
-            assert told[-1] == "UPLOADED"
+        for recording_id in ids:
+            published = await bench.published_statuses(recording_id)
+            assert published == sorted(set(published), key=["INVOKED", *FORWARD].index)
+            assert published[-1] == "UPLOADED"
 
 
 async def test_a_changed_key_loses_no_webhook(bench: WebhookBench) -> None:

@@ -53,7 +53,7 @@ def api_of(sandbox: Sandbox, budget: Budget | None = None) -> RealtimeKitClient:
 
 
 def asked(sandbox: Sandbox) -> list[str]:
-    return [one.operation for one in sandbox.request_log.requests]
+    return [request.operation for request in sandbox.request_log.requests]
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,11 @@ def test_the_callback_url_has_the_path_and_the_app(public_url: str, app: str, ur
 
 async def test_a_missing_webhook_is_added(api: RealtimeKitClient) -> None:
     done = await register(api, URL)
-    (one,) = await api.list_webhooks()
-    assert done.webhook == one
+    (webhook,) = await api.list_webhooks()
+    assert done.webhook == webhook
     assert (done.action, done.removed) == ("added", 0)
-    assert (one.name, one.url, one.events, one.enabled) == ("recording-worker", URL, EVENTS, True)
+    assert (webhook.name, webhook.url) == ("recording-worker", URL)
+    assert (webhook.events, webhook.enabled) == (EVENTS, True)
 
 
 async def test_registering_again_only_lists(api: RealtimeKitClient, sandbox: Sandbox) -> None:
@@ -102,28 +103,28 @@ async def test_a_different_webhook_is_corrected_and_enabled(
 ) -> None:
     first = await api.create_webhook(name=name, url=URL, events=events, enabled=enabled)
     assert (await register(api, URL)).action == "changed"
-    (one,) = await api.list_webhooks()
-    assert one.webhook_id == first.webhook_id
-    assert (one.name, one.events, one.enabled) == ("recording-worker", EVENTS, True)
+    (webhook,) = await api.list_webhooks()
+    assert webhook.webhook_id == first.webhook_id
+    assert (webhook.name, webhook.events, webhook.enabled) == ("recording-worker", EVENTS, True)
 
 
 async def test_duplicates_are_removed_and_webhooks_of_others_are_kept(
     api: RealtimeKitClient,
 ) -> None:
-    theirs = await api.create_webhook(name="theirs", url="https://b.example/hook", events=EVENTS)
+    foreign = await api.create_webhook(name="theirs", url="https://b.example/hook", events=EVENTS)
     for _ in range(3):
         await api.create_webhook(name="recording-worker", url=URL, events=EVENTS)
     assert (await register(api, URL)).removed == 2
     assert len(await find_subscriptions(api, URL)) == 1
-    assert theirs in await api.list_webhooks()
+    assert foreign in await api.list_webhooks()
     assert len(await remove(api, URL)) == 1
-    assert await api.list_webhooks() == (theirs,)
+    assert await api.list_webhooks() == (foreign,)
 
 
 async def test_concurrent_registrations_leave_one_webhook(api: RealtimeKitClient) -> None:
     done = await asyncio.gather(*(register(api, URL) for _ in range(5)))
-    (one,) = await api.list_webhooks()
-    assert {each.webhook.webhook_id for each in done} == {one.webhook_id}
+    (webhook,) = await api.list_webhooks()
+    assert {each.webhook.webhook_id for each in done} == {webhook.webhook_id}
 
 
 async def test_removing_a_missing_webhook_does_nothing(api: RealtimeKitClient) -> None:

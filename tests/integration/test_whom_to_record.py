@@ -47,7 +47,7 @@ async def stored_start(bench: CommandBench) -> StartContext:
 
 
 async def rejected(bench: CommandBench, command: dict[str, Any]) -> dict[str, Any]:
-    """The outcome of a command that is rejected, perhaps only by its second attempt."""
+    """The data of a command's rejection, which may come only at the second attempt."""
     settlement = await bench.send(command)
     if isinstance(settlement, Retry):
         assert settlement.code == "unknown_participant"
@@ -96,10 +96,10 @@ async def test_an_id_that_nobody_has_is_rejected_with_its_field_and_nothing_is_s
     bench: CommandBench, fields: dict[str, list[str]], field: str, words: str
 ) -> None:
     known = {"{ann}": ids(bench)[0]}
-    given: dict[str, Any] = {
-        name: [known.get(one, one) for one in values] for name, values in fields.items()
+    id_fields: dict[str, Any] = {
+        name: [known.get(word, word) for word in values] for name, values in fields.items()
     }
-    data = await rejected(bench, bench.start(**given))
+    data = await rejected(bench, bench.start(**id_fields))
     assert (data["code"], data["field"]) == ("unknown_participant", field)
     assert words in data["message"]
     assert bench.requests(START) == []
@@ -192,11 +192,11 @@ async def test_somebody_added_after_the_last_read_is_found_by_another_read(
 ) -> None:
     assert await bench.send(bench.start(custom_participant_ids=["ann"])) == Ack()
     dora = bench.sandbox.meetings.register(bench.meeting, "dora")
-    for command_id, field, given in (
+    for command_id, field, wanted_id in (
         ("start-2", "custom_participant_ids", "dora"),
         ("start-3", "user_ids", bench.sandbox.meetings.register(bench.meeting, "erik").id),
     ):
-        assert await bench.send(bench.start(command_id, **{field: [given]})) == Ack()
+        assert await bench.send(bench.start(command_id, **{field: [wanted_id]})) == Ack()
     assert bench.started()[1].user_ids == (dora.id,)
 
 
@@ -306,7 +306,7 @@ async def test_an_attempt_without_time_left_may_have_called_only_after_its_read(
     command = StartTrackRecording(id="s", meeting_id=bench.meeting, custom_participant_ids=("ann",))
 
     async def keep(_people: People) -> None:
-        """Nothing needs to be kept here."""
+        """Keep nothing: this test needs no state."""
 
     directory = ParticipantDirectory(bench.api)
     context = OperationContext(

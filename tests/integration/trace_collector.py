@@ -53,35 +53,37 @@ class TraceCollector:
 
     def named(self, name: str) -> list[CollectedSpan]:
         """The spans of this name."""
-        return [one for one in self.spans if one.name == name]
+        return [span for span in self.spans if span.name == name]
 
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.bodies.append(body)
         self.headers.append(dict(request.headers))
-        told = ExportTraceServiceRequest.FromString(body)
-        for resource in told.resource_spans:
+        export = ExportTraceServiceRequest.FromString(body)
+        for resource in export.resource_spans:
             self.resources.append(_facts(resource.resource.attributes))
             for scope in resource.scope_spans:
                 self.spans += map(_span, scope.spans)
         return web.Response(content_type="application/x-protobuf")
 
 
-def _span(told: WireSpan) -> CollectedSpan:
+def _span(span: WireSpan) -> CollectedSpan:
     return CollectedSpan(
-        name=told.name,
-        kind=KINDS[told.kind],
-        trace_id=told.trace_id.hex(),
-        span_id=told.span_id.hex(),
-        parent_id=told.parent_span_id.hex(),
-        failed=told.status.code == 2,
-        facts=_facts(told.attributes),
+        name=span.name,
+        kind=KINDS[span.kind],
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_id=span.parent_span_id.hex(),
+        failed=span.status.code == 2,
+        facts=_facts(span.attributes),
     )
 
 
 def _facts(attributes: object) -> dict[str, str | int]:
     found: dict[str, str | int] = {}
-    for one in attributes:  # type: ignore[attr-defined]  # a repeated field
-        value = one.value
-        found[one.key] = value.int_value if value.HasField("int_value") else value.string_value
+    for attribute in attributes:  # type: ignore[attr-defined]  # a repeated field
+        value = attribute.value
+        found[attribute.key] = (
+            value.int_value if value.HasField("int_value") else value.string_value
+        )
     return found

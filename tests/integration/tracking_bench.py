@@ -52,7 +52,7 @@ BEHAVIOUR = Behaviour(invoked_seconds=1, uploading_seconds=1)
 on_both_engines = pytest.mark.parametrize(
     "usual_database_url", ["sqlite", "postgresql"], indirect=True
 )
-"""For those tests on `usual_database_url` to which the engine matters."""
+"""For the tests with `usual_database_url` that depend on the engine."""
 
 
 class TrackingBench:
@@ -107,7 +107,7 @@ class TrackingBench:
         api: RealtimeKitClient | None = None,
         store: Any = None,
     ) -> DurationLimiter:
-        """A limiter, as another replica would have one."""
+        """A limiter like another replica's."""
         return DurationLimiter(
             store or self.store,
             api or self.api,
@@ -151,8 +151,8 @@ class TrackingBench:
     async def apply_webhook(self, recording_id: str, status: Status) -> None:
         """Apply a webhook with this status now."""
         snapshot = RecordingSnapshot(recording_id=recording_id, status=status)
-        seen = observation_of(snapshot, self.now(), "webhook")
-        await self.store.apply_webhook(WebhookObservation(observation=seen))
+        observation = observation_of(snapshot, self.now(), "webhook")
+        await self.store.apply_webhook(WebhookObservation(observation=observation))
 
     async def apply_answer(self, recording_id: str, status: Status) -> None:
         """Apply a command's answer with this status now."""
@@ -181,36 +181,38 @@ class TrackingBench:
 
     async def events(self, recording_id: str | None = None) -> list[dict[str, Any]]:
         return [
-            msgspec.json.decode(one.body)
-            for one in await self.store.unsent(10_000)
-            if recording_id in {None, one.subject}
+            msgspec.json.decode(pending.body)
+            for pending in await self.store.unsent(10_000)
+            if recording_id in {None, pending.subject}
         ]
 
     async def published(self, recording_id: str) -> list[str]:
         """Statuses, files and completions in the order of their publication."""
-        return [_summary(one["type"], one["data"]) for one in await self.events(recording_id)]
+        return [_summary(event["type"], event["data"]) for event in await self.events(recording_id)]
 
     async def event_data(self, recording_id: str, event_type: str) -> list[dict[str, Any]]:
         events = await self.events(recording_id)
-        return [one["data"] for one in events if one["type"] == event_type]
+        return [event["data"] for event in events if event["type"] == event_type]
 
     async def stored(self, recording_id: str) -> Recording:
-        (one,) = await self.store.recordings(RecordingsFilter(recording_id=recording_id))
-        return one
+        (recording,) = await self.store.recordings(RecordingsFilter(recording_id=recording_id))
+        return recording
 
     def take_operations(self) -> list[str]:
         """The operations requested since the last call."""
         entries = [
-            one for one in self.sandbox.request_log.entries() if isinstance(one, RequestEntry)
+            entry for entry in self.sandbox.request_log.entries() if isinstance(entry, RequestEntry)
         ]
         new, self._counted = entries[self._counted :], len(entries)
-        return [one.operation for one in new]
+        return [request.operation for request in new]
 
 
 def _exported(body: dict[str, Any]) -> tuple[Media, ...]:
     """The files that the body of a composite's start asks for."""
     both: tuple[Media, ...] = ("video", "audio")
-    return tuple(m for m in both if body.get(f"{m}_config", {}).get("export_file", True))
+    return tuple(
+        media for media in both if body.get(f"{media}_config", {}).get("export_file", True)
+    )
 
 
 def _summary(event_type: str, data: dict[str, Any]) -> str:
@@ -229,15 +231,15 @@ async def open_bench(url: str, *, archives: bool = False) -> AsyncIterator[Track
     options = SandboxOptions(speed=0, behaviour=BEHAVIOUR)
     async with Sandbox(options, clock=Clock(speed=0)) as sandbox:
         store = await Store.open(url, source="test", archives=archives)
-        heard: list[TrackingBench] = []
+        benches: list[TrackingBench] = []
 
-        def on_attempt(one: HttpAttempt) -> None:
-            for bench in heard:
-                bench.breaker.record(one.error)
+        def on_attempt(attempt: HttpAttempt) -> None:
+            for bench in benches:
+                bench.breaker.record(attempt.error)
 
         api = client(base_url=sandbox.base_url, on_attempt=on_attempt)
-        heard.append(TrackingBench(sandbox, store, api))
-        yield heard[0]
+        benches.append(TrackingBench(sandbox, store, api))
+        yield benches[0]
         await api.aclose()
         await store.close()
 

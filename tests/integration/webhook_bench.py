@@ -1,4 +1,4 @@
-"""The webhook endpoint on a real store, served over HTTP, with a signing key of the test's own."""
+"""The webhook endpoint on a real store, served over HTTP, with a signing key of the tests."""
 
 import itertools
 import uuid
@@ -118,11 +118,11 @@ class WebhookBench:
     ) -> int:
         """Send a webhook as the API does; returns the status of the answer."""
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        given = {"Content-Type": "application/json", **headers}
+        sent_headers = {"Content-Type": "application/json", **headers}
         if signed:
-            given[header] = signed if isinstance(signed, str) else self.signer.signature(raw)
+            sent_headers[header] = signed if isinstance(signed, str) else self.signer.signature(raw)
         query = {} if app is None else {"app": app}
-        answer = await self.client.post(self.url, content=raw, headers=given, params=query)
+        answer = await self.client.post(self.url, content=raw, headers=sent_headers, params=query)
         return answer.status_code
 
     async def send_status(self, recording_id: str, status: str, **fields: Any) -> int:
@@ -151,34 +151,34 @@ class WebhookBench:
         """Apply an observation as if the API had just given this answer."""
         snapshot = RecordingSnapshot(recording_id=recording_id, status=Status(status), kind=kind)
         start = StartContext(start_id=f"start-of-{recording_id}")
-        seen = observation_of(snapshot, self.now(), by, app=app, start=start, **more)
-        await self.store.apply([seen])
+        observation = observation_of(snapshot, self.now(), by, app=app, start=start, **more)
+        await self.store.apply([observation])
 
     async def published_statuses(self, recording_id: str) -> list[str]:
         """The published statuses in their order."""
         return [
-            one["data"]["status"]
-            for one in await self.events(recording_id)
-            if one["type"] == "recording.status_changed.v1"
+            event["data"]["status"]
+            for event in await self.events(recording_id)
+            if event["type"] == "recording.status_changed.v1"
         ]
 
     async def events(self, recording_id: str) -> list[dict[str, Any]]:
         return [
-            msgspec.json.decode(one.body)
-            for one in await self.store.unsent(100_000)
-            if one.subject == recording_id
+            msgspec.json.decode(pending.body)
+            for pending in await self.store.unsent(100_000)
+            if pending.subject == recording_id
         ]
 
     async def recording(self, recording_id: str) -> Recording:
-        (one,) = await self.store.recordings(RecordingsFilter(recording_id=recording_id))
-        return one
+        (recording,) = await self.store.recordings(RecordingsFilter(recording_id=recording_id))
+        return recording
 
     async def is_read_due(self, recording_id: str) -> bool:
         found = (await self.store.tracked([recording_id]))[recording_id]
         return found.read_at is not None and found.read_at <= self.time.timestamp()
 
     def verdict_counts(self) -> dict[str, int]:
-        """How many webhooks got each verdict."""
+        """The number of webhooks by verdict."""
         return {
             sample.labels["verdict"]: int(sample.value)
             for metric in self.registry.collect()
@@ -191,7 +191,7 @@ class WebhookBench:
         return httpx.Response(self.key_status, json=body)
 
     def _api(self) -> RealtimeKitClient:
-        def ask(_request: httpx.Request) -> httpx.Response:
+        def answer_request(_request: httpx.Request) -> httpx.Response:
             self.api_requests += 1
             return httpx.Response(404, json={})
 
@@ -202,7 +202,7 @@ class WebhookBench:
             token=lambda: "token",
             timeout=1,
             retry=RequestRetry(attempts=1),
-            transport=httpx.MockTransport(ask),
+            transport=httpx.MockTransport(answer_request),
         )
 
 

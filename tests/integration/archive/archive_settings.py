@@ -5,7 +5,7 @@ from worker.settings.archive import ArchiveSettings
 
 
 def impatient_archive(url: str, *, concurrency: int) -> ArchiveSettings:
-    """Keys by recording and file, parts of 5 MiB, and a second at most between two attempts."""
+    """Keys by recording and file, parts of 5 MiB, and at most a second between two attempts."""
     return ArchiveSettings(
         archive_url=url,
         archive_key=KeyTemplate.parse("{recording_id}/{file_name}"),

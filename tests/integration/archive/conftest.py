@@ -15,7 +15,7 @@ SERVERS = {"rclone": RcloneS3, "moto": MotoS3, "azurite": Azurite}
 def store_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StoreServer | None]:
-    """The server of the parameter, None for a folder."""
+    """The server that the parameter names; None for a folder."""
     if request.param == "folder":
         yield None
         return

@@ -1,4 +1,4 @@
-"""A source of one file over HTTP that can misbehave as networks and object stores do."""
+"""A source of one file over HTTP with the faults of networks and object stores."""
 
 import asyncio
 import ssl
@@ -39,7 +39,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class FileSource:
-    """Serves `body`. Each request takes the next of `turns`; after them, all are well."""
+    """Serves `body`. Each request takes the next of `turns`. Later requests get the whole file."""
 
     def __init__(
         self,
@@ -88,9 +88,9 @@ class FileSource:
             headers["ETag"] = turn.etag
         if turn.location:
             headers["Location"] = turn.location
-        wanted = request.headers.get("range")
-        if wanted and not turn.ignore_range and not turn.status:
-            status, first = 206, int(wanted.removeprefix("bytes=").removesuffix("-"))
+        byte_range = request.headers.get("range")
+        if byte_range and not turn.ignore_range and not turn.status:
+            status, first = 206, int(byte_range.removeprefix("bytes=").removesuffix("-"))
             headers.setdefault("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
         payload = body[first:] if status < 300 else b"<Error/>"
         if turn.chunked:

@@ -14,7 +14,7 @@ MAX_PIECE_BYTES: Final = 64 * 1024
 
 
 class HoldingRelay(LocalServer):
-    """Passes requests on to the server at `port`, but the first that `completes` only once it may.
+    """Passes requests on to the server at `port`. The first that `completes` waits for `may_pass`.
 
     `completes` gets the first line of a request.
     """
@@ -28,7 +28,9 @@ class HoldingRelay(LocalServer):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").rstrip().split("\r\n")
-        headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}
+        headers = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
+        }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         if self._completes(first) and not self.holds.is_set():
             self.holds.set()

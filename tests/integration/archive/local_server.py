@@ -1,4 +1,4 @@
-"""A server of raw HTTP on loopback, for answers that no real storage can be made to give."""
+"""A server of raw HTTP on loopback, for answers that no real storage gives."""
 
 import asyncio
 from types import TracebackType

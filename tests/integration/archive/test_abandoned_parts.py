@@ -44,7 +44,7 @@ async def test_the_remains_of_a_killed_process_are_removed_by_key_and_by_age(
     process.kill()
     await process.wait()
     after = datetime.now(UTC) + LATER
-    long_ago = datetime(2001, 1, 1, tzinfo=UTC)  # moto says of every upload that it began in 2010
+    long_ago = datetime(2001, 1, 1, tzinfo=UTC)  # moto dates the beginning of every upload to 2010
     assert await storage.abort_abandoned(started_before=long_ago) == 0
     assert await storage.abort_abandoned(started_before=after, key="app/a") == 0
     assert await storage.abort_abandoned(started_before=after, key="app/a.webm") == 1

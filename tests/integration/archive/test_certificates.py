@@ -1,4 +1,4 @@
-"""Sources and storages whose certificate is that of a private authority."""
+"""Sources and storages whose certificate was signed by a private authority."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ class TlsServer(NamedTuple):
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsServer:
-    """A server's certificate by an authority of the tests."""
+    """A server's certificate, signed by an authority of the tests."""
     folder = tmp_path_factory.mktemp("tls")
     authority = Authority()
     pair = authority.pair("server")
@@ -43,7 +43,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsServer:
 
 @pytest.fixture(autouse=True)
 def forget_authorities() -> Iterator[None]:
-    """Authorities are read once for a process."""
+    """The process reads the authorities only once."""
     trusted_authorities.cache_clear()
     yield
     trusted_authorities.cache_clear()
@@ -75,13 +75,13 @@ async def test_a_source_with_an_unknown_authority_is_not_read(
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
-@pytest.mark.parametrize("said", [None, "true", "false"])
+@pytest.mark.parametrize("unsigned_payload", [None, "true", "false"])
 async def test_the_bytes_of_an_upload_are_signed_where_tls_does_not_protect_them(
-    tls: TlsServer, monkeypatch: pytest.MonkeyPatch, scheme: str, said: str | None
+    tls: TlsServer, monkeypatch: pytest.MonkeyPatch, scheme: str, unsigned_payload: str | None
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tls.authority))
-    if said:
-        monkeypatch.setenv("AWS_UNSIGNED_PAYLOAD", said)
+    if unsigned_payload:
+        monkeypatch.setenv("AWS_UNSIGNED_PAYLOAD", unsigned_payload)
     heads = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -94,9 +94,9 @@ async def test_the_bytes_of_an_upload_are_signed_where_tls_does_not_protect_them
         for name, value in s3_environ(f"{scheme}://127.0.0.1:{server.port}").items():
             monkeypatch.setenv(name, value)
         await ArchiveStorage.open("s3://bucket", max_retries=0).put("a", BODY, "text/plain")
-    is_unsigned = said == "true" or (said is None and scheme == "https")
-    what = "UNSIGNED-PAYLOAD" if is_unsigned else hashlib.sha256(BODY).hexdigest()
-    assert f"x-amz-content-sha256: {what}\r\n" in heads[0]
+    is_unsigned = unsigned_payload == "true" or (unsigned_payload is None and scheme == "https")
+    payload_hash = "UNSIGNED-PAYLOAD" if is_unsigned else hashlib.sha256(BODY).hexdigest()
+    assert f"x-amz-content-sha256: {payload_hash}\r\n" in heads[0]
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.parametrize("store_server", ["folder", "rclone"], indir
 
 
 async def at_once(_: float) -> None:
-    """Waits for nothing between the attempts to resume."""
+    """Does not wait between the attempts to resume."""
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""Files that cannot be had: their URLs are denied, expire, lead astray, or bring a wrong size."""
+"""Files that cannot be downloaded: their URLs are denied, expire, redirect, or have a wrong
+size."""
 
 import itertools
 import socket
@@ -50,13 +51,13 @@ class OneFileArchive:
         allow_private: bool = True,
     ) -> None:
         self.now = NOW.timestamp()
-        self.told: list[tuple[str, bool]] = []
+        self.reported_failures: list[tuple[str, bool]] = []
         """The code of each `archive_failed` event, and whether it is final."""
         self.signs_anew = True
         self.api_is_unavailable = False
         self.reads = 0
         self.expires_at: datetime | None = None
-        """When every URL expires. None: each lasts `url_life`."""
+        """When every URL expires. With None, each lasts `url_life`."""
         self.source: FileSource
         self._store = store
         self._source_url = source_url
@@ -86,7 +87,7 @@ class OneFileArchive:
         return self.now
 
     async def read(self, app: str, recording_id: str) -> None:
-        """Apply the recording as the API shows it. It takes a second."""
+        """Apply the recording as the API shows it. The read takes a second."""
         del app
         self.now += 1
         self.reads += 1
@@ -110,12 +111,15 @@ class OneFileArchive:
         await self._store.apply([msgspec.structs.replace(upload, snapshot=snapshot)])
 
     async def attempt(self) -> float | None:
-        """Copy the file when it is due. Returns for how long it waits then, None: for ever."""
+        """Copy the due file. Returns the seconds until the next attempt, or None if there is
+        none."""
         request = TakeRequest(owner="me", now=self.now, until=self.now + 60, limit=1)
         (task,) = await self._store.archive.take_files(request)
         await self._copies.attempt(task)
         failures = await events(self._store, "archive_failed")
-        self.told = [(one["data"]["error"]["code"], one["data"]["final"]) for one in failures]
+        self.reported_failures = [
+            (event["data"]["error"]["code"], event["data"]["final"]) for event in failures
+        ]
         due_at = await self._store.archive.next_due()
         if due_at is None or not (await self._store.archive.depth()).queued:
             return None
@@ -123,7 +127,7 @@ class OneFileArchive:
         return pause
 
     async def renewals(self) -> int:
-        """How many events published a new URL."""
+        """The number of events that published a new URL."""
         return len(await events(self._store, "file_url_renewed"))
 
     async def attempts(self, most: int = 200) -> list[float]:
@@ -139,7 +143,7 @@ class OneFileArchive:
 async def one_file(
     database_url: str, folder: Path, *, status: int, url_life: float
 ) -> AsyncIterator[OneFileArchive]:
-    """A file that the source answers for with this status."""
+    """A file that the source answers with this status."""
     store = await Store.open(database_url, source="test", archives=True)
     async with FileSource(b"bytes", otherwise=Turn(status=status)) as source:
         archive = OneFileArchive(store, source.url, folder, url_life=url_life)
@@ -162,7 +166,7 @@ async def test_a_file_whose_new_urls_are_all_denied_is_given_up_after_about_a_da
     assert len(pauses) < 100
     assert 0.5 * DAY < sum(pauses) < 2 * DAY
     assert max(pauses) <= 3_600.0
-    assert archive.told == [("url_denied", True)]
+    assert archive.reported_failures == [("url_denied", True)]
 
 
 async def test_a_file_that_is_denied_for_hours_is_copied_when_its_source_permits_it(
@@ -173,7 +177,7 @@ async def test_a_file_that_is_denied_for_hours_is_copied_when_its_source_permits
             await archive.attempt()
         archive.source.otherwise = Turn()
         await archive.attempts()
-    assert archive.told == []
+    assert archive.reported_failures == []
     assert (tmp_path / "r1/a.webm").exists()
 
 
@@ -189,7 +193,7 @@ async def test_denied_urls_are_counted_on_while_the_api_is_unavailable_or_gives_
             assert await archive.attempt() is not None
         archive.api_is_unavailable, archive.signs_anew = False, True
         assert len(await archive.attempts()) == MAX_DENIALS - 10 - 1
-    assert archive.told == [("url_denied", True)]
+    assert archive.reported_failures == [("url_denied", True)]
 
 
 async def test_a_new_url_that_expires_no_later_is_tried_at_once_without_an_event(
@@ -202,7 +206,7 @@ async def test_a_new_url_that_expires_no_later_is_tried_at_once_without_an_event
         first, second = (request.target for request in archive.source.requests)
         assert first != second
         assert await archive.renewals() == 0
-    assert archive.told == []
+    assert archive.reported_failures == []
     assert (tmp_path / "r1/a.webm").exists()
 
 
@@ -215,7 +219,7 @@ async def test_a_file_is_given_up_when_its_url_has_expired_and_the_api_gives_no_
         pauses = await archive.attempts()
     assert len(pauses) >= MAX_SAME_ANSWERS
     assert sum(pauses) < 6_000.0
-    assert archive.told == [("url_expired", True)]
+    assert archive.reported_failures == [("url_expired", True)]
 
 
 async def test_a_file_is_not_given_up_when_the_api_once_gives_no_new_url_after_the_expiry(
@@ -228,7 +232,7 @@ async def test_a_file_is_not_given_up_when_the_api_once_gives_no_new_url_after_t
             await archive.attempt()
         archive.signs_anew, archive.source.otherwise = True, Turn()
         await archive.attempts()
-    assert archive.told == []
+    assert archive.reported_failures == []
     assert (tmp_path / "r1/a.webm").exists()
 
 
@@ -242,7 +246,7 @@ async def test_a_source_that_redirects_astray_is_given_up_after_some_minutes(
         archive.source.otherwise = ASTRAY
         pauses = await archive.attempts()
     assert 180.0 < sum(pauses) < 1_800.0
-    assert archive.told == [("source_url_refused", True)]
+    assert archive.reported_failures == [("source_url_refused", True)]
 
 
 async def test_a_redirect_astray_that_passes_gives_no_file_up(
@@ -253,12 +257,12 @@ async def test_a_redirect_astray_that_passes_gives_no_file_up(
         archive.source.turns = [ASTRAY] * (MAX_SAME_ANSWERS - 1)
         archive.source.otherwise = Turn()
         await archive.attempts()
-    assert archive.told == []
+    assert archive.reported_failures == []
     assert (tmp_path / "r1/a.webm").exists()
 
 
 class Resolver:
-    """Answers look-ups with these addresses, one after the other, the last one for ever."""
+    """Answers look-ups with these addresses in order, and repeats the last one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *addresses: str | None) -> None:
         self._addresses = list(addresses)
@@ -292,7 +296,7 @@ async def test_a_host_whose_name_has_a_private_address_is_given_up_after_some_mi
         pauses = await archive.attempts()
     assert 180.0 < sum(pauses) < 1_800.0
     assert min(pauses) > 0.5
-    assert archive.told == [("private_address", True)]
+    assert archive.reported_failures == [("private_address", True)]
 
 
 async def test_private_answers_count_only_in_a_row(
@@ -303,7 +307,7 @@ async def test_private_answers_count_only_in_a_row(
     async with file_at("https://files.example.com/a?b", sqlite_url, tmp_path) as archive:
         for _ in range(2 * MAX_SAME_ANSWERS + 5):
             assert await archive.attempt() is not None
-    assert archive.told == []
+    assert archive.reported_failures == []
 
 
 @pytest.mark.parametrize(
@@ -318,12 +322,12 @@ async def test_private_answers_count_only_in_a_row(
 async def test_a_url_that_may_not_be_read_from_is_given_up_after_some_minutes_and_new_reads(
     url: str, code: str, sqlite_url: str, tmp_path: Path
 ) -> None:
-    """The API may give a wrong one once."""
+    """The API may return a wrong size once."""
     async with file_at(url, sqlite_url, tmp_path) as archive:
         pauses = await archive.attempts()
         assert archive.reads == MAX_SAME_ANSWERS + 1
     assert 180.0 < sum(pauses) < 1_800.0
-    assert archive.told == [(code, True)]
+    assert archive.reported_failures == [(code, True)]
 
 
 # Answers that one wrong header can give
@@ -338,7 +342,7 @@ async def test_a_file_that_is_too_large_each_time_is_given_up_after_some_minutes
         asked = {request.target for request in archive.source.requests}
     assert 180.0 < sum(pauses) < 1_800.0
     assert len(asked) == MAX_SAME_ANSWERS
-    assert archive.told == [("file_too_large", True)]
+    assert archive.reported_failures == [("file_too_large", True)]
 
 
 async def test_a_wrong_length_that_passes_gives_no_file_up(sqlite_url: str, tmp_path: Path) -> None:
@@ -346,7 +350,7 @@ async def test_a_wrong_length_that_passes_gives_no_file_up(sqlite_url: str, tmp_
         archive.source.turns = [HUGE] * (MAX_SAME_ANSWERS - 1)
         archive.source.otherwise = Turn()
         await archive.attempts()
-    assert archive.told == []
+    assert archive.reported_failures == []
     assert (tmp_path / "r1/a.webm").exists()
 
 
@@ -358,7 +362,7 @@ async def test_lengths_that_differ_each_time_give_no_file_up(
         archive.source.turns = [Turn(headers={"Content-Length": size}) for size in sizes]
         archive.source.otherwise = Turn()
         await archive.attempts()
-    assert archive.told == []
+    assert archive.reported_failures == []
     assert (tmp_path / "r1/a.webm").exists()
 
 
@@ -374,7 +378,7 @@ async def test_a_large_file_is_not_given_up_while_the_api_cannot_give_a_new_url(
             assert await archive.attempt() is not None
         archive.api_is_unavailable = False
         assert len(await archive.attempts()) == MAX_SAME_ANSWERS - 3 - 1
-    assert archive.told == [("file_too_large", True)]
+    assert archive.reported_failures == [("file_too_large", True)]
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -385,7 +389,7 @@ async def test_a_file_without_bytes_is_given_up_after_about_a_day_and_never_arch
         archive.source.otherwise = Turn(body=b"", chunked=chunked)
         pauses = await archive.attempts()
     assert 0.5 * DAY < sum(pauses) < 1.5 * DAY
-    assert archive.told == [("source_empty", True)]
+    assert archive.reported_failures == [("source_empty", True)]
     assert not (tmp_path / "r1/a.webm").exists()
 
 
@@ -394,5 +398,5 @@ async def test_a_file_whose_bytes_appear_later_is_copied(sqlite_url: str, tmp_pa
         archive.source.turns = [EMPTY] * 20
         archive.source.otherwise = Turn()
         await archive.attempts()
-    assert archive.told == []
+    assert archive.reported_failures == []
     assert (tmp_path / "r1/a.webm").read_bytes() == b"bytes"

@@ -1,4 +1,4 @@
-"""Downloads from a source that misbehaves as networks and object stores do."""
+"""Downloads from a source with the faults of networks and object stores."""
 
 import asyncio
 import itertools
@@ -23,7 +23,7 @@ BODY = random.Random(1).randbytes(3 * MIB + 12_345)
 
 
 async def at_once(_: float) -> None:
-    """Waits for nothing between the attempts to resume."""
+    """Does not wait between the attempts to resume."""
 
 
 DOWNLOAD = Download(timeout_seconds=10, allow_private_sources=True, sleep=at_once)
@@ -42,7 +42,7 @@ async def read(
 async def failure(
     kind: type[Kind], url: str, download: Download = DOWNLOAD, *, max_bytes: int = 10 * MIB
 ) -> Kind:
-    """The error of a download. No text of it has the query of the URL."""
+    """The error of a download. None of its texts has the query of the URL."""
     with pytest.raises(kind) as raised:
         await read(url, download, max_bytes=max_bytes)
     assert type(raised.value) is kind
@@ -61,7 +61,7 @@ async def test_a_file_comes_whole_and_in_blocks(size: int, chunked: bool) -> Non
     assert b"".join(blocks) == BODY[:size]
     assert all(len(block) >= BLOCK_BYTES for block in blocks[:-1])
     copied = [block for block in blocks[:-1] if isinstance(block, bytes)]
-    assert chunked or not copied  # of known length: received where it is uploaded from
+    assert chunked or not copied  # of known length: no block is copied
     assert source.requests[0].headers["accept-encoding"] == "identity"
 
 
@@ -97,7 +97,7 @@ async def test_a_silent_source_gets_a_new_request_for_the_rest() -> None:
     async with FileSource(BODY, Turn(hang_after=MIB)) as source:
         download = Download(timeout_seconds=1.0, allow_private_sources=True, sleep=at_once)
         assert b"".join(await read(source.url, download)) == BODY
-    first, second, *_ = source.requests  # on a busy machine, more of them seem silent
+    first, second, *_ = source.requests  # on a busy machine, further requests may time out
     assert "range" not in first.headers
     offset = int(second.headers["range"].removeprefix("bytes=").removesuffix("-"))
     assert 0 < offset <= MIB

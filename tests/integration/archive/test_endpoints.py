@@ -1,4 +1,4 @@
-"""Which of several variables names the endpoint of S3."""
+"""The variable that names the endpoint of S3, if several are set."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ NAMES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
 class AskedServer(LocalServer):
-    """Counts requests, and has nothing."""
+    """Counts requests, and has no objects."""
 
     def __init__(self, status: str = "404 Not Found") -> None:
         self.requests = 0
@@ -36,19 +36,19 @@ class AskedServer(LocalServer):
 async def test_objects_and_abandoned_uploads_are_looked_for_at_one_endpoint(
     names: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with AskedServer() as meant, AskedServer() as other:
+    async with AskedServer() as configured, AskedServer() as other:
         for name, value in s3_environ(other.url).items():
             monkeypatch.setenv(name, value)
         for name in NAMES:
             monkeypatch.delenv(name, raising=False)
         for name in names:
-            monkeypatch.setenv(name, meant.url if name == names[0] else other.url)
+            monkeypatch.setenv(name, configured.url if name == names[0] else other.url)
         storage = ArchiveStorage.open("s3://bucket", max_retries=0)
         with pytest.raises(ArchiveError):
             await storage.head("a.webm")
         with pytest.raises(ArchiveError):
             await storage.abort_abandoned(started_before=datetime.now(UTC))
-    assert (meant.requests, other.requests) == (2, 0)
+    assert (configured.requests, other.requests) == (2, 0)
 
 
 @pytest.mark.parametrize("status", ["301 Moved Permanently", "307 Temporary Redirect"])

@@ -24,7 +24,7 @@ HANGING = 20
 
 
 async def end(store: Store, recording_id: str, url: str, *, age: timedelta, files: int) -> None:
-    """The recording ended this long ago. Its URLs expire an hour from now."""
+    """End a recording this long ago. Its URLs expire in an hour."""
     at = utc(time.time()) - age
     tracks = tuple(
         TrackFile(file_name=f"{n}.webm", media_kind="audio", user_id="u", download_url=url)

@@ -58,7 +58,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 class TwoSources(FileSource):
-    """Gives other bytes at each request. The end of the first answer is sent only when it may."""
+    """Returns other bytes at each request. The end of the first answer waits for `may_end`."""
 
     def __init__(self, size: int, *, is_gated: bool) -> None:
         self.bodies = [random.Random(n).randbytes(size) for n in range(4)]
@@ -99,16 +99,16 @@ async def end(store: Store, url: str) -> None:
 async def announced(store: Store, count: int) -> list[str]:
     """The checksums in the events, when there are `count` events."""
 
-    async def told() -> list[dict[str, Any]] | None:
+    async def all_announced() -> list[dict[str, Any]] | None:
         found = await events(store, "file_archived")
         return found if len(found) >= count else None
 
-    await eventually(told, seconds=SOON, what=f"{count} announced copies")
+    await eventually(all_announced, seconds=SOON, what=f"{count} announced copies")
     return [event["data"]["sha256"] for event in await events(store, "file_archived")]
 
 
 async def checksum(storage: ArchiveStorage) -> str:
-    """That of the object."""
+    """The SHA-256 of the stored object."""
     digest = hashlib.sha256()
     async for block in storage.read(KEY):
         digest.update(block)
@@ -171,13 +171,13 @@ async def test_a_replica_that_was_frozen_during_a_download_replaces_no_announced
             await asyncio.wait_for(line_with(frozen.stdout, "file_copy_dropped"), SOON)
             assert await checksum(storage) == sha256(source.bodies[1])
             assert await announced(store, 1) == [sha256(source.bodies[1])]
-            if size > MIB:  # rclone lists no uploads of a bucket that never had any
+            if size > MIB:  # rclone cannot list the uploads of a bucket that never had any
                 after = datetime.now(UTC) + timedelta(hours=1)
                 assert await storage.abort_abandoned(started_before=after) == 0
 
 
 def completes(first_line: str) -> bool:
-    """Whether a request makes an object: of Azure, of S3 in parts, and any in one request."""
+    """Whether a request completes an object: on Azure, on S3 in parts, or in one request."""
     method, target, _ = first_line.split()
     path, _, query = target.partition("?")
     if not path.endswith(KEY):
@@ -191,7 +191,7 @@ def completes(first_line: str) -> bool:
 
 @pytest.fixture
 def through(monkeypatch: pytest.MonkeyPatch, store_server: StoreServer) -> Callable[[str], None]:
-    """Leads storages that are opened from now on through a relay, or to the server again."""
+    """Directs storages that are opened from now on to a relay, or to the server again."""
 
     def lead(url: str) -> None:
         for name, value in store_server.environ.items():
@@ -223,6 +223,6 @@ async def test_a_copy_that_a_frozen_replica_completes_too_late_is_copied_and_ann
             async with archiving(store, archive_url, "me") as storage:
                 await announced(store, 1)
                 relay.may_pass.set()
-                told = await announced(store, 2)
-                assert told[0] == sha256(source.bodies[1])
-                assert await checksum(storage) == told[-1] != told[0]
+                checksums = await announced(store, 2)
+                assert checksums[0] == sha256(source.bodies[1])
+                assert await checksum(storage) == checksums[-1] != checksums[0]

@@ -20,7 +20,7 @@ BODY = b"a file"
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """A resolver of the system that answers for one host only when the event is set."""
+    """A system resolver that answers for one host only after the event is set."""
     answers, original = threading.Event(), socket.getaddrinfo
 
     def look(host: str, *options: Any, **more: Any) -> Any:
@@ -44,7 +44,7 @@ async def test_look_ups_without_an_answer_keep_no_thread_that_others_need(
     patient = Download(timeout_seconds=60, allow_private_sources=True)
     waiting = [asyncio.create_task(read(patient, HANGING)) for _ in range(MAX_LOOKUPS)]
     async with FileSource(BODY) as source, asyncio.timeout(DEADLINE_SECONDS):
-        await asyncio.sleep(0)  # each has begun
+        await asyncio.sleep(0)  # each download has begun
         await asyncio.to_thread(int)
         await asyncio.get_running_loop().getaddrinfo("localhost", 1)
         with pytest.raises(SourceUnavailable, match="look-ups have no answer yet"):

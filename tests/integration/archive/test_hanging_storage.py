@@ -1,4 +1,4 @@
-"""While the storage does not answer, it is asked rarely, and by one attempt at a time."""
+"""A storage that does not answer gets few requests, from one attempt at a time."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ NOBODY = "http://127.0.0.1:1/files/a.webm"
 
 
 class HangingStore(LocalServer):
-    """Answers the first request with 503, and no other one."""
+    """Answers the first request with 503, and no further request."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -43,7 +43,7 @@ class HangingStore(LocalServer):
 
 
 class Scene(NamedTuple):
-    """An archiver that runs, and whose first request the storage has refused."""
+    """A running archiver whose first request was refused by the storage."""
 
     store: Store
     source: FileSource
@@ -51,7 +51,7 @@ class Scene(NamedTuple):
     archiver: Archiver
 
     async def end(self, number: int, url: str | None = None) -> None:
-        """A recording ends. The URL of its file is this one, or that of the source."""
+        """End a recording. The URL of its file is `url`, or that of the source."""
         url = url or self.source.url
         file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
         at = utc(time.time())
@@ -59,7 +59,7 @@ class Scene(NamedTuple):
         await self.store.apply([ended])
 
     async def is_tried_by_one_attempt(self) -> None:
-        """However often the queue is looked at, the storage gets no third request."""
+        """The storage gets no third request, however often the queue is read."""
         await eventually(lambda: self.storage.requests == 2, seconds=20, what="the second request")
         for _ in range(FILES):
             self.archiver.wake()

@@ -66,7 +66,7 @@ async def test_every_answer_of_a_source_is_a_file_or_an_error_of_the_archive(see
         writer.close()
 
     async def at_once(_: float) -> None:
-        """Waits for nothing between the attempts to resume."""
+        """Does not wait between the attempts to resume."""
 
     async with LoopbackServer(serve) as server:
         port, url = server.port, f"http://127.0.0.1:{server.port}/?sesame"

@@ -1,4 +1,4 @@
-"""The SHA-256 that an S3 keeps of an object, by moto."""
+"""The SHA-256 that S3 keeps of an object, on moto."""
 
 from collections.abc import AsyncIterator
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.parametrize("store_server", ["moto"], indirect=True)
 
 @pytest.fixture
 def storage(archive_url: str, monkeypatch: pytest.MonkeyPatch) -> ArchiveStorage:
-    """A storage that is asked to keep checksums."""
+    """A storage that keeps checksums."""
     monkeypatch.setenv("AWS_CHECKSUM_ALGORITHM", "SHA256")
     return ArchiveStorage.open(archive_url, request_timeout_seconds=10)
 
@@ -34,10 +34,10 @@ async def test_the_sha256_of_an_upload_in_parts_proves_these_bytes_and_no_others
             yield BLOCK
 
     await storage.upload(key, blocks(), "video/webm", part_bytes=PART)
-    told = await storage.sha256_of(key)
-    assert told is not None
-    assert sent.prove(told)
-    assert not other.prove(told)
+    stored_sha256 = await storage.sha256_of(key)
+    assert stored_sha256 is not None
+    assert sent.prove(stored_sha256)
+    assert not other.prove(stored_sha256)
 
 
 async def test_a_missing_object_has_no_sha256(storage: ArchiveStorage) -> None:

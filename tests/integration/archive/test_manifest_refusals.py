@@ -18,7 +18,7 @@ from worker.store.store import Store
 
 
 async def attempt(store: Store, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try to write the manifest in a storage that answers so."""
+    """Try to write the manifest in a storage that answers with this status."""
     async with FailingStore(status) as server:
         for name, value in s3_environ(server.url).items():
             monkeypatch.setenv(name, value)
@@ -50,7 +50,7 @@ async def test_a_refusal_is_reported_once_even_if_the_fifth_attempt_was_no_refus
             await attempt(store, 503, monkeypatch)
     for _ in range(7):
         await attempt(store, 403, monkeypatch)
-    told = await events(store)
+    published = await events(store)
     await store.close()
-    assert [one["type"] for one in told] == ["recording.archive_failed.v1"]
-    assert (told[0]["data"]["file_name"], told[0]["data"]["final"]) == (None, False)
+    assert [event["type"] for event in published] == ["recording.archive_failed.v1"]
+    assert (published[0]["data"]["file_name"], published[0]["data"]["final"]) == (None, False)

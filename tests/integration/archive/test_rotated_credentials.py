@@ -27,7 +27,7 @@ PEM = (
 
 
 class KeyedStore(LocalServer):
-    """Takes requests with the key `valid` alone. `keys` are those of the requests so far."""
+    """Accepts only requests with the key `valid`. `keys` are those of the requests so far."""
 
     def __init__(self) -> None:
         self.valid = "old"
@@ -49,7 +49,7 @@ def _found(pattern: str, text: str) -> str | None:
 
 
 def _key(head: str) -> str:
-    """The key that signed a request: that of S3's signature, or that of Google's token."""
+    """The key that signed a request: that of S3's signature or that of Google's token."""
     if named := _found(r"Credential=([^/]+)/", head):
         return named
     token = _found(r"authorization: Bearer ([^.]+)\.", head) or ""
@@ -57,7 +57,7 @@ def _key(head: str) -> str:
 
 
 def google(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Writes the file of a service account."""
+    """Write the file of a service account."""
     path = folder / "google.json"
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
     account = {"type": "service_account", "client_email": "a@b.example", "private_key": PEM}
@@ -65,7 +65,7 @@ def google(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Non
 
 
 def amazon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Writes the shared file of credentials."""
+    """Write the shared file of credentials."""
     path = folder / "credentials"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
     text = "[default]\naws_access_key_id={}\naws_secret_access_key=secret\n"
@@ -104,7 +104,7 @@ async def test_a_refusal_has_the_credentials_read_again(
 async def test_wrong_credentials_leave_the_storage_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is half written when it is read."""
+    """The file is read when half of it is written."""
     write = google(tmp_path, monkeypatch)
     write("old")
     async with KeyedStore() as store:

@@ -30,7 +30,7 @@ LONG_AGO = time.time() - 30 * 86_400.0
 
 
 class BreakableArchive:
-    """A running archiver. Its clock raises while `is_broken`, and so does each read of the API."""
+    """A running archiver. While `is_broken`, its clock and each read of the API raise an error."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.is_broken = False
@@ -70,7 +70,7 @@ class BreakableArchive:
         return ()
 
     async def end(self, recording_id: str, url: str) -> None:
-        """The recording has ended with one file at this URL."""
+        """End a recording with one file at this URL."""
         file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
         ended = observation(
             recording_id, Status.UPLOADED, at=utc(time.time()), files=(file,), files_final=True

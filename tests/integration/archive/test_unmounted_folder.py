@@ -49,7 +49,7 @@ class Volume:
         self._elsewhere.rename(self.mount_point)
 
     def local_files(self) -> list[Path]:
-        """The files that were written to the local disk while the volume is not mounted."""
+        """The files that were written to the local disk while the volume was not mounted."""
         return list(self.mount_point.rglob("*"))
 
 
@@ -72,7 +72,7 @@ async def archiving(database_url: str, folder: Path) -> AsyncIterator[Store]:
 
 
 async def end(store: Store, recording_id: str, url: str) -> None:
-    """The recording has ended with one file at this URL."""
+    """End a recording with one file at this URL."""
     file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url=url)
     at = utc(time.time())
     await store.apply(
@@ -81,14 +81,14 @@ async def end(store: Store, recording_id: str, url: str) -> None:
 
 
 async def archived(store: Store, count: int) -> None:
-    async def told() -> bool:
+    async def all_archived() -> bool:
         return len(await events(store, "recording.archived")) == count
 
-    await eventually(told, seconds=20, what=f"{count} archived recordings")
+    await eventually(all_archived, seconds=20, what=f"{count} archived recordings")
 
 
 async def waits(database_url: str, recording_id: str) -> str:
-    """The error with which the file of a recording waits."""
+    """The error that the waiting file of a recording has."""
 
     def error() -> str | None:
         entries = read_state(
@@ -102,7 +102,8 @@ async def waits(database_url: str, recording_id: str) -> str:
 
 
 async def in_use(store: Store, folder: Path) -> None:
-    """The folder has its mark, and the database knows it. Until then it may be used anew."""
+    """Wait until the folder has its mark and the database knows it. Before, it may be used as a new
+    one."""
 
     async def known() -> bool:
         return (folder / MARK).exists() and await store.archive.is_folder_known(str(folder))
@@ -149,7 +150,7 @@ async def test_files_wait_while_their_volume_is_not_mounted(
         error = await waits(sqlite_url, "r2")
         assert error.startswith("folder_not_mounted: ")
         assert f"create the file {volume.mount_point / MARK}" in error
-        assert len(source.requests) == 1  # nothing is downloaded for nothing
+        assert len(source.requests) == 1  # no download whose file could not be stored
         volume.mount()
         await archived(store, 2)
         assert await events(store, "archive_failed") == []
@@ -182,7 +183,7 @@ async def test_files_wait_if_the_worker_starts_before_the_volume_is_mounted(
 
 
 class GatedSource(FileSource):
-    """Answers when it may."""
+    """Answers when `may_answer` is set."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__(body)

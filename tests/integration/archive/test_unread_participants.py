@@ -1,4 +1,4 @@
-"""A manifest waits for the participants of its session, but not for ever."""
+"""A manifest waits for the participants of its session, but not indefinitely."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +27,7 @@ GONE = NotFound("not_found", "HTTP 404")
 
 
 class FailingSession:
-    """An API that fails to answer for the participants `failures` times."""
+    """An API whose first `failures` reads of the participants fail."""
 
     def __init__(self, failures: int, error: ApiError) -> None:
         self.failures = failures
@@ -43,7 +43,7 @@ class FailingSession:
 
 @pytest.fixture
 async def store(sqlite_url: str) -> AsyncIterator[Store]:
-    """A recording that has ended, whose participants have not been read."""
+    """An ended recording whose participants have not been read."""
     opened = await Store.open(sqlite_url, source="test", archives=True)
     ended = observation("r1", Status.ERRORED)
     snapshot = msgspec.structs.replace(ended.snapshot, session_id="s")

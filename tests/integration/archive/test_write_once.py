@@ -22,7 +22,7 @@ from worker.store.store import Store
 
 
 class WriteOnceS3(LocalServer):
-    """Keeps objects, and answers with this status to a request that would replace one."""
+    """Keeps objects. A request that would replace one gets this status."""
 
     def __init__(self, refusal: str) -> None:
         self.objects: dict[str, bytes] = {}
@@ -31,7 +31,9 @@ class WriteOnceS3(LocalServer):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
         method, path, _ = first.split()
-        headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}
+        headers = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
+        }
         status, body = "200 OK", b""
         if method == "PUT":
             sent = await reader.readexactly(int(headers["content-length"]))
@@ -99,7 +101,7 @@ async def die_after_writing(store: Store, storage: ArchiveStorage, task: Manifes
     await storage.put(f"{task.recording_id}.json", body, "application/json")
 
 
-async def told(store: Store) -> list[str]:
+async def published_types(store: Store) -> list[str]:
     return [event["type"].removeprefix("recording.") for event in await events(store)]
 
 
@@ -109,9 +111,9 @@ async def test_a_manifest_that_a_killed_worker_wrote_is_announced(
     await store.apply([observation("r1", Status.ERRORED)])
     (task,) = await take_manifests(store)
     await die_after_writing(store, storage, task)
-    assert (await told(store), len(bucket.objects)) == ([], 1)
+    assert (await published_types(store), len(bucket.objects)) == ([], 1)
     await write(store, storage, task)
-    assert await told(store) == ["archived.v1"]
+    assert await published_types(store) == ["archived.v1"]
 
 
 @pytest.mark.parametrize("other", [b"", b"x", b"x" * 100_000])
@@ -123,7 +125,7 @@ async def test_another_object_in_the_place_of_a_manifest_is_a_refusal(
     for _ in range(7):
         (task,) = await take_manifests(store)
         await write(store, storage, task)
-    assert await told(store) == ["archive_failed.v1"]
+    assert await published_types(store) == ["archive_failed.v1"]
     assert bucket.objects == {"/bucket/r1.json": other}
     assert (await store.archive.depth()).refused == 1
 
@@ -137,7 +139,7 @@ async def test_other_bytes_of_the_same_length_are_no_manifest_of_an_earlier_atte
     ((path, body),) = bucket.objects.items()
     bucket.objects[path] = body.swapcase()
     await write(store, storage, task)
-    assert await told(store) == []
+    assert await published_types(store) == []
 
 
 async def test_a_manifest_that_has_grown_is_refused_and_reported_and_the_first_one_stays(
@@ -151,7 +153,7 @@ async def test_a_manifest_that_has_grown_is_refused_and_reported_and_the_first_o
         for _ in range(6):
             for task in await take_manifests(store):
                 await write(store, storage, task)
-    assert await told(store) == [
+    assert await published_types(store) == [
         "file_archived.v1",
         "archived.v1",
         "file_archived.v1",

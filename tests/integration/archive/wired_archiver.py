@@ -19,12 +19,12 @@ from worker.store.store import Store
 
 
 async def nothing(app: str, recording_id: str) -> None:
-    """Reads a recording again, and finds nothing new."""
+    """Reads a recording again, without a new observation."""
     del app, recording_id
 
 
 async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
-    """Reads the participants of a session, which has none."""
+    """Reads the participants of a session that had none."""
     del app, session_id
     return ()
 
@@ -32,7 +32,7 @@ async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
 def wired_archiver(
     settings: ArchiveSettings, storage: ArchiveStorage, store: Store, *, owner: str = "me"
 ) -> Archiver:
-    """An archiver whose readings of the API bring nothing."""
+    """An archiver whose API reads return nothing new."""
     return build_archiver(
         settings,
         storage,
@@ -48,7 +48,7 @@ def wired_archiver(
 
 @asynccontextmanager
 async def running(archiver: Archiver, store: Store) -> AsyncIterator[None]:
-    """The archiver runs, and commits to the store wake it."""
+    """Run the archiver; commits to the store wake it."""
     store.subscribe("archive", archiver.wake)
     task = asyncio.create_task(archiver.run(lambda: False))
     try:

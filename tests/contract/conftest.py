@@ -17,6 +17,15 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
+async def replicas(postgresql_url: str) -> AsyncIterator[tuple[Store, Store]]:
+    """Two stores on one PostgreSQL database."""
+    first, second = [await Store.open(postgresql_url, source="test") for _ in range(2)]
+    yield first, second
+    await first.close()
+    await second.close()
+
+
+@pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
     """Reads the tables without the store."""
     beside = open_engine(database_url)

@@ -43,10 +43,10 @@ async def test_only_an_attempt_that_is_fresh_by_all_clocks_calls_without_asking(
 
 @pytest.mark.parametrize("suspended", [LEASE + 1.0, LEASE + SETTLE + 1.0, 700.0])
 async def test_a_machine_that_was_suspended_before_its_claim_does_not_call_once_another_one_has(
-    postgresql_url: str, suspended: float
+    replicas: tuple[Store, Store], suspended: float
 ) -> None:
     """Its copy of the database's clock has stood still, and so have its own clocks."""
-    mine, theirs = [await Store.open(postgresql_url, source="test") for _ in range(2)]
+    mine, theirs = replicas
     clock = mine._group._clock
     database_time, tick = clock._reading  # type: ignore[union-attr]
     clock._reading = (database_time - suspended, tick)  # type: ignore[union-attr]
@@ -55,5 +55,3 @@ async def test_a_machine_that_was_suspended_before_its_claim_does_not_call_once_
     assert (await theirs.claim(claim("they", theirs.now()))).verdict == "again"
     with pytest.raises(LeaseLost):
         await lease.confirm(COMMAND)
-    for store in (mine, theirs):
-        await store.close()

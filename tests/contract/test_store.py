@@ -267,53 +267,38 @@ async def test_concurrent_observations_publish_each_fact_once(store: Store) -> N
     assert await unsent_types(store) == ["track.recording"]
 
 
-async def test_two_stores_on_one_postgresql_publish_each_fact_once(postgresql_url: str) -> None:
-    stores = [await Store.open(postgresql_url, source="test") for _ in range(2)]
-    try:
-        observations = [
-            observation(Status.RECORDING, recording_id=f"r{n}", start_id=None) for n in range(30)
-        ]
-        await asyncio.gather(*(store.apply((item,)) for item in observations for store in stores))
-        waiting = await stores[0].unsent(100)
-        assert sorted(event.subject for event in waiting) == sorted(f"r{n}" for n in range(30))
-    finally:
-        for store in stores:
-            await store.close()
+async def test_two_stores_on_one_postgresql_publish_each_fact_once(
+    replicas: tuple[Store, Store],
+) -> None:
+    observations = [
+        observation(Status.RECORDING, recording_id=f"r{n}", start_id=None) for n in range(30)
+    ]
+    await asyncio.gather(*(store.apply((item,)) for item in observations for store in replicas))
+    waiting = await replicas[0].unsent(100)
+    assert sorted(event.subject for event in waiting) == sorted(f"r{n}" for n in range(30))
 
 
 async def test_two_stores_on_one_postgresql_publish_each_change_of_a_known_recording_once(
-    postgresql_url: str,
+    replicas: tuple[Store, Store],
 ) -> None:
-    stores = [await Store.open(postgresql_url, source="test") for _ in range(2)]
-    try:
-        names = [f"r{n}" for n in range(30)]
-        for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
-            observations = [observation(status, recording_id=name, start_id=None) for name in names]
-            await asyncio.gather(
-                *(store.apply((item,)) for item in observations for store in stores)
-            )
-        waiting = await stores[0].unsent(1000)
-        assert len(waiting) == len({event.event_id for event in waiting}) == 90
-    finally:
-        for store in stores:
-            await store.close()
+    names = [f"r{n}" for n in range(30)]
+    for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
+        observations = [observation(status, recording_id=name, start_id=None) for name in names]
+        await asyncio.gather(*(store.apply((item,)) for item in observations for store in replicas))
+    waiting = await replicas[0].unsent(1000)
+    assert len(waiting) == len({event.event_id for event in waiting}) == 90
 
 
 async def test_two_stores_on_one_postgresql_claim_one_start_per_meeting(
-    postgresql_url: str,
+    replicas: tuple[Store, Store],
 ) -> None:
-    stores = [await Store.open(postgresql_url, source="test") for _ in range(2)]
-    try:
-        for n in range(20):
-            claims = [
-                store.claim(claim(f"{n}-{i}", owner=str(i), slot=f"m{n}/track"))
-                for i, store in enumerate(stores)
-            ]
-            verdicts = sorted(claimed.verdict for claimed in await asyncio.gather(*claims))
-            assert verdicts == ["busy", "new"]
-    finally:
-        for store in stores:
-            await store.close()
+    for n in range(20):
+        claims = [
+            store.claim(claim(f"{n}-{i}", owner=str(i), slot=f"m{n}/track"))
+            for i, store in enumerate(replicas)
+        ]
+        verdicts = sorted(claimed.verdict for claimed in await asyncio.gather(*claims))
+        assert verdicts == ["busy", "new"]
 
 
 async def test_a_second_recording_of_a_start_is_followed_as_an_external_recording(
@@ -475,23 +460,18 @@ async def test_a_start_cancelled_in_advance_that_never_arrived_is_pruned_by_age(
     assert (await store.claim(claim("never"))).cancelled_by is None
 
 
-async def test_two_stores_on_one_postgresql_give_a_start_one_recording(postgresql_url: str) -> None:
-    stores = [await Store.open(postgresql_url, source="test") for _ in range(2)]
-    try:
-        for n in range(20):
-            finishes = [
-                store.finish(
-                    finish(f"c{n}", observation(recording_id=f"{n}-{i}", start_id=f"c{n}"))
-                )
-                for i, store in enumerate(stores)
-            ]
-            await stores[0].claim(claim(f"c{n}", slot=f"m{n}/track"))
-            results = await asyncio.gather(*finishes)
-            starts = [recording.start_id for result in results for recording in result.recordings]
-            assert sorted(map(str, starts)) == ["None", f"c{n}"]
-    finally:
-        for store in stores:
-            await store.close()
+async def test_two_stores_on_one_postgresql_give_a_start_one_recording(
+    replicas: tuple[Store, Store],
+) -> None:
+    for n in range(20):
+        finishes = [
+            store.finish(finish(f"c{n}", observation(recording_id=f"{n}-{i}", start_id=f"c{n}")))
+            for i, store in enumerate(replicas)
+        ]
+        await replicas[0].claim(claim(f"c{n}", slot=f"m{n}/track"))
+        results = await asyncio.gather(*finishes)
+        starts = [recording.start_id for result in results for recording in result.recordings]
+        assert sorted(map(str, starts)) == ["None", f"c{n}"]
 
 
 async def test_events_keep_the_order_of_their_commits_and_are_numbered_per_recording(

@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,14 +23,6 @@ from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-async def replicas(postgresql_url: str) -> AsyncIterator[tuple[Store, Store]]:
-    first, second = [await Store.open(postgresql_url, source="test") for _ in range(2)]
-    yield first, second
-    await first.close()
-    await second.close()
 
 
 def started() -> FinishRequest:

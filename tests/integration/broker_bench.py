@@ -21,6 +21,7 @@ from worker.broker.consumer import Consumer
 from worker.broker.messages import Ack, Delivery, Outgoing, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology, declare
+from worker.domain.errors import BrokerUnavailable
 
 Decide = Callable[[Delivery], Awaitable[Settlement]]
 
@@ -119,6 +120,13 @@ class BrokerBench:
     async def run_until_the_consumer_ends(self) -> None:
         async with asyncio.timeout(20), self.running():
             await asyncio.wait([self.consumer_task])
+
+    async def can_publish(self) -> bool:
+        """Whether an event is confirmed."""
+        try:
+            return await self.publisher.publish(event(self.topology))
+        except BrokerUnavailable:
+            return False
 
     async def send(self, body: bytes, **properties: Any) -> None:
         await self.send_raw(body, Basic.Properties(**properties))

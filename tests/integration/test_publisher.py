@@ -144,14 +144,7 @@ async def test_after_a_missing_confirmation_the_publisher_is_not_ready_and_then_
             await bench.publisher.publish(event(bench.topology))
         assert bench.publishing.unavailable_reason is not None
         await proxy.restore()
-
-        async def publish_succeeds() -> bool:
-            try:
-                return await bench.publisher.publish(event(bench.topology))
-            except BrokerUnavailable:
-                return False
-
-        await eventually(publish_succeeds)
+        await eventually(bench.can_publish)
         await eventually(lambda: bench.publishing.unavailable_reason is None)
 
 
@@ -166,14 +159,7 @@ async def test_a_deleted_exchange_is_declared_again(
             await channel.exchange_delete(bench.topology.exchange("status"))
         with pytest.raises(BrokerUnavailable):
             await bench.publisher.publish(event(bench.topology))
-
-        async def publish_succeeds() -> bool:
-            try:
-                return await bench.publisher.publish(event(bench.topology))
-            except BrokerUnavailable:
-                return False
-
-        await eventually(publish_succeeds)
+        await eventually(bench.can_publish)
 
 
 async def test_a_message_that_cannot_be_encoded_fails_alone(

@@ -84,6 +84,17 @@ def finish(
         positions=positions.get(),
     )
     _have_stopped(connection, observations, stops, source=source, archives=archives)
+    _add_outcomes(connection, requests, outcomes)
+    if ended := {request.outcome.command_id for request in requests if request.is_rejected}:
+        remove_ended(connection, ended)
+        starts_ended(connection, ended)
+    return results
+
+
+def _add_outcomes(
+    connection: sa.Connection, requests: Sequence[FinishRequest], outcomes: dict[str, str | None]
+) -> None:
+    """End the commands. Their outcomes are published, and those that `outcomes` has once more."""
     first: dict[str, FinishRequest] = {}
     repeats: list[StoredOutcome] = []
     for request in requests:
@@ -108,10 +119,6 @@ def finish(
     )
     add_rows(connection, list(chain.from_iterable(rows)))
     resend_outcomes(connection, repeats)
-    if ended := {request.outcome.command_id for request in requests if request.is_rejected}:
-        remove_ended(connection, ended)
-        starts_ended(connection, ended)
-    return results
 
 
 def _replay(connection: sa.Connection, request: FinishRequest) -> None:

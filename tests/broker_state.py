@@ -22,7 +22,7 @@ lists:flatten(io_lib:format("alarms ~p, supervisor of dead-letter workers ~p~n~s
 
 
 def broker_state(node: RabbitMQNode) -> str:
-    """Its alarms, its queues with their leaders, and the end of its logs."""
+    """The broker's alarms, its queues with their leaders, and the end of its logs."""
     try:
         state = node.evaluate(_STATE).replace("\\n", "\n")
     except LaunchError as error:

@@ -1,4 +1,4 @@
-"""What a database knows about the worker's tables, for comparisons."""
+"""The catalogue of the worker's tables in a database, for comparisons."""
 
 import re
 from collections.abc import Iterator

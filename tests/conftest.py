@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The broker of all processes ends after them."""
+    """Stop the shared broker after all processes have ended."""
     if BROKER_HOST in config.stash:
         config.stash[BROKER_HOST].close()
 
@@ -170,7 +170,7 @@ def _install(config: pytest.Config, fixtures: set[str]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def fork_server(request: pytest.FixtureRequest) -> Iterator[None]:
-    """All processes of a run share what workers are forked from. It ends with the last test."""
+    """One fork server for all processes of a run. It ends with the last test."""
     if FORK_SERVER is None:
         yield
         return
@@ -182,13 +182,13 @@ def fork_server(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_statements() -> None:
-    """No test is about what SQLAlchemy compiles, so it compiles each statement once."""
+    """Compile each statement once for all engines, because compiling takes time."""
     share_statements()
 
 
 @pytest.fixture(scope="session")
 def rabbitmq(request: pytest.FixtureRequest) -> Iterator[RabbitMQNode]:
-    """The broker all tests share, also those of other processes that run at the same time.
+    """The broker that the tests of all processes share.
 
     A test that stops, kills or configures one takes `private_rabbitmq`.
     """
@@ -199,7 +199,7 @@ def rabbitmq(request: pytest.FixtureRequest) -> Iterator[RabbitMQNode]:
 
 @pytest.fixture(scope="session")
 def reused_rabbitmq() -> Iterator[RabbitMQNode]:
-    """What `private_rabbitmq` gives to one test after the other."""
+    """The broker that `private_rabbitmq` gives to one test after the other."""
     with launch_rabbitmq(private=True) as node:
         yield node
 
@@ -237,7 +237,7 @@ def names_prefix() -> str:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQLServer]:
-    """The server all tests share. A test that stops or kills one takes `private_postgresql`."""
+    """The server that all tests share. A test that kills one takes `private_postgresql`."""
     with launch_postgresql() as server:
         if not server.external:
             _leave_alone(server)
@@ -327,7 +327,7 @@ def tinyproxy() -> Iterator[TinyProxy]:
 
 @pytest.fixture(scope="session")
 def bubblewrap() -> str:
-    """What runs a process as a container does: a root that is read-only, no rights."""
+    """bubblewrap runs a process as a container does: read-only root, no privileges."""
     return PROGRAM_FIXTURES["bubblewrap"][0]
 
 
@@ -339,7 +339,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """What checks Prometheus's rules and plays time to them."""
+    """promtool evaluates Prometheus's rules at simulated times."""
     return PROGRAM_FIXTURES["promtool"][0]
 
 

@@ -88,7 +88,7 @@ class _Server:
         self._on_event(listener, partial(self._accept, listener))
 
     def serve(self) -> None:
-        """Do so."""
+        """Accept requests, fork and report ends, until the owner ends."""
         while self._has_owner:
             for key, _ in self._selector.select():
                 if key.fd in self._selector.get_map():  # an event before may have ended it

@@ -64,19 +64,19 @@ class ForkServer:
         stdout: int,
         stderr: int,
     ) -> socket.socket:
-        """Where the process will be reported."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        """Request a process. Returns the socket that receives its id and its exit code."""
+        reports, process_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         name, *arguments = module
         request = ForkRequest(name, tuple(arguments), dict(environ), str(directory))
-        with theirs, Path(os.devnull).open("rb") as nothing:
+        with process_end, Path(os.devnull).open("rb") as nothing:
             descriptors = [
                 nothing.fileno() if stdin is None else stdin,
                 stdout,
                 stderr,
-                theirs.fileno(),
+                process_end.fileno(),
             ]
             socket.send_fds(self._connected(), [msgspec.json.encode(request)], descriptors)
-        return ours
+        return reports
 
     def _connected(self) -> socket.socket:
         if self._requests is None:
@@ -88,12 +88,12 @@ class ForkServer:
     def listen(self) -> bytes:
         """Start the server of this process unless it runs. Returns its address."""
         if self._server is None:
-            self._owner, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            self._owner, server_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with server_end, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
                 listener.bind("")  # to an address that is free, and no file
                 listener.listen()
                 self._address = listener.getsockname()
-                descriptors = [theirs.fileno(), listener.fileno()]
+                descriptors = [server_end.fileno(), listener.fileno()]
                 self._server = subprocess.Popen(
                     [sys.executable, "-m", "tests.fork_server", *map(str, descriptors)],
                     pass_fds=descriptors,
@@ -210,4 +210,4 @@ def _receive(line: socket.socket, seconds: float | None) -> ForkReport | None:
 
 
 FORK_SERVER: Final = ForkServer() if sys.platform == "linux" else None
-"""The one of this process."""
+"""The fork server of this process; None where processes are not forked."""

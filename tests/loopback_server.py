@@ -80,7 +80,7 @@ class LoopbackServer:
             self._loop.add_reader(self._listener, self._accept, self._listener)
 
     def refuse(self) -> None:
-        """Refuse new connections. Those there are live on."""
+        """Refuse new connections. Open ones stay open."""
         if self._listener is not None:
             self._loop.remove_reader(self._listener)
             self._listener.close()

@@ -43,7 +43,7 @@ SCALARS: Final = st.one_of(
     typed(b"V", st.just(b"")),
     typed(b"Sx", st.binary(max_size=40).map(counted)),
 )
-"""Those that RabbitMQ takes: it closes the connection over a float that is no number."""
+"""Scalars that RabbitMQ accepts. It closes the connection if a float is NaN."""
 
 OTHER_SCALARS: Final = typed(b"L", of_size(8)) | typed(b"f", of_size(4)) | typed(b"t", of_size(1))
 

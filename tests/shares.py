@@ -16,8 +16,7 @@ BROKEN_BROKER = "reused_rabbitmq"
 """The fixture of tests that stop or kill their broker."""
 
 SECONDS_PER_TEST = {"fault": 1.0, "e2e": 0.8}
-"""A rough figure for each folder of tests that mostly wait. The others take hundredths of a second
-of CPU."""
+"""A rough duration for folders of tests that mostly wait. Other tests take 10 to 100 ms of CPU."""
 SECONDS_PER_FILE = {
     "contract/test_budget.py": 6.0,
     "contract/test_store_dead_replicas.py": 8.0,

@@ -56,7 +56,7 @@ app = FastStream(broker)
     ack_policy=AckPolicy.REJECT_ON_ERROR,  # to the dead letters; NackMessage gives back
 )
 async def store(event: CloudEvent) -> None:
-    """Store the file, then who owns it. A repeat of the event finds both."""
+    """Store the file, then its owner. A repeated event finds both."""
     file = event.data
     if not isinstance(file, FileEvent) or file.download_url is None:
         return

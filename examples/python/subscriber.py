@@ -58,7 +58,7 @@ class SeenEvents:
         return self._database.execute(query, (event_id,)).fetchone() is not None
 
     def add(self, event_id: str, file: FileEvent, path: Path | None) -> None:
-        """Remember an event, and where its file is. Returns when that is on disk."""
+        """Store an event's id and the path of its file. Returns when both are on disk."""
         owner = (file.user_id, file.custom_participant_id)
         row = (event_id, file.recording_id, file.file_name, *owner, path and str(path))
         with self._database:

@@ -8,10 +8,10 @@ from recording_schemas import ParticipantWithoutFile
 from tests.contract.test_store_archive import (
     done,
     end,
+    finish_manifest,
     take,
     take_manifests,
     track,
-    written,
 )
 from worker.domain.snapshot import Storage
 from worker.domain.track_files import TrackFile
@@ -42,7 +42,7 @@ async def test_a_recording_from_before_the_archive_without_files_to_copy_gets_it
     archive = await opened.archive.read("r1")
     assert archive is not None
     assert [file.state for file in archive.files] == ["external"] * len(files)
-    assert await written(opened, task)
+    assert await finish_manifest(opened, task)
     await opened.close()
 
 
@@ -52,7 +52,7 @@ async def test_the_manifest_is_written_again_if_the_api_gives_no_url_any_more(
     await end(store, "r1", "a")
     await done(store, (await take(store))[0])
     (task,) = await take_manifests(store)
-    assert await written(store, task)
+    assert await finish_manifest(store, task)
     await end(store, "r1", track("a", url=None), archives_again=True)
     assert await take(store) == ()
     assert len(await take_manifests(store)) == 1

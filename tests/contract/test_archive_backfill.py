@@ -19,11 +19,11 @@ from tests.contract.test_store_archive import (
     done,
     end,
     events,
+    finish_manifest,
     names,
     take,
     take_manifests,
     track,
-    written,
 )
 from tests.contract.test_store_pruning import NOW, observation, send_all
 from worker.archive.backfill import INTERVAL_SECONDS, Backfill
@@ -95,7 +95,7 @@ async def history(url: str, *, archives: bool) -> RecordingArchive:
             assert await done(store, task)
         (manifest,) = await take_manifests(store, at=START + 60)
         archive = await archive_of(store, "r1")
-        assert await written(store, manifest)
+        assert await finish_manifest(store, manifest)
         assert len(await events(store)) == len(tasks) + 1
     files = tuple(msgspec.structs.replace(file, queued_at=0.0) for file in archive.files)
     return msgspec.structs.replace(archive, files=files)
@@ -147,7 +147,7 @@ async def test_a_recording_that_a_replica_without_the_archive_completed_gets_its
         if not is_copied:
             assert await done(store, (await take(store))[0])
         (manifest,) = await take_manifests(store, at=START + 10)
-        assert await written(store, manifest)
+        assert await finish_manifest(store, manifest)
         await backfill(store, at=START + 20)
         assert await take_manifests(store, at=START + 20) == ()
 
@@ -226,7 +226,7 @@ async def test_a_recording_in_the_customers_own_storage_gets_its_manifest(
         assert [(file.state, file.file.file_name) for file in archive.files] == [
             ("external", "a.webm")
         ]
-        assert await written(store, manifest)
+        assert await finish_manifest(store, manifest)
         await backfill(store)
         assert await take_manifests(store) == ()
 

@@ -14,11 +14,11 @@ from tests.contract.test_store_archive import (
     done,
     end,
     failed,
+    finish_manifest,
     later,
     take,
     take_manifests,
     track,
-    written,
 )
 from tests.contract.test_store_plans import OVER, Noted, assert_bounded, captured
 from tests.contract.test_store_pruning import DAY, NOW, OLD
@@ -122,7 +122,7 @@ async def archive_everything(store: Store, archive: Any) -> None:
     await archive.next_due()
     for manifest in await take_manifests(store):
         await archive.read(manifest.recording_id)
-        await written(store, manifest)
+        await finish_manifest(store, manifest)
     error = ErrorInfo(code="storage_refused", message="no")
     await archive.manifest_refused(
         ManifestRefusal(

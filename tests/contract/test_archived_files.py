@@ -1,4 +1,4 @@
-"""What `recording-worker archive` reads of the store, on both engines."""
+"""The queries of `recording-worker archive`, on both engines."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -16,10 +16,10 @@ from tests.contract.test_store_archive import (
     done,
     end,
     failed,
+    finish_manifest,
     take,
     take_manifests,
     track,
-    written,
 )
 from tests.contract.test_store_pruning import NOW, observation
 from tests.state_queries import read_state
@@ -62,7 +62,7 @@ async def fill(store: Store) -> None:
     (task,) = await take(store)
     assert await done(store, task)
     (manifest,) = await take_manifests(store)
-    assert await written(store, manifest)
+    assert await finish_manifest(store, manifest)
     await end(store, "failed", "f", app="eu")
     (task,) = await take(store)
     assert await failed(store, task)
@@ -244,7 +244,7 @@ async def test_a_manifest_follows_the_files_of_its_recording_once_it_is_written(
         await done(store, task)
     for manifest in await take_manifests(store):
         if manifest.recording_id != "r2":  # its manifest is still to be written
-            await written(store, manifest)
+            await finish_manifest(store, manifest)
 
     for page_size in (1, 2, 3, 100):
         stored = list(each_stored(database_url, CopiesFilter(), page_size=page_size))
@@ -271,7 +271,7 @@ async def test_copies_since_a_time_are_in_the_order_of_copying(
     for second, key in enumerate(order):
         await done(store, tasks[key], at=START + second)
     for manifest in await take_manifests(store, at=START + 9):
-        await written(store, manifest, at=START + 9)
+        await finish_manifest(store, manifest, at=START + 9)
 
     for page_size in (1, 2, 3, 100):
         condition = CopiesFilter(since=START + 1)
@@ -290,7 +290,7 @@ async def test_a_manifest_need_not_have_a_file_that_is_copied_again(
     for task in await take(store):
         await done(store, task)
     (manifest,) = await take_manifests(store)
-    await written(store, manifest)
+    await finish_manifest(store, manifest)
     with engine.begin() as connection:
         connection.execute(
             sa.update(archive_files)

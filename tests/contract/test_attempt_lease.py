@@ -46,12 +46,12 @@ async def test_a_machine_that_was_suspended_before_its_claim_does_not_call_once_
     replicas: tuple[Store, Store], suspended: float
 ) -> None:
     """Its copy of the database's clock has stood still, and so have its own clocks."""
-    mine, theirs = replicas
-    clock = mine._group._clock
+    suspended_store, other_store = replicas
+    clock = suspended_store._group._clock
     database_time, tick = clock._reading  # type: ignore[union-attr]
     clock._reading = (database_time - suspended, tick)  # type: ignore[union-attr]
-    lease = AttemptLease(mine, owner="me", now=mine.now, lease_seconds=LEASE)
-    assert (await mine.claim(claim("me", mine.now()))).verdict == "new"
-    assert (await theirs.claim(claim("they", theirs.now()))).verdict == "again"
+    lease = AttemptLease(suspended_store, owner="me", now=suspended_store.now, lease_seconds=LEASE)
+    assert (await suspended_store.claim(claim("me", suspended_store.now()))).verdict == "new"
+    assert (await other_store.claim(claim("they", other_store.now()))).verdict == "again"
     with pytest.raises(LeaseLost):
         await lease.confirm(COMMAND)

@@ -31,7 +31,7 @@ START = {"meeting_id": MEETING, "layers": {"default": {"file_name_prefix": "p"}}
 
 
 class Client:
-    """The API client with a budget, and what both reported."""
+    """The API client with a budget, and the reports of both."""
 
     def __init__(self, sandbox: Sandbox, store: Store, rate: Rate, max_wait: float) -> None:
         self.priorities: list[Priority] = []

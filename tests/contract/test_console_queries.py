@@ -49,7 +49,7 @@ LOOK_BACK = 200
 
 
 def every_question() -> Iterator[Callable[[sa.Connection], object]]:
-    """Each query of the console, as its pages ask it. What looks back does so for few rows."""
+    """Each query of the console's pages. Queries of the past read few rows."""
     yield read_now
     deep = PagePlace(OLD + 5000, "old5000")
     for app in (None, "default", "retired", "nobody"):

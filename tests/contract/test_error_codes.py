@@ -46,8 +46,7 @@ PLACES: Final = {"_give_up": 1, "_maybe_executed": 1, "retry_later": 1}
 """The position of the code among the arguments, where it is not the first."""
 
 NO_OUTCOME: Final = {"files_unread", "webhook_key", "http_server"}
-"""No codes of a command: of a read that is repeated, of the key that webhooks are signed with, and
-the name of a logger."""
+"""Codes that no outcome has: of a repeated read, of the webhooks' key, and a logger's name."""
 
 CONSTANTS: Final = {
     outcomes.CRASHED,

@@ -1,4 +1,4 @@
-"""The client against the emulated API, over real HTTP: each operation, and each trouble."""
+"""The client against the emulated API, over real HTTP: each operation and each failure."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, get_args
@@ -138,8 +138,8 @@ async def test_every_file_has_its_owner_also_after_a_rejoin(
     assert [
         (file.file_name, file.user_id, file.peer_id, file.custom_participant_id) for file in files
     ] == [
-        (made.name, made.user_id, made.peer_id, made.custom_participant_id)
-        for made in sorted(sandbox.request_log.files, key=lambda made: (made.name[-18:], made.name))
+        (file.name, file.user_id, file.peer_id, file.custom_participant_id)
+        for file in sorted(sandbox.request_log.files, key=lambda file: (file.name[-18:], file.name))
     ]
     assert sorted(file.custom_participant_id or "" for file in files) == ["anna", "anna", "bert"]
 
@@ -151,10 +151,10 @@ async def test_a_file_has_its_owner_with_any_ending_of_its_name(
     sandbox.behaviour.change({"track_file_names": form})
     sandbox.meetings.create(MEETING, participants=["anna"])
     (file,) = await owned(client, await recorded_track(sandbox, client))
-    (made,) = sandbox.request_log.files
+    (media,) = sandbox.request_log.files
     assert (file.user_id, file.peer_id, file.custom_participant_id) == (
-        made.user_id,
-        made.peer_id,
+        media.user_id,
+        media.peer_id,
         "anna",
     )
     assert file.recorded_at is not None
@@ -188,7 +188,7 @@ async def test_a_composite_recording_has_a_file_and_its_sound(
     ended = await client.get_recording(started.recording_id)
     assert (started.kind, ended.kind) == ("composite", "composite")
     assert [file.media for file in ended.files] == ["video", "audio"]
-    assert {file.name for file in ended.files} == {made.name for made in sandbox.request_log.files}
+    assert {file.name for file in ended.files} == {file.name for file in sandbox.request_log.files}
 
 
 async def test_a_file_in_the_customers_storage_has_a_location_and_no_url(

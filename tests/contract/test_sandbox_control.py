@@ -25,8 +25,8 @@ async def control(client: Client, method: str, path: str, body: Any = None) -> h
 
 async def test_a_meeting_is_created_and_participants_join_and_leave(client: Client) -> None:
     body = {"id": client.meeting_id, "participants": ["ann", "bob"], "title": "Weekly"}
-    made = await control(client, "POST", "/meetings", body)
-    ann, bob = [person["id"] for person in made.json()["participants"]]
+    created = await control(client, "POST", "/meetings", body)
+    ann, bob = [person["id"] for person in created.json()["participants"]]
     path = f"/meetings/{client.meeting_id}"
 
     await control(client, "POST", f"{path}/rejoin", {"user_id": ann})
@@ -35,7 +35,7 @@ async def test_a_meeting_is_created_and_participants_join_and_leave(client: Clie
 
     rows = joined.json()["presences"]
     present = [row["custom_participant_id"] for row in rows if "left_at" not in row]
-    assert (made.status_code, len(rows), present) == (201, 4, ["ann", "carol"])
+    assert (created.status_code, len(rows), present) == (201, 4, ["ann", "carol"])
     ended = await control(client, "POST", f"{path}/end", {})
     assert ended.json()["session"] is None
 
@@ -58,8 +58,8 @@ async def test_the_clock_is_advanced_and_its_speed_changed(client: Client) -> No
     clock = await control(client, "PATCH", "/clock", {"advance": 5, "speed": 2})
 
     assert clock.json()["speed"] == 2
-    got = await client.get(f"/recordings/{recording_id}")
-    assert got["data"]["status"] == "RECORDING"
+    response = await client.get(f"/recordings/{recording_id}")
+    assert response["data"]["status"] == "RECORDING"
 
 
 async def test_the_behaviour_is_read_and_changed(client: Client) -> None:
@@ -73,11 +73,11 @@ async def test_a_recording_is_forced_into_a_status_and_made_to_vanish(client: Cl
     recording_id = await client.start_track()
 
     forced = await control(client, "PUT", f"/recordings/{recording_id}", {"status": "ERRORED"})
-    gone = await control(client, "DELETE", f"/recordings/{recording_id}")
+    deleted = await control(client, "DELETE", f"/recordings/{recording_id}")
     again = await control(client, "DELETE", f"/recordings/{recording_id}")
 
     assert forced.json() == {"id": recording_id, "status": "ERRORED"}
-    assert (gone.status_code, again.status_code) == (200, 404)
+    assert (deleted.status_code, again.status_code) == (200, 404)
 
 
 async def test_a_recording_is_started_as_by_another_service(client: Client) -> None:
@@ -85,9 +85,9 @@ async def test_a_recording_is_started_as_by_another_service(client: Client) -> N
     started = await control(client, "POST", "/recordings", {**body, "reason": "RECORD_ON_START"})
 
     (listed,) = (await client.get("/recordings"))["data"]
-    got = (await client.get(f"/recordings/{listed['id']}"))["data"]
+    recording = (await client.get(f"/recordings/{listed['id']}"))["data"]
     assert (started.status_code, started.json()["id"]) == (201, listed["id"])
-    assert got["start_reason"]["reason"] == "RECORD_ON_START"
+    assert recording["start_reason"]["reason"] == "RECORD_ON_START"
     assert [request.operation for request in client.sandbox.request_log.requests] == [
         "list_recordings",
         "get_recording",
@@ -157,8 +157,8 @@ async def test_a_bounded_request_log_drops_entries_and_keeps_counts(tmp_path: Pa
         assert (len(log.requests), len(log.entries()), log.total) == (2, 2, 5)
         assert len(log.entries(since=4)) == 1
         assert log.counts["request.list_recordings.200"] == 5
-    written = [json.loads(line) for line in lines.read_text().splitlines()]
-    assert [entry["operation"] for entry in written] == ["list_recordings"] * 5
+    entries = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [entry["operation"] for entry in entries] == ["list_recordings"] * 5
 
 
 async def test_the_summary_counts_meetings_and_recordings(client: Client) -> None:

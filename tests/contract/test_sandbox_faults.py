@@ -159,9 +159,9 @@ async def test_fields_can_be_omitted_from_responses(client: Client) -> None:
 
     started = (await start(client)).json()["data"]["recording"]
     listed = (await client.get("/recordings"))["data"][0]
-    got = (await client.get(f"/recordings/{started['id']}"))["data"]
+    recording = (await client.get(f"/recordings/{started['id']}"))["data"]
 
-    assert not {"session_id", "invoked_time"} & (set(started) | set(listed) | set(got))
+    assert not {"session_id", "invoked_time"} & (set(started) | set(listed) | set(recording))
 
 
 async def test_the_response_to_a_track_start_may_be_flat(client: Client) -> None:
@@ -187,9 +187,9 @@ async def test_a_vanished_recording_cannot_be_read_or_listed(client: Client) -> 
     recordings = client.sandbox.recordings
     recordings.vanish(recordings.index.get(recording_id))
 
-    got = await client.call("GET", f"/recordings/{recording_id}")
+    response = await client.call("GET", f"/recordings/{recording_id}")
 
-    assert got.status_code == 404
+    assert response.status_code == 404
     assert (await client.get("/recordings"))["data"] == []
     assert (await client.get("/recordings", meeting_id=client.meeting_id))["data"] == []
 

@@ -278,8 +278,8 @@ async def test_a_participant_who_rejoins_has_two_rows_or_one_consolidated_row(
 
 
 async def test_a_meeting_can_be_created_and_joined(client: Client) -> None:
-    made = await client.call("POST", "/meetings", json={"title": "Weekly"})
-    client.meeting_id = made.json()["data"]["id"]
+    created = await client.call("POST", "/meetings", json={"title": "Weekly"})
+    client.meeting_id = created.json()["data"]["id"]
     person = {"custom_participant_id": "ann", "preset_name": "host", "name": "Ann"}
     path = f"/meetings/{client.meeting_id}/participants"
     user_id = (await client.call("POST", path, json=person)).json()["data"]["id"]
@@ -288,7 +288,7 @@ async def test_a_meeting_can_be_created_and_joined(client: Client) -> None:
     client.sandbox.meetings.join(client.meeting_id, user_id)
     recording = await client.uploaded(await client.start_track(user_ids=[user_id]))
 
-    assert (made.status_code, empty.status_code) == (201, 404)
+    assert (created.status_code, empty.status_code) == (201, 404)
     (layer,) = recording["download_url"]
     assert [user_id in name for name in layer["download_urls"]] == [True]
 

@@ -31,19 +31,19 @@ class Receiver(NamedTuple):
     """A subscriber: the deliveries it received, and its next statuses (204 when there are none)."""
 
     url: str
-    got: list[Delivery]
-    answers: list[int]
+    deliveries: list[Delivery]
+    statuses: list[int]
 
 
 @asynccontextmanager
 async def receiver() -> AsyncIterator[Receiver]:
-    got: list[Delivery] = []
-    answers: list[int] = []
+    deliveries: list[Delivery] = []
+    statuses: list[int] = []
 
     async def take(request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        got.append(Delivery(headers, await request.read()))
-        return web.Response(status=answers.pop(0) if answers else 204)
+        deliveries.append(Delivery(headers, await request.read()))
+        return web.Response(status=statuses.pop(0) if statuses else 204)
 
     app = web.Application()
     app.add_routes([web.post("/hook", take)])
@@ -53,7 +53,7 @@ async def receiver() -> AsyncIterator[Receiver]:
     await site.start()
     port = runner.addresses[0][1]
     try:
-        yield Receiver(f"http://127.0.0.1:{port}/hook", got, answers)
+        yield Receiver(f"http://127.0.0.1:{port}/hook", deliveries, statuses)
     finally:
         await runner.cleanup()
 
@@ -101,22 +101,26 @@ async def test_each_documented_status_has_one_signed_webhook(
     await delivered(client, 3)
 
     key = await public_key(client)
-    for delivery in hook.got:
+    for delivery in hook.deliveries:
         check(key, delivery)
-    assert sorted(delivery.status for delivery in hook.got) == [
+    assert sorted(delivery.status for delivery in hook.deliveries) == [
         "RECORDING",
         "UPLOADED",
         "UPLOADING",
     ]
-    assert len({delivery.headers["rtk-uuid"] for delivery in hook.got}) == 3
-    assert len({delivery.headers["rtk-webhook-id"] for delivery in hook.got}) == 1
+    assert len({delivery.headers["rtk-uuid"] for delivery in hook.deliveries}) == 3
+    assert len({delivery.headers["rtk-webhook-id"] for delivery in hook.deliveries}) == 1
 
 
 async def test_webhooks_of_one_recording_arrive_in_order(client: Client, hook: Receiver) -> None:
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
-    assert [delivery.status for delivery in hook.got] == ["RECORDING", "UPLOADING", "UPLOADED"]
+    assert [delivery.status for delivery in hook.deliveries] == [
+        "RECORDING",
+        "UPLOADING",
+        "UPLOADED",
+    ]
 
 
 async def test_after_a_rotation_only_the_new_key_verifies(client: Client, hook: Receiver) -> None:
@@ -125,28 +129,28 @@ async def test_after_a_rotation_only_the_new_key_verifies(client: Client, hook: 
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
-    check(await public_key(client), hook.got[0])
+    check(await public_key(client), hook.deliveries[0])
     with pytest.raises(InvalidSignature):
-        check(old, hook.got[0])
+        check(old, hook.deliveries[0])
 
 
 async def test_a_delivery_that_got_a_5xx_is_repeated_with_a_new_uuid(
     client: Client, hook: Receiver
 ) -> None:
-    hook.answers.extend([503, 500])
+    hook.statuses.extend([503, 500])
     await client.start_track()
     client.sandbox.clock.advance(1)
     await delivered(client, 3)
 
     assert [sent.response_status for sent in client.sandbox.request_log.webhooks] == [503, 500, 204]
     assert [sent.attempt for sent in client.sandbox.request_log.webhooks] == [1, 2, 3]
-    assert len({delivery.body for delivery in hook.got}) == 1
-    assert len({delivery.headers["rtk-uuid"] for delivery in hook.got}) == 3
+    assert len({delivery.body for delivery in hook.deliveries}) == 1
+    assert len({delivery.headers["rtk-uuid"] for delivery in hook.deliveries}) == 3
 
 
 async def test_a_delivery_that_got_a_4xx_is_not_repeated(client: Client, hook: Receiver) -> None:
     client.sandbox.behaviour.real_webhook_retry_seconds = 0
-    hook.answers.extend([401])
+    hook.statuses.extend([401])
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
     await client.uploaded(await client.start_track())
@@ -181,9 +185,9 @@ async def test_deliveries_can_be_dropped_duplicated_and_reordered(
 ) -> None:
     client.sandbox.faults.add(Fault(kind=kind, operation="recording.statusUpdate", count=1))
     await client.uploaded(await client.start_track())
-    await client.sandbox.request_log.until(lambda _: len(hook.got) >= len(expected))
+    await client.sandbox.request_log.until(lambda _: len(hook.deliveries) >= len(expected))
 
-    assert [delivery.status for delivery in hook.got] == expected
+    assert [delivery.status for delivery in hook.deliveries] == expected
 
 
 async def test_a_delayed_delivery_arrives_after_later_ones(client: Client, hook: Receiver) -> None:
@@ -191,7 +195,11 @@ async def test_a_delayed_delivery_arrives_after_later_ones(client: Client, hook:
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
-    assert [delivery.status for delivery in hook.got] == ["UPLOADING", "UPLOADED", "RECORDING"]
+    assert [delivery.status for delivery in hook.deliveries] == [
+        "UPLOADING",
+        "UPLOADED",
+        "RECORDING",
+    ]
 
 
 async def test_a_forged_delivery_does_not_match_the_key(client: Client, hook: Receiver) -> None:
@@ -202,15 +210,15 @@ async def test_a_forged_delivery_does_not_match_the_key(client: Client, hook: Re
 
     key = await public_key(client)
     with pytest.raises(InvalidSignature):
-        check(key, hook.got[0])
-    check(key, hook.got[1])
+        check(key, hook.deliveries[0])
+    check(key, hook.deliveries[1])
 
 
 async def test_the_webhook_of_an_uploaded_track_has_no_urls(client: Client, hook: Receiver) -> None:
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
-    body = json.loads(hook.got[-1].body)
+    body = json.loads(hook.deliveries[-1].body)
     assert body["recording"]["downloadUrl"] is None
     assert body["recording"]["downloadUrlExpiry"]
     assert body["recording"]["meetingId"] == body["meeting"]["id"] == client.meeting_id
@@ -222,7 +230,7 @@ async def test_payloads_of_the_predecessor_lack_fields(client: Client, hook: Rec
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
-    uploading, uploaded = [json.loads(delivery.body) for delivery in hook.got[1:]]
+    uploading, uploaded = [json.loads(delivery.body) for delivery in hook.deliveries[1:]]
     assert "meetingId" not in uploading["recording"]
     assert "sessionId" not in uploading["meeting"]
     assert uploaded["recording"]["fileSize"] == 0
@@ -238,7 +246,7 @@ async def test_a_disabled_webhook_receives_nothing(client: Client, hook: Receive
         await client.uploaded(await client.start_track())
         await delivered(client, 3)
 
-    assert (len(hook.got), len(other.got)) == (0, 3)
+    assert (len(hook.deliveries), len(other.deliveries)) == (0, 3)
 
 
 async def test_changes_of_meetings_have_webhooks_too(client: Client) -> None:
@@ -248,7 +256,8 @@ async def test_changes_of_meetings_have_webhooks_too(client: Client) -> None:
         client.sandbox.meetings.end_session(client.meeting_id)
         await delivered(client, 2)
         events = {
-            json.loads(delivery.body)["event"]: json.loads(delivery.body) for delivery in other.got
+            json.loads(delivery.body)["event"]: json.loads(delivery.body)
+            for delivery in other.deliveries
         }
 
     assert set(events) == {"meeting.started", "meeting.ended"}

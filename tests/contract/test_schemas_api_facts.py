@@ -16,7 +16,7 @@ OURS_TRACK = OURS | {"custom_participant_ids", "custom_participant_ids.*", "max_
 
 
 class Fact(NamedTuple):
-    """One parameter: its JSON type, its words or range, and whether it must be given."""
+    """One parameter: its JSON type, its words or range, and whether it is required."""
 
     type: str
     words: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ CASES = [
 
 
 def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema itself, behind references and without the leave to be null."""
+    """The schema itself: references are resolved, and null is left out."""
     if "anyOf" in schema:
         (schema,) = (option for option in schema["anyOf"] if option.get("type") != "null")
     if "$ref" in schema:

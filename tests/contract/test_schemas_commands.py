@@ -29,7 +29,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
 
 
 class Bad(NamedTuple):
-    """A command that is right but for `fields`, and what must be said about it."""
+    """A command that is valid except for `fields`, and the expected error."""
 
     type: str
     fields: dict[str, Any]

@@ -259,11 +259,11 @@ def _places(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return [path, *(place for key, item in value.items() for place in _places(item, (*path, key)))]
 
 
-def _with(whole: Any, place: tuple[str, ...], value: Any) -> Any:
+def _with(document: Any, place: tuple[str, ...], value: Any) -> Any:
     if not place:
         return value
     name, *rest = place
-    return whole | {name: _with(whole[name], tuple(rest), value)}
+    return document | {name: _with(document[name], tuple(rest), value)}
 
 
 @pytest.mark.parametrize("place", _places(WHOLE), ids=".".join)

@@ -101,11 +101,11 @@ DAMAGES = (
     ("action: receive", "action: take", "action"),
     ("defaultContentType: ", "defaultContent: ", "defaultContent"),
 )
-"""A text of the AsyncAPI document, what replaces it, and a word of the parser's complaint."""
+"""A text of the AsyncAPI document, its replacement, and a word of the parser's complaint."""
 
 
 class ParserReport(msgspec.Struct, frozen=True):
-    """What AsyncAPI's own parser says: the correct documents as JSON, the complaints by file."""
+    """The result of AsyncAPI's own parser: correct documents as JSON, complaints by file."""
 
     correct: list[str]
     complaints: dict[str, list[str]]
@@ -113,7 +113,10 @@ class ParserReport(msgspec.Struct, frozen=True):
 
 @pytest.fixture(scope="module")
 def parser_report(tmp_path_factory: pytest.TempPathFactory) -> ParserReport:
-    """Of the document and the damaged ones. One process reads all: the parser loads for seconds."""
+    """The report on the document and its damaged copies.
+
+    One process parses all of them, because the parser takes seconds to load.
+    """
     folder = tmp_path_factory.mktemp("asyncapi")
     text = (HOME / "asyncapi.yaml").read_text()
     (folder / "right.yaml").write_text(text)
@@ -167,16 +170,17 @@ def test_the_asyncapi_document_has_the_exchanges_and_queues_of_the_worker() -> N
 
 
 def test_every_message_is_on_a_channel_and_every_channel_in_use_has_an_operation() -> None:
-    whole = document("1")
+    asyncapi = document("1")
     on_channels = {
-        message for channel in whole["channels"].values() for message in channel["messages"]
+        message for channel in asyncapi["channels"].values() for message in channel["messages"]
     }
     used = {
-        operation["channel"]["$ref"].rsplit("/", 1)[1] for operation in whole["operations"].values()
+        operation["channel"]["$ref"].rsplit("/", 1)[1]
+        for operation in asyncapi["operations"].values()
     }
 
     assert on_channels == {*COMMAND_TYPES, *EVENT_TYPES.values(), "dead_letter"}
-    assert whole["channels"].keys() - used == {"retries", "replies"}
+    assert asyncapi["channels"].keys() - used == {"retries", "replies"}
 
 
 def test_the_lock_of_the_node_tools_names_no_host() -> None:

@@ -1,4 +1,4 @@
-"""What subscribers can rely on: fields, routing keys, envelope."""
+"""The contract of events: fields, routing keys, envelope."""
 
 import json
 from datetime import UTC, datetime
@@ -101,7 +101,7 @@ def test_every_field_is_always_present_and_null_if_it_has_no_value(data: EventDa
 
 
 def _closed(data: EventData) -> dict[str, Any]:
-    """The schema of the data alone, without leave for further fields."""
+    """The schema of the data alone. It permits no further fields."""
     document = SCHEMAS[EVENT_TYPES[type(data)]]
     own = document["$defs"][type(data).__name__]
     return {**own, "additionalProperties": False, "$defs": document["$defs"]}

@@ -79,10 +79,10 @@ def parts_of(value: Any, path: str = "") -> Any:
 
 
 @pytest.mark.parametrize(
-    "whole", [*SCHEMAS.values(), asyncapi.document("1")["components"]["schemas"]]
+    "schema", [*SCHEMAS.values(), asyncapi.document("1")["components"]["schemas"]]
 )
-def test_no_schema_is_a_boolean_and_every_object_has_a_title(whole: dict[str, Any]) -> None:
-    for path, part in parts_of(whole):
+def test_no_schema_is_a_boolean_and_every_object_has_a_title(schema: dict[str, Any]) -> None:
+    for path, part in parts_of(schema):
         for name, field in part.get("properties", {}).items():
             assert isinstance(field, dict), f"{path}/{name}"
         if "properties" in part and part.get("type") == "object":

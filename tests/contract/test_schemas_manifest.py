@@ -1,4 +1,4 @@
-"""What readers of the archive's manifest can rely on."""
+"""The contract of the archive's manifest."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""One behaviour on both engines."""
+"""The store behaves alike on both engines."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -149,7 +149,7 @@ async def postpone(store: Store, task: FileTask, *, due_at: float) -> None:
     assert await store.archive.postpone_file(request)
 
 
-async def written(
+async def finish_manifest(
     store: Store, task: ManifestTask, *, owner: str = "me", at: float = START
 ) -> bool:
     result = ManifestResult(
@@ -360,7 +360,7 @@ async def test_the_manifest_is_due_after_the_last_file_of_a_complete_recording(
     await done(store, second)
     (manifest,) = await take_manifests(store)
     assert await take_manifests(store, owner="other") == ()
-    assert await written(store, manifest)
+    assert await finish_manifest(store, manifest)
     types = [event["type"] for event in await events(store)]
     assert types == ["recording.file_archived.v1"] * 2 + ["recording.archived.v1"]
 
@@ -371,9 +371,9 @@ async def test_a_manifest_is_written_once_more_if_a_file_was_added_meanwhile(sto
     (manifest,) = await take_manifests(store)
     await end(store, "r1", "a", "late")
     await done(store, (await take(store))[0])
-    assert not await written(store, manifest)
+    assert not await finish_manifest(store, manifest)
     (again,) = await take_manifests(store)
-    assert await written(store, again)
+    assert await finish_manifest(store, again)
     assert [event["type"] for event in await events(store)].count("recording.archived.v1") == 1
 
 
@@ -386,7 +386,7 @@ async def test_nobody_else_writes_a_manifest_while_its_owner_writes_an_older_one
     await end(store, "r1", "a", "late")
     await done(store, (await take(store))[0])
     assert await take_manifests(store, owner="other") == ()
-    assert not await written(store, older)
+    assert not await finish_manifest(store, older)
     assert len(await take_manifests(store, owner="other")) == 1
 
 
@@ -401,19 +401,19 @@ async def test_a_manifest_is_written_again_if_an_owner_that_lost_it_wrote_an_old
     await done(store, (await take(store))[0])
     (newer,) = await take_manifests(store, owner="other", at=START + LEASE)
     if is_done:
-        assert await written(store, newer, owner="other")
-    assert not await written(store, older)
+        assert await finish_manifest(store, newer, owner="other")
+    assert not await finish_manifest(store, older)
     if not is_done:
-        assert not await written(store, newer, owner="other")
+        assert not await finish_manifest(store, newer, owner="other")
     (again,) = await take_manifests(store, owner="other", at=START + LEASE)
-    assert await written(store, again, owner="other")
+    assert await finish_manifest(store, again, owner="other")
     assert await take_manifests(store, at=START + 10 * LEASE) == ()
 
 
 async def test_a_recording_that_completes_without_files_has_a_manifest(store: Store) -> None:
     await store.apply([observation("r1", Status.ERRORED)])
     (manifest,) = await take_manifests(store)
-    assert await written(store, manifest)
+    assert await finish_manifest(store, manifest)
 
 
 @pytest.mark.parametrize("text", ["{}", "no json", '{"kind": "of a newer version"}'])
@@ -499,7 +499,7 @@ async def test_a_manifest_that_the_storage_refuses_is_counted_until_it_is_writte
         assert (await store.archive.depth()).refused == (attempt == REFUSALS_TOLD)
     (task,) = await take_manifests(store)
     assert task.was_refused
-    assert await written(store, task)
+    assert await finish_manifest(store, task)
     assert (await store.archive.depth()).refused == 0
 
 
@@ -667,7 +667,7 @@ async def test_a_recording_is_kept_until_its_archive_is_done(
     await end(store, "copied", "b", at=long_ago)
     by_name = {task.recording_id: task for task in await take(store)}
     await done(store, by_name["copied"])
-    await written(store, (await take_manifests(store))[0])
+    await finish_manifest(store, (await take_manifests(store))[0])
     await send_all(store, START - 40 * DAY.total_seconds())
     await prune(store)
     assert await store.archive.read("copied") is None

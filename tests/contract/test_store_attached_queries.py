@@ -67,7 +67,7 @@ def attach(
 
 
 async def commit(store: Store, observations: Sequence[Observation]) -> None:
-    """In a transaction that commands share."""
+    """Apply observations in a transaction that commands share."""
     await store._group.submit(store._apply_batch, observations)
 
 
@@ -122,7 +122,7 @@ async def test_a_transaction_that_fails_leaves_the_attached_query_to_the_next(st
     await commit(store, [observation("r1")])
     with pytest.raises(ValueError, match="nothing is committed"):
         await failing
-    # Alone, each request of the batch notifies as ever.
+    # Executed alone, each request of the batch notifies as usual.
     assert not page.done()
     await commit(store, [observation("r2")])
     assert [event.subject for event in await page] == ["r1", "r2"]
@@ -163,7 +163,7 @@ async def test_a_statement_of_sqlalchemy_sees_the_rows_of_earlier_direct_stateme
 
 
 def run_out_of_time(connection: sa.Connection, requests: Sequence[None]) -> list[Any]:
-    """As a page that takes longer than the database permits."""
+    """Fail like a page that takes longer than the database permits."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SET LOCAL statement_timeout = 1"))
         connection.execute(sa.text("SELECT pg_sleep(10)"))
@@ -265,8 +265,10 @@ async def test_a_page_that_fails_with_the_commit_does_not_stop_it(store: Store) 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_start_takes_four_messages_to_postgresql(store: Store, tmp_path: Path) -> None:
-    """Each costs two wake-ups here and one there. The fifth asks whether the claim still lasts,
-    which only a start does that was interrupted."""
+    """Each message costs two wake-ups of the worker and one of the server.
+
+    Only an interrupted start sends a fifth: the query whether its claim still lasts.
+    """
     trace = tmp_path / "trace"
 
     def begin(connection: sa.Connection, requests: object) -> list[None]:

@@ -1,4 +1,4 @@
-"""The clock that all share is a month ahead for a moment. Nothing is lost by it, nothing waits."""
+"""The shared clock is a month ahead for a moment. No work is lost, and none waits."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -229,7 +229,7 @@ async def test_a_stop_planned_by_a_right_clock_stays(store: Store, engine: sa.En
     assert rows(engine, recordings.c.stop_at) == [(NOW + timedelta(days=1)).timestamp()]
 
 
-# A clock that went back by less than anything is scheduled ahead
+# A clock that was set back by less time than the next scheduled work
 
 
 async def test_reads_and_events_do_not_wait_for_an_hour_by_which_the_clock_was_set_back(

@@ -93,7 +93,7 @@ def test_each_pooled_transaction_has_the_time_outs_and_leaves_none_behind(pooled
 
 
 def test_a_pooled_transaction_and_its_time_outs_begin_with_one_message(pooled_url: str) -> None:
-    """Else a worker that is frozen between the two keeps a session of the pooler forever."""
+    """Otherwise a worker frozen between the two would hold a pooler session forever."""
     engine = open_engine(pooled_url, pooler="transaction")
     with engine.connect() as connection:
         driver = connection.connection.driver_connection

@@ -1,4 +1,4 @@
-"""A replica whose session at PostgreSQL is gone has ended; one that has its session has not."""
+"""A replica has ended when its PostgreSQL session is gone, and not before."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -49,7 +49,7 @@ class Replica:
             await self.store.replicas.has_joined.wait()
 
     async def die(self) -> None:
-        """End without giving anything up, as after kill -9."""
+        """End without releasing anything, as after kill -9."""
         for task in self._running:
             task.cancel()
         if self._running:

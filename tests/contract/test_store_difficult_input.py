@@ -1,4 +1,4 @@
-"""What publishers and the API may send and a database may not take, on both engines."""
+"""Input that a database may refuse, from publishers and the API, on both engines."""
 
 import os
 from datetime import UTC, datetime

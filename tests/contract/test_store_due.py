@@ -1,4 +1,4 @@
-"""Which recordings the store says are to be read, and in what order."""
+"""Which recordings are due for a read, and in which order."""
 
 from datetime import timedelta
 from typing import Any

@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 def observation(
     recording_id: str, *names: str, status: Status = Status.UPLOADED, **more: Any
 ) -> Observation:
-    """An upload with these files; without names, nothing is known of its files."""
+    """An uploaded recording with these files. Without names, its files are unknown."""
     shown = tuple(
         TrackFile(file_name=name, media_kind="audio", download_url=f"https://x.test/{name}")
         for name in names

@@ -1,4 +1,4 @@
-"""A replica that was frozen may write the object of a file that another one has by then."""
+"""A frozen replica may write an object after another replica has taken its file."""
 
 from collections.abc import AsyncIterator
 
@@ -37,7 +37,7 @@ async def keeps(store: Store, task: FileTask, owner: str) -> bool:
 
 
 async def end_late(store: Store, task: FileTask, sha256: str, *, place: str = "archive") -> None:
-    """The frozen owner announces a copy that it wrote when it had lost the file."""
+    """The frozen owner announces a copy that it wrote after it had lost the file."""
     copied = CopiedFile(
         archive_url=f"file:///{place}/{task.file.file_name}",
         size_bytes=7,

@@ -1,4 +1,4 @@
-"""Claims that the database has lost, as a standby that takes over may. On both engines."""
+"""Claims that the database lost, as in a failover to a standby. On both engines."""
 
 import asyncio
 from datetime import UTC, datetime

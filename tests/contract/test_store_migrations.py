@@ -229,8 +229,10 @@ def reads_history(connection: sa.Connection, revision: str, folder: Path = FOLDE
 
 @contextmanager
 def rows_handled(connection: sa.Connection) -> Iterator[list[int]]:
-    """At least how many rows the block reads and writes: none is handled in less than a step of
-    SQLite's machine."""
+    """At least as many rows as the block reads and writes.
+
+    For SQLite, it counts steps of the virtual machine, because each row takes at least one.
+    """
     handled = [0]
     if connection.dialect.name == "postgresql":
         before = connection.exec_driver_sql(HANDLED).scalar_one()  # not in the statistics yet

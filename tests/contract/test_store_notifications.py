@@ -193,10 +193,10 @@ async def test_a_listener_that_is_cut_from_its_server_reconnects(
 ) -> None:
     address = urlsplit(database)
     async with TcpProxy(address.port or 5432, host=address.hostname or "127.0.0.1") as proxy:
-        way = address._replace(
+        proxied_url = address._replace(
             netloc=f"{address.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
         ).geturl()
-        async with replica(way) as there, replica(database, listening=False) as here:
+        async with replica(proxied_url) as there, replica(database, listening=False) as here:
             await listens(there, eventually)
             proxy.cut(how)
             await listens(there, eventually)

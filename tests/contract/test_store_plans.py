@@ -56,7 +56,7 @@ MAX_ROWS_READ: Final = 1_000
 STEPS: Final = 40 * MAX_ROWS_READ
 """SQLite's virtual machine takes at most this many steps to read a few rows."""
 PAGE_BYTES: Final = 4096 + 24
-"""Of SQLite's log."""
+"""The size of a page in SQLite's write-ahead log."""
 LIVE_INDEXES: Final = {
     "recordings_open",
     "recordings_due",
@@ -66,7 +66,7 @@ LIVE_INDEXES: Final = {
     "replays",
     "inbox_unfinished_slot",
 }
-"""These have no rows of ended work."""
+"""Indexes without rows of ended work."""
 
 
 OVER: Final = Recording(
@@ -238,7 +238,7 @@ async def replay(store: Any) -> None:
 
 
 async def parked(store: Any) -> None:
-    """What commands do that wait outside the queue."""
+    """The queries for commands that wait outside the queue."""
     now = NOW.timestamp()
     message = KeptMessage(body=b"{}", envelope="{}")
     for waits_for in ("session", "start"):
@@ -349,7 +349,7 @@ def reads_through(step: str) -> bool:
 
 
 def sqlite_steps(connection: sa.Connection, statement: str, parameters: Any) -> int:
-    """How many steps a query takes SQLite's machine, to a hundred."""
+    """The steps of SQLite's virtual machine for a query, in hundreds rounded down."""
     hundreds = itertools.count()
     machine = connection.connection.driver_connection
     machine.set_progress_handler(lambda: next(hundreds) and None, 100)  # type: ignore[union-attr]
@@ -359,7 +359,7 @@ def sqlite_steps(connection: sa.Connection, statement: str, parameters: Any) -> 
 
 
 def postgresql_plan(connection: sa.Connection, statement: str, parameters: Any) -> list[dict]:  # type: ignore[type-arg]
-    """The steps: of a query as they were made, of a change as they would be."""
+    """The steps of the plan: of a query as executed, of a change as planned."""
     how = "ANALYZE, FORMAT JSON" if statement.startswith("SELECT") else "FORMAT JSON"
     answer = connection.exec_driver_sql(f"EXPLAIN ({how}) {statement}", parameters)
     (tree,) = answer.scalar_one()
@@ -373,7 +373,7 @@ def steps(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def rows_read(step: dict[str, Any]) -> float:
-    """How many rows, all repetitions together."""
+    """The rows that a step reads in all its repetitions."""
     if "Actual Rows" not in step:
         return float(step["Plan Rows"])
     rows = step["Actual Rows"] + step.get("Rows Removed by Filter", 0)
@@ -401,7 +401,7 @@ async def test_no_statement_reads_through_history(database_url: str) -> None:
 
 
 def assert_bounded(engine: sa.Engine, statements: Sequence[tuple[str, Any]]) -> None:
-    """None of these statements reads through history."""
+    """Fails if one of these statements scans history."""
     with engine.begin() as connection:
         for statement, parameters in statements:
             if engine.dialect.name == "sqlite" and statement.startswith("SELECT"):

@@ -1,4 +1,4 @@
-"""What another replica commits between two statements of one transaction: PostgreSQL only."""
+"""Another replica commits between two statements of a transaction. PostgreSQL only."""
 
 from datetime import UTC, datetime
 from threading import Thread
@@ -60,7 +60,7 @@ END_OF_START = end_of(START, observation(Status.INVOKED, start=StartContext(star
 
 
 def commit_end(url: str, request: FinishRequest) -> None:
-    """What another replica does."""
+    """Commit the end of a command, as another replica does."""
     engine = open_engine(url)
     with engine.begin() as connection:
         finish(connection, [request], source="test", archives=False)

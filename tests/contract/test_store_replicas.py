@@ -1,4 +1,4 @@
-"""What one replica reads while another one commits."""
+"""One replica reads while another one commits."""
 
 import asyncio
 import concurrent.futures
@@ -90,7 +90,7 @@ async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committe
     go_on, held_up = threading.Event(), threading.Event()
 
     def wait(statement: str, _values: Any) -> None:
-        """The event of the first transaction is written by then, and not committed."""
+        """Stop the first transaction when its event is written and not yet committed."""
         if statement.startswith("INSERT INTO recordings") and not held_up.is_set():
             held_up.set()
             go_on.wait(20)

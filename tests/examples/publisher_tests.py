@@ -18,7 +18,7 @@ class PublisherTests:
     program: ClassVar[Sequence[str | Path]]
     folder: ClassVar[Path]
     user: ClassVar[str]
-    """Whose permissions it has, by `examples/permissions.json`."""
+    """The user in `examples/permissions.json` whose permissions it has."""
 
     unroutable_error: ClassVar[str] = "PublishError"
 

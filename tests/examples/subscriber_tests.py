@@ -35,7 +35,7 @@ class SubscriberTests:
     """The example with shorter pauses, if it gives events back to the queue slowly."""
 
     user: ClassVar[str]
-    """Whose permissions it has, by `examples/permissions.json`."""
+    """The user in `examples/permissions.json` whose permissions it has."""
 
     async def test_each_owner_gets_a_file_once(
         self, virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
@@ -134,8 +134,10 @@ class SubscriberTests:
                 for status in (408, 429, 503)
             ]
             async with example.running(amqp_url, folder) as first:
-                files = [await publish_file(amqp_url, download_url=each.url) for each in servers]
-                await eventually(lambda: all(each.requests for each in servers))
+                files = [
+                    await publish_file(amqp_url, download_url=server.url) for server in servers
+                ]
+                await eventually(lambda: all(server.requests for server in servers))
                 assert await first.terminate() == 0
             async with example.running(amqp_url, folder) as second:
                 await eventually(lambda: all(is_stored(folder, file) for file in files))
@@ -152,10 +154,10 @@ class SubscriberTests:
             servers = (busy, broken)
             async with example.running(amqp_url, folder) as first:
                 files = [
-                    await publish_file(amqp_url, download_url=f"{each.url}?signature=secret")
-                    for each in servers
+                    await publish_file(amqp_url, download_url=f"{server.url}?signature=secret")
+                    for server in servers
                 ]
-                await eventually(lambda: all(each.requests for each in servers))
+                await eventually(lambda: all(server.requests for server in servers))
                 assert await first.terminate() == 0
                 assert "secret" not in first.log.read_text()
             async with example.running(amqp_url, folder) as second:

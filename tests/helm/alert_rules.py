@@ -39,7 +39,7 @@ def firing(promtool: str, directory: Path, series: Mapping[str, str], at: str) -
         "eval_time": at,
         "exp_samples": [{"labels": '{alertname="unexpected"}', "value": 0}],
     }
-    return set(_ALERT.findall(_got(promtool, directory, series, {"promql_expr_test": [query]})))
+    return set(_ALERT.findall(_report(promtool, directory, series, {"promql_expr_test": [query]})))
 
 
 def annotations(
@@ -51,14 +51,19 @@ def annotations(
         "eval_time": at,
         "exp_alerts": [{"exp_labels": {"un": "expected"}}],
     }
-    got = _got(promtool, directory, series, {"alert_rule_test": [expectation]})
-    rendered = re.search(r"Annotations:\{(.*)\}", got)
-    assert rendered, got
+    report = _report(promtool, directory, series, {"alert_rule_test": [expectation]})
+    rendered = re.search(r"Annotations:\{(.*)\}", report)
+    assert rendered, report
     return {name: json.loads(text) for name, text in _ANNOTATION.findall(rendered[1])}
 
 
-def _got(promtool: str, directory: Path, series: Mapping[str, str], test: Mapping[str, Any]) -> str:
-    """What promtool found. It only prints that when an expectation fails: ours always does."""
+def _report(
+    promtool: str, directory: Path, series: Mapping[str, str], test: Mapping[str, Any]
+) -> str:
+    """The alerts that promtool found.
+
+    It prints them only when an expectation fails, so this expectation always fails.
+    """
     input_series = [{"series": name, "values": values} for name, values in series.items()]
     case = {"interval": "1m", "input_series": input_series, **test}
     document = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [case]}
@@ -67,6 +72,6 @@ def _got(promtool: str, directory: Path, series: Mapping[str, str], test: Mappin
     done = subprocess.run(
         [promtool, "test", "rules", path], capture_output=True, text=True, check=False
     )
-    _, got, rest = (done.stdout + done.stderr).partition("got:")
-    assert got, done.stdout + done.stderr
-    return rest
+    _, separator, report = (done.stdout + done.stderr).partition("got:")
+    assert separator, done.stdout + done.stderr
+    return report

@@ -50,7 +50,7 @@ Results = Mapping[int, Sequence[Series]]
 """The series of each panel, by its id."""
 
 
-def written(value: float, defaults: Json) -> str:
+def formatted(value: float, defaults: Json) -> str:
     """A value as Grafana writes it."""
     for mapping in defaults.get("mappings", ()):
         if (word := mapping["options"].get(f"{value:g}")) is not None:
@@ -174,17 +174,17 @@ def draw_stat(page: Page, panel: Json, series: Sequence[Series], box: Box) -> No
     x, y, width, height = box
     defaults = panel["fieldConfig"]["defaults"]
     named = panel["options"]["textMode"] == "value_and_name"
-    part = width / len(series)
+    stat_width = width / len(series)
     for number, stat in enumerate(series):
         value = stat.points[-1][1]
-        left = x + number * part
+        left = x + number * stat_width
         fill = color(value, thresholds_of(panel, stat.name))
-        page.box(left + 0.04, y + 0.36, part - 0.08, height - 0.4, fill)
+        page.box(left + 0.04, y + 0.36, stat_width - 0.08, height - 0.4, fill)
         middle = {"ha": "center", "color": "white"}
-        page.write(left + part / 2, y + height / 2 + 0.15, written(value, defaults),
-                   fontsize=19 if part > 1.6 else 10.5, weight="bold", **middle)  # fmt: skip
+        page.write(left + stat_width / 2, y + height / 2 + 0.15, formatted(value, defaults),
+                   fontsize=19 if stat_width > 1.6 else 10.5, weight="bold", **middle)  # fmt: skip
         if named:
-            page.write(left + part / 2, y + height - 0.2, stat.name, fontsize=9, **middle)
+            page.write(left + stat_width / 2, y + height - 0.2, stat.name, fontsize=9, **middle)
 
 
 def draw_states(page: Page, panel: Json, series: Sequence[Series], box: Box) -> None:
@@ -218,8 +218,8 @@ def draw_lines(page: Page, panel: Json, series: Sequence[Series], box: Box) -> N
         more = f" and {len(series) - 5} more" if number == 4 and len(series) > 5 else ""
         page.write(x + 0.12, line, "━", color=LINES[number % len(LINES)], fontsize=9)
         last, largest = curve.points[-1][1], max(value for _, value in curve.points)
-        summary = written(last, defaults)
-        with_max = f"{summary}   max {written(largest, defaults)}"
+        summary = formatted(last, defaults)
+        with_max = f"{summary}   max {formatted(largest, defaults)}"
         if fitting(width, with_max + more) >= len(curve.name):
             summary = with_max
         name = shortened(curve.name, fitting(width, summary + more)) + more
@@ -230,7 +230,7 @@ def draw_lines(page: Page, panel: Json, series: Sequence[Series], box: Box) -> N
     if defaults["custom"]["thresholdsStyle"]["mode"] == "dashed":
         draw_threshold(axis, defaults["thresholds"]["steps"][-1])
     axis.yaxis.set_major_locator(MaxNLocator(4, integer=defaults["unit"] == "short"))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value, defaults)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: formatted(value, defaults)))
     mark_minutes(axis)
 
 

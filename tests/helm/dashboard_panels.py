@@ -1,4 +1,4 @@
-"""The content of the dashboard: its rows, and what each panel asks and says.
+"""The content of the dashboard: its rows, and each panel's queries and texts.
 
 `tests.helm.dashboard_source` makes the file for Grafana from it. An id never changes, because
 alerts and bookmarks link to it.

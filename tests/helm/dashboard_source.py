@@ -40,18 +40,18 @@ Step = dict[str, str | int | None]
 
 def steps(alert: Json) -> list[Step]:
     """Green, and the color of the severity where the alert begins."""
-    bad = COLORS[alert["labels"]["severity"]]
+    alert_color = COLORS[alert["labels"]["severity"]]
     if alert["expr"].startswith("absent"):
-        return _steps(bad, "==", 0)
+        return _steps(alert_color, "==", 0)
     ((comparison, limit),) = set(_LIMIT.findall(_LEADER_ONLY.sub("", alert["expr"])))
-    return _steps(bad, comparison, int(limit))
+    return _steps(alert_color, comparison, int(limit))
 
 
-def _steps(bad: str, comparison: str, limit: int) -> list[Step]:
+def _steps(alert_color: str, comparison: str, limit: int) -> list[Step]:
     """The steps of a limit. `> 0` begins at 1, and `== 0` ends there: they are about counts."""
     if comparison == "<" or (comparison, limit) == ("==", 0):
-        return [{"color": bad, "value": None}, {"color": "green", "value": limit or 1}]
-    return [{"color": "green", "value": None}, {"color": bad, "value": limit or 1}]
+        return [{"color": alert_color, "value": None}, {"color": "green", "value": limit or 1}]
+    return [{"color": "green", "value": None}, {"color": alert_color, "value": limit or 1}]
 
 
 def _overrides(alert: Json | None) -> list[Json]:

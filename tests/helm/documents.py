@@ -110,20 +110,20 @@ def generated_settings_page() -> str:
 
 def generated_schema() -> str:
     """The schema with the descriptions from values.yaml and from the worker's settings."""
-    whole = schema()
+    document = schema()
     for value in values():
-        described = whole
+        described = document
         for name in value.path:
             described = described["properties"][name]
         described["description"] = re.sub(r"[`*]", "", value.meaning)
     for path, names in needed_names().items():
-        section = whole
+        section = document
         for name in path:
             section = section["properties"][name]
         section["required"] = names
-    settings = whole["properties"]["settings"]
+    settings = document["properties"]["settings"]
     settings["properties"] = _settings_properties(settings["properties"])
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def needed_names() -> dict[tuple[str, ...], list[str]]:

@@ -1,4 +1,4 @@
-"""The archive in the chart: settings, credentials, folder, ways out, and values that contradict."""
+"""The archive in the chart: settings, credentials, folder, egress, and contradicting values."""
 
 from typing import Any, Final
 

@@ -41,7 +41,7 @@ def limits(panel: dict[str, Any]) -> set[int]:
     thresholds = [config["defaults"]["thresholds"]] + [
         override["properties"][0]["value"] for override in config["overrides"]
     ]
-    return {step["value"] for each in thresholds for step in each["steps"]} - {None}
+    return {step["value"] for threshold in thresholds for step in threshold["steps"]} - {None}
 
 
 def test_grafana_accepts_every_field_of_the_dashboard_and_its_type() -> None:
@@ -226,16 +226,16 @@ def deployed(console: str, runbooks: str) -> dict[str, Any]:
     }
     found = manifests(merged(MINIMAL, {"metrics": metrics}))
     (text,) = (
-        each["data"]["recording-worker.json"]
-        for each in found
-        if each["metadata"]["name"].endswith("-dashboard")
+        manifest["data"]["recording-worker.json"]
+        for manifest in found
+        if manifest["metadata"]["name"].endswith("-dashboard")
     )
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 
 
 def variables(dashboard: dict[str, Any]) -> dict[str, str]:
-    return {each["name"]: each["query"] for each in dashboard["templating"]["list"]}
+    return {variable["name"]: variable["query"] for variable in dashboard["templating"]["list"]}
 
 
 def test_the_chart_sets_the_addresses_of_the_console_and_the_runbooks() -> None:

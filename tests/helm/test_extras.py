@@ -1,4 +1,4 @@
-"""Other containers, objects and files, and the ways out of the cluster."""
+"""Other containers, objects and files, and egress from the cluster."""
 
 from typing import Any, Final
 
@@ -50,7 +50,9 @@ def test_files_and_secrets_can_be_mixed() -> None:
     variables = environment(found)
     assert variables["WORKER_STORAGE_PROFILES_FILE"] == "/mnt/profiles.json"
     assert variables["OTEL_EXPORTER_OTLP_HEADERS_FILE"] == "/mnt/headers"
-    (apps,) = [each for each in of_kind(found, "ConfigMap") if "apps.json" in each["data"]]
+    (apps,) = [
+        manifest for manifest in of_kind(found, "ConfigMap") if "apps.json" in manifest["data"]
+    ]
     assert '"api_token_file": "/mnt/eu"' in apps["data"]["apps.json"]
 
 
@@ -127,7 +129,7 @@ def test_other_objects_are_rendered_as_templates() -> None:
     about = {"name": '{{ include "recording-worker.fullname" . }}-more'}
     more = {"apiVersion": "v1", "kind": "Secret", "metadata": about, "immutable": True}
     found = manifests(merged(MINIMAL, {"extraManifests": [text, more]}))
-    names = {each["metadata"]["name"] for each in of_kind(found, "Secret")}
+    names = {secret["metadata"]["name"] for secret in of_kind(found, "Secret")}
     assert names == {"a", "rw-recording-worker-more"}
 
 

@@ -114,7 +114,9 @@ def test_no_credential_is_in_the_environment_or_in_a_configmap(name: str) -> Non
         assert not variables.get(secret, "sqlite:").partition("sqlite:")[0]
     assert "secretKeyRef" not in json.dumps(found)
     secrets = [
-        each["secretRef"]["name"] for each in container(found)["envFrom"] if "secretRef" in each
+        source["secretRef"]["name"]
+        for source in container(found)["envFrom"]
+        if "secretRef" in source
     ]
     archive = example(name).get("archive", {}).get("existingSecret")
     assert secrets == ([archive] if archive else [])

@@ -77,12 +77,12 @@ def test_two_aliases_of_the_chart_do_not_collide(umbrella: Path) -> None:
     names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in found]
     assert len(names) == len(set(names))
     deployments = of_kind(found, "Deployment")
-    assert {each["metadata"]["name"] for each in deployments} == {
+    assert {deployment["metadata"]["name"] for deployment in deployments} == {
         f"rw-{name}" for name in ALIASES.values()
     }
     for service in of_kind(found, "Service"):
         selector = service["spec"]["selector"].items()
-        pods = [each["spec"]["template"]["metadata"]["labels"] for each in deployments]
+        pods = [deployment["spec"]["template"]["metadata"]["labels"] for deployment in deployments]
         assert len([labels for labels in pods if selector <= labels.items()]) == 1
 
 

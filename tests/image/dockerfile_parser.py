@@ -23,13 +23,13 @@ class Step(msgspec.Struct, frozen=True):
 
     @property
     def arguments(self) -> list[str]:
-        """The words, of JSON or as a shell would part them."""
+        """The words: of JSON, or split as a shell does."""
         found: list[str] = json.loads(self.words) if self.is_exec else shlex.split(self.words)
         return found
 
     @property
     def pairs(self) -> dict[str, str]:
-        """Of `ENV`, `ARG` and `LABEL`: names with their values, empty without one."""
+        """The names and values of `ENV`, `ARG` or `LABEL`. A missing value is empty."""
         return {
             name: value
             for name, _, value in (argument.partition("=") for argument in self.arguments)
@@ -90,7 +90,7 @@ def _steps(text: str) -> Iterator[Step]:
 
 
 def sent_to_build(paths: list[str], rules: str) -> list[str]:
-    """Those of the paths that a .dockerignore leaves in: the last rule that fits counts."""
+    """The paths that a .dockerignore leaves in. The last matching rule counts."""
     patterns = [
         (line.removeprefix("!"), line.startswith("!"))
         for line in rules.splitlines()
@@ -103,7 +103,7 @@ def _is_sent(path: str, patterns: list[tuple[str, bool]]) -> bool:
     sent = True
     for pattern, back in patterns:
         steps = [_expression(step) for step in pattern.split("/")]
-        # What fits a folder goes for all that is in it.
+        # A rule that matches a folder applies to everything in it.
         if re.match("".join(steps).rstrip("/") + "(/|$)", path):
             sent = back
     return sent

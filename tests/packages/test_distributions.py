@@ -42,7 +42,7 @@ def build(folder: Path, directory: Path, *flags: str) -> None:
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
-    """All three, by their names."""
+    """The three distributions by name."""
     found = {}
     for name, folder in FOLDERS.items():
         directory = tmp_path_factory.mktemp("dist")
@@ -54,14 +54,14 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
 
 @pytest.fixture(params=FOLDERS)
 def built(request: pytest.FixtureRequest, distributions: dict[str, Built]) -> Built:
-    """Each of them."""
+    """Each distribution."""
     return distributions[request.param]
 
 
 @pytest.fixture
 def metadata(built: Built) -> Iterator[Message]:
     with zipfile.ZipFile(built.wheel) as wheel:
-        (name,) = (each for each in wheel.namelist() if each.endswith(".dist-info/METADATA"))
+        (name,) = (file for file in wheel.namelist() if file.endswith(".dist-info/METADATA"))
         yield Parser().parsestr(wheel.read(name).decode())
 
 

@@ -77,9 +77,7 @@ def test_a_workflow_runs_targets_and_scripts_that_exist(path: Path) -> None:
 def test_the_targets_of_the_bounds_exist() -> None:
     (bounds,) = (job for job in jobs(ROOT / ".github/workflows/ci.yml") if "strategy" in job)
 
-    assert {
-        each["target"].split()[0] for each in bounds["strategy"]["matrix"]["include"]
-    } <= TARGETS
+    assert {job["target"].split()[0] for job in bounds["strategy"]["matrix"]["include"]} <= TARGETS
 
 
 RELEASED: Final = (

@@ -96,6 +96,8 @@ async def test_a_host_without_an_address_is_tried_later(monkeypatch: pytest.Monk
 
 def answer_lookups(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
     def found(_: str, port: int, **__: Any) -> list[tuple[Any, ...]]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses
+        ]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)

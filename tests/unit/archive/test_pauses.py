@@ -5,8 +5,8 @@ from worker.archive.pauses import pause_after
 
 def test_pauses_double_from_one_second_up_to_the_longest() -> None:
     pauses = [pause_after(attempts, 600.0) for attempts in range(1, 13)]
-    whole = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 600.0, 600.0]
-    for pause, full in zip(pauses, whole, strict=True):
+    expected = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 600.0, 600.0]
+    for pause, full in zip(pauses, expected, strict=True):
         assert 0.9 * full <= pause <= full
 
 

@@ -164,7 +164,7 @@ def outcome(live: int, replicas: int, *, webhooks: bool, p99: float = 7.0) -> Sc
     )
 
 
-def whole() -> list[ScenarioResult]:
+def all_results() -> list[ScenarioResult]:
     """Every scenario of the tracking benchmark."""
     return [
         outcome(scenario.live, scenario.replicas, webhooks=scenario.webhooks)
@@ -179,7 +179,7 @@ def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path:
         END.format(name="tracking"),
     )
     page.write_text("\n".join(marks) + "\n")
-    report.write(TrackingResults(profile=LoadProfile(), outcomes=whole()), page)
+    report.write(TrackingResults(profile=LoadProfile(), outcomes=all_results()), page)
     text = page.read_text()
     rows = [line for line in text.splitlines() if line.startswith(("| 1,000 ", "| 10,000 "))]
     assert len(rows) == 10
@@ -188,7 +188,7 @@ def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path:
         assert any(figure in row for row in rows), figure
     assert text.count("requests in any 5 minutes") == 4
     picture = (tmp_path / "performance" / "tracking.svg").read_text()
-    assert all(result.scenario.label in picture for result in whole())
+    assert all(result.scenario.label in picture for result in all_results())
 
 
 def mass(*, completed: int, reads: int) -> ScenarioResult:
@@ -288,7 +288,7 @@ def test_the_goals_of_a_hundred_thousand_are_judged_by_that_many_only(ready: flo
     prepared = msgspec.structs.replace(
         outcome(100_000, 1, webhooks=True, p99=0.06), ready_seconds=ready, burst_changes=100.0
     )
-    run = TrackingResults(profile=LoadProfile(), outcomes=[*whole(), prepared])
+    run = TrackingResults(profile=LoadProfile(), outcomes=[*all_results(), prepared])
     judged = {goal.name: goal.met for goal in report.goals(run) if "100,000" in goal.name}
     assert judged["100,000, 1 worker, webhooks: ready after kill -9"] == (ready < 2)
     assert not judged["100,000, 1 worker, webhooks: status p99 at 100 changes/s"]
@@ -299,9 +299,10 @@ def test_the_goals_of_a_hundred_thousand_are_judged_by_that_many_only(ready: flo
 
 def test_runs_that_were_made_in_parts_make_the_same_table() -> None:
     parts = [
-        TrackingResults(profile=LoadProfile(), outcomes=whole()[first::3]) for first in (2, 0, 1)
+        TrackingResults(profile=LoadProfile(), outcomes=all_results()[first::3])
+        for first in (2, 0, 1)
     ]
-    assert tracking.merged(parts).outcomes == whole()
+    assert tracking.merged(parts).outcomes == all_results()
     again = outcome(10_000, 1, webhooks=False, p99=5.0)
     later = tracking.merged([*parts, TrackingResults(profile=LoadProfile(), outcomes=[again])])
     assert [result for result in later.outcomes if result.status.p99 == 5.0] == [again]
@@ -371,5 +372,5 @@ async def test_the_stub_gives_a_recording_the_requested_number_of_files(
     held, api = stub
     started = await api.start_track_recording({"meeting_id": str(uuid.uuid4())})
     held.files = 500
-    got = await api.get_recording(started.recording_id)
-    assert len({file.name for file in got.files}) == 500
+    recording = await api.get_recording(started.recording_id)
+    assert len({file.name for file in recording.files}) == 500

@@ -1,4 +1,4 @@
-"""What single commands at everyday rates are judged by."""
+"""The criteria for single commands at everyday rates."""
 
 from pathlib import Path
 

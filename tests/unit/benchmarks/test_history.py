@@ -25,7 +25,7 @@ RECORDINGS = 40
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def new_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a server whose settings the filling may change."""
+    """A database on a private server, because filling it changes the server's settings."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'history.db'}"
     server: PostgreSQLServer = request.getfixturevalue("private_postgresql")
@@ -42,7 +42,7 @@ def catalogue_at(url: str) -> list[str]:
 
 
 def assert_each_event_has_its_own_id(url: str) -> None:
-    """As the worker's own. A stored outcome has the id of the event that published it."""
+    """A stored outcome has the id of the event that published it, as in the worker's rows."""
     engine = open_engine(url)
     with engine.connect() as connection:
         ids = connection.execute(sa.select(outbox.c.event_id)).scalars().all()

@@ -55,10 +55,10 @@ def rows(**more: Any) -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def terminal(columns: int = 80) -> Iterator[Any]:
     """Standard output on a terminal; afterwards the value has the written text."""
-    ours, theirs = pty.openpty()
+    terminal_fd, stdout_fd = pty.openpty()
     written: dict[str, str] = {}
     before = sys.stdout
-    with os.fdopen(theirs, "w", buffering=1) as stdout, pytest.MonkeyPatch.context() as patch:
+    with os.fdopen(stdout_fd, "w", buffering=1) as stdout, pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", str(columns))
         patch.setenv("TERM", "xterm-256color")
         sys.stdout = stdout
@@ -66,7 +66,7 @@ def terminal(columns: int = 80) -> Iterator[Any]:
             yield written
         finally:
             sys.stdout = before
-    written["out"] = _read_all(ours).decode().replace("\r\n", "\n")
+    written["out"] = _read_all(terminal_fd).decode().replace("\r\n", "\n")
 
 
 def _read_all(terminal: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What becomes of a copy of a dead letter."""
+"""How a copy of a dead letter is handled."""
 
 import pytest
 

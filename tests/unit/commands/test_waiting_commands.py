@@ -1,4 +1,4 @@
-"""A command that waits is said once, and again when its reason changes."""
+"""A waiting command is logged once, and again when its reason changes."""
 
 import structlog
 from prometheus_client import CollectorRegistry

@@ -124,7 +124,7 @@ def test_every_log_line_that_a_runbook_names_is_one_that_the_worker_writes() -> 
     text = " ".join(RUNBOOKS.split())
 
     lists = re.findall(r"[Ll]og lines? ((?:`\w+`(?:,? and |, )?)+)", text)
-    named = {name for each in lists for name in re.findall(r"`(\w+)`", each)}
+    named = {name for names in lists for name in re.findall(r"`(\w+)`", names)}
 
     assert {"event_publish_failed", "sweep_failed", "refresh_failed"} <= named
     assert [name for name in named if f'"{name}"' not in source] == []

@@ -1,4 +1,4 @@
-"""Who should have a file of a track recording, and has none."""
+"""Expected participants of a track recording who have no file."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Which statuses of a webhook change a recording, and which have the worker ask the API.
+"""Which statuses of a webhook change a recording, and which make the worker read the API.
 
 A webhook has no time, so its status was valid at some moment only.
 """

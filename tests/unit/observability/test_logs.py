@@ -1,4 +1,4 @@
-"""The format of log lines, and what never appears in one."""
+"""The format of log lines, and the secrets that never appear in one."""
 
 import asyncio
 import io

@@ -210,7 +210,7 @@ def encoded(text: str) -> str:
 
 @pytest.mark.parametrize("text", [SENT_SECRET, BEARER])
 async def test_no_later_answer_repeats_a_secret_that_was_sent(text: str) -> None:
-    """Neither the request nor its answer holds the secret otherwise."""
+    """Only the request that started the recording contained the secret."""
     api = Api()
     await api.client.start_composite_recording(START)
     row = {**RECORDING, "err_message": f"refused: {text} {encoded(text)}"}

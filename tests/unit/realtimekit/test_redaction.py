@@ -1,4 +1,4 @@
-"""What counts as a secret, and that no trace of it is left."""
+"""Which texts count as secrets, and that redaction leaves no trace of them."""
 
 import base64
 import html

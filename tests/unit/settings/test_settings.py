@@ -1,4 +1,4 @@
-"""The settings that an environment yields, and the faults that a wrong one is refused with."""
+"""Settings from environment variables, and the faults of wrong ones."""
 
 import typing
 from pathlib import Path

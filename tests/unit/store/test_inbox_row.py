@@ -1,4 +1,4 @@
-"""What the stored state of a command says about its attempts, its lease and its call."""
+"""The attempts, the lease and the call of a command, by its stored state."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ from worker.tracking.pagination import PageIterator
 
 
 def read(api: ListApi, detector: AbsenceDetector, *, guess: int) -> list[set[int]]:
-    """Read the list to its end; who was missed after each page."""
+    """Read the whole list. Returns the recordings that each page showed to be absent."""
 
     async def pages() -> list[set[int]]:
         missed = []

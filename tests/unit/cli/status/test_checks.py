@@ -1,4 +1,4 @@
-"""What `status` says about the answers of worker, database and broker. Pure functions."""
+"""The checks of `status`, from the answers of worker, database and broker. Pure."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def queues(
 
 
 def facts(**changes: Any) -> Facts:
-    """Those of workers that are well, but for these."""
+    """The facts of healthy workers, except for `changes`."""
     well = {"readiness": READY, "overview": OVERVIEW, "queues": queues()}
     return Facts(worker_url="http://127.0.0.1:8080", **{**well, **changes})
 
@@ -278,8 +278,8 @@ def test_queues_show_their_messages_and_consumers(
 def test_no_line_is_wider_than_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     reason = "the database cannot be read: " + "word " * 40
-    for each in (facts(), facts(overview=reason, readiness=reason, queues=reason)):
-        plain = [line for line in screen(each).splitlines() if "\x1b" not in line]
+    for answers in (facts(), facts(overview=reason, readiness=reason, queues=reason)):
+        plain = [line for line in screen(answers).splitlines() if "\x1b" not in line]
         assert max(map(len, plain)) <= 80
 
 

@@ -19,5 +19,5 @@ from worker.store.database.postgresql import connection_parameters, longest_conn
 def test_each_silent_host_may_take_its_time_before_the_next_one_is_tried(
     url: str, seconds: float
 ) -> None:
-    """Else a session that needs the last of three hosts would never be made."""
+    """Otherwise a session that needs the last of three hosts could never be opened."""
     assert longest_connect_seconds(connection_parameters(url)) == seconds

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.model.recording import StartRequest
@@ -187,12 +188,15 @@ async def test_our_recording_is_found_even_if_our_clock_differs_from_that_of_the
     assert len(bench.started()) == 1
 
 
-OTHER_RECORDINGS: dict[str, dict[str, Any]] = {
-    "another kind": {"kind": "track", "prefix": "weekly"},
-    "another prefix": {"prefix": "daily"},
-    "a prefix that only begins alike": {"prefix": "week"},
-    "a participant's": {"prefix": "weekly", "caller": "USER"},
-    "the meeting's own": {"prefix": "weekly", "reason": "RECORD_ON_START"},
+EXPECTED = StartRequest(
+    kind="composite", app_id="app", meeting_id="", prefix="weekly", allow_multiple=True
+)
+OTHER_RECORDINGS = {
+    "another kind": replace(EXPECTED, kind="track"),
+    "another prefix": replace(EXPECTED, prefix="daily"),
+    "a prefix that only begins alike": replace(EXPECTED, prefix="week"),
+    "a participant's": replace(EXPECTED, caller="USER"),
+    "the meeting's own": replace(EXPECTED, reason="RECORD_ON_START"),
 }
 
 
@@ -206,9 +210,7 @@ async def test_a_recording_that_is_listed_with_other_properties_is_not_adopted(
     )
     bench.sandbox.faults.add(Fault(kind="reset", operation="start_recording", count=1))
     assert isinstance(await bench.send(command), Retry)
-    fields: dict[str, Any] = {"kind": "composite", "allow_multiple": True}
-    fields |= OTHER_RECORDINGS[difference]
-    request = StartRequest(app_id="app", meeting_id=bench.meeting, **fields)
+    request = replace(OTHER_RECORDINGS[difference], meeting_id=bench.meeting)
     bench.sandbox.recordings.start(request)
     bench.pass_time(31.0)
     assert await bench.send(command) == Ack()

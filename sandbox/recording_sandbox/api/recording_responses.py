@@ -139,7 +139,7 @@ class RecordingResponses:
 
     def _reasons(self, recording: Recording) -> dict[str, object]:
         caller = {
-            "type": "ORGANIZATION",
+            "type": recording.request.caller,
             "name": _ORGANIZATION,
             "user_Id": str(uuid5(NAMESPACE, recording.request.app_id)),
         }

@@ -42,6 +42,7 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     storage: dict[str, object] | None = None
     streams: bool = False
     reason: Literal["API_CALL", "RECORD_ON_START"] = "API_CALL"
+    caller: Literal["ORGANIZATION", "USER"] = "ORGANIZATION"
 
 
 class StatusChange(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ from recording_schemas import CloudEvent, FileEvent
 from recording_schemas.faststream import event_decoder
 
 FOLDER: Final = Path(os.environ.get("RECORDINGS_FOLDER") or "recordings")
-RETRY_SECONDS: Final = 10
+RETRY_DELAY_SECONDS: Final = 10
 DEAD_LETTERS: Final = "my-service.files.dead"
 # The worker creates this exchange. `declare=False` only refers to it.
 FILES: Final = RabbitExchange("recording.files", type=ExchangeType.TOPIC, declare=False)
@@ -72,7 +72,7 @@ async def store(event: CloudEvent) -> None:
             output.write(json.dumps({"event_id": event.id, "user_id": file.user_id}).encode())
     except (httpx.HTTPError, OSError) as error:
         log.warning("event %s goes back to the queue: %r", event.id, error)
-        await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(RETRY_DELAY_SECONDS)
         raise NackMessage from error
 
 

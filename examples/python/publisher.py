@@ -23,7 +23,7 @@ from recording_schemas import (
 )
 
 SERVICE: Final = "my-service"  # RabbitMQ permissions are granted by this prefix
-REPEAT_SECONDS: Final = 300
+REPEAT_INTERVAL_SECONDS: Final = 300
 PERMANENT: Final = (PublishError, ChannelAccessRefused, ChannelNotFoundEntity)
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class CommandClient:
         try:
             while not outcome.done():
                 await self._publish(body, command)
-                await asyncio.wait([outcome], timeout=REPEAT_SECONDS)
+                await asyncio.wait([outcome], timeout=REPEAT_INTERVAL_SECONDS)
             return outcome.result()
         finally:
             self._outcomes.pop(command.id, None)

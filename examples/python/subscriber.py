@@ -30,7 +30,7 @@ DEAD_LETTERS: Final = f"{SERVICE}.files.dead"
 BINDINGS: Final = ("*.*.ready", "*.*.url_renewed")
 CONCURRENCY: Final = 10
 MAX_BYTES: Final = 5 * 2**30
-RETRY_SECONDS: Final = (1, 5, 25)
+RETRY_DELAYS_SECONDS: Final = (1, 5, 25)
 SYNC_LIMIT: Final = timedelta(minutes=10)
 log = logging.getLogger(__name__)
 logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs each URL
@@ -126,7 +126,7 @@ class Downloader:
 
     async def _download(self, url: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for seconds in RETRY_SECONDS:
+        for seconds in RETRY_DELAYS_SECONDS:
             try:
                 return await self._download_once(url, path)
             except (httpx.HTTPError, OSError) as error:

@@ -20,7 +20,7 @@ from tests.contract.test_store_archive import (
     take_manifests,
     track,
 )
-from tests.contract.test_store_plans import OVER, Noted, assert_bounded, captured
+from tests.contract.test_store_plans import OVER, TrackedStore, assert_bounded, captured
 from tests.contract.test_store_pruning import DAY, NOW, OLD
 from tests.state_queries import read_state
 from tests.unit.archive.test_manifest import file_ready
@@ -47,7 +47,7 @@ from worker.store.pruning import PruneRequest
 from worker.store.store import Store
 
 HISTORY: Final = 12_000
-FEW_STATEMENTS: Final = 25
+MAX_STATEMENTS: Final = 25
 FILE: Final[FileReady] = file_ready("a.webm")
 COPIED: Final = CopiedFile(
     archive_url="s3://b/k", size_bytes=1, sha256="0" * 64, content_type="audio/webm"
@@ -191,10 +191,10 @@ async def test_no_statement_of_the_archive_reads_through_archived_files(
     fill_archive(engine)
     with captured() as statements:
         store = await Store.open(database_url, source="test", archives=True)
-        noted = Noted(store.archive)  # type: ignore[arg-type]  # it passes any calls on
-        store.archive = noted  # type: ignore[assignment]
+        tracked = TrackedStore(store.archive)  # type: ignore[arg-type]  # it passes any calls on
+        store.archive = tracked  # type: ignore[assignment]
         try:
-            await archive_everything(store, noted)
+            await archive_everything(store, tracked)
             read_by_hand(database_url)
         finally:
             await store.close()
@@ -202,7 +202,7 @@ async def test_no_statement_of_the_archive_reads_through_archived_files(
         await switched_off.prune_recordings(PruneRequest(before=OLD + 20))
         await switched_off.close()
     methods = {name for name, _ in inspect.getmembers(ArchiveStore, inspect.iscoroutinefunction)}
-    assert methods == noted.used & methods, "ask these here too"
+    assert methods == tracked.used & methods, "ask these here too"
     assert_bounded(engine, statements)
     engine.dispose()
 
@@ -217,7 +217,7 @@ async def test_copies_since_a_time_are_read_in_a_few_statements_however_many_the
     with captured() as statements:
         stored = list(each_stored(database_url, CopiesFilter(since=OLD + HISTORY - 100)))
     assert len(stored) == 100  # 50 files, each with a manifest
-    assert len(statements) < FEW_STATEMENTS
+    assert len(statements) < MAX_STATEMENTS
 
 
 async def test_hundreds_of_files_are_queued_again_with_new_urls_in_a_few_statements(
@@ -235,4 +235,4 @@ async def test_hundreds_of_files_are_queued_again_with_new_urls_in_a_few_stateme
     assert {task.round for task in tasks} == {2}
     assert all((task.download_url or "").endswith("?again") for task in tasks)
     assert len(tasks) == 300
-    assert len(statements) < FEW_STATEMENTS
+    assert len(statements) < MAX_STATEMENTS

@@ -28,7 +28,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
 }
 
 
-class Bad(NamedTuple):
+class InvalidCommand(NamedTuple):
     """A command that is valid except for `fields`, and the expected error."""
 
     type: str
@@ -41,31 +41,33 @@ class Bad(NamedTuple):
         return {"type": self.type, "id": "c-1"} | SMALLEST[self.type] | self.fields
 
 
-def _common() -> list[Bad]:
+def _common() -> list[InvalidCommand]:
     return [
-        bad
+        invalid
         for name in COMMAND_TYPES
-        for bad in (
-            Bad(name, {"id": ""}, "id"),
-            Bad(name, {"id": "x" * 129}, "id"),
-            Bad(name, {"id": "a\x00b"}, "id"),
-            Bad(name, {"id": "a\n"}, "id"),
-            Bad(name, {"id": 7}, "id"),
-            Bad(name, {"id": None}, "id"),
-            Bad(name, {"deadline": "tomorrow"}, "deadline"),
-            Bad(name, {"deadline": "2030-01-01T00:00:00"}, "deadline"),
-            Bad(name, {"deadline": 1893456000}, "deadline"),
-            Bad(name, {"deadline": "2030-01-01T00:00:00Z\n"}, "deadline"),
-            Bad(name, {"app": ""}, "app"),
-            Bad(name, {"app": LONG}, "app"),
-            Bad(name, {"surprise": 1}, "surprise", "unknown_field"),
+        for invalid in (
+            InvalidCommand(name, {"id": ""}, "id"),
+            InvalidCommand(name, {"id": "x" * 129}, "id"),
+            InvalidCommand(name, {"id": "a\x00b"}, "id"),
+            InvalidCommand(name, {"id": "a\n"}, "id"),
+            InvalidCommand(name, {"id": 7}, "id"),
+            InvalidCommand(name, {"id": None}, "id"),
+            InvalidCommand(name, {"deadline": "tomorrow"}, "deadline"),
+            InvalidCommand(name, {"deadline": "2030-01-01T00:00:00"}, "deadline"),
+            InvalidCommand(name, {"deadline": 1893456000}, "deadline"),
+            InvalidCommand(name, {"deadline": "2030-01-01T00:00:00Z\n"}, "deadline"),
+            InvalidCommand(name, {"app": ""}, "app"),
+            InvalidCommand(name, {"app": LONG}, "app"),
+            InvalidCommand(name, {"surprise": 1}, "surprise", "unknown_field"),
         )
     ]
 
 
-def _track() -> list[Bad]:
-    def track(fields: dict[str, Any], field: str | None, code: str = "invalid_field") -> Bad:
-        return Bad("start_track_recording", fields, field, code)
+def _track() -> list[InvalidCommand]:
+    def track(
+        fields: dict[str, Any], field: str | None, code: str = "invalid_field"
+    ) -> InvalidCommand:
+        return InvalidCommand("start_track_recording", fields, field, code)
 
     return [
         track({"meeting_id": "weekly"}, "meeting_id"),
@@ -97,12 +99,15 @@ def _track() -> list[Bad]:
         track({"custom_participant_ids": ["a", ""]}, "custom_participant_ids[1]"),
         track({"custom_participant_ids": ["a\n"]}, "custom_participant_ids[0]"),
         track({"custom_participant_ids": ["x" * 257]}, "custom_participant_ids[0]"),
-        *(track({"max_seconds": bad}, "max_seconds") for bad in (59, 86_401, "60", True, 60.5)),
+        *(
+            track({"max_seconds": seconds}, "max_seconds")
+            for seconds in (59, 86_401, "60", True, 60.5)
+        ),
         track({"storage_config": {"type": "aws"}}, "storage_config", "unknown_field"),
     ]
 
 
-def _starts() -> list[Bad]:
+def _starts() -> list[InvalidCommand]:
     wrong: dict[str, list[Any]] = {
         "wait_for_session": ["yes", 1, None],
         "metadata": [
@@ -116,14 +121,14 @@ def _starts() -> list[Bad]:
         "metadata.case": [7, None, {}, "x" * 513, "a\nb", "a\x00b"],
     }
     return [
-        Bad(name, _nested(field, value), field)
+        InvalidCommand(name, _nested(field, value), field)
         for name in ("start_track_recording", "start_recording")
         for field, values in wrong.items()
         for value in values
     ]
 
 
-def _composite() -> list[Bad]:
+def _composite() -> list[InvalidCommand]:
     wrong: dict[str, list[Any]] = {
         "meeting_id": ["weekly", 1],
         "allow_multiple_recordings": ["yes", 1, None],
@@ -165,7 +170,7 @@ def _composite() -> list[Bad]:
     wrong["storage_config.port"] = [0, 65_536, "22"]
     return [
         *(
-            Bad("start_recording", _nested(field, value), field)
+            InvalidCommand("start_recording", _nested(field, value), field)
             for field, values in wrong.items()
             for value in values
         ),
@@ -174,18 +179,20 @@ def _composite() -> list[Bad]:
     ]
 
 
-def _composite_unknown() -> list[Bad]:
+def _composite_unknown() -> list[InvalidCommand]:
     paths = (
         *("layers", "user_ids", "audio_config.bitrate", "interactive_config.x"),
         *("realtimekit_bucket_config.enable", "rtmp_out_config.url", "storage_config.acl"),
         *("video_config.fps", "video_config.watermark.x", "video_config.watermark.size.depth"),
     )
-    return [Bad("start_recording", _nested(path, 1), path, "unknown_field") for path in paths]
+    return [
+        InvalidCommand("start_recording", _nested(path, 1), path, "unknown_field") for path in paths
+    ]
 
 
-def _composite_together() -> list[Bad]:
-    def storage(field: str, **fields: str) -> Bad:
-        return Bad("start_recording", {"storage_config": fields}, field, "missing_field")
+def _composite_together() -> list[InvalidCommand]:
+    def storage(field: str, **fields: str) -> InvalidCommand:
+        return InvalidCommand("start_recording", {"storage_config": fields}, field, "missing_field")
 
     storages = {"storage_profile": "archive", "storage_config": {"type": "aws"}}
     bucket: dict[str, Any] = {"realtimekit_bucket_config": {}}
@@ -194,25 +201,29 @@ def _composite_together() -> list[Bad]:
         storage("storage_config.account_id", type="cloudflare", bucket="b"),
         storage("storage_config.private_key", type="sftp", auth_method="KEY"),
         storage("storage_config.password", type="sftp", auth_method="PASSWORD"),
-        Bad("start_recording", storages, "storage_profile", "conflicting_fields"),
-        Bad("start_recording", bucket, "realtimekit_bucket_config.enabled", "missing_field"),
+        InvalidCommand("start_recording", storages, "storage_profile", "conflicting_fields"),
+        InvalidCommand(
+            "start_recording", bucket, "realtimekit_bucket_config.enabled", "missing_field"
+        ),
     ]
 
 
-def _targeted() -> list[Bad]:
+def _targeted() -> list[InvalidCommand]:
     return [
-        bad
+        invalid
         for name in TARGETED
-        for bad in (
-            Bad(name, {"recording_id": "weekly"}, "recording_id"),
-            Bad(name, {"recording_id": None, "meeting_id": "weekly"}, "meeting_id"),
-            Bad(name, {"recording_id": None, "start_id": ""}, "start_id"),
-            Bad(name, {"recording_id": None, "start_id": "x" * 129}, "start_id"),
-            Bad(name, {"recording_id": None}, None, "missing_field"),
-            Bad(name, {"start_id": "c-0"}, None, "conflicting_fields"),
-            Bad(name, {"meeting_id": MEETING}, None, "conflicting_fields"),
-            Bad(name, {"kind": "track"}, "kind", "conflicting_fields"),
-            Bad(name, {"recording_id": None, "meeting_id": MEETING, "kind": "both"}, "kind"),
+        for invalid in (
+            InvalidCommand(name, {"recording_id": "weekly"}, "recording_id"),
+            InvalidCommand(name, {"recording_id": None, "meeting_id": "weekly"}, "meeting_id"),
+            InvalidCommand(name, {"recording_id": None, "start_id": ""}, "start_id"),
+            InvalidCommand(name, {"recording_id": None, "start_id": "x" * 129}, "start_id"),
+            InvalidCommand(name, {"recording_id": None}, None, "missing_field"),
+            InvalidCommand(name, {"start_id": "c-0"}, None, "conflicting_fields"),
+            InvalidCommand(name, {"meeting_id": MEETING}, None, "conflicting_fields"),
+            InvalidCommand(name, {"kind": "track"}, "kind", "conflicting_fields"),
+            InvalidCommand(
+                name, {"recording_id": None, "meeting_id": MEETING, "kind": "both"}, "kind"
+            ),
         )
     ]
 
@@ -226,50 +237,50 @@ def _nested(path: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-BAD = [
+INVALID_COMMANDS = [
     *_common(),
     *_starts(),
     *_track(),
     *_composite(),
     *_targeted(),
-    Bad("sync_recording", {"recording_id": "weekly"}, "recording_id"),
-    Bad("sync_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
-    Bad("archive_recording", {"recording_id": "weekly"}, "recording_id"),
-    Bad("archive_recording", {"recording_id": None}, "recording_id"),
-    Bad("archive_recording", {"start_id": "s"}, "start_id", "unknown_field"),
-    Bad("archive_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
-    Bad("replay_recording", {"recording_id": "weekly"}, "recording_id"),
-    Bad("replay_recording", {"start_id": ""}, "start_id"),
-    Bad("replay_recording", {"start_id": "s"}, None, "conflicting_fields"),
-    Bad("replay_recording", {"recording_id": None}, None, "missing_field"),
-    Bad("replay_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
+    InvalidCommand("sync_recording", {"recording_id": "weekly"}, "recording_id"),
+    InvalidCommand("sync_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
+    InvalidCommand("archive_recording", {"recording_id": "weekly"}, "recording_id"),
+    InvalidCommand("archive_recording", {"recording_id": None}, "recording_id"),
+    InvalidCommand("archive_recording", {"start_id": "s"}, "start_id", "unknown_field"),
+    InvalidCommand("archive_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
+    InvalidCommand("replay_recording", {"recording_id": "weekly"}, "recording_id"),
+    InvalidCommand("replay_recording", {"start_id": ""}, "start_id"),
+    InvalidCommand("replay_recording", {"start_id": "s"}, None, "conflicting_fields"),
+    InvalidCommand("replay_recording", {"recording_id": None}, None, "missing_field"),
+    InvalidCommand("replay_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
 ]
 
 
-def _label(bad: Bad) -> str:
-    return f"{bad.type}-{json.dumps(bad.fields)[:40]}"
+def _label(invalid: InvalidCommand) -> str:
+    return f"{invalid.type}-{json.dumps(invalid.fields)[:40]}"
 
 
-@pytest.mark.parametrize("bad", BAD, ids=_label)
-def test_a_broken_rule_is_refused_and_its_field_is_named(bad: Bad) -> None:
+@pytest.mark.parametrize("invalid", INVALID_COMMANDS, ids=_label)
+def test_a_broken_rule_is_refused_and_its_field_is_named(invalid: InvalidCommand) -> None:
     with pytest.raises(Malformed) as refused:
-        decode_command(json.dumps(bad.body).encode())
+        decode_command(json.dumps(invalid.body).encode())
 
-    assert (refused.value.code, refused.value.field) == (bad.code, bad.field)
-    assert refused.value.command_type == bad.type
-    names = ["recording_id", "start_id", *(["meeting_id"] if bad.type in TARGETED else [])]
-    for name in bad.field.split(".") if bad.field else names:
+    assert (refused.value.code, refused.value.field) == (invalid.code, invalid.field)
+    assert refused.value.command_type == invalid.type
+    names = ["recording_id", "start_id", *(["meeting_id"] if invalid.type in TARGETED else [])]
+    for name in invalid.field.split(".") if invalid.field else names:
         assert name in refused.value.message
 
 
-@pytest.mark.parametrize("bad", BAD, ids=_label)
-def test_the_json_schema_and_the_decoder_refuse_the_same(bad: Bad) -> None:
-    assert not Draft202012Validator(SCHEMAS[bad.type]).is_valid(bad.body)
+@pytest.mark.parametrize("invalid", INVALID_COMMANDS, ids=_label)
+def test_the_json_schema_and_the_decoder_refuse_the_same(invalid: InvalidCommand) -> None:
+    assert not Draft202012Validator(SCHEMAS[invalid.type]).is_valid(invalid.body)
 
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)
 def test_each_field_of_each_command_has_a_rule_with_a_test(name: str) -> None:
-    tested = {bad.field for bad in BAD if bad.type == name}
+    tested = {invalid.field for invalid in INVALID_COMMANDS if invalid.type == name}
 
     assert _paths(name, []) - {"type"} <= tested
 

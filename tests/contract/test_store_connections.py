@@ -57,7 +57,7 @@ def with_hosts(url: str, *hosts: str, options: str = "") -> str:
     return url.replace(netloc, f"{user}@{listed}") + options
 
 
-def seen_in_every_session(pooled_url: str, query: str) -> set[Any]:
+def answers_of_all_sessions(pooled_url: str, query: str) -> set[Any]:
     """The answers of all sessions of the pooler, which gives each query the next session."""
     with psycopg.connect(pooled_url, autocommit=True, prepare_threshold=None) as connection:
         rows = [connection.execute(query.encode()).fetchone() for _ in range(10)]
@@ -75,8 +75,8 @@ async def test_a_pooled_session_keeps_no_setting_and_no_prepared_statement(
             await store.set_cursor(Cursor(name="c", at=1.0))
             assert await store.cursor("c") == 1.0
 
-    assert seen_in_every_session(pooled_url, "SELECT count(*) FROM pg_prepared_statements") == {0}
-    assert seen_in_every_session(pooled_url, "SHOW statement_timeout") == {"0"}
+    assert answers_of_all_sessions(pooled_url, "SELECT count(*) FROM pg_prepared_statements") == {0}
+    assert answers_of_all_sessions(pooled_url, "SHOW statement_timeout") == {"0"}
 
 
 def test_each_pooled_transaction_has_the_time_outs_and_leaves_none_behind(pooled_url: str) -> None:
@@ -89,7 +89,7 @@ def test_each_pooled_transaction_has_the_time_outs_and_leaves_none_behind(pooled
     assert limits == list(TIME_OUTS.values())
     assert planner == "force_custom_plan"
     for name in TIME_OUTS:
-        assert seen_in_every_session(pooled_url, f"SHOW {name}") == {"0"}
+        assert answers_of_all_sessions(pooled_url, f"SHOW {name}") == {"0"}
 
 
 def test_a_pooled_transaction_and_its_time_outs_begin_with_one_message(pooled_url: str) -> None:

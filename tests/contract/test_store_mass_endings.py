@@ -90,12 +90,12 @@ async def test_a_commands_request_is_committed_with_a_few_of_many_webhooks(
     ]
     await asyncio.sleep(0)
 
-    async def webhooks_with_it() -> int:
+    async def webhooks_committed_with_a_claim() -> int:
         await urgent(store)
         await asyncio.sleep(0)  # those of the same transaction return in the same turn
         return sum(webhook.done() for webhook in webhooks)
 
-    done, _ = await asyncio.gather(webhooks_with_it(), block.end())
+    done, _ = await asyncio.gather(webhooks_committed_with_a_claim(), block.end())
     assert done <= MAX_OTHERS
     assert not any(result.known for result in await asyncio.gather(*webhooks))
 

@@ -146,14 +146,14 @@ async def test_of_replicas_that_start_together_one_migrates(
         earlier.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
         replicas = [asyncio.create_task(asyncio.to_thread(start)) for _ in range(3)]
         async with asyncio.timeout(30):
-            while await asyncio.to_thread(waiting_for_their_turn, postgresql_url) < len(replicas):
+            while await asyncio.to_thread(waiting_sessions, postgresql_url) < len(replicas):
                 pass
         earlier.commit()
     assert await asyncio.gather(*replicas) == [NEXT] * len(replicas)
 
 
-def waiting_for_their_turn(url: str) -> int:
-    """How many sessions have found older tables, and tried to take the lock."""
+def waiting_sessions(url: str) -> int:
+    """The number of sessions that found older tables and wait for the lock."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"

@@ -325,7 +325,7 @@ async def follow(store: Any) -> None:
     await store.move_stop(MovedStop(recording_id="old1", before=now, stop_at=now + 9))
 
 
-class Noted:
+class TrackedStore:
     """A store, and which of its methods were used."""
 
     def __init__(self, store: Store) -> None:
@@ -386,14 +386,14 @@ async def test_no_statement_reads_through_history(database_url: str) -> None:
     fill(engine)
     with captured() as statements:
         store = await Store.open(database_url, source="test")
-        noted = Noted(store)
+        tracked = TrackedStore(store)
         try:
-            await everything(noted)
+            await everything(tracked)
             read_by_hand(database_url)
         finally:
             await store.close()
     methods = {name for name, _ in inspect.getmembers(Store, inspect.iscoroutinefunction)}
-    assert methods - noted.used == {"open", "close", "listen", "acquire_tokens"}, (
+    assert methods - tracked.used == {"open", "close", "listen", "acquire_tokens"}, (
         "ask these here too"
     )
     assert_bounded(engine, statements)

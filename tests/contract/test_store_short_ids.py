@@ -11,8 +11,8 @@ from worker.domain.short_ids import shorten
 from worker.store.admin.short_ids import MAX_FOUND, IdKind, find_ids_that_begin, find_whole_ids
 from worker.store.store import Store
 
-ONE = "1a2b3c4d-0000-4000-8000-000000000001"
-OTHER = "1a2b3c4d-9999-4000-8000-000000000002"
+FIRST_ID = "1a2b3c4d-0000-4000-8000-000000000001"
+SECOND_ID = "1a2b3c4d-9999-4000-8000-000000000002"
 ALL: tuple[IdKind, ...] = ("recording", "command", "meeting")
 
 
@@ -20,14 +20,14 @@ async def fill(store: Store) -> None:
     """A live recording and an ended one, a start, and others with like ids."""
     await store.apply(
         [
-            observation(ONE),
-            observation(OTHER),
+            observation(FIRST_ID),
+            observation(SECOND_ID),
             observation("1a2b-no-uuid"),
             observation("0fff"),
             observation("ffff"),
         ]
     )
-    await store.apply([observation(OTHER, Status.ERRORED)])
+    await store.apply([observation(SECOND_ID, Status.ERRORED)])
     await store.claim(claim("order-2026-000000000017", meeting_id="M-1"))
     await store.finish(finish("order-2026-000000000017"))
 
@@ -35,11 +35,11 @@ async def fill(store: Store) -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (ONE, [ONE]),
-        ("1a2b3c4d-0", [ONE]),
-        ("1a2b3c4d-9", [OTHER]),
-        ("1a2b", [ONE, OTHER]),
-        ("1a2b…", ["1a2b-no-uuid", ONE, OTHER]),
+        (FIRST_ID, [FIRST_ID]),
+        ("1a2b3c4d-0", [FIRST_ID]),
+        ("1a2b3c4d-9", [SECOND_ID]),
+        ("1a2b", [FIRST_ID, SECOND_ID]),
+        ("1a2b…", ["1a2b-no-uuid", FIRST_ID, SECOND_ID]),
         ("ffff", ["ffff"]),
         ("0ff", []),
         ("order-2026…", ["order-2026-000000000017"]),
@@ -85,11 +85,11 @@ async def test_every_short_id_that_a_table_shows_finds_its_recording(
     [
         ("order", ["order-2026-000000000017"]),
         ("order…", ["order-2026-000000000017"]),
-        ("1a2b", ["1a2b-no-uuid", ONE, OTHER]),
-        ("1a2b3c4d-9", [OTHER]),
+        ("1a2b", ["1a2b-no-uuid", FIRST_ID, SECOND_ID]),
+        ("1a2b3c4d-9", [SECOND_ID]),
         ("0f", ["0fff"]),
         ("order_2026", []),
-        (ONE, []),
+        (FIRST_ID, []),
         ("…", []),
         ("", []),
     ],

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 FOLDER: Final = EXAMPLES / "faststream"
 PYTHON: Final = INTEGRATIONS / "python"
 QUICK_RETRIES: Final = (
-    "import asyncio, logging, subscriber as s; s.RETRY_SECONDS = 0.2; "
+    "import asyncio, logging, subscriber as s; s.RETRY_DELAY_SECONDS = 0.2; "
     "logging.basicConfig(level=logging.INFO); asyncio.run(s.app.run())"
 )
 

@@ -52,7 +52,9 @@ async def test_a_failing_server_is_asked_again_and_a_file_above_the_limit_is_dea
     virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
 ) -> None:
     url, folder = virtual_host.amqp_url, tmp_path / "files"
-    limits = "import subscriber as s; s.RETRY_SECONDS = (0.01, 0.01); s.MAX_BYTES = {}; s.run()"
+    limits = (
+        "import subscriber as s; s.RETRY_DELAYS_SECONDS = (0.01, 0.01); s.MAX_BYTES = {}; s.run()"
+    )
     exact, less = (
         SubscriberExample((PYTHON, "-c", limits.format(max_bytes)), FOLDER, owners)
         for max_bytes in (len(CONTENT), len(CONTENT) - 1)

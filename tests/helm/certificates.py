@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 Key = ec.EllipticCurvePrivateKey
 
 
-class Pair(NamedTuple):
+class CertificatePair(NamedTuple):
     """A certificate and its key, as PEM."""
 
     certificate: str
@@ -28,13 +28,13 @@ class Authority:
         self._certificate = self._sign(self._name, self._key, authority=True)
         self.certificate = _pem(self._certificate)
 
-    def pair(self, name: str, *, days_ago: int = 0) -> Pair:
+    def pair(self, name: str, *, days_ago: int = 0) -> CertificatePair:
         """A certificate for a server at 127.0.0.1, or for a client named `name`.
 
         With `days_ago` it was valid for one hour at that time.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        return Pair(_pem(self._sign(_name(name), key, days_ago=days_ago)), _key_pem(key))
+        return CertificatePair(_pem(self._sign(_name(name), key, days_ago=days_ago)), _key_pem(key))
 
     def _sign(
         self, name: x509.Name, key: Key, *, authority: bool = False, days_ago: int = 0

@@ -35,7 +35,7 @@ PICTURES: Final = {
     "dashboard-commands": ("Commands", "Recordings and tracking"),
     "dashboard-more": ("Recording API and budget", "Publishing", "Archive", "Process"),
 }
-SECONDS: Final = 180
+RUN_SECONDS: Final = 180
 OUTAGE: Final = (90, 120)
 BUDGET: Final = "1300/300"
 CHOSEN: Final = {
@@ -63,7 +63,7 @@ async def meetings(environment: WorkerEnvironment, began: float) -> None:
     """Send starts, stops and pauses, and sometimes a message that is no command."""
     chance = random.Random(7)
     number = 0
-    while time.monotonic() - began < SECONDS:
+    while time.monotonic() - began < RUN_SECONDS:
         number += 1
         start = f"start-{number}"
         await environment.start(start, meeting_id=str(uuid.uuid4()))

@@ -13,7 +13,7 @@ HADOLINT: Final = Path(sysconfig.get_path("scripts")) / "hadolint"
 DOCKERFILE: Final = (PROJECT / "Dockerfile").read_text()
 
 
-def said_about(dockerfile: str) -> str:
+def findings(dockerfile: str) -> str:
     """The linter's findings, including style; no configuration or pragma suppresses any."""
     command = [
         str(HADOLINT),
@@ -31,7 +31,7 @@ def said_about(dockerfile: str) -> str:
 
 
 def test_hadolint_has_nothing_to_say_about_the_dockerfile() -> None:
-    assert said_about(DOCKERFILE) == ""
+    assert findings(DOCKERFILE) == ""
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_hadolint_has_nothing_to_say_about_the_dockerfile() -> None:
 )
 def test_hadolint_reports_a_fault(right: str, wrong: str, rule: str) -> None:
     assert right in DOCKERFILE
-    assert rule in said_about(DOCKERFILE.replace(right, wrong))
+    assert rule in findings(DOCKERFILE.replace(right, wrong))

@@ -22,7 +22,7 @@ FOLDERS: Final = {
 }
 
 
-class Built(msgspec.Struct, frozen=True):
+class BuiltDistribution(msgspec.Struct, frozen=True):
     """The files of one distribution. `wheel` was built from `sdist`."""
 
     folder: Path
@@ -41,25 +41,27 @@ def build(folder: Path, directory: Path, *flags: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BuiltDistribution]:
     """The three distributions by name."""
     found = {}
     for name, folder in FOLDERS.items():
         directory = tmp_path_factory.mktemp("dist")
         build(folder, directory)
         (sdist,), (wheel,) = directory.glob("*.tar.gz"), directory.glob("*.whl")
-        found[name] = Built(folder, sdist, wheel)
+        found[name] = BuiltDistribution(folder, sdist, wheel)
     return found
 
 
 @pytest.fixture(params=FOLDERS)
-def built(request: pytest.FixtureRequest, distributions: dict[str, Built]) -> Built:
+def built(
+    request: pytest.FixtureRequest, distributions: dict[str, BuiltDistribution]
+) -> BuiltDistribution:
     """Each distribution."""
     return distributions[request.param]
 
 
 @pytest.fixture
-def metadata(built: Built) -> Iterator[Message]:
+def metadata(built: BuiltDistribution) -> Iterator[Message]:
     with zipfile.ZipFile(built.wheel) as wheel:
         (name,) = (file for file in wheel.namelist() if file.endswith(".dist-info/METADATA"))
         yield Parser().parsestr(wheel.read(name).decode())
@@ -70,7 +72,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_the_index_would_take_the_files(distributions: dict[str, Built]) -> None:
+def test_the_index_would_take_the_files(distributions: dict[str, BuiltDistribution]) -> None:
     files = [file for built in distributions.values() for file in (built.sdist, built.wheel)]
     checked = subprocess.run(
         [BIN / "twine", "check", "--strict", *files],
@@ -83,7 +85,9 @@ def test_the_index_would_take_the_files(distributions: dict[str, Built]) -> None
     assert checked.stdout.count("PASSED") == len(files)
 
 
-def test_the_wheel_of_the_sdist_is_that_of_the_checkout(built: Built, tmp_path: Path) -> None:
+def test_the_wheel_of_the_sdist_is_that_of_the_checkout(
+    built: BuiltDistribution, tmp_path: Path
+) -> None:
     build(built.folder, tmp_path, "--wheel")
     (wheel,) = tmp_path.glob("*.whl")
 
@@ -104,7 +108,7 @@ def test_the_metadata_has_the_description_the_authors_and_the_links(metadata: Me
     assert "Typing :: Typed" in classifiers
 
 
-def test_the_wheel_has_its_package_its_licence_and_nothing_else(built: Built) -> None:
+def test_the_wheel_has_its_package_its_licence_and_nothing_else(built: BuiltDistribution) -> None:
     names = contents(built.wheel)
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
 
@@ -116,7 +120,7 @@ def test_the_wheel_has_its_package_its_licence_and_nothing_else(built: Built) ->
 
 
 def test_the_wheel_of_the_worker_has_every_file_of_the_console(
-    distributions: dict[str, Built],
+    distributions: dict[str, BuiltDistribution],
 ) -> None:
     folder = ROOT / "worker" / "console" / "static"
 
@@ -128,7 +132,7 @@ def test_the_wheel_of_the_worker_has_every_file_of_the_console(
 
 
 def test_the_wheel_of_the_message_types_carries_its_documents_and_writes_them(
-    distributions: dict[str, Built], tmp_path: Path
+    distributions: dict[str, BuiltDistribution], tmp_path: Path
 ) -> None:
     site, written = tmp_path / "site", tmp_path / "written"
     with zipfile.ZipFile(distributions["recording_worker_schemas"].wheel) as archive:

@@ -39,10 +39,10 @@ def test_a_recording_starts_and_the_clock_moves_on_demand(recording_sandbox):
     status, answer = start(recording_sandbox)
     recording_sandbox.advance(5)
     recording_sandbox.wait_for(
-        lambda log: any(one.status == "RECORDING" for one in log.transitions), seconds=10
+        lambda log: any(change.status == "RECORDING" for change in log.transitions), seconds=10
     )
     assert status in (200, 201)
-    assert [one.operation for one in recording_sandbox.requests("start_recording")]
+    assert [call.operation for call in recording_sandbox.requests("start_recording")]
 
 
 def test_no_test_sees_the_requests_or_recordings_of_another(recording_sandbox):

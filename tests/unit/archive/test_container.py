@@ -14,7 +14,7 @@ from worker.archive.container.element_reader import MAX_ELEMENTS
 
 MEDIA = Path(__file__).parent / "media"
 FILES = {path.name: path.read_bytes() for path in sorted(MEDIA.iterdir())}
-SECONDS = {
+DURATIONS = {
     "opus.webm": 2.508,  # stated
     "opus-piped.webm": 2.508,  # the last block has a duration
     "vp8-piped.webm": 2.4,  # the last block begins
@@ -35,9 +35,9 @@ def duration(body: bytes, size: int = 1024 * 1024) -> float | None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000, 1_000_000])
-@pytest.mark.parametrize("name", SECONDS)
+@pytest.mark.parametrize("name", DURATIONS)
 def test_the_duration_is_found_however_the_bytes_are_cut(name: str, size: int) -> None:
-    assert duration(FILES[name], size) == SECONDS[name]
+    assert duration(FILES[name], size) == DURATIONS[name]
 
 
 @pytest.mark.parametrize("name", ["a.webm", "a.mp4"])
@@ -59,12 +59,12 @@ def test_other_bytes_have_none(body: bytes) -> None:
     assert duration(body, 1) is None
 
 
-@pytest.mark.parametrize("name", SECONDS)
+@pytest.mark.parametrize("name", DURATIONS)
 def test_a_file_that_is_cut_off_has_at_most_its_duration(name: str) -> None:
     body = FILES[name]
     for end in range(0, len(body), 37):
         found = duration(body[:end])
-        assert found is None or 0 < found <= SECONDS[name]
+        assert found is None or 0 < found <= DURATIONS[name]
 
 
 @given(st.sampled_from(sorted(FILES)), st.integers(0, 2**32), st.integers(1, 30))

@@ -7,7 +7,7 @@ from worker.budget.ledger import Ledger, TokenGrant, TokenRequest
 from worker.domain.rate import Rate
 
 
-class Memory:
+class InMemoryStore:
     """A budget's store in memory. A test moves its clock."""
 
     def __init__(self) -> None:
@@ -24,12 +24,12 @@ class Memory:
 
 
 @pytest.fixture
-def store() -> Memory:
-    return Memory()
+def store() -> InMemoryStore:
+    return InMemoryStore()
 
 
 @pytest.fixture
-def budget(store: Memory) -> Budget:
+def budget(store: InMemoryStore) -> Budget:
     return Budget(store, "b", [Rate(1_000_000, 1.0)])
 
 
@@ -41,7 +41,7 @@ async def pause(budget: Budget, retry_after: float | None = None) -> float:
 
 
 async def test_a_pause_that_the_api_did_not_ask_for_is_short_and_grows_to_a_minute(
-    budget: Budget, store: Memory
+    budget: Budget, store: InMemoryStore
 ) -> None:
     pauses = []
     for _ in range(6):
@@ -51,14 +51,16 @@ async def test_a_pause_that_the_api_did_not_ask_for_is_short_and_grows_to_a_minu
 
 
 async def test_requests_that_were_on_their_way_do_not_prolong_the_pause(
-    budget: Budget, store: Memory
+    budget: Budget, store: InMemoryStore
 ) -> None:
     assert await pause(budget) == pytest.approx(5)
     store.time += 1.0
     assert await pause(budget) == pytest.approx(4)
 
 
-async def test_the_pause_is_short_again_after_an_answer(budget: Budget, store: Memory) -> None:
+async def test_the_pause_is_short_again_after_an_answer(
+    budget: Budget, store: InMemoryStore
+) -> None:
     """An API that refuses only starts, with an unknown text, does not throttle other requests."""
     for _ in range(5):
         assert await pause(budget) == pytest.approx(5)
@@ -72,7 +74,7 @@ async def test_a_pause_that_the_api_asked_for_is_kept(budget: Budget) -> None:
 
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
 async def test_a_clock_that_jumps_makes_a_pause_ten_minutes_long_at_most(
-    budget: Budget, store: Memory, jump: float
+    budget: Budget, store: InMemoryStore, jump: float
 ) -> None:
     await pause(budget)
     store.time += jump

@@ -26,7 +26,7 @@ def row(number: int, status: Status = Status.RECORDING, kind: Kind = "track") ->
     return recording_row(number, status=status, output_file_name=name)
 
 
-class World:
+class StubApi:
     """The API at its wire: its list, and the numbers of the recordings that were acted on."""
 
     def __init__(self, *listed: dict[str, Any], known: tuple[Recording, ...] = ()) -> None:
@@ -60,22 +60,22 @@ class World:
 async def test_a_stop_of_one_kind_acts_on_the_listed_recordings_of_this_kind(
     kind: Kind | None, expected: set[int]
 ) -> None:
-    world = World(row(1), row(2, kind="composite"))
-    await world.execute(StopRecording(id="stop", meeting_id=MEETING, kind=kind))
-    assert set(world.acted_on) == expected
+    stub = StubApi(row(1), row(2, kind="composite"))
+    await stub.execute(StopRecording(id="stop", meeting_id=MEETING, kind=kind))
+    assert set(stub.acted_on) == expected
 
 
 async def test_the_kind_that_the_worker_knows_counts_more_than_the_listed_one() -> None:
-    world = World(row(1, kind="composite"), known=(known(1, Status.RECORDING),))
-    await world.execute(StopRecording(id="stop", meeting_id=MEETING, kind="track"))
-    assert world.acted_on == [1]
+    stub = StubApi(row(1, kind="composite"), known=(known(1, Status.RECORDING),))
+    await stub.execute(StopRecording(id="stop", meeting_id=MEETING, kind="track"))
+    assert stub.acted_on == [1]
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(None, {1, 2}), ("track", {1}), ("composite", {2})])
 async def test_a_stop_acts_on_known_live_recordings_that_the_list_lacks(
     kind: Kind | None, expected: set[int]
 ) -> None:
-    world = World(
+    stub = StubApi(
         known=(
             known(1, Status.RECORDING),
             known(2, Status.PAUSED, "composite"),
@@ -83,16 +83,16 @@ async def test_a_stop_acts_on_known_live_recordings_that_the_list_lacks(
             known(4, Status.ERRORED, "composite"),
         )
     )
-    await world.execute(StopRecording(id="stop", meeting_id=MEETING, kind=kind))
-    assert set(world.acted_on) == expected
+    await stub.execute(StopRecording(id="stop", meeting_id=MEETING, kind=kind))
+    assert set(stub.acted_on) == expected
 
 
 @pytest.mark.parametrize("command_type", [PauseRecording, ResumeRecording])
 async def test_only_a_stop_takes_a_recording_that_has_ended_as_done(
     command_type: type[PauseRecording | ResumeRecording],
 ) -> None:
-    world = World(known=(known(1, Status.UPLOADED),))
-    await world.execute(StopRecording(id="stop", recording_id=id_of(1)))
-    assert world.acted_on == []
-    await world.execute(command_type(id="other", recording_id=id_of(1)))
-    assert world.acted_on == [1]
+    stub = StubApi(known=(known(1, Status.UPLOADED),))
+    await stub.execute(StopRecording(id="stop", recording_id=id_of(1)))
+    assert stub.acted_on == []
+    await stub.execute(command_type(id="other", recording_id=id_of(1)))
+    assert stub.acted_on == [1]

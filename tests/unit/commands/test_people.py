@@ -21,7 +21,7 @@ MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 ARRIVED = 1000.0
 
 
-class World:
+class StubParticipants:
     """A list of participants at the API's wire, and one clock. `reads` counts the requests."""
 
     def __init__(self) -> None:
@@ -67,75 +67,75 @@ def start(*custom_ids: str, **fields: Any) -> StartTrackRecording:
 
 
 async def test_a_start_uses_a_read_that_began_shortly_before_its_arrival() -> None:
-    world = World()
-    await world.finder().find(start("ann"))
-    world.time += 60.0  # it waited in the queue
-    await world.finder(ARRIVED + BURST_SECONDS).find(start("ann"))
-    assert world.reads == 1
+    stub = StubParticipants()
+    await stub.finder().find(start("ann"))
+    stub.time += 60.0  # it waited in the queue
+    await stub.finder(ARRIVED + BURST_SECONDS).find(start("ann"))
+    assert stub.reads == 1
 
 
 async def test_a_participant_who_got_the_custom_id_before_that_is_recorded_too() -> None:
-    world = World()
-    await world.finder().find(start("ann"))
-    world.people["u-ann-2"] = "ann"
-    world.time += BURST_SECONDS + 0.1
-    people = await world.finder(world.time).find(start("ann"))
+    stub = StubParticipants()
+    await stub.finder().find(start("ann"))
+    stub.people["u-ann-2"] = "ann"
+    stub.time += BURST_SECONDS + 0.1
+    people = await stub.finder(stub.time).find(start("ann"))
     assert people.user_ids == ("u-ann", "u-ann-2")
 
 
 async def test_a_participant_added_in_a_burst_is_found_by_a_separate_read() -> None:
-    world = World()
-    await world.finder().find(start("ann"))
-    world.people["u-bob"] = "bob"
-    world.time += 0.5
-    assert (await world.finder(world.time).find(start("bob"))).user_ids == ("u-bob",)
-    assert world.reads == 2
+    stub = StubParticipants()
+    await stub.finder().find(start("ann"))
+    stub.people["u-bob"] = "bob"
+    stub.time += 0.5
+    assert (await stub.finder(stub.time).find(start("bob"))).user_ids == ("u-bob",)
+    assert stub.reads == 2
 
 
 @pytest.mark.parametrize("command", [start("bob"), start(user_ids=("u-bob",))])
 async def test_an_id_that_nobody_has_is_refused_only_when_everybody_must_be_listed(
     command: StartTrackRecording,
 ) -> None:
-    world = World()
+    stub = StubParticipants()
     with pytest.raises(Unavailable) as unavailable:
-        await world.finder().find(command)
+        await stub.finder().find(command)
     assert unavailable.value.code == "unknown_participant"
-    world.time += LIST_LAG_SECONDS
+    stub.time += LIST_LAG_SECONDS
     with pytest.raises(Refused):
-        await world.finder(world.time, came_at=ARRIVED).find(command)
-    assert world.reads == 2
+        await stub.finder(stub.time, came_at=ARRIVED).find(command)
+    assert stub.reads == 2
 
 
 async def test_a_start_that_waited_for_its_turn_is_refused_by_a_read_late_enough() -> None:
-    world = World()
-    await world.finder().find(start("ann"))
-    world.people["u-bob"] = "bob"
-    world.time += 30.0
-    assert (await world.finder().find(start("bob"))).user_ids == ("u-bob",)
+    stub = StubParticipants()
+    await stub.finder().find(start("ann"))
+    stub.people["u-bob"] = "bob"
+    stub.time += 30.0
+    assert (await stub.finder().find(start("bob"))).user_ids == ("u-bob",)
     with pytest.raises(Refused):
-        await world.finder().find(start("cleo"))
-    assert world.reads == 2
+        await stub.finder().find(start("cleo"))
+    assert stub.reads == 2
 
 
 async def test_a_clock_that_went_back_delays_a_refusal_and_does_not_hasten_it() -> None:
-    world = World()
+    stub = StubParticipants()
     with pytest.raises(Unavailable):
-        await world.finder(came_at=ARRIVED + 3600.0).find(start("bob"))
+        await stub.finder(came_at=ARRIVED + 3600.0).find(start("bob"))
 
 
 async def test_people_of_custom_ids_are_kept_before_the_call_and_named_users_are_not() -> None:
-    world = World()
-    people = await world.finder().find(start("ann"))
-    assert world.kept == [people] == [People(user_ids=("u-ann",), custom_ids={"u-ann": "ann"})]
-    await world.finder().find(start(user_ids=("u-ann",)))
-    assert len(world.kept) == 1
+    stub = StubParticipants()
+    people = await stub.finder().find(start("ann"))
+    assert stub.kept == [people] == [People(user_ids=("u-ann",), custom_ids={"u-ann": "ann"})]
+    await stub.finder().find(start(user_ids=("u-ann",)))
+    assert len(stub.kept) == 1
 
 
 async def test_the_people_of_an_earlier_call_are_asked_for_again_without_a_read() -> None:
-    world = World()
+    stub = StubParticipants()
     before = People(user_ids=("u-gone",))
-    assert await world.finder(asked_before=before).find(start("ann")) == before
-    assert (world.reads, world.kept) == (0, [])
+    assert await stub.finder(asked_before=before).find(start("ann")) == before
+    assert (stub.reads, stub.kept) == (0, [])
 
 
 async def test_a_start_whose_claim_is_lost_is_not_called() -> None:
@@ -143,7 +143,7 @@ async def test_a_start_whose_claim_is_lost_is_not_called() -> None:
         raise LeaseLost("lease_lost", str(people))
 
     with pytest.raises(LeaseLost):
-        await World().finder(keep=lose).find(start("ann"))
+        await StubParticipants().finder(keep=lose).find(start("ann"))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from worker.domain.short_ids import beginning, shorten, stands_for
 
-ONE = "1a2b3c4d-0000-4000-8000-000000000001"
-OTHER = "1a2b3c4d-0000-4000-8000-000000000002"
+FIRST_ID = "1a2b3c4d-0000-4000-8000-000000000001"
+SECOND_ID = "1a2b3c4d-0000-4000-8000-000000000002"
 ANY_ID = st.one_of(
     st.uuids().map(str),
     st.uuids().map(lambda recording_id: str(recording_id).upper()),
@@ -24,7 +24,7 @@ ANY_ID = st.one_of(
         ("1A2b3c4d-", "1A2b3c4d-"),
         ("order-2026…", "order-2026"),
         ("order-2026...", "order-2026"),
-        (ONE, None),
+        (FIRST_ID, None),
         ("1a2", None),
         ("start-1", None),
         ("…", None),
@@ -40,10 +40,10 @@ def test_the_beginning_of_a_uuid_or_a_text_with_an_ellipsis_is_short(
 @pytest.mark.parametrize(
     ("text", "whole_id", "is_short_for_it"),
     [
-        ("1a2b", ONE, True),
-        ("1a2b…", ONE, True),
-        ("1a2c", ONE, False),
-        (ONE, ONE, False),
+        ("1a2b", FIRST_ID, True),
+        ("1a2b…", FIRST_ID, True),
+        ("1a2c", FIRST_ID, False),
+        (FIRST_ID, FIRST_ID, False),
         ("abcd", "abcdef", False),  # a prefix without `…` stands only for a UUID
         ("abcd…", "abcdef", True),
         ("start-1", "start-10", False),
@@ -57,8 +57,12 @@ def test_only_a_uuid_is_meant_by_a_bare_beginning(
 
 def test_short_forms_are_as_long_as_they_must_be_to_differ() -> None:
     alone = str(uuid.UUID(int=7))
-    assert shorten([ONE, OTHER, alone]) == {ONE: ONE, OTHER: OTHER, alone: "00000000"}
-    assert shorten([ONE, ONE]) == {ONE: "1a2b3c4d"}
+    assert shorten([FIRST_ID, SECOND_ID, alone]) == {
+        FIRST_ID: FIRST_ID,
+        SECOND_ID: SECOND_ID,
+        alone: "00000000",
+    }
+    assert shorten([FIRST_ID, FIRST_ID]) == {FIRST_ID: "1a2b3c4d"}
     assert shorten(["start-1", "x" * 21]) == {"start-1": "start-1", "x" * 21: "x" * 12 + "…"}
 
 

@@ -18,7 +18,7 @@ async def echo_length(request: web.Request) -> web.Response:
     return web.Response(text=str(len(await request.read())))
 
 
-class Served:
+class ServerUnderTest:
     """A server with switchable checks, and a client to ask it."""
 
     def __init__(self) -> None:
@@ -47,8 +47,8 @@ class Served:
 
 
 @pytest.fixture
-async def served() -> AsyncIterator[Served]:
-    serving = Served()
+async def served() -> AsyncIterator[ServerUnderTest]:
+    serving = ServerUnderTest()
     serving.port = await serving.server.start()
     serving.client.base_url = httpx.URL(f"http://127.0.0.1:{serving.port}")
     yield serving
@@ -56,7 +56,7 @@ async def served() -> AsyncIterator[Served]:
     await serving.server.stop()
 
 
-async def test_a_probe_passes_if_all_its_checks_pass(served: Served) -> None:
+async def test_a_probe_passes_if_all_its_checks_pass(served: ServerUnderTest) -> None:
     answer = await served.client.get("/readyz")
 
     assert answer.status_code == 200
@@ -69,7 +69,7 @@ async def test_a_probe_passes_if_all_its_checks_pass(served: Served) -> None:
 
 
 async def test_one_failing_check_makes_the_worker_not_ready_and_gives_the_reason(
-    served: Served,
+    served: ServerUnderTest,
 ) -> None:
     served.ready = "the disk is full"
     answer = await served.client.get("/readyz")
@@ -81,7 +81,7 @@ async def test_one_failing_check_makes_the_worker_not_ready_and_gives_the_reason
 
 
 async def test_one_passing_check_of_checks_any_is_enough(
-    served: Served,
+    served: ServerUnderTest,
 ) -> None:
     served.apps = {"eu": "no token"}
     one_is_well = await served.client.get("/readyz")
@@ -96,7 +96,7 @@ async def test_one_passing_check_of_checks_any_is_enough(
     assert another_fails.status_code == 503
 
 
-async def test_not_ready_is_still_alive(served: Served) -> None:
+async def test_not_ready_is_still_alive(served: ServerUnderTest) -> None:
     served.ready = "away"
     assert (await served.client.get("/livez")).status_code == 200
 
@@ -104,7 +104,7 @@ async def test_not_ready_is_still_alive(served: Served) -> None:
     assert (await served.client.get("/livez")).status_code == 503
 
 
-async def test_a_check_is_called_at_each_probe(served: Served) -> None:
+async def test_a_check_is_called_at_each_probe(served: ServerUnderTest) -> None:
     codes = []
     for served.ready in (None, "away", None):
         codes.append((await served.client.get("/readyz")).status_code)
@@ -112,12 +112,12 @@ async def test_a_check_is_called_at_each_probe(served: Served) -> None:
     assert codes == [200, 503, 200]
 
 
-async def test_an_empty_reason_is_a_failure(served: Served) -> None:
+async def test_an_empty_reason_is_a_failure(served: ServerUnderTest) -> None:
     served.ready = ""
     assert (await served.client.get("/readyz")).status_code == 503
 
 
-async def test_metrics_come_from_the_given_registry(served: Served) -> None:
+async def test_metrics_come_from_the_given_registry(served: ServerUnderTest) -> None:
     Counter("things", "Things.", registry=served.registry).inc(3)
     answer = await served.client.get("/metrics")
 
@@ -126,7 +126,7 @@ async def test_metrics_come_from_the_given_registry(served: Served) -> None:
     assert "things_total 3.0" in answer.text
 
 
-async def test_metrics_have_the_requested_format(served: Served) -> None:
+async def test_metrics_have_the_requested_format(served: ServerUnderTest) -> None:
     accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
     answer = await served.client.get("/metrics", headers=accept)
 
@@ -135,7 +135,9 @@ async def test_metrics_have_the_requested_format(served: Served) -> None:
 
 
 @pytest.mark.parametrize("version", ["", "one", "1..0", "\xff"])
-async def test_a_malformed_accept_header_gets_metrics_as_text(served: Served, version: str) -> None:
+async def test_a_malformed_accept_header_gets_metrics_as_text(
+    served: ServerUnderTest, version: str
+) -> None:
     accept = {b"Accept": f"application/openmetrics-text; version={version}".encode("latin-1")}
     answer = await served.client.get("/metrics", headers=accept)
 
@@ -143,40 +145,42 @@ async def test_a_malformed_accept_header_gets_metrics_as_text(served: Served, ve
     assert answer.headers["Content-Type"].startswith(("text/plain", "application/openmetrics-text"))
 
 
-async def test_an_unknown_path_gets_a_json_answer(served: Served) -> None:
+async def test_an_unknown_path_gets_a_json_answer(served: ServerUnderTest) -> None:
     answer = await served.client.get("/nothing")
     assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
 
 
-async def test_a_wrong_method_gets_a_json_answer_with_the_allowed_methods(served: Served) -> None:
+async def test_a_wrong_method_gets_a_json_answer_with_the_allowed_methods(
+    served: ServerUnderTest,
+) -> None:
     answer = await served.client.post("/livez")
 
     assert (answer.status_code, answer.json()) == (405, {"error": "Method Not Allowed"})
     assert answer.headers["Allow"] == "GET,HEAD"
 
 
-async def test_the_routes_of_the_caller_are_served(served: Served) -> None:
+async def test_the_routes_of_the_caller_are_served(served: ServerUnderTest) -> None:
     assert (await served.client.post("/echo", content=b"x" * 999)).text == "999"
 
 
-async def test_a_body_above_the_limit_is_413(served: Served) -> None:
+async def test_a_body_above_the_limit_is_413(served: ServerUnderTest) -> None:
     answer = await served.client.post("/echo", content=b"x" * 2_000)
 
     assert answer.status_code == 413
     assert answer.json() == {"error": HTTPStatus(413).phrase}
 
 
-async def test_a_header_above_the_limit_is_refused(served: Served) -> None:
+async def test_a_header_above_the_limit_is_refused(served: ServerUnderTest) -> None:
     answer = await served.client.get("/livez", headers={"X-Long": "x" * 20_000})
     assert answer.status_code == 400
 
 
-async def test_answers_do_not_name_versions(served: Served) -> None:
+async def test_answers_do_not_name_versions(served: ServerUnderTest) -> None:
     headers = (await served.client.get("/livez")).headers
     assert headers["Server"] == "recording-worker"
 
 
-async def test_a_port_in_use_is_an_error_at_the_start(served: Served) -> None:
+async def test_a_port_in_use_is_an_error_at_the_start(served: ServerUnderTest) -> None:
     second = HttpServer(
         "127.0.0.1",
         served.port,
@@ -188,7 +192,9 @@ async def test_a_port_in_use_is_an_error_at_the_start(served: Served) -> None:
         await second.start()
 
 
-async def test_after_the_stop_nothing_listens_and_stopping_again_is_allowed(served: Served) -> None:
+async def test_after_the_stop_nothing_listens_and_stopping_again_is_allowed(
+    served: ServerUnderTest,
+) -> None:
     await served.server.stop()
     await served.server.stop()
 

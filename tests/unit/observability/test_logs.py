@@ -222,7 +222,7 @@ def test_numbers_and_none_keep_their_types(stream: io.StringIO, lines: Lines) ->
     assert (line["count"], line["ratio"], line["found"], line["ok"]) == (1, 0.5, None, True)
 
 
-class Gone(io.StringIO):
+class BrokenStream(io.StringIO):
     """A stream whose reader is gone."""
 
     def __init__(self, error: Exception) -> None:
@@ -237,7 +237,7 @@ class Gone(io.StringIO):
 def test_a_line_that_cannot_be_written_is_dropped_without_an_error(
     stream: io.StringIO, error: Exception
 ) -> None:
-    configure_logs(stream=Gone(error))
+    configure_logs(stream=BrokenStream(error))
     structlog.get_logger().warning("ours")
     logging.getLogger("aiormq").warning("theirs")
     assert not stream.getvalue()
@@ -283,7 +283,7 @@ def test_texts_with_percent_signs_are_shown_unchanged(stream: io.StringIO, lines
 # Lines together
 
 
-class Counting(io.StringIO):
+class CountingStream(io.StringIO):
     """A stream that counts how often it is written to."""
 
     writes = 0
@@ -294,7 +294,7 @@ class Counting(io.StringIO):
 
 
 async def test_lines_of_one_loop_turn_are_written_together_and_in_order() -> None:
-    stream = Counting()
+    stream = CountingStream()
     configure_logs(format="json", stream=stream)
     for number in range(3):
         structlog.get_logger().info("said", number=number)
@@ -305,7 +305,7 @@ async def test_lines_of_one_loop_turn_are_written_together_and_in_order() -> Non
 
 
 async def test_a_warning_is_written_at_once_and_overtakes_nothing() -> None:
-    stream = Counting()
+    stream = CountingStream()
     configure_logs(format="json", stream=stream)
     structlog.get_logger().info("first")
     structlog.get_logger().warning("second")
@@ -316,7 +316,7 @@ async def test_a_warning_is_written_at_once_and_overtakes_nothing() -> None:
 
 
 async def test_no_line_of_a_thread_is_lost_while_the_loop_logs() -> None:
-    stream = Counting()
+    stream = CountingStream()
     configure_logs(format="json", stream=stream)
 
     def say(name: int) -> None:
@@ -332,7 +332,7 @@ async def test_no_line_of_a_thread_is_lost_while_the_loop_logs() -> None:
 
 
 def test_without_a_loop_lines_are_written_at_once() -> None:
-    stream = Counting()
+    stream = CountingStream()
     configure_logs(format="json", stream=stream)
     structlog.get_logger().info("said")
     assert stream.writes == 1

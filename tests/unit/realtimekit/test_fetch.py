@@ -13,7 +13,7 @@ from worker.domain.errors import Unavailable
 from worker.realtimekit.fetch import fetch_all_recordings
 
 
-class World:
+class StubList:
     """A list of so many recordings, of which each page has at most `cap`."""
 
     def __init__(self, *rows: dict[str, Any], cap: int = 100, total: int | None = None) -> None:
@@ -53,15 +53,15 @@ class World:
 async def test_a_list_is_read_completely_whatever_its_pages_and_its_total(
     count: int, cap: int, total: int | None, requests: int
 ) -> None:
-    world = World(*map(row, range(1, count + 1)), cap=cap, total=total)
-    assert await world.numbers() == list(range(1, count + 1))
-    assert world.requests == requests
+    listed = StubList(*map(row, range(1, count + 1)), cap=cap, total=total)
+    assert await listed.numbers() == list(range(1, count + 1))
+    assert listed.requests == requests
 
 
 async def test_only_the_requested_meeting_and_statuses_count_although_the_api_lists_others() -> (
     None
 ):
-    world = World(
+    listed = StubList(
         row(1),
         row(2, meeting_id=MEETING.upper()),
         row(3, meeting_id="11111111-1111-4111-8111-111111111111"),
@@ -69,12 +69,12 @@ async def test_only_the_requested_meeting_and_statuses_count_although_the_api_li
         row(5, status="UPLOADED"),
         row(6, status="A_NEW_ONE"),
     )
-    assert await world.numbers(statuses=(Status.RECORDING,)) == [1, 2, 4, 6]
-    assert await world.numbers() == [1, 2, 4, 5, 6]
+    assert await listed.numbers(statuses=(Status.RECORDING,)) == [1, 2, 4, 6]
+    assert await listed.numbers() == [1, 2, 4, 5, 6]
 
 
 async def test_a_whole_list_has_no_recording_that_cannot_be_identified() -> None:
-    world = World(row(1), row(2) | {"id": None})
-    assert await world.numbers() == [1]
+    listed = StubList(row(1), row(2) | {"id": None})
+    assert await listed.numbers() == [1]
     with pytest.raises(Unavailable, match="1 recordings without a usable id"):
-        await world.numbers(whole=True)
+        await listed.numbers(whole=True)

@@ -105,8 +105,8 @@ async def test_the_manifest_of_an_earlier_recording_has_its_whole_history(
     tmp_path: Path,
 ) -> None:
     backfilled = await history(f"sqlite:///{tmp_path}/off.db", archives=False)
-    noted = await history(f"sqlite:///{tmp_path}/on.db", archives=True)
-    assert backfilled == noted
+    archived = await history(f"sqlite:///{tmp_path}/on.db", archives=True)
+    assert backfilled == archived
     assert [change.status for change in backfilled.timeline] == ["INVOKED", "RECORDING", "UPLOADED"]
     assert len(backfilled.files) == 3
 

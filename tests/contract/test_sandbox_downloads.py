@@ -89,12 +89,12 @@ async def test_a_range_is_that_part_of_the_file(
 
 
 @pytest.mark.parametrize(
-    "asked", ["bytes=9-3", "bytes=-", "lines=1-2", "bytes=0-1,5-6", "bytes=a-"]
+    "requested", ["bytes=9-3", "bytes=-", "lines=1-2", "bytes=0-1,5-6", "bytes=a-"]
 )
 async def test_a_range_that_is_not_understood_is_ignored(
-    url: str, store: httpx.AsyncClient, asked: str
+    url: str, store: httpx.AsyncClient, requested: str
 ) -> None:
-    answer = await store.get(url, headers={"Range": asked})
+    answer = await store.get(url, headers={"Range": requested})
 
     assert (answer.status_code, len(answer.content)) == (200, SIZE)
 

@@ -336,11 +336,11 @@ async def test_a_claim_lasts_until_its_lease_ends_by_the_clock_of_postgresql(
     await store.claim(claim("over", slot="over", owner="me", now=now - 3600))
     await store.claim(claim("taken", slot="taken", owner="me", now=now - 3600))
     await store.claim(claim("taken", slot="taken", owner="other", now=now))
-    held = [
+    claims_held = [
         await store.holds_command(command_id, "me", now)
         for command_id in ("lasts", "over", "taken", "never")
     ]
-    assert held == [True, False, False, False]
+    assert claims_held == [True, False, False, False]
     await store.close()
 
 

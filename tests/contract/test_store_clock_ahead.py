@@ -77,9 +77,9 @@ async def test_a_new_leader_that_knows_only_the_clock_ahead_prunes_nothing(
     await record(store, "new", at=NOW)
     await send_all(store, NOW.timestamp())
     await store.close()
-    heir = await Store.open(database_url, source="test")
-    await prune(heir, *minutes(NOW + MONTH, 3))
-    await heir.close()
+    successor = await Store.open(database_url, source="test")
+    await prune(successor, *minutes(NOW + MONTH, 3))
+    await successor.close()
     assert rows(engine, recordings.c.recording_id) == ["new"]
     assert rows(engine, inbox.c.command_id) == ["start-new"]
 
@@ -108,15 +108,15 @@ async def test_a_leaders_lease_of_a_clock_that_was_ahead_ends_in_time(store: Sto
     dead = LeaseRequest(name="leader", owner="dead", now=ahead, until=ahead + 15)
     assert await store.acquire_lease(dead)
     now = [NOW.timestamp()]
-    heir = LeaderElector(store, owner="heir", lease_seconds=15, now=lambda: now[0])
-    await heir.try_acquire()
-    assert not heir.is_leader(), "the other one may be alive"
+    successor = LeaderElector(store, owner="heir", lease_seconds=15, now=lambda: now[0])
+    await successor.try_acquire()
+    assert not successor.is_leader(), "the other one may be alive"
     now[0] += 14
-    await heir.try_acquire()
-    assert not heir.is_leader()
+    await successor.try_acquire()
+    assert not successor.is_leader()
     now[0] += 2
-    await heir.try_acquire()
-    assert heir.is_leader()
+    await successor.try_acquire()
+    assert successor.is_leader()
 
 
 async def test_a_commands_lease_of_a_clock_that_was_ahead_ends_in_time(store: Store) -> None:

@@ -129,13 +129,13 @@ async def test_a_pooled_replica_takes_over_the_lease_without_a_notification(
 ) -> None:
     first, second = pooled_stores
     leader = LeaderElector(first, owner="first", lease_seconds=15, now=first.now)
-    heir = LeaderElector(second, owner="second", lease_seconds=15, now=second.now)
+    successor = LeaderElector(second, owner="second", lease_seconds=15, now=second.now)
     await leader.try_acquire()
-    await heir.try_acquire()
-    assert (leader.is_leader(), heir.is_leader()) == (True, False)
+    await successor.try_acquire()
+    assert (leader.is_leader(), successor.is_leader()) == (True, False)
     await leader.release()
-    await heir.try_acquire()
-    assert heir.is_leader()
+    await successor.try_acquire()
+    assert successor.is_leader()
 
 
 def test_a_pooled_reader_cannot_write(pooled_url: str) -> None:

@@ -87,7 +87,7 @@ async def test_the_work_of_a_dead_replica_is_free_soon_and_that_of_others_is_not
     postgresql_url: str, eventually: Eventually
 ) -> None:
     async with AsyncExitStack() as stack:
-        killed, frozen, older, heir = [
+        killed, frozen, older, successor = [
             await stack.enter_async_context(replica(postgresql_url, name))
             for name in ("killed", "frozen", "older", "heir")
         ]
@@ -98,23 +98,23 @@ async def test_the_work_of_a_dead_replica_is_free_soon_and_that_of_others_is_not
         await session.register()  # it holds its lock, and does nothing else any more
         for peer in (killed, frozen, older):
             await peer.claim(f"command of {peer.owner}")
-        await heir.run()
+        await successor.run()
 
-        asked = {
-            peer: asyncio.create_task(heir.store.replicas.has_ended(peer.owner, waited=0))
+        answers = {
+            peer: asyncio.create_task(successor.store.replicas.has_ended(peer.owner, waited=0))
             for peer in (killed, frozen, older)
         }
         await killed.die()
-        noticed_at = heir.store.now()
+        noticed_at = successor.store.now()
 
-        assert [await has_ended for has_ended in asked.values()] == [True, False, False]
-        claim = await heir.claim("command of killed")
+        assert [await has_ended for has_ended in answers.values()] == [True, False, False]
+        claim = await successor.claim("command of killed")
         assert (claim.verdict, claim.may_call) == ("again", False)
-        assert (await heir.claim("command of frozen")).leased_by == "frozen"
-        assert (await heir.claim("command of older")).leased_by == "older"
+        assert (await successor.claim("command of frozen")).leased_by == "frozen"
+        assert (await successor.claim("command of older")).leased_by == "older"
         assert await frozen.holds("command of frozen")
         assert not await killed.holds("command of killed")
-        await eventually(heir.elector.is_leader)
+        await eventually(successor.elector.is_leader)
         called = dict(rows(postgresql_url, inbox.c.command_id, inbox.c.last_called_at))
         assert called["command of killed"] >= noticed_at + CALL_SECONDS, "its call may still last"
         assert {owner for (owner,) in rows(postgresql_url, replica_sessions.c.owner)} == {
@@ -153,17 +153,17 @@ async def test_a_replica_that_is_cut_off_from_postgresql_neither_leads_nor_holds
     url = URL(postgresql_url)
     async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         through = str(url.with_host("127.0.0.1").with_port(link.port))
-        async with replica(through, "lost") as lost, replica(postgresql_url, "heir") as heir:
+        async with replica(through, "lost") as lost, replica(postgresql_url, "heir") as successor:
             await lost.run()
             await eventually(lost.elector.is_leader)
             await lost.claim("c")
-            await heir.run()
-            led_together = asyncio.create_task(both_lead(lost, heir))
+            await successor.run()
+            led_together = asyncio.create_task(both_lead(lost, successor))
 
             link.refuse()
             link.cut()
-            await eventually(heir.elector.is_leader, seconds=20)
-            assert (await heir.claim("c")).verdict == "again"
+            await eventually(successor.elector.is_leader, seconds=20)
+            assert (await successor.claim("c")).verdict == "again"
             await link.restore()
 
             await eventually(lambda: len(rows(postgresql_url, replica_sessions.c.owner)) == 2)
@@ -242,9 +242,9 @@ async def test_without_sessions_leases_alone_decide(
         await killed.run()
         await killed.elector.try_acquire()
         await killed.claim("c")
-        heir = Replica(killed.store, "heir")
-        assert (await heir.claim("c")).leased_by == "killed"
-        assert not await heir.store.replicas.has_ended("killed", waited=0)
+        successor = Replica(killed.store, "heir")
+        assert (await successor.claim("c")).leased_by == "killed"
+        assert not await successor.store.replicas.has_ended("killed", waited=0)
         assert killed.elector.is_leader()
         if is_pooled:
             assert rows(postgresql_url, replica_sessions.c.owner) == []

@@ -139,17 +139,17 @@ async def test_a_released_lease_is_taken_over_at_once(
 ) -> None:
     async with replica(database) as old, replica(database) as new:
         await listens(new, eventually)
-        first, heir = (
+        first, successor = (
             LeaderElector(member.store, owner=name, lease_seconds=600, now=member.store.now)
             for name, member in (("old", old), ("new", new))
         )
-        new.store.subscribe("lease", heir.wake)
+        new.store.subscribe("lease", successor.wake)
         await first.try_acquire()
-        taking_over = asyncio.create_task(heir.run())
-        await heir.try_acquire()
-        assert (first.is_leader(), heir.is_leader()) == (True, False)
+        taking_over = asyncio.create_task(successor.run())
+        await successor.try_acquire()
+        assert (first.is_leader(), successor.is_leader()) == (True, False)
         await first.release()
-        await eventually(heir.is_leader)
+        await eventually(successor.is_leader)
         taking_over.cancel()
         await asyncio.wait([taking_over])
 

@@ -285,14 +285,14 @@ async def test_neither_time_nor_a_release_lifts_the_barrier(store: Store) -> Non
     await record(store, "r", PAGE_EVENTS + 10)
     await send(store)
     await replay(store, "r")
-    held = await store.unsent(5000, replies=False, now=START)
+    deferred_events = await store.unsent(5000, replies=False, now=START)
     late = START
     for _ in range(5):
         late += 3000
         release = Release(exchange="files", routing_key="track.completed", limit=9)
         marks = PageMarks(released=[release])
-        assert await store.unsent(5000, marks=marks, replies=False, now=late) == held
-        assert await store.unsent(5000, replies=False, now=late, resume=True) == held
+        assert await store.unsent(5000, marks=marks, replies=False, now=late) == deferred_events
+        assert await store.unsent(5000, replies=False, now=late, resume=True) == deferred_events
     assert numbers(await send(store, late), "r") == list(range(1, PAGE_EVENTS + 14))
 
 

@@ -338,9 +338,9 @@ async def test_the_usage_of_a_grandchild_counts(tmp_path: Path, eventually: Even
 @pytest.fixture
 async def stub() -> AsyncIterator[tuple[Stub, RealtimeKitClient]]:
     """The stub of the API, and the worker's own client of it."""
-    held = Stub()
+    stub_server = Stub()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(held), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(stub_server), "127.0.0.1", 0)
     api = RealtimeKitClient(
         base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
         account_id="account",
@@ -349,28 +349,28 @@ async def stub() -> AsyncIterator[tuple[Stub, RealtimeKitClient]]:
         timeout=10.0,
         retry=RequestRetry(attempts=1, base_seconds=0.001, total_seconds=10.0),
     )
-    yield held, api
+    yield stub_server, api
     await api.aclose()
     server.close()
     await server.wait_closed()
 
 
 async def test_the_stub_answers_as_the_worker_expects(stub: tuple[Stub, RealtimeKitClient]) -> None:
-    held, api = stub
+    server, api = stub
     meetings = [str(uuid.uuid4()) for _ in range(150)]
     started = [await api.start_track_recording({"meeting_id": meeting}) for meeting in meetings]
     pages = [await api.list_recordings(page_no=number, per_page=100) for number in (1, 2)]
     listed = {recording.recording_id for page in pages for recording in page.recordings}
     assert listed == {recording.recording_id for recording in started}
     assert [page.is_last for page in pages] == [False, True]
-    assert [len(held.asked[meeting]) for meeting in meetings] == [1] * 150
+    assert [len(server.asked[meeting]) for meeting in meetings] == [1] * 150
 
 
 async def test_the_stub_gives_a_recording_the_requested_number_of_files(
     stub: tuple[Stub, RealtimeKitClient],
 ) -> None:
-    held, api = stub
+    server, api = stub
     started = await api.start_track_recording({"meeting_id": str(uuid.uuid4())})
-    held.files = 500
+    server.files = 500
     recording = await api.get_recording(started.recording_id)
     assert len({file.name for file in recording.files}) == 500

@@ -151,11 +151,11 @@ def test_a_file_in_the_customer_s_storage_needs_no_url() -> None:
 
 
 def settled(
-    known: Sequence[TrackFile], files: Sequence[TrackFile], asked: float, settle: float = 10
+    known: Sequence[TrackFile], files: Sequence[TrackFile], asked_at: float, settle: float = 10
 ) -> bool:
     search = FileSearch(list_hash=hash_of(known), listed_since=T0, completeness="lacking")
     snapshot = RecordingSnapshot(recording_id="r1", status=Status.UPLOADED)
-    observation = observation_of(snapshot, at(asked), files=tuple(files))
+    observation = observation_of(snapshot, at(asked_at), files=tuple(files))
     before = Recording(
         recording_id="r1",
         app="default",
@@ -169,19 +169,19 @@ def settled(
 def test_a_list_settles_when_a_later_read_shows_the_same_files() -> None:
     files = [file("p1"), file("p2")]
 
-    assert settled(files, [file("p2"), file("p1", url="signed anew")], asked=10)
-    assert not settled(files, files, asked=9.9)
+    assert settled(files, [file("p2"), file("p1", url="signed anew")], asked_at=10)
+    assert not settled(files, files, asked_at=9.9)
 
 
 @pytest.mark.parametrize("files", [[], [file("p1")], [file("p1"), file("p3")]], ids=len)
 def test_a_list_of_other_files_has_not_settled(files: list[TrackFile]) -> None:
-    assert not settled([file("p1"), file("p2")], files, asked=60)
+    assert not settled([file("p1"), file("p2")], files, asked_at=60)
 
 
 def test_a_list_with_a_file_that_has_no_url_never_settles() -> None:
     files = [file("p1"), file("p2", url=None)]
 
-    assert not settled(files, files, asked=60)
+    assert not settled(files, files, asked_at=60)
 
 
 def test_a_list_that_changes_after_the_completion_keeps_the_time_of_the_completion() -> None:

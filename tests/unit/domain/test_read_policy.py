@@ -40,13 +40,13 @@ def recording(status: Status = Status.RECORDING, **fields: Any) -> Recording:
 def observed(
     status: Status = Status.RECORDING,
     *,
-    asked: float = 100,
+    asked_at: float = 100,
     second: float = 101,
     by: ObservedBy = "sweep",
     **fields: Any,
 ) -> Observation:
     snapshot = RecordingSnapshot(recording_id="r1", status=status, kind="track")
-    return observation_of(snapshot, at(second), by, asked_at=at(asked), **fields)
+    return observation_of(snapshot, at(second), by, asked_at=at(asked_at), **fields)
 
 
 def next_read(
@@ -72,18 +72,18 @@ WAITING = recording(Status.UPLOADED, files_awaited_since=at(90))
 
 
 def test_an_answer_that_a_webhook_has_overtaken_leaves_the_read_scheduled() -> None:
-    assert next_read(observed(asked=100, second=102), scheduled=90, webhook=101) == 90
+    assert next_read(observed(asked_at=100, second=102), scheduled=90, webhook=101) == 90
 
 
 @pytest.mark.parametrize("webhook", [99, 100, 102.5])
 def test_a_webhook_before_the_request_or_after_its_answer_has_overtaken_nothing(
     webhook: float,
 ) -> None:
-    assert next_read(observed(asked=100, second=102), scheduled=90, webhook=webhook) is None
+    assert next_read(observed(asked_at=100, second=102), scheduled=90, webhook=webhook) is None
 
 
 def test_a_webhook_is_not_overtaken_by_itself() -> None:
-    stopped = observed(Status.UPLOADED, asked=100, second=102, by="webhook")
+    stopped = observed(Status.UPLOADED, asked_at=100, second=102, by="webhook")
     assert next_read(stopped, after=ENDED_WITH_FILES, scheduled=90, webhook=None) is None
     assert next_read(stopped, after=WAITING, scheduled=110, webhook=101) == 102
 
@@ -205,7 +205,7 @@ def test_a_webhook_leaves_the_read_scheduled_that_an_end_does_not_settle(
 def test_an_answer_settles_only_a_read_that_was_due_when_the_request_was_sent(
     scheduled: float | None, expected: float | None
 ) -> None:
-    after = next_read(observed(asked=100), scheduled=scheduled)
+    after = next_read(observed(asked_at=100), scheduled=scheduled)
 
     assert after == (None if expected is None else pytest.approx(expected, abs=1e-3))
 

@@ -23,7 +23,7 @@ def observed(
     status: Status,
     *,
     second: float = 0,
-    asked: float | None = None,
+    asked_at: float | None = None,
     files: tuple[TrackFile, ...] | None = None,
     completeness: Completeness = "whole",
     final: bool = False,
@@ -43,7 +43,7 @@ def observed(
             unknown_status=unknown,
         ),
         observed_by="sweep",
-        asked_at=at(second if asked is None else asked),
+        asked_at=at(second if asked_at is None else asked_at),
         observed_at=at(second),
         start=START,
         files=files,
@@ -127,7 +127,7 @@ def test_an_answer_to_a_request_before_the_pause_does_not_undo_it() -> None:
     observations = [
         observed(Status.RECORDING),
         observed(Status.PAUSED, second=2),
-        observed(Status.RECORDING, second=3, asked=1),
+        observed(Status.RECORDING, second=3, asked_at=1),
     ]
     assert statuses(*observations) == [Status.RECORDING, Status.PAUSED]
 
@@ -199,7 +199,7 @@ def test_an_answer_to_a_request_of_the_moment_of_the_last_change_counts() -> Non
     assert statuses(
         observed(Status.RECORDING),
         observed(Status.PAUSED, second=2),
-        observed(Status.RECORDING, second=3, asked=2),
+        observed(Status.RECORDING, second=3, asked_at=2),
     ) == [Status.RECORDING, Status.PAUSED, Status.RECORDING]
 
 
@@ -355,7 +355,7 @@ def test_a_recording_that_moved_on_after_it_stalled_is_tracked_again(status: Sta
 
 def test_a_timeout_that_was_decided_before_the_last_change_is_ignored() -> None:
     error = ErrorInfo(code="stalled", message="x")
-    stalled = observed(Status.ERRORED, second=90, asked=80, timeout_error=error)
+    stalled = observed(Status.ERRORED, second=90, asked_at=80, timeout_error=error)
     known = [observed(Status.INVOKED), observed(Status.RECORDING, second=85), stalled]
     assert statuses(*known) == [Status.INVOKED, Status.RECORDING]
 

@@ -162,9 +162,9 @@ def test_tracebacks_show_no_local_variables(stream: io.StringIO, format_: str) -
 
 
 def test_a_changed_secret_is_removed_from_then_on() -> None:
-    held = ["first-text"]
-    redact = LogRedaction(lambda: held)
-    held.append("second-text")
+    secrets = ["first-text"]
+    redact = LogRedaction(lambda: secrets)
+    secrets.append("second-text")
 
     assert redact(None, "info", {"event": "first-text second-text"}) == {
         "event": "[secure] [secure]"
@@ -258,8 +258,8 @@ def test_lines_of_several_threads_stay_whole(stream: io.StringIO, lines: Lines) 
 
 def test_a_secret_is_removed_from_keys_and_from_its_repr(stream: io.StringIO) -> None:
     configure_logs(stream=stream, sensitive_texts=lambda: ['open "sesame"\n'])
-    held = 'open "sesame"\n'
-    structlog.get_logger().info("odd", held={held: 1}, error=KeyError(held))
+    sensitive = 'open "sesame"\n'
+    structlog.get_logger().info("odd", held={sensitive: 1}, error=KeyError(sensitive))
     assert "sesame" not in stream.getvalue()
 
 

@@ -181,12 +181,12 @@ def test_archived_files_are_counted_with_their_bytes_and_timed(
 def test_a_failure_of_the_archive_has_a_series_before_it_first_happens(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
-    refused = {"reason": "storage_refused"}
-    before = value(registry, "archive_failures_total", **refused)
+    labels = {"reason": "storage_refused"}
+    before = value(registry, "archive_failures_total", **labels)
 
     metrics.record_archive_failure("storage_refused")
 
-    assert (before, value(registry, "archive_failures_total", **refused)) == (0, 1)
+    assert (before, value(registry, "archive_failures_total", **labels)) == (0, 1)
 
 
 def test_the_time_to_the_first_expiry_is_nan_while_no_file_is_queued(

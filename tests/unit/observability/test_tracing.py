@@ -77,12 +77,12 @@ def test_headers_that_cannot_be_sent_are_refused_and_not_repeated(text: str) -> 
 @given(st.text(st.sampled_from('aB1-=, %2;:\\"é\n\t'), max_size=20))
 @example("authorization=Bearer sesame-street,x-key=good, z=1")
 def test_accepted_headers_are_all_sent_and_none_is_logged(text: str) -> None:
-    held = settings(OTEL_EXPORTER_OTLP_HEADERS=text).otlp_headers
-    if held is None:
+    headers = settings(OTEL_EXPORTER_OTLP_HEADERS=text).otlp_headers
+    if headers is None:
         return
     with TestCase().assertNoLogs("opentelemetry.util.re"):
-        read = parse_env_headers(held.reveal(), liberal=True)
-    names = {header.partition("=")[0].strip().lower() for header in held.reveal().split(",")}
+        read = parse_env_headers(headers.reveal(), liberal=True)
+    names = {header.partition("=")[0].strip().lower() for header in headers.reveal().split(",")}
     assert len(read) == len({unquote(name).strip() for name in names})
 
 

@@ -500,8 +500,8 @@ async def test_a_response_that_is_compressed_twice_is_not_decompressed() -> None
 async def test_errors_keep_no_response_body_alive() -> None:
     body = bytearray(b'{"error": {"message": "away"}}')
     error = await Api(httpx.Response(500, content=bytes(body)), attempts=2).failure(get)
-    held = error.__traceback__
-    while held is not None:
-        answer = held.tb_frame.f_locals.get("answer")
+    traceback = error.__traceback__
+    while traceback is not None:
+        answer = traceback.tb_frame.f_locals.get("answer")
         assert answer is None or not answer.body
-        held = held.tb_next
+        traceback = traceback.tb_next

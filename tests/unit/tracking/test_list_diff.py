@@ -30,10 +30,10 @@ def read(api: ListApi, detector: AbsenceDetector, *, guess: int) -> list[set[int
 
 def ending(api: ListApi, at: int, *gone: int) -> Callable[[], None]:
     """Ends the recordings `gone` after this many answers from now on."""
-    begun = len(api.asked)
+    begun = len(api.requested_pages)
 
     def change() -> None:
-        if len(api.asked) - begun == at:
+        if len(api.requested_pages) - begun == at:
             api.live = [number for number in api.live if number not in gone]
 
     return change

@@ -32,7 +32,7 @@ class ListApi:
         self.sorts = True
         self.pages = True
         self.paging_fields: tuple[str, ...] = ("total_count", "start_offset", "end_offset")
-        self.asked: list[int] = []
+        self.requested_pages: list[int] = []
         self.change: Callable[[], None] = lambda: None
         self.answers: Callable[[httpx.Request], httpx.Response] = self.answer
 
@@ -55,7 +55,7 @@ class ListApi:
         answer: dict[str, Any] = {"success": True, "data": [row_of(item) for item in items]}
         if self.paging_fields:
             answer["paging"] = {name: paging[name] for name in self.paging_fields}
-        self.asked.append(int(query["page_no"]))
+        self.requested_pages.append(int(query["page_no"]))
         self.change()
         return httpx.Response(200, json=answer)
 
@@ -218,7 +218,7 @@ def test_an_unchanging_list_is_read_completely_however_it_is_numbered_and_sorted
     found = read(api, guess=guess)
     if pages:
         assert found == set(range(count))
-    assert len(api.asked) <= count // cap + 6
+    assert len(api.requested_pages) <= count // cap + 6
 
 
 @settings(max_examples=100, deadline=None)
@@ -230,12 +230,12 @@ def test_an_unchanging_list_is_read_completely_however_it_is_numbered_and_sorted
     )
 )
 def test_reading_a_nonsensical_list_ends(answers: list[tuple[list[int], int]]) -> None:
-    asked = 0
+    request_count = 0
 
     def nonsense(_request: httpx.Request) -> httpx.Response:
-        nonlocal asked
-        ids, total = answers[asked % len(answers)]
-        asked += 1
+        nonlocal request_count
+        ids, total = answers[request_count % len(answers)]
+        request_count += 1
         paging = {"total_count": total, "start_offset": 0, "end_offset": 0}
         return httpx.Response(
             200,
@@ -245,20 +245,20 @@ def test_reading_a_nonsensical_list_ends(answers: list[tuple[list[int], int]]) -
     api = ListApi([])
     api.answers = nonsense
     read(api)
-    assert asked <= 60
+    assert request_count <= 60
 
 
 @pytest.mark.parametrize(("count", "requests"), [(0, 1), (100, 1), (250, 3), (1000, 10)])
 def test_a_list_of_known_length_costs_one_request_for_each_page(count: int, requests: int) -> None:
     api = ListApi(list(range(count)))
     read(api, guess=max(-(-count // 100), 1))
-    assert len(api.asked) == requests
+    assert len(api.requested_pages) == requests
 
 
 def test_pages_are_read_from_the_last_to_the_first() -> None:
     api = ListApi(list(range(450)))
     read(api, guess=5)
-    assert api.asked == [5, 4, 3, 2, 1]
+    assert api.requested_pages == [5, 4, 3, 2, 1]
 
 
 @pytest.mark.parametrize("sorts", [True, False], ids=["sorted", "newest first anyhow"])

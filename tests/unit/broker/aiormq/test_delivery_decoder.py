@@ -150,13 +150,13 @@ def test_the_publishers_timestamp_is_the_time_of_sending() -> None:
 
 
 def test_the_brokers_timestamp_comes_first_because_it_has_milliseconds() -> None:
-    noted = int(NOON.timestamp() * 1000) + 250
-    assert sent_at(NOON, timestamp_in_ms=noted) == NOON.timestamp() + 0.25
+    timestamp_ms = int(NOON.timestamp() * 1000) + 250
+    assert sent_at(NOON, timestamp_in_ms=timestamp_ms) == NOON.timestamp() + 0.25
 
 
-@pytest.mark.parametrize("noted", [-1, 0, 2**62, "soon", None])
-def test_a_broker_timestamp_that_is_no_time_is_ignored(noted: object) -> None:
-    assert sent_at(NOON, timestamp_in_ms=noted) == NOON.timestamp()
+@pytest.mark.parametrize("timestamp", [-1, 0, 2**62, "soon", None])
+def test_a_broker_timestamp_that_is_no_time_is_ignored(timestamp: object) -> None:
+    assert sent_at(NOON, timestamp_in_ms=timestamp) == NOON.timestamp()
 
 
 def test_a_command_without_a_timestamp_has_no_time_of_sending() -> None:

@@ -126,12 +126,12 @@ def test_an_app_that_cannot_be_used_beside_one_that_can_is_a_warning() -> None:
 
 
 def test_only_a_worker_knows_whether_its_circuit_to_the_api_is_open() -> None:
-    asked = check("api", facts())
+    api_check = check("api", facts())
     not_asked = check("api", facts(readiness=AWAY))
     open_circuit = CheckAnswer(ok=False, reason="timeout; the circuit has been open for 9 s")
     failed = check("api", facts(readiness=Readiness(ok=False, checks={"api": open_circuit})))
 
-    assert (asked.state, asked.text) == ("ok", "the circuit is closed: requests are sent")
+    assert (api_check.state, api_check.text) == ("ok", "the circuit is closed: requests are sent")
     assert (not_asked.state, "only a running worker knows" in not_asked.text) == ("unknown", True)
     assert (failed.state, failed.text) == ("failed", open_circuit.reason)
 

@@ -243,17 +243,17 @@ async def test_an_idle_connection_that_the_peer_closed_is_not_used_again() -> No
 
 
 async def test_a_cancelled_request_closes_its_connection() -> None:
-    asked, left = asyncio.Event(), asyncio.Event()
+    requested, left = asyncio.Event(), asyncio.Event()
 
     async def scene(peer: Peer) -> None:
         await peer.request()
-        asked.set()
+        requested.set()
         if await peer.is_left():
             left.set()
 
     async with met(scene, sending(GOOD)) as (server, transport):
         asking = asyncio.create_task(send(transport, server.url))
-        await asked.wait()
+        await requested.wait()
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking

@@ -11,8 +11,8 @@ from recording_sandbox.model.faults import OPERATIONS, Fault, Faults
 
 
 def strikes(faults: Faults, times: int, **occasion: str) -> list[bool]:
-    asked = {"operation": "get_recording", **occasion}
-    return [faults.trigger({"refuse"}, **asked) is not None for _ in range(times)]
+    request = {"operation": "get_recording", **occasion}
+    return [faults.trigger({"refuse"}, **request) is not None for _ in range(times)]
 
 
 def test_a_fault_is_triggered_count_times_and_no_more() -> None:

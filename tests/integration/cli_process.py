@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from recording_sandbox.api.server import Sandbox
+from tests.e2e.worker_environment import settings
 from tests.forked_process import FORK_SERVER
 from tests.integration.forked_command import ForkedCommand
 
@@ -123,3 +125,11 @@ class CommandLine:
             env=environ,
             cwd=self._directory,
         )
+
+
+def worker_command_line(
+    amqp_url: str, prefix: str, sandbox: Sandbox, database_url: str, directory: Path, **more: str
+) -> CommandLine:
+    """The command line with the settings of a worker."""
+    served = {"DATABASE_URL": database_url, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0"}
+    return CommandLine(settings(amqp_url, prefix, sandbox, **(served | more)), directory)

@@ -11,7 +11,7 @@ import pytest
 from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.waiting import Eventually
-from tests.integration.cli_process import CommandLine, RunningProcess
+from tests.integration.cli_process import CommandLine, RunningProcess, worker_command_line
 from tests.integration.dead_letter_queue import BrokerQueues, has, open_broker_queues, refuse, send
 
 
@@ -25,20 +25,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 def cli(
     sandbox: Sandbox, amqp_url: str, names_prefix: str, sqlite_url: str, tmp_path: Path
 ) -> CommandLine:
-    return CommandLine(
-        {
-            "AMQP_URL": amqp_url,
-            "DATABASE_URL": sqlite_url,
-            "WORKER_NAME_PREFIX": names_prefix,
-            "REALTIMEKIT_ACCOUNT_ID": "account",
-            "REALTIMEKIT_APP_ID": "app",
-            "REALTIMEKIT_API_TOKEN": "hunter2-hunter2",
-            "REALTIMEKIT_BASE_URL": sandbox.base_url,
-            "HTTP_HOST": "127.0.0.1",
-            "HTTP_PORT": "0",
-        },
-        tmp_path,
-    )
+    return worker_command_line(amqp_url, names_prefix, sandbox, sqlite_url, tmp_path)
 
 
 @pytest.fixture

@@ -12,7 +12,12 @@ from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.waiting import Eventually
-from tests.integration.cli_process import CommandLine, FinishedProcess, RunningProcess
+from tests.integration.cli_process import (
+    CommandLine,
+    FinishedProcess,
+    RunningProcess,
+    worker_command_line,
+)
 
 
 @pytest.fixture
@@ -25,24 +30,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 def cli(
     sandbox: Sandbox, amqp_url: str, names_prefix: str, sqlite_url: str, tmp_path: Path
 ) -> CommandLine:
-    return CommandLine(
-        {
-            "AMQP_URL": amqp_url,
-            "DATABASE_URL": sqlite_url,
-            "WORKER_NAME_PREFIX": names_prefix,
-            "WORKER_API_BUDGET": "1000000/300",
-            "WORKER_SWEEP_INTERVAL_SECONDS": "0.1",
-            "WORKER_RETRY_DELAYS_SECONDS": "0.2,1",
-            "WORKER_API_RETRY_SECONDS": "0.1",
-            "REALTIMEKIT_ACCOUNT_ID": "account",
-            "REALTIMEKIT_APP_ID": "app",
-            "REALTIMEKIT_API_TOKEN": "hunter2-hunter2",
-            "REALTIMEKIT_BASE_URL": sandbox.base_url,
-            "HTTP_HOST": "127.0.0.1",
-            "HTTP_PORT": "0",
-        },
-        tmp_path,
-    )
+    more = {
+        "REALTIMEKIT_API_TOKEN": "hunter2-hunter2",
+        "WORKER_API_RETRY_SECONDS": "0.1",
+        "WORKER_RETRY_DELAYS_SECONDS": "0.2,1",
+    }
+    return worker_command_line(amqp_url, names_prefix, sandbox, sqlite_url, tmp_path, **more)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import CommandSucceeded, Status
 from tests.contract.test_store_archive import end, names, take, take_manifests
 from tests.contract.test_store_pruning import observation, record, send_all
-from tests.integration.cli_process import CommandLine
+from tests.integration.cli_process import CommandLine, worker_command_line
 from tests.store_requests import claim_request, observation_of
 from worker.domain.errors import StoreUnavailable
 from worker.domain.event_envelopes import outcome_record
@@ -405,21 +405,7 @@ def worker_cli(
     """The command line of workers on a database."""
 
     def on(url: str) -> CommandLine:
-        return CommandLine(
-            {
-                "AMQP_URL": amqp_url,
-                "DATABASE_URL": url,
-                "WORKER_NAME_PREFIX": names_prefix,
-                "WORKER_SWEEP_INTERVAL_SECONDS": "0.1",
-                "REALTIMEKIT_ACCOUNT_ID": "account",
-                "REALTIMEKIT_APP_ID": "app",
-                "REALTIMEKIT_API_TOKEN": "token",
-                "REALTIMEKIT_BASE_URL": api.base_url,
-                "HTTP_HOST": "127.0.0.1",
-                "HTTP_PORT": "0",
-            },
-            tmp_path,
-        )
+        return worker_command_line(amqp_url, names_prefix, api, url, tmp_path)
 
     return on
 

@@ -11,12 +11,15 @@ import signal
 import types
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
 Phase = Literal["asleep", "awake"]
+VARYING_MODULES: Final = frozenset({"worker.realtimekit.page_numbers"})
+"""Left out of the names of points. A process calls other functions of them for its first list, and
+a point must have the same name in every process."""
 
 
 class KillPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +137,8 @@ def place_of(coroutine: Any) -> str:
         frame = _attribute(coroutine, "frame")
         if frame is not None:
             innermost = frame.f_code.co_qualname
-            if frame.f_globals["__name__"].startswith("worker."):
+            module = frame.f_globals["__name__"]
+            if module.startswith("worker.") and module not in VARYING_MODULES:
                 path.append(innermost)
         coroutine = _attribute(coroutine, "await") or _generator_behind(coroutine)
     return " > ".join(path if path[-1:] == [innermost] else [*path, innermost])

@@ -252,6 +252,26 @@ async def test_a_kill_before_the_acknowledgement_leaves_the_letter_and_its_copy(
     assert await broker.dead() == ["one"]
 
 
+async def test_a_replay_under_a_new_id_that_was_killed_has_the_same_new_id_when_repeated(
+    cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
+) -> None:
+    await broker.bury_commands("one")
+    async with (
+        break_connection_at(amqp_url, BASIC_ACK) as (url, cut),
+        cli.running("dead", "replay", "one", "--new-id", environ={"AMQP_URL": url}) as running,
+    ):
+        await cut.reached()
+        running.signal(signal.SIGKILL)
+        await running.end()
+    await eventually(lambda: has(broker, 1))
+
+    repeated = await cli("dead", "replay", "one", "--new-id")
+
+    copies = [await broker.take(), await broker.take()]
+    new_id = repeated.lines[0]["new_command_id"]
+    assert [copy.message_id for copy in copies] == [new_id, new_id], "it is executed once"
+
+
 async def test_a_connection_lost_at_the_publish_leaves_the_letter(
     cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MAY_BE_HELD = "If another command or a console reads the letters at this moment, repeat this one"
 """The broker does not report that another consumer holds the letters of the queue."""
+
+_NEW_IDS: Final = uuid.UUID("5f0c3f7e-52f4-4bb5-9d0a-6c1d0f4f9b57")
+"""The namespace of new command ids. A change would give an interrupted replay another id."""
 
 Action = Callable[["DeadLetterQueue", DecodedLetter], Awaitable[Row]]
 """Acts on one letter and returns the fields of its result."""
@@ -97,13 +100,22 @@ async def act_on_letters(
 
 async def replay_letter(queue: "DeadLetterQueue", decoded: DecodedLetter, *, new_id: bool) -> Row:
     """Send the letter back, optionally under a new id. If that is impossible, the letter stays."""
-    new_command_id = str(uuid.uuid4()) if new_id else None
+    new_command_id = _new_id_of(decoded) if new_id else None
     try:
         letter = decoded.letter if new_command_id is None else with_new_id(decoded, new_command_id)
         await queue.replay(letter)
     except ValueError as error:
         return {"result": "refused", "detail": str(error)}
     return {"result": "replayed", "new_command_id": new_command_id}
+
+
+def _new_id_of(decoded: DecodedLetter) -> str:
+    """The id that each replay of this letter gives its command.
+
+    An interrupted replay may leave both the letter and its copy. The next replay must not make a
+    second command of it.
+    """
+    return str(uuid.uuid5(_NEW_IDS, decoded.fingerprint))
 
 
 async def drop_letter(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:

@@ -72,7 +72,7 @@ def _checks(facts: Facts) -> Iterator[Check]:
         is_told = isinstance(facts.readiness, Readiness) or isinstance(facts.overview, str)
         yield Check(name="broker", state="unknown" if is_told else "failed", text=facts.queues)
     else:
-        yield from _queue_checks(facts.queues)
+        yield from _queue_checks(facts.queues, _replicas(facts.overview))
 
 
 # The worker itself
@@ -246,10 +246,23 @@ def _archive(archive: ArchiveDepth, now: float) -> Check:
     return Check(name="archive", state=state, text=", ".join(parts), see=see)
 
 
+def _replicas(overview: Overview | str) -> int | None:
+    """How many workers the database has. None if it does not answer, or none of them can write."""
+    if isinstance(overview, str) or overview.leader is None:
+        return None
+    return overview.replicas
+
+
 # The broker
 
+_FOREIGN_CONSUMERS: Final = (
+    "a worker with another database, one that cannot write to this one, or another program takes "
+    "commands"
+)
 
-def _queue_checks(queues: QueueCounts) -> Iterator[Check]:
+
+def _queue_checks(queues: QueueCounts, replicas: int | None) -> Iterator[Check]:
+    """`replicas` is None if it is unknown how many workers the database has."""
     commands, dead = queues.commands, queues.dead
     if commands.messages is None or dead.messages is None:
         missing = commands.name if commands.messages is None else dead.name
@@ -257,12 +270,17 @@ def _queue_checks(queues: QueueCounts) -> Iterator[Check]:
         yield Check(name="queue", state="failed", text=text, see="recording-worker topology check")
         return
     later = sum(queue.messages or 0 for queue in queues.retries)
-    consumers = counted(commands.consumers or 0, "consumer")
-    yield Check(
-        name="queue",
-        state="ok" if commands.consumers else "failed",
-        text=f"{counted(commands.messages, 'command')}, {later} to try again later, {consumers}",
-    )
+    consumers = commands.consumers or 0
+    parts = [
+        counted(commands.messages, "command"),
+        f"{later} to try again later",
+        counted(consumers, "consumer"),
+    ]
+    state: State = "ok" if consumers else "failed"
+    if replicas is not None and consumers > replicas:
+        state = "warning"
+        parts.append(f"but {counted(replicas, 'replica')} of this database: {_FOREIGN_CONSUMERS}")
+    yield Check(name="queue", state=state, text=", ".join(parts))
     yield Check(
         name="dead letters",
         state="warning" if dead.messages else "ok",

@@ -272,6 +272,22 @@ def test_queues_show_their_messages_and_consumers(
     assert (found.state, found.text.endswith(words)) == (state, True)
 
 
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"replicas": 1}, "warning"),
+        ({"replicas": 2}, "ok"),
+        ({"replicas": 3}, "ok"),  # one has just ended, and still counts
+        ({"replicas": 0, "leader": None}, "ok"),  # the database is the fault, and has its own line
+    ],
+)
+def test_more_consumers_than_replicas_of_the_database_are_a_warning(
+    changes: Any, state: str
+) -> None:
+    found = check("queue", facts(queues=queues(0, consumers=2), overview=overview(**changes)))
+    assert (found.state, "another database" in found.text) == (state, state == "warning")
+
+
 # For people and scripts
 
 

@@ -7,6 +7,7 @@ docs/adr/0017-a-transport-of-our-own-under-httpx.md.
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
@@ -20,8 +21,7 @@ from worker.settings.trusted_authorities import tls_context
 MAX_CONNECTIONS: Final = 500
 
 IDLE_TIMEOUT_SECONDS: Final = 15.0
-"""A connection that was unused for this long is not used again: the API may be about to close it.
-"""
+"""A connection that was unused for this long is closed: the API may be about to close it, too."""
 
 HAPPY_EYEBALLS_DELAY_SECONDS: Final = 0.25
 """After this long without an answer from one address of a host, the next one is tried in
@@ -47,8 +47,10 @@ class HttpTransport(httpx.AsyncBaseTransport):
     certainly not sent; other errors of httpx and ResponseTooLarge when it may have been executed.
     """
 
-    def __init__(self) -> None:
-        self._idle: dict[Origin, list[_IdleConnection]] = {}
+    def __init__(self, *, idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS) -> None:
+        # Longest unused first. The last one is used next, so those that only a burst needed age.
+        self._idle: dict[Origin, deque[_IdleConnection]] = {}
+        self._idle_timeout = idle_timeout_seconds
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._closed = False
 
@@ -99,20 +101,28 @@ class HttpTransport(httpx.AsyncBaseTransport):
             raise httpx.PoolTimeout(message) from error
 
     def _take_idle(self, origin: Origin) -> HttpProtocol | None:
-        connections = self._idle.get(origin, [])
-        idle_since = asyncio.get_running_loop().time() - IDLE_TIMEOUT_SECONDS
+        connections = self._idle.get(origin)
+        if not connections:
+            return None
+        self._close_unused(connections)
         while connections:
-            connection, since = connections.pop()
-            if connection.is_usable and since >= idle_since:
+            connection = connections.pop().connection
+            if connection.is_usable:
                 return connection
             connection.close()
         return None
+
+    def _close_unused(self, connections: deque[_IdleConnection]) -> None:
+        """Close those that were unused for too long. They would hold files and memory."""
+        idle_since = asyncio.get_running_loop().time() - self._idle_timeout
+        while connections and connections[0].since < idle_since:
+            connections.popleft().connection.close()
 
     def _release(self, origin: Origin, connection: HttpProtocol) -> None:
         self._slots.release()
         if connection.is_usable and not self._closed:
             now = asyncio.get_running_loop().time()
-            self._idle.setdefault(origin, []).append(_IdleConnection(connection, now))
+            self._idle.setdefault(origin, deque()).append(_IdleConnection(connection, now))
         else:
             connection.close()
 

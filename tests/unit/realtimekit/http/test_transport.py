@@ -242,6 +242,30 @@ async def test_an_idle_connection_that_the_peer_closed_is_not_used_again() -> No
         assert server.connections == 3
 
 
+async def test_connections_that_only_a_burst_needed_are_closed_while_others_are_used() -> None:
+    is_burst_sent, ended = asyncio.Event(), 0
+
+    async def scene(peer: Peer) -> None:
+        nonlocal ended
+        try:
+            while True:
+                await peer.request()
+                await is_burst_sent.wait()
+                await peer.send(GOOD)
+        finally:
+            ended += 1
+
+    async with met(scene) as (server, _):
+        transport = HttpTransport(idle_timeout_seconds=0.3)
+        burst = [asyncio.create_task(send(transport, server.url)) for _ in range(5)]
+        await eventually(lambda: server.connections == 5)
+        is_burst_sent.set()
+        await asyncio.gather(*burst)
+        while server.connections - ended > 1:
+            await send(transport, server.url)
+        await transport.aclose()
+
+
 async def test_a_cancelled_request_closes_its_connection() -> None:
     requested, left = asyncio.Event(), asyncio.Event()
 

@@ -21,9 +21,9 @@ from worker.observability.http_server import HttpServer
 from worker.observability.metrics import Metrics
 from worker.observability.trace_exporter import open_tracing
 from worker.publishing.relay import OutboxRelay
-from worker.realtimekit.apps import Apps
 from worker.settings.settings import Settings
 from worker.store.store import Store
+from worker.tracking.configured_apps import check_apps
 from worker.tracking.webhook_endpoint import unavailable_routes
 from worker.tracking.webhook_registration import keep_registered
 
@@ -51,10 +51,11 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, finish what runs within the shutdown time, and return.
 
-        Raises StoreUnavailable for an SQLite file that cannot be opened or was replaced.
-        Raises OSError when the port is taken, and TopologyDiffers; inside an ExceptionGroup when
-        the fault comes after the start. Raises UntestedLibrary when an AMQP library has a version
-        that the worker was not tested with.
+        Raises WrongSettings for an app that is another one than before, while recordings of that
+        one are open. Raises StoreUnavailable for an SQLite file that cannot be opened or was
+        replaced. Raises OSError when the port is taken, and TopologyDiffers; inside an
+        ExceptionGroup when the fault comes after the start. Raises UntestedLibrary when an AMQP
+        library has a version that the worker was not tested with.
         """
         check_versions()
         async with AsyncExitStack() as resources:
@@ -79,7 +80,7 @@ class Worker:
                 registry=self._registry,
                 owner=self._owner,
             )
-            await _warn_of_missing_apps(store, parts.apps)
+            await check_apps(store, self._settings.apps)
             self.http_port = await parts.http_server.start()
             resources.push_async_callback(parts.http_server.stop)
             resources.push_async_callback(parts.elector.release)
@@ -246,14 +247,6 @@ async def _parked(store: Store) -> dict[str, tuple[int, float]]:
         waits_for: (count.commands, 0.0 if count.oldest_at is None else now - count.oldest_at)
         for waits_for, count in (await store.count_parked()).items()
     }
-
-
-async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:
-    """Warn of recordings whose app is no longer configured. They are kept but not followed."""
-    with suppress(StoreUnavailable):  # readiness reports it
-        for name, count in (await store.count_by_app()).items():
-            if name not in apps:
-                structlog.get_logger().warning("recordings_of_no_app", app=name, recordings=count)
 
 
 async def _flush(relay: OutboxRelay, publisher: Publisher) -> None:

@@ -72,3 +72,23 @@ async def test_a_second_process_on_the_same_sqlite_file_ends_with_an_error_that_
             assert "Traceback" not in second.log_tail()
         await environment.start()
         await environment.outcome("start-1")
+
+
+async def test_a_worker_of_another_app_does_not_end_the_recordings_of_the_former_one(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    async with open_worker_environment(rabbitmq.amqp_url, names_prefix, tmp_path) as environment:
+        await environment.start()
+        await environment.outcome("start-1")
+        await environment.worker.stop()
+        known = settings(
+            rabbitmq.amqp_url, names_prefix, environment.sandbox, REALTIMEKIT_APP_ID="another"
+        )
+        mistaken = WorkerProcess(known, tmp_path)
+
+        await mistaken.start()
+
+        assert await mistaken.ended() == 2
+        last_line = mistaken.log_tail().splitlines()[-1]
+        assert last_line.startswith("Error: REALTIMEKIT_APP_ID")
+        assert "1 of its recordings" in last_line

@@ -15,6 +15,7 @@ from recording_schemas import Status
 from worker.budget.ledger import TokenGrant, TokenRequest
 from worker.domain.recording import Observation, Recording
 from worker.store import (
+    app_identities,
     archive_leases,
     clock_repair,
     command_leases,
@@ -34,6 +35,7 @@ from worker.store import (
     stop_times,
     unsent_events,
 )
+from worker.store.app_identities import AppIdentity
 from worker.store.archive_store import ArchiveStore
 from worker.store.budgets import grant_tokens
 from worker.store.claims import ClaimRequest, ClaimResult
@@ -407,6 +409,11 @@ class Store:
     async def set_cursor(self, cursor: Cursor) -> None:
         """Move or remove a cursor."""
         await self._background.run(set_cursor, cursor)
+
+    async def adopt_app(self, identity: AppIdentity) -> int:
+        """Note which app has a name now. If it had another one with open recordings, return their
+        number instead."""
+        return await self._background.run(app_identities.adopt, identity)
 
     # Queries
 

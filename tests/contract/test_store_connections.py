@@ -193,6 +193,15 @@ def test_a_transaction_reads_the_commits_of_others_with_any_default(
 
 
 @pytest.mark.parametrize("pooler", ["none", "transaction"])
+def test_times_keep_all_their_digits_with_any_default(
+    pooler: Pooler, postgresql_url: str, pgbouncer: PgBouncer
+) -> None:
+    set_for_database(postgresql_url, extra_float_digits="-15")
+    url = postgresql_url if pooler == "none" else pgbouncer.url(postgresql_url)
+    assert shown(url, "extra_float_digits", pooler) == "1"
+
+
+@pytest.mark.parametrize("pooler", ["none", "transaction"])
 @pytest.mark.parametrize(
     ("default", "used"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")]
 )

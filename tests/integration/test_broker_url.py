@@ -46,6 +46,13 @@ async def test_a_virtual_host_that_does_not_exist_is_named_as_the_fault(amqp_url
             pass
 
 
+async def test_a_refused_login_names_the_setting_and_no_password(amqp_url: str) -> None:
+    url = amqp_url.replace("guest:guest", "guest:of-yesterday")
+    with pytest.raises(BrokerUnavailable, match="Check the user in AMQP_URL") as caught:
+        await open_connection(url, "test")
+    assert "of-yesterday" not in str(caught.value)
+
+
 class KeptConnection:
     """A supervised connection, and the ports of the hosts that it was connected to."""
 

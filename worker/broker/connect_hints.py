@@ -23,6 +23,10 @@ _CUT_OFF: Final = ("Server connection reset", "Server connection unexpectedly cl
 _MAY_NEED_CLIENT: Final = (
     "If the broker requires a client certificate, check `certfile` and `keyfile` in AMQP_URL."
 )
+_REFUSED_LOGIN: Final = "Login was refused"
+_WRONG_USER: Final = (
+    "Check the user in AMQP_URL, and the password or, with `auth=external`, the client certificate."
+)
 _NEEDS_TLS: Final = "If this port speaks TLS, AMQP_URL needs amqps://."
 
 
@@ -39,6 +43,8 @@ def _hint(error: BaseException, *, uses_tls: bool) -> str | None:
     text = str(error)
     if any(sign in text for sign in _CUT_OFF):  # a reset may overtake the alert of TLS
         return _MAY_NEED_CLIENT if uses_tls else _NEEDS_TLS
+    if _REFUSED_LOGIN in text:
+        return _WRONG_USER
     if not uses_tls:
         return None
     is_file_error = isinstance(error, FileNotFoundError | PermissionError)

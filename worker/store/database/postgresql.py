@@ -56,6 +56,8 @@ _SERVER: Final[Mapping[str, str]] = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "2",
     "tcp_user_timeout": f"{LOST_PEER_TIMEOUT_SECONDS}s",
+    # Times are numbers with a fraction, as text. An administrator may have set fewer digits.
+    "extra_float_digits": "1",
 }
 
 WRITER: Final[Mapping[str, str]] = {

@@ -20,7 +20,8 @@ the recordings of a command, and `queries` has other queries. `pruner` removes o
 `pruning` and `prune_clock`. All replicas share the `leases`, one of them for the `leader`, and
 `budgets`. `replicas` notices that a replica has ended, and `taking_over` frees its work.
 `clock_repair` corrects times that were written while the clock was far ahead. `repeated_warning`
-limits the log lines while the database is unavailable.
+limits the log lines while the database is unavailable. `app_identities` remembers which app has a
+name.
 
 The archive: `archive_store` is its facade. `archive_intake` queues files, `archive_backfill` those
 of earlier events. `archive_queue` and `archive_manifests` give them to replicas for a lease

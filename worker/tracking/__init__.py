@@ -13,4 +13,5 @@ maximum duration has passed. `retry_delays` spaces the failed requests of both.
 
 `session_watch` lists the sessions that starts wait for. `webhook_endpoint` receives webhooks, after
 `webhook_registration` has subscribed to them. `archive_requests` has the requests of the archive.
+`configured_apps` compares the settings with the recordings when the worker starts.
 """

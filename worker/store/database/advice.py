@@ -22,6 +22,8 @@ _BY_WORDS: Final[Mapping[str, str]] = {
     "too many connections": _TOO_FEW_CONNECTIONS,
     "too many clients": _TOO_FEW_CONNECTIONS,
     "remaining connection slots": _TOO_FEW_CONNECTIONS,
+    "conflict with recovery": "the server is a standby, which replays the changes of its primary: "
+    "repeat the command, or read the primary",
     "statement pooling mode": "set pool_mode = transaction in PgBouncer",
 }
 """Errors of a refused connection have no SQLSTATE here. PgBouncer's have a general one."""

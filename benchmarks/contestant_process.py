@@ -136,12 +136,12 @@ class ContestantProcess:
         asked = await self.api.asked()
         outcome_at = {outcome.command_id: outcome.at for outcome in reversed(received)}
         lost, doubled = await self._account(line, received)
-        whole = [start for start in line if start.id in outcome_at and start.meeting_id in asked]
+        answered = [start for start in line if start.id in outcome_at and start.meeting_id in asked]
         return PacedResult(
             per_second=per_second,
-            to_confirm=[(confirmed[start.id] - sent[start.id]) * 1000 for start in whole],
-            to_request=[(asked[start.meeting_id][0] - sent[start.id]) * 1000 for start in whole],
-            to_outcome=[(outcome_at[start.id] - sent[start.id]) * 1000 for start in whole],
+            to_confirm=[(confirmed[start.id] - sent[start.id]) * 1000 for start in answered],
+            to_request=[(asked[start.meeting_id][0] - sent[start.id]) * 1000 for start in answered],
+            to_outcome=[(outcome_at[start.id] - sent[start.id]) * 1000 for start in answered],
             cpu_ms=cpu_ms,
             lost=lost,
             doubled=doubled,

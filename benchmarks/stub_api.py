@@ -154,11 +154,11 @@ class Connection(asyncio.Protocol):
         self._received += data
         while (end := self._received.find(_HEAD_END)) >= 0:
             head = self._received[:end]
-            whole = end + len(_HEAD_END) + _length(head)
-            if len(self._received) < whole:
+            request_end = end + len(_HEAD_END) + _length(head)
+            if len(self._received) < request_end:
                 return
-            body = self._received[end + len(_HEAD_END) : whole]
-            self._received = self._received[whole:]
+            body = self._received[end + len(_HEAD_END) : request_end]
+            self._received = self._received[request_end:]
             method, target, _ = head.split(b"\r\n", 1)[0].split(b" ", 2)
             self._send(*self._stub.answer(method, target.decode("ascii"), body))
 

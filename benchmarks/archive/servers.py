@@ -67,7 +67,7 @@ def _start(port: int, arguments: Sequence[str], log: Path) -> OwnedProcess:
 
 
 def _environ(folder: Path, web: int, endpoint: str, certificate: str) -> dict[str, str]:
-    ours = {
+    worker_environ = {
         "ARCHIVE": f"s3://{BUCKET}",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": KEY,
@@ -75,7 +75,7 @@ def _environ(folder: Path, web: int, endpoint: str, certificate: str) -> dict[st
         "AWS_REGION": "us-east-1",
         "SSL_CERT_FILE": certificate,
     }
-    theirs = {
+    other_environ = {
         "CURL_CA_BUNDLE": certificate,
         "RCLONE": str(RCLONE),
         "RCLONE_CA_CERT": certificate,
@@ -89,4 +89,4 @@ def _environ(folder: Path, web: int, endpoint: str, certificate: str) -> dict[st
         "FILES": str(folder),
         "WEB": f"https://127.0.0.1:{web}",
     }
-    return ours | theirs
+    return worker_environ | other_environ

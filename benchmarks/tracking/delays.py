@@ -54,8 +54,8 @@ def file_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: se
     changes = [change for change in _changes(request_log, ended) if change.status == "UPLOADED"]
     for change in changes:
         times = sorted(set(received.files.get(change.recording_id, ())))
-        whole = len(received.files.get(change.recording_id, ())) >= FILES
-        if whole and change.recording_id in received.completed:
+        has_all_files = len(received.files.get(change.recording_id, ())) >= FILES
+        if has_all_files and change.recording_id in received.completed:
             late.append(times[-1] - change.at)
         else:
             missed += 1

@@ -122,39 +122,45 @@ def goals(tracked: TrackingResults) -> list[Goal]:
 
 
 def _of_mass(outcome: ScenarioResult, mass: MassEnding) -> Iterator[Goal]:
-    who = f"{outcome.scenario.live:,}, {outcome.scenario.label}, all end"
+    subject = f"{outcome.scenario.live:,}, {outcome.scenario.label}, all end"
     rate = outcome.busiest / QUOTA_SECONDS
-    yield Goal(name=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
-    yield Goal(name=f"{who}: breaches", figure=outcome.breaches, most=0, unit="")
-    yield Goal(name=f"{who}: ends never published", figure=mass.uploaded.missed, most=0, unit="")
+    yield Goal(name=f"{subject}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
+    yield Goal(name=f"{subject}: breaches", figure=outcome.breaches, most=0, unit="")
+    yield Goal(
+        name=f"{subject}: ends never published", figure=mass.uploaded.missed, most=0, unit=""
+    )
     if outcome.scenario.storm_seconds is None:
         most = 1.0 if outcome.scenario.webhooks else 120.0
-        yield Goal(name=f"{who}: UPLOADED p99", figure=mass.uploaded.p99, most=most, unit="s")
-    yield Goal(name=f"{who}: slowest stop", figure=mass.stops.most, most=1.0, unit="s")
+        yield Goal(name=f"{subject}: UPLOADED p99", figure=mass.uploaded.p99, most=most, unit="s")
+    yield Goal(name=f"{subject}: slowest stop", figure=mass.stops.most, most=1.0, unit="s")
 
 
 def _of(outcome: ScenarioResult) -> Iterator[Goal]:
-    who = f"{outcome.scenario.live:,}, {outcome.scenario.label}"
+    subject = f"{outcome.scenario.live:,}, {outcome.scenario.label}"
     is_most = outcome.scenario.live >= MAX_LIVE
     rate = outcome.busiest / QUOTA_SECONDS
-    yield Goal(name=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
-    yield Goal(name=f"{who}: breaches", figure=outcome.breaches, most=0, unit="")
+    yield Goal(name=f"{subject}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
+    yield Goal(name=f"{subject}: breaches", figure=outcome.breaches, most=0, unit="")
     missed = outcome.status.missed + outcome.files.missed
-    yield Goal(name=f"{who}: changes never published", figure=missed, most=0, unit="")
+    yield Goal(name=f"{subject}: changes never published", figure=missed, most=0, unit="")
     if outcome.burst is not None:
         late, most = outcome.burst.p99 * 1000, 50.0 if is_most else 250.0
-        name = f"{who}: status p99 at {outcome.burst_changes:g} changes/s"
+        name = f"{subject}: status p99 at {outcome.burst_changes:g} changes/s"
         yield Goal(name=name, figure=late, most=most, unit="ms")
     elif is_most:
-        yield Goal(name=f"{who}: slowest status", figure=outcome.status.most, most=600.0, unit="s")
+        yield Goal(
+            name=f"{subject}: slowest status", figure=outcome.status.most, most=600.0, unit="s"
+        )
     else:
-        yield Goal(name=f"{who}: status p99", figure=outcome.status.p99, most=120.0, unit="s")
+        yield Goal(name=f"{subject}: status p99", figure=outcome.status.p99, most=120.0, unit="s")
     memory, most = outcome.rss / 2**20, 250.0 if is_most else 150.0
-    yield Goal(name=f"{who}: memory a worker", figure=memory, most=most, unit="MB")
+    yield Goal(name=f"{subject}: memory a worker", figure=memory, most=most, unit="MB")
     if is_most:
-        yield Goal(name=f"{who}: CPU of all workers", figure=outcome.cpu * 100, most=25.0, unit="%")
+        yield Goal(
+            name=f"{subject}: CPU of all workers", figure=outcome.cpu * 100, most=25.0, unit="%"
+        )
     if outcome.ready_seconds is not None:
-        name = f"{who}: ready after kill -9"
+        name = f"{subject}: ready after kill -9"
         yield Goal(name=name, figure=outcome.ready_seconds, most=2.0, unit="s")
 
 

@@ -43,21 +43,24 @@ def assert_files_and_completion(
     events: list[CloudEvent], request_log: RequestLog, recording_id: str
 ) -> None:
     """Every file has one event, and the completion follows the last one."""
-    mine = events_of(events, recording_id)
+    of_recording = events_of(events, recording_id)
     made = sorted(file.name for file in request_log.files if file.recording_id == recording_id)
     assert made
     assert (
-        sorted(event.data.file_name for event in mine if isinstance(event.data, FileReady)) == made
+        sorted(event.data.file_name for event in of_recording if isinstance(event.data, FileReady))
+        == made
     )
-    assert isinstance(mine[-1].data, Completed)
-    assert sorted(mine[-1].data.files) == made
-    assert sum(isinstance(event.data, Completed) for event in mine) == 1
+    assert isinstance(of_recording[-1].data, Completed)
+    assert sorted(of_recording[-1].data.files) == made
+    assert sum(isinstance(event.data, Completed) for event in of_recording) == 1
 
 
 def published_statuses(events: list[CloudEvent], recording_id: str) -> list[str]:
     """Every status that was published, in order."""
-    mine = events_of(events, recording_id)
-    return [event.data.status.value for event in mine if isinstance(event.data, StatusChanged)]
+    of_recording = events_of(events, recording_id)
+    return [
+        event.data.status.value for event in of_recording if isinstance(event.data, StatusChanged)
+    ]
 
 
 def actual_statuses(request_log: RequestLog, recording_id: str) -> list[str]:

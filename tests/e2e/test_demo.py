@@ -93,7 +93,7 @@ async def test_a_kept_demo_prints_json_shows_all_in_the_console_and_deletes_its_
         out, err = await output(demo)
     assert (demo.returncode, err) == (0, "")
     lines += [msgspec.json.decode(line) for line in out.splitlines()]
-    tells_who_owns_each_file([line for line in lines if "tracks" in line])
+    names_the_owner_of_each_file([line for line in lines if "tracks" in line])
     assert await asyncio.to_thread(virtual_host.list_queues) == "[]"
     exchanges = await asyncio.to_thread(virtual_host.list_exchanges)
     assert "amq.topic" in exchanges
@@ -127,7 +127,7 @@ async def shows_everything_in_the_console(addresses: dict[str, str]) -> None:
     assert [row["file_count"] for row in recordings] == [3]
 
 
-def tells_who_owns_each_file(results: list[dict[str, Any]]) -> None:
+def names_the_owner_of_each_file(results: list[dict[str, Any]]) -> None:
     """The demo's table, as JSON."""
     (result,) = results
     assert result["deviations"] == []

@@ -140,12 +140,12 @@ class Section:
         words = shlex.split(Template(command).substitute(variables))
         return await self.bench.run(words, as_operator="s operator," in step, environ=environ)
 
-    async def sees(self, name: str, state: str, words: str) -> None:
+    async def waits_for_status(self, name: str, state: str, words: str) -> None:
         """Wait until `status`, which the section names, has this line."""
         assert "`recording-worker status`" in self.text
         assert f"`{name}`" in self.text
 
-        async def is_seen() -> bool:
+        async def has_line() -> bool:
             checks = await self.bench.checks()
             check = checks.get(name)
             assert check is not None, checks
@@ -153,7 +153,7 @@ class Section:
             assert words in check["text"], check
             return True
 
-        await eventually(is_seen, seconds=30)
+        await eventually(has_line, seconds=30)
 
     async def waits_for_log(self, event: str, words: str) -> None:
         """Wait for a log line that the section names."""
@@ -177,8 +177,8 @@ async def no_consumer(section: Section) -> None:
     users.grant("worker", configure, write, r"^recording\.commands\.unanswered$")
     await worker.start()
 
-    await section.sees("consuming", "failed", "ACCESS_REFUSED")
-    await section.sees("queue", "failed", "0 consumers")
+    await section.waits_for_status("consuming", "failed", "ACCESS_REFUSED")
+    await section.waits_for_status("queue", "failed", "0 consumers")
     checked = await section.run("topology check")
 
     assert {row["state"] for row in checked.lines} == {"no_permission"}
@@ -266,9 +266,9 @@ async def api_outage(section: Section) -> None:
     """The token is refused."""
     tokens = section.bench.sandbox.tokens
     tokens.revoke(API_TOKEN)
-    await section.sees("api", "failed", "unauthorized")
-    await section.sees("api", "failed", "REALTIMEKIT_API_TOKEN")
-    await section.sees("api", "failed", "the circuit has been open for")
+    await section.waits_for_status("api", "failed", "unauthorized")
+    await section.waits_for_status("api", "failed", "REALTIMEKIT_API_TOKEN")
+    await section.waits_for_status("api", "failed", "the circuit has been open for")
     tokens.allow(API_TOKEN)
     await section.bench.environment.worker.ready()
 
@@ -277,7 +277,7 @@ async def budget_exhausted(section: Section) -> None:
     """The API throttles the worker."""
     faults = section.bench.sandbox.faults
     fault = faults.add(Fault(kind="refuse", status=429, envelope="cloudflare", retry_after=4))
-    await section.sees("budget", "warning", "the API throttles")
+    await section.waits_for_status("budget", "warning", "the API throttles")
     faults.clear(fault)
     await section.bench.environment.worker.ready()
 
@@ -303,7 +303,7 @@ async def not_following(section: Section) -> None:
     fault = faults.add(Fault(kind="refuse", operation="list_recordings", status=503))
     await section.waits_for_log("sweep_failed", "")
     faults.clear(fault)
-    await section.sees("sweep", "ok", "ago")
+    await section.waits_for_status("sweep", "ok", "ago")
 
 
 async def outbox_ages(section: Section) -> None:
@@ -311,7 +311,7 @@ async def outbox_ages(section: Section) -> None:
     bench = section.bench
     async with full_queue(bench) as empty:
         await bench.environment.start("more", meeting_id="5f0e2f5c-9b1d-4a53-8f3f-2f8f1e0c7b15")
-        await section.sees("outbox", "warning", "refused by RabbitMQ")
+        await section.waits_for_status("outbox", "warning", "refused by RabbitMQ")
         await section.waits_for_log("event_publish_failed", "")
         assert (await bench.checks())["leader"]["state"] == "ok"
         checked = await section.run("topology check")
@@ -337,7 +337,7 @@ async def events_set_aside(section: Section) -> None:
 
 async def archive_refused(section: Section) -> None:
     """A file has the path of the archive's folder, since the beginning of the test."""
-    await section.sees("archive", "failed", "refused by the storage")
+    await section.waits_for_status("archive", "failed", "refused by the storage")
     rows = (await section.run("archive list --wide")).lines
     assert {row["state"] for row in rows} == {"queued"}
     assert any("storage_refused" in str(row) for row in rows)
@@ -404,12 +404,12 @@ async def store_trouble(section: Section) -> None:
     path = worker.directory / "state.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        await section.sees("store", "failed", "database is locked")
+        await section.waits_for_status("store", "failed", "database is locked")
         assert "`database is locked`" in section.text
         other.execute("ROLLBACK")
-    await section.sees("store", "ok", "")
+    await section.waits_for_status("store", "ok", "")
     path.unlink()
-    await section.sees("store", "failed", "was removed while the worker has it open")
+    await section.waits_for_status("store", "failed", "was removed while the worker has it open")
     assert "`was removed while the worker has it open`" in section.text
     await section.waits_for_log("store_files_lost", "was removed")
     (copy,) = path.parent.glob("state.db.saved-*")
@@ -417,7 +417,7 @@ async def store_trouble(section: Section) -> None:
     copy.rename(path)
     await worker.ended()
     await bench.restart()
-    await section.sees("store", "ok", "")
+    await section.waits_for_status("store", "ok", "")
 
 
 async def no_leader(section: Section) -> None:
@@ -437,9 +437,9 @@ async def absent(section: Section) -> None:
         exchange = await channel.get_exchange(f"{prefix}.commands")
         await exchange.publish(aio_pika.Message(json.dumps(body).encode()), "stop_recording")
 
-    await section.sees("queue", "failed", "1 command")
-    await section.sees("queue", "failed", "0 consumers")
-    await section.sees("worker", "failed", "none answers")
+    await section.waits_for_status("queue", "failed", "1 command")
+    await section.waits_for_status("queue", "failed", "0 consumers")
+    await section.waits_for_status("worker", "failed", "none answers")
     well, wrong = (
         await section.run("config check"),
         await section.run("config check", environ={"WORKER_PREFETCH": "many"}),

@@ -30,8 +30,8 @@ def url(postgresql: PostgreSQLServer) -> Iterator[str]:
 
 def set_read_only(url: str, value: str) -> None:
     """Imitate a failover to a standby: every session ends, and new sessions cannot write."""
-    mine = "-c default_transaction_read_only=off"
-    with psycopg.connect(url, autocommit=True, options=mine) as admin:
+    read_write = "-c default_transaction_read_only=off"
+    with psycopg.connect(url, autocommit=True, options=read_write) as admin:
         name = admin.info.dbname
         admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}".encode())
         admin.execute(

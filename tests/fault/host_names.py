@@ -17,12 +17,12 @@ class HostNameTable:
         self._table.write_text("127.0.0.1 localhost\n")
         order = directory / "nsswitch.conf"
         order.write_text("hosts: files\n")
-        whole = ["--dev-bind", "/", "/"]
+        everything = ["--dev-bind", "/", "/"]
         own = ["--ro-bind", str(self._table), "/etc/hosts"]
         alone = ["--ro-bind", str(order), "/etc/nsswitch.conf"]
-        self.within: Sequence[str] = ["bwrap", "--die-with-parent", *whole, *own, *alone, "--"]
+        self.within: Sequence[str] = ["bwrap", "--die-with-parent", *everything, *own, *alone, "--"]
 
-    def give(self, name: str) -> None:
+    def add(self, name: str) -> None:
         """Let this name resolve to this machine from now on."""
         with self._table.open("a") as table:  # write in place: the process has mounted this file
             table.write(f"127.0.0.1 {name}\n")

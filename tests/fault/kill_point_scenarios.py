@@ -55,7 +55,7 @@ class Scenario(ABC):
         """The name of the work in this round, as `Steps` knows it."""
 
     @abstractmethod
-    async def ask(self, number: int) -> None:
+    async def trigger(self, number: int) -> None:
         """Ask for the work of this round; a worker is running or starting."""
 
     @abstractmethod
@@ -75,7 +75,7 @@ class StartScenario(Scenario):
     def work_name(self, number: int) -> str:
         return f"command/{self.name}-{number}"
 
-    async def ask(self, number: int) -> None:
+    async def trigger(self, number: int) -> None:
         await self.start(f"{self.name}-{number}", self.meeting(number))
 
     def is_over(self, number: int) -> bool:
@@ -119,7 +119,7 @@ class StopScenario(StartScenario):
 
     name = "stop"
 
-    async def ask(self, number: int) -> None:
+    async def trigger(self, number: int) -> None:
         start = f"{self.name}-{number}/start"
         await self.start(start, self.meeting(number))
         await self.environment.recorder.outcome_of(start, seconds=ROUND_TIMEOUT_SECONDS)
@@ -132,7 +132,7 @@ class NonsenseScenario(StartScenario):
 
     name = "nonsense"
 
-    async def ask(self, number: int) -> None:
+    async def trigger(self, number: int) -> None:
         await self.environment.sender.send(
             {"type": "stop_recording", "id": f"{self.name}-{number}", "stort_id": "misspelt"},
             is_command=False,
@@ -162,7 +162,7 @@ class ParkScenario(StartScenario):
         meetings = self.environment.sandbox.meetings
         meetings.create(self.meeting(number), participants=1, live=False)
 
-    async def ask(self, number: int) -> None:
+    async def trigger(self, number: int) -> None:
         meeting = self.meeting(number)
         command = {"id": f"{self.name}-{number}", "meeting_id": meeting, "wait_for_session": True}
         await self.environment.sender.send(
@@ -221,8 +221,8 @@ class SweepScenario(StartScenario):
         recordings.stop(recording)
         await request_log.until(lambda _: recording.status == "UPLOADED")
 
-    async def ask(self, number: int) -> None:
-        """Nothing to ask: the sweep runs by schedule."""
+    async def trigger(self, number: int) -> None:
+        """Nothing to do: the sweep runs by schedule."""
 
     def is_over(self, number: int) -> bool:
         about = self.environment.recorder.about(self.recording(number))
@@ -311,7 +311,7 @@ class WebhookScenario(SweepScenario):
     async def before(self, number: int) -> None:
         """The recording continues until a worker can receive the webhook."""
 
-    async def ask(self, number: int) -> None:
+    async def trigger(self, number: int) -> None:
         await super().before(number)
 
     def is_over(self, number: int) -> bool:
@@ -356,10 +356,11 @@ class ManifestScenario(ArchiveScenario):
         return "manifest"
 
 
-async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
-    """Kill at `every` point, or without consecutive repeats; returns the points where it died.
+async def kill_at_points(work: Scenario, *, every_point: bool) -> list[str]:
+    """Kill the worker at each point; returns the points where it died.
 
-    At the end a plain worker is running, and every recording is stopped.
+    Without `every_point`, consecutive repeats of a point are left out. At the end a plain worker is
+    running, and every recording is stopped.
     """
     environment = work.environment
     worker = environment.worker()
@@ -367,11 +368,13 @@ async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
     dry = await _round(work, worker, 0, KillPoint(work_name=work.work_name(0)))
     # Take points from every round: only the first round connects, and the searched point may be in
     # a later one.
-    sampled = work.loop and not every
+    sampled = work.loop and not every_point
     points = dict.fromkeys(
         point
         for report in dry
-        for point in (_sampled(report, work.loop) if sampled else _points_of(report, every=every))
+        for point in (
+            _sampled(report, work.loop) if sampled else _points_of(report, every_point=every_point)
+        )
     )
     await work.prepare(worker, range(1, len(points) + 1))
     killed = []
@@ -385,11 +388,11 @@ async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
     return killed
 
 
-def _points_of(dry: PointsReport, *, every: bool) -> list[tuple[str, int]]:
+def _points_of(dry: PointsReport, *, every_point: bool) -> list[tuple[str, int]]:
     """Each point with its occurrence (1 for the first with that name).
 
-    Without `every`, consecutive sleeps at the same place are left out, such as further reads of a
-    socket.
+    Without `every_point`, consecutive sleeps at the same place are left out, such as further reads
+    of a socket.
     """
     counts: Counter[str] = Counter()
     last: dict[str, str] = {}
@@ -397,7 +400,7 @@ def _points_of(dry: PointsReport, *, every: bool) -> list[tuple[str, int]]:
     for point in dry.points:
         counts[point] += 1
         phase = point.rpartition(" ")[2]
-        if every or last.get(phase) != point:
+        if every_point or last.get(phase) != point:
             chosen.append((point, counts[point]))
         last[phase] = point
     return chosen
@@ -445,7 +448,7 @@ async def _round(
             lambda: not worker.running or _is_answered(work.environment),
             seconds=ROUND_TIMEOUT_SECONDS,
         )
-    await work.ask(number)
+    await work.trigger(number)
     # Its events may be published before the work ends, and it is reported at its end.
     await eventually(
         lambda: not worker.running or (work.is_over(number) and read_reports(path, at.work_name)),

@@ -42,28 +42,30 @@ def install(steps: PointTracker) -> None:
 
     class SteppingConsumer(Consumer):
         async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
-            await steps.whole(_work_name(delivery), super()._handle(acknowledger, tag, delivery))
+            await steps.run_whole(
+                _work_name(delivery), super()._handle(acknowledger, tag, delivery)
+            )
 
     class SteppingSweep(Sweep):
         async def sweep(self, *args: Any) -> ListResult:
-            steps.anew("sweep")
-            return await steps.whole("sweep", super().sweep(*args))
+            steps.restart_count("sweep")
+            return await steps.run_whole("sweep", super().sweep(*args))
 
     class SteppingReader(Refresher):
         async def read_due(self, *args: Any) -> None:
-            steps.anew("read")
-            await steps.whole("read", super().read_due(*args))
+            steps.restart_count("read")
+            await steps.run_whole("read", super().read_due(*args))
 
         async def _refresh(self, *known: Any, **begins: Any) -> None:
-            await steps.part("read", super()._refresh(*known, **begins))
+            await steps.run_part("read", super()._refresh(*known, **begins))
 
     one_at_a_time = asyncio.Lock()
 
     class SteppingWebhooks(WebhookEndpoint):
         async def _handle(self, request: web.Request) -> WebhookAnswer:
             async with one_at_a_time:  # because they are counted under one name
-                steps.anew("webhook")
-                return await steps.whole("webhook", super()._handle(request))
+                steps.restart_count("webhook")
+                return await steps.run_whole("webhook", super()._handle(request))
 
     vars(worker.bootstrap).update(
         Consumer=SteppingConsumer,
@@ -79,17 +81,17 @@ def install(steps: PointTracker) -> None:
 def _install_archive(steps: PointTracker) -> None:
     class SteppingFileCopies(FileCopies):
         async def attempt(self, task: FileTask) -> bool:
-            steps.anew("archive")
-            return await steps.whole("archive", super().attempt(task))
+            steps.restart_count("archive")
+            return await steps.run_whole("archive", super().attempt(task))
 
     class SteppingManifestWriter(ManifestWriter):
         async def attempt(self, task: ManifestTask) -> bool:
-            steps.anew("manifest")
-            return await steps.whole("manifest", super().attempt(task))
+            steps.restart_count("manifest")
+            return await steps.run_whole("manifest", super().attempt(task))
 
     class SteppingChunkPipe(ChunkPipe):
         async def fill(self, chunks: AsyncIterator[bytes | memoryview]) -> None:
-            await steps.part("archive", super().fill(chunks))
+            await steps.run_part("archive", super().fill(chunks))
 
     vars(worker.archive.storage.storage).update(ChunkPipe=SteppingChunkPipe)
     vars(worker.archive.assembly).update(
@@ -103,8 +105,8 @@ def _stepping_relay(steps: PointTracker) -> type[OutboxRelay]:
             if self._replies:
                 return await super().publish_pending(**until)
             if not self._marks:  # else they belong to the page that was published before
-                steps.anew("relay")
-            return await steps.whole("relay", super().publish_pending(**until))
+                steps.restart_count("relay")
+            return await steps.run_whole("relay", super().publish_pending(**until))
 
     return SteppingRelay
 
@@ -112,8 +114,8 @@ def _stepping_relay(steps: PointTracker) -> type[OutboxRelay]:
 def _stepping_parked_relay(steps: PointTracker) -> type[ParkedRelay]:
     class SteppingParkedRelay(ParkedRelay):
         async def publish_due(self) -> bool:
-            steps.anew("parked")
-            return await steps.whole("parked", super().publish_due())
+            steps.restart_count("parked")
+            return await steps.run_whole("parked", super().publish_due())
 
     return SteppingParkedRelay
 
@@ -121,11 +123,11 @@ def _stepping_parked_relay(steps: PointTracker) -> type[ParkedRelay]:
 def _stepping_limiter(steps: PointTracker) -> type[DurationLimiter]:
     class SteppingLimiter(DurationLimiter):
         async def stop_due(self, *args: Any) -> None:
-            steps.anew("limit")
-            await steps.whole("limit", super().stop_due(*args))
+            steps.restart_count("limit")
+            await steps.run_whole("limit", super().stop_due(*args))
 
         async def _stop(self, *due: Any) -> None:
-            await steps.part("limit", super()._stop(*due))
+            await steps.run_part("limit", super()._stop(*due))
 
     return SteppingLimiter
 

@@ -58,11 +58,11 @@ class PointTracker:
         self._reports = os.open(reports, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._points: dict[str, list[str]] = {}
 
-    def anew(self, work_name: str) -> None:
+    def restart_count(self, work_name: str) -> None:
         """Begin to count again."""
         self._points.pop(work_name, None)
 
-    async def part(self, work_name: str, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def run_part(self, work_name: str, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine that is a part of this piece of work."""
         points = self._points.setdefault(work_name, [])
 
@@ -77,9 +77,9 @@ class PointTracker:
 
         return await drive(coroutine, step)
 
-    async def whole(self, work_name: str, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def run_whole(self, work_name: str, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine that is all of this piece of work, and report it."""
-        result = await self.part(work_name, coroutine)
+        result = await self.run_part(work_name, coroutine)
         self._report(work_name)
         return result
 

@@ -51,7 +51,7 @@ async def test_a_worker_recovers_without_a_restart_when_a_host_name_resolves_aga
     await send_starts(environment, range(COMMANDS))
     await says_that_the_api_is_unavailable(worker)
     assert not environment.sandbox.request_log.requests
-    names.give(NAME)
+    names.add(NAME)
     await worker.ready()
     await all_ends_well(environment, range(COMMANDS))
     assert worker.starts == 1

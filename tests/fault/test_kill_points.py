@@ -97,7 +97,7 @@ async def environment(
 async def test_a_kill_at_any_suspension_point_loses_and_duplicates_nothing(
     environment: FaultEnvironment, kind: type[StartScenario]
 ) -> None:
-    killed_at = await kill_at_points(kind(environment), every=EVERY)
+    killed_at = await kill_at_points(kind(environment), every_point=EVERY)
     found = await environment.settled()
     assert found.violations == ()
     assert list(folder_faults(environment.directory / "archive", environment.facts)) == []

@@ -48,7 +48,7 @@ def connected(proxy: TcpProxy) -> AbstractAsyncContextManager[Streams]:
     return connected_to("127.0.0.1", proxy.port)
 
 
-async def said(streams: Streams, text: bytes) -> bytes:
+async def echo_of(streams: Streams, text: bytes) -> bytes:
     reader, writer = streams
     writer.write(text)
     return await asyncio.wait_for(reader.readexactly(len(text)), 10)
@@ -56,13 +56,13 @@ async def said(streams: Streams, text: bytes) -> bytes:
 
 async def test_bytes_pass_through_and_are_counted(proxy: TcpProxy) -> None:
     async with connected(proxy) as streams:
-        assert await said(streams, b"hello") == b"hello"
+        assert await echo_of(streams, b"hello") == b"hello"
     assert (proxy.bytes_up, proxy.bytes_down, proxy.accepted) == (5, 5, 1)
 
 
 async def test_the_end_of_a_connection_is_passed_on(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
-        await said(streams, b"hello")
+        await echo_of(streams, b"hello")
         streams[1].write_eof()
         assert await asyncio.wait_for(streams[0].read(), 10) == b""
     await eventually(lambda: echo.ended == ["fin"])
@@ -71,7 +71,7 @@ async def test_the_end_of_a_connection_is_passed_on(proxy: TcpProxy, echo: Echo)
 
 async def test_both_sides_receive_a_reset(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
-        await said(streams, b"hello")
+        await echo_of(streams, b"hello")
         proxy.cut("reset")
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(streams[0].read(), 10)
@@ -80,7 +80,7 @@ async def test_both_sides_receive_a_reset(proxy: TcpProxy, echo: Echo) -> None:
 
 async def test_both_sides_receive_a_fin(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
-        await said(streams, b"hello")
+        await echo_of(streams, b"hello")
         proxy.cut("fin")
         assert await asyncio.wait_for(streams[0].read(), 10) == b""
     await eventually(lambda: echo.ended == ["fin"])
@@ -88,7 +88,7 @@ async def test_both_sides_receive_a_fin(proxy: TcpProxy, echo: Echo) -> None:
 
 async def test_bytes_held_back_by_a_stall_arrive_afterwards(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
-        await said(streams, b"hello")
+        await echo_of(streams, b"hello")
         proxy.stall()
         streams[1].write(b"later")
         await eventually(lambda: proxy.bytes_up == 10)
@@ -101,11 +101,11 @@ async def test_one_frozen_connection_holds_back_its_bytes_and_no_others(
     proxy: TcpProxy, echo: Echo
 ) -> None:
     async with connected(proxy) as frozen:
-        await said(frozen, b"hello")
+        await echo_of(frozen, b"hello")
         proxy.freeze_one(random.Random(1))
         async with connected(proxy) as other:
             frozen[1].write(b"later")
-            assert await said(other, b"other") == b"other"
+            assert await echo_of(other, b"other") == b"other"
             assert echo.got == b"helloother"
             await proxy.restore()
             assert await asyncio.wait_for(frozen[0].readexactly(5), 10) == b"later"
@@ -116,8 +116,8 @@ async def test_a_delay_makes_bytes_arrive_later_and_in_order(proxy: TcpProxy) ->
     loop = asyncio.get_running_loop()
     async with connected(proxy) as streams:
         asked_at = loop.time()
-        assert await said(streams, b"one") == b"one"
-        assert await said(streams, b"two") == b"two"
+        assert await echo_of(streams, b"one") == b"one"
+        assert await echo_of(streams, b"two") == b"two"
     assert loop.time() - asked_at >= 4 * 0.05
 
 
@@ -125,7 +125,7 @@ async def test_a_black_hole_drops_all_bytes_and_restore_resets_its_connections(
     proxy: TcpProxy, echo: Echo
 ) -> None:
     async with connected(proxy) as streams:
-        await said(streams, b"hello")
+        await echo_of(streams, b"hello")
         proxy.black_hole()
         streams[1].write(b"lost")
         streams[1].write_eof()
@@ -148,14 +148,14 @@ async def test_a_connection_opened_during_a_black_hole_reaches_no_target(
 
 async def test_refusing_connections_keeps_the_existing_ones_open(proxy: TcpProxy) -> None:
     async with connected(proxy) as streams:
-        await said(streams, b"hello")
+        await echo_of(streams, b"hello")
         proxy.refuse()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", proxy.port)
-        assert await said(streams, b"still") == b"still"
+        assert await echo_of(streams, b"still") == b"still"
     await proxy.restore()
     async with connected(proxy) as streams:
-        assert await said(streams, b"again") == b"again"
+        assert await echo_of(streams, b"again") == b"again"
 
 
 async def test_an_unreachable_target_looks_like_a_reset() -> None:
@@ -175,5 +175,5 @@ async def test_several_targets_get_connections_in_rotation() -> None:
         proxy = await stack.enter_async_context(TcpProxy(*ports))
         for text in (b"one", b"two", b"three"):
             async with connected(proxy) as streams:
-                await said(streams, text)
+                await echo_of(streams, text)
     assert [echo.got for echo in echoes] == [b"onethree", b"two"]

@@ -23,7 +23,7 @@ class ConsoleClient:
         self.origin = f"http://127.0.0.1:{port}"
         self._http = http
 
-    async def ask(
+    async def request(
         self, path: str, *, method: str = "GET", json: object = None, **headers: str
     ) -> tuple[int, Mapping[str, str], bytes]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -33,13 +33,13 @@ class ConsoleClient:
 
     async def get(self, path: str, *, status: int = 200) -> Any:
         """The JSON of a route that answers with this status."""
-        answered, _, body = await self.ask(path)
+        answered, _, body = await self.request(path)
         assert answered == status, body
         return msgspec.json.decode(body)
 
     async def post(self, path: str, value: object, *, status: int = 200) -> Any:
         """Post like the page: with its origin."""
-        answered, _, body = await self.ask(path, method="POST", json=value, Origin=self.origin)
+        answered, _, body = await self.request(path, method="POST", json=value, Origin=self.origin)
         assert answered == status, body
         return msgspec.json.decode(body)
 

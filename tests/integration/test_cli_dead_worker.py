@@ -95,12 +95,12 @@ async def test_a_command_with_an_outcome_is_executed_only_under_a_new_id(
     again = await next_outcome(outcomes)
     await broker.bury(body, key="start_track_recording", headers={"x-reason-code": "crashed"})
     (replayed,) = (await cli("dead", "replay", "one", "--new-id")).lines
-    anew = await next_outcome(outcomes)
+    second = await next_outcome(outcomes)
 
     assert again["id"] == first["id"]
-    assert anew["data"]["command_id"] == replayed["new_command_id"]
-    assert anew["data"]["recording_ids"]
-    assert anew["data"]["recording_ids"] != first["data"]["recording_ids"]
+    assert second["data"]["command_id"] == replayed["new_command_id"]
+    assert second["data"]["recording_ids"]
+    assert second["data"]["recording_ids"] != first["data"]["recording_ids"]
 
 
 async def test_a_type_that_workers_have_learnt_since_is_executed_under_a_new_id(
@@ -119,11 +119,11 @@ async def test_a_type_that_workers_have_learnt_since_is_executed_under_a_new_id(
     known = start("one")
     await broker.bury(known, key="start_livestream", headers=dict(letter.headers))
     (replayed,) = (await cli("dead", "replay", "one", "--new-id")).lines
-    anew = await next_outcome(outcomes)
+    second = await next_outcome(outcomes)
 
     assert (refused["data"]["command_id"], refused["data"]["code"]) == ("one", "unknown_type")
-    assert anew["type"] == "command.succeeded.v1"
-    assert anew["data"]["command_id"] == replayed["new_command_id"]
+    assert second["type"] == "command.succeeded.v1"
+    assert second["data"]["command_id"] == replayed["new_command_id"]
 
 
 async def test_a_replayed_letter_is_executed_however_old_it_is(
@@ -146,11 +146,11 @@ async def test_a_letter_of_the_broker_has_an_outcome_and_is_executed_under_a_new
         await running.says("started")
         first = await next_outcome(outcomes)
         (replayed,) = (await cli("dead", "replay", "one", "--new-id")).lines
-        anew = await next_outcome(outcomes)
+        second = await next_outcome(outcomes)
 
     assert (first["type"], first["data"]["command_id"]) == ("command.failed.v1", "one")
     assert first["data"]["last_error"]["code"] == "dead_lettered"
-    assert (anew["type"], anew["data"]["command_id"]) == (
+    assert (second["type"], second["data"]["command_id"]) == (
         "command.succeeded.v1",
         replayed["new_command_id"],
     )

@@ -46,14 +46,14 @@ async def test_the_page_permits_no_script_style_or_request_but_its_own(
     console: ConsoleClient,
 ) -> None:
     for path in ("/", "/recordings/any", "/static/app.js", "/api/now", "/nothing"):
-        _, headers, body = await console.ask(path)
+        _, headers, body = await console.request(path)
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
         if not path.startswith("/api/"):
             assert b"http://" not in body.replace(b"http://www.w3.org/", b"")
-    _, _, page = await console.ask("/")
+    _, _, page = await console.request("/")
     assert b"<script>" not in page
     assert b" style=" not in page
 
@@ -61,17 +61,17 @@ async def test_the_page_permits_no_script_style_or_request_but_its_own(
 async def test_an_address_without_a_page_gets_the_page_that_says_so(
     console: ConsoleClient,
 ) -> None:
-    _, _, page = await console.ask("/")
+    _, _, page = await console.request("/")
     for path in ("/nothing", "/meeting/of-yesterday", "/recordings/one/more", "/apian"):
-        status, headers, body = await console.ask(path)
+        status, headers, body = await console.request(path)
         assert (status, body) == (404, page), path
         assert headers["Content-Type"].startswith("text/html")
     for path in ("/api/nothing", "/static/nothing.js"):
-        status, headers, _ = await console.ask(path)
+        status, headers, _ = await console.request(path)
         assert status == 404
         assert headers["Content-Type"].startswith("application/json"), path
-    assert (await console.ask("/metrics"))[0] == 200
-    assert (await console.ask("/livez"))[0] == 200
+    assert (await console.request("/metrics"))[0] == 200
+    assert (await console.request("/livez"))[0] == 200
 
 
 async def test_everything_about_a_recording_is_answered_and_no_url_with_its_query(
@@ -82,7 +82,7 @@ async def test_everything_about_a_recording_is_answered_and_no_url_with_its_quer
     page = await console.get("/api/recordings?status=all")
     (details,) = (await console.get("/api/recordings/r-1"))["recordings"]
     by_start = await console.get("/api/recordings/start-1")
-    _, _, raw = await console.ask("/api/recordings/r-1")
+    _, _, raw = await console.request("/api/recordings/r-1")
 
     assert [row["recording_id"] for row in page["recordings"]] == ["r-1"]
     assert details["metadata"] == {"case": HOSTILE}
@@ -153,7 +153,7 @@ async def test_a_state_that_cannot_be_read_is_said_and_read_as_soon_as_it_can(
     async with running_console({"DATABASE_URL": url, "AMQP_URL": NO_BROKER}) as console:
         missing = await console.get("/api/recordings", status=503)
         now = await console.get("/api/now")
-        ready, _, _ = await console.ask("/readyz")
+        ready, _, _ = await console.request("/readyz")
         store = await Store.open(url, source="test")
         await store.apply([observation("r-1")])
         await store.close()
@@ -166,9 +166,9 @@ async def test_a_state_that_cannot_be_read_is_said_and_read_as_soon_as_it_can(
 
 
 async def test_another_host_or_origin_is_refused(console: ConsoleClient) -> None:
-    status, _, _ = await console.ask("/api/now", Host="evil.example")
+    status, _, _ = await console.request("/api/now", Host="evil.example")
     assert status == 421
-    status, _, _ = await console.ask(
+    status, _, _ = await console.request(
         "/api/logout", method="POST", json={}, Origin="https://evil.example"
     )
     assert status == 403
@@ -204,7 +204,7 @@ async def test_the_cookie_of_a_session_is_for_this_page_alone(
 ) -> None:
     environ = {"DATABASE_URL": sqlite_url, "AMQP_URL": NO_BROKER, "WORKER_CONSOLE_TOKEN": TOKEN}
     async with running_console(environ) as console:
-        _, headers, _ = await console.ask(
+        _, headers, _ = await console.request(
             "/api/login", method="POST", json={"token": TOKEN}, Origin=console.origin
         )
     cookie = headers["Set-Cookie"]
@@ -228,7 +228,7 @@ async def test_too_many_browsers_are_told_to_come_back(console: ConsoleClient) -
     async with AsyncExitStack() as streams:
         for _ in range(MAX_CLIENTS):
             await streams.enter_async_context(console.stream())
-        status, _, _ = await console.ask("/api/stream")
+        status, _, _ = await console.request("/api/stream")
     assert status == 503
 
 

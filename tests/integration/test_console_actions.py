@@ -66,9 +66,9 @@ async def test_letters_are_shown_without_their_secrets(
     await broker.bury(b"no json " + SECRET.encode() + b" token=")
 
     first, second = await letters_of(console)
-    status, _, raw = await console.ask("/api/dead/one")
+    status, _, raw = await console.request("/api/dead/one")
     (details,) = msgspec.json.decode(raw)["letters"]
-    _, _, other = await console.ask(f"/api/dead/{second['letter']}")
+    _, _, other = await console.request(f"/api/dead/{second['letter']}")
 
     assert (first["letter"], first["reason_code"]) == ("one", "invalid_field")
     assert status == 200
@@ -126,17 +126,17 @@ async def test_letters_are_replayed_as_the_preview_says_and_each_leaves_an_audit
     preview = await console.post("/api/actions/preview", replay(chosen, new_id=new_id))
     left = column(await letters_of(console), "letter")
     with capture_logs() as lines:
-        done = await console.post("/api/actions", replay(chosen, new_id=new_id))
+        result = await console.post("/api/actions", replay(chosen, new_id=new_id))
 
     text = "\n".join(preview["lines"])
     expected = "2 letters will go back" if new_id else "3 letters will go back"
     assert expected in text
     assert ("under a new id" in text, "will stay" in text) == (new_id, new_id)
     assert len(left) == 4, "a preview changes nothing"
-    assert done["lines"][0] == ("2 letters replayed." if new_id else "3 letters replayed.")
+    assert result["lines"][0] == ("2 letters replayed." if new_id else "3 letters replayed.")
     assert len(await letters_of(console)) == (2 if new_id else 1)
-    assert (done["command_ids"][:2] == ["one", "two"]) is not new_id
-    assert len(done["command_ids"]) == (2 if new_id else 3)
+    assert (result["command_ids"][:2] == ["one", "two"]) is not new_id
+    assert len(result["command_ids"]) == (2 if new_id else 3)
     audits = [dict(line) for line in lines if line["event"] == "console_action"]
     assert column(audits, "letter") == column(chosen, "letter")
     assert {line["action"] for line in audits} == {"replay_with_new_id" if new_id else "replay"}
@@ -154,12 +154,12 @@ async def test_only_the_chosen_letters_are_dropped(
     await log_in(console)
 
     preview = await console.post("/api/actions/preview", drop)
-    done = await console.post("/api/actions", drop)
+    result = await console.post("/api/actions", drop)
     again = await console.post("/api/actions/preview", drop)
     nothing = await console.post("/api/actions", drop)
 
     assert preview["lines"][0].startswith("2 letters will be removed permanently")
-    assert done["lines"] == ["2 letters dropped."]
+    assert result["lines"] == ["2 letters dropped."]
     assert nothing["lines"][0] == "0 letters dropped."
     assert "reads them at this moment" in nothing["lines"][1]
     assert column(await letters_of(console), "letter") == ["three"]
@@ -177,12 +177,12 @@ async def test_an_action_on_a_recording_is_a_separate_command(
 
     preview = await console.post("/api/actions/preview", action)
     with capture_logs() as lines:
-        done = await console.post("/api/actions", action)
+        result = await console.post("/api/actions", action)
 
     assert RECORDING in preview["lines"][0]
     sent = msgspec.json.decode((await broker.take()).body)
     assert sent == {
-        "type": command, "id": done["command_ids"][0], "app": "default", "recording_id": RECORDING
+        "type": command, "id": result["command_ids"][0], "app": "default", "recording_id": RECORDING
     }  # fmt: skip
     (audit,) = [line for line in lines if line["event"] == "console_action"]
     assert (audit["action"], audit["command_id"]) == (kind, sent["id"])

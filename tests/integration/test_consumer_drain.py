@@ -52,10 +52,10 @@ async def test_after_a_drain_nothing_is_delivered_again(
         await draining
         await asyncio.wait([bench.consumer_task])
         left = await bench.count(bench.topology.command_queue)
-        taken = len(bench.deliveries)
-    assert len(set(bench.bodies)) == taken
-    assert taken + (left or 0) == 300
-    assert 0 < taken < 300
+        delivered = len(bench.deliveries)
+    assert len(set(bench.bodies)) == delivered
+    assert delivered + (left or 0) == 300
+    assert 0 < delivered < 300
 
 
 async def test_a_drain_waits_for_the_handlers_and_sends_their_acknowledgements(
@@ -101,8 +101,8 @@ async def test_a_drain_ends_at_once_while_there_is_no_broker() -> None:
 async def test_a_drain_ends_at_once_while_publishing_is_not_ready(
     benches: BrokerBenches, amqp_url: str, eventually: Eventually
 ) -> None:
-    nobody = BrokerConnection(lambda: "amqp://127.0.0.1:1/", "publish")
-    publisher = WatchedPublisher(nobody, Topology(), timeout=1)
+    unreachable = BrokerConnection(lambda: "amqp://127.0.0.1:1/", "publish")
+    publisher = WatchedPublisher(unreachable, Topology(), timeout=1)
     link = BrokerConnection(lambda: amqp_url, "consume")
     consumer = Consumer(link, Topology(), publisher, acknowledge, prefetch=1)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:

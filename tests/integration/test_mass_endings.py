@@ -279,10 +279,10 @@ async def test_every_end_is_published_once_with_any_kind_of_list(
     await end(bench, ended)
     await settle(bench)
     files = 3 if kind == "track" else 2
-    whole = ["UPLOADED", *["file"] * files, f"completed {files}"]
+    full_life = ["UPLOADED", *["file"] * files, f"completed {files}"]
     for recording_id, events in (await published(bench)).items():
         later = [event for event in events[2:] if event != "UPLOADING"]
-        assert later == (whole if recording_id in ended else [])
+        assert later == (full_life if recording_id in ended else [])
     assert await bench.store.count_by_app() == {"default": len(ids) - len(ended)}
 
 

@@ -79,8 +79,8 @@ async def test_a_pause_of_a_meeting_leaves_out_recordings_that_are_being_uploade
     ended, running = await bench.start(), await bench.start()
     bench.sandbox.clock.advance(5)
     await bench.api.control_recording(ended, "stop")
-    done = await execute(PauseRecording(id="c", meeting_id=MEETING), bench.attempt())
-    assert done.recording_ids == (running,)
+    result = await execute(PauseRecording(id="c", meeting_id=MEETING), bench.attempt())
+    assert result.recording_ids == (running,)
     assert (bench.status(ended), bench.status(running)) == ("UPLOADING", "PAUSED")
 
 
@@ -88,6 +88,6 @@ async def test_all_recordings_of_a_crowded_meeting_are_stopped(bench: Bench) -> 
     bench.sandbox.behaviour.change({"max_per_page": 10})
     ids = [await bench.start() for _ in range(25)]
     bench.sandbox.clock.advance(5)
-    done = await execute(StopRecording(id="c", meeting_id=MEETING), bench.attempt())
-    assert set(done.recording_ids) == set(ids)
+    result = await execute(StopRecording(id="c", meeting_id=MEETING), bench.attempt())
+    assert set(result.recording_ids) == set(ids)
     assert {bench.status(recording_id) for recording_id in ids} == {"UPLOADING"}

@@ -142,7 +142,9 @@ class Bench:
                     task.cancel()
                 await asyncio.wait(running)
 
-    async def happen(self, recording_ids: Sequence[str], statuses: Sequence[Status]) -> None:
+    async def commit_statuses(
+        self, recording_ids: Sequence[str], statuses: Sequence[Status]
+    ) -> None:
         for status in statuses:
             await self.store.apply([_seen(recording_id, status) for recording_id in recording_ids])
 
@@ -272,7 +274,7 @@ async def test_the_events_of_a_recording_arrive_once_and_in_order(
     bench: Bench, eventually: Eventually
 ) -> None:
     ids = [f"r{number}" for number in range(50)]
-    await bench.happen(ids, LIFE)
+    await bench.commit_statuses(ids, LIFE)
     async with bench.relaying():
         await eventually(lambda: len(bench.received) == 50 * len(KEYS))
         await eventually(bench_is_empty(bench))
@@ -285,7 +287,7 @@ async def test_an_event_committed_while_the_relay_runs_is_published_on_wake_up(
 ) -> None:
     async with bench.relaying():
         for number in range(5):
-            await bench.happen([f"r{number}"], LIFE)
+            await bench.commit_statuses([f"r{number}"], LIFE)
             bench.relay.wake()
         await eventually(lambda: len(bench.received) == 5 * len(KEYS))
 
@@ -322,7 +324,7 @@ async def test_a_cut_connection_loses_nothing_and_changes_neither_order_nor_ids(
     async with bench.relaying():
         for first in (0, 100, 200):
             before = len(bench.received)
-            await bench.happen(ids[first : first + 100], LIFE)
+            await bench.commit_statuses(ids[first : first + 100], LIFE)
             bench.relay.wake()
             await eventually(partial(more_than, bench, before))
             link.cut()
@@ -337,7 +339,7 @@ async def test_a_silent_broker_loses_nothing(
     ids = [f"r{number}" for number in range(20)]
     async with bench.relaying():
         link.stall()
-        await bench.happen(ids, LIFE)
+        await bench.commit_statuses(ids, LIFE)
         bench.relay.wake()
         await eventually(lambda: bench.link.unavailable_reason is not None)
         assert len(await bench.unsent_ids()) == 20 * len(KEYS)
@@ -349,7 +351,7 @@ async def test_a_silent_broker_loses_nothing(
 async def test_an_event_published_again_after_a_crash_has_the_same_id(
     bench: Bench, eventually: Eventually
 ) -> None:
-    await bench.happen(["r"], LIFE)
+    await bench.commit_statuses(["r"], LIFE)
     waiting = await bench.store.unsent(100)
     async with bench.connected():
         await bench.listen()
@@ -402,7 +404,9 @@ async def test_a_full_subscriber_queue_blocks_only_its_own_subjects(
 ) -> None:
     """More than a batch of status events is blocked. Outcomes and other recordings continue."""
     full = await bench.full_queue("track.invoked")
-    await bench.happen([f"stuck-{number}" for number in range(PAGE_SIZE + 20)], [Status.INVOKED])
+    await bench.commit_statuses(
+        [f"stuck-{number}" for number in range(PAGE_SIZE + 20)], [Status.INVOKED]
+    )
     await bench.finish("c1", reply_to=None)
     async with bench.relaying():
         await eventually(lambda: "c1" in bench.subjects)
@@ -418,12 +422,12 @@ async def test_refused_events_are_not_repeated_to_the_queues_that_took_them(
     bench.relay = bench.another_relay(page_size=50)
     full = await bench.full_queue("track.invoked")
     stuck = [f"stuck-{number}" for number in range(MAX_PAGES * 50 + 1)]
-    await bench.happen(stuck, [Status.INVOKED])
+    await bench.commit_statuses(stuck, [Status.INVOKED])
     async with bench.relaying():
         await eventually(lambda: len(bench.received) >= len(stuck), seconds=60)
         before = len(bench.received)
-        await bench.happen(stuck[:5], [Status.RECORDING])
-        await bench.happen(["later"], [Status.RECORDING])
+        await bench.commit_statuses(stuck[:5], [Status.RECORDING])
+        await bench.commit_statuses(["later"], [Status.RECORDING])
         await bench.finish("c1", reply_to=None)
         bench.relay.wake()
         await eventually(lambda: "c1" in bench.subjects)
@@ -448,9 +452,9 @@ async def test_refused_events_go_out_after_another_replica_has_led(bench: Bench)
         await relay.publish_pending()
 
     async with bench.connected():
-        await bench.happen(["fills", "early"], [Status.INVOKED])
+        await bench.commit_statuses(["fills", "early"], [Status.INVOKED])
         await publish(first, 0.0)
-        await bench.happen(["late"], [Status.INVOKED])
+        await bench.commit_statuses(["late"], [Status.INVOKED])
         await publish(second, 0.0)
         await publish(second, 2.0)
         await publish(first, 3.0)
@@ -518,9 +522,9 @@ async def test_an_event_that_the_broker_never_takes_is_set_aside_and_keeps_no_ot
 ) -> None:
     bench = private_bench
     private_rabbitmq.evaluate("application:set_env(rabbit, max_message_size, 20000).")
-    await bench.happen(["before"], LIFE)
+    await bench.commit_statuses(["before"], LIFE)
     await bench.finish("large", reply_to=None, recording_ids=("r" * 30_000,))
-    await bench.happen(["after"], LIFE)
+    await bench.commit_statuses(["after"], LIFE)
     async with bench.relaying():
         await eventually(
             lambda: bench.keys_by_recording() == dict.fromkeys(("before", "after"), KEYS)
@@ -552,7 +556,7 @@ async def test_a_missing_permission_sets_nothing_aside(
     bench = private_bench
     status = f"{bench.topology.prefix}.status"
     private_rabbitmq.set_topic_permissions("guest", status, write="^nothing$", read=".*")
-    await bench.happen(["a", "b", "c"], LIFE)
+    await bench.commit_statuses(["a", "b", "c"], LIFE)
     await bench.finish("c1", reply_to=None)
     async with bench.relaying():
         await eventually(lambda: "c1" in bench.subjects)
@@ -582,7 +586,7 @@ async def test_an_outcome_and_its_replies_have_one_id_and_all_arrive(
 async def test_flush_publishes_only_pages_that_were_committed_before_it(
     bench: Bench,
 ) -> None:
-    await bench.happen([f"r{number}" for number in range(PAGE_SIZE)], [Status.INVOKED])
+    await bench.commit_statuses([f"r{number}" for number in range(PAGE_SIZE)], [Status.INVOKED])
     later = msgspec.structs.replace(
         _seen("later", Status.INVOKED), observed_at=NOW + timedelta(seconds=1)
     )
@@ -594,7 +598,7 @@ async def test_flush_publishes_only_pages_that_were_committed_before_it(
 
 
 async def test_a_relay_without_leadership_publishes_nothing(bench: Bench) -> None:
-    await bench.happen(["r"], LIFE)
+    await bench.commit_statuses(["r"], LIFE)
     async with bench.connected():
         running = asyncio.create_task(bench.relay.run(lambda: False))
         await bench.store.unsent(1)
@@ -607,7 +611,7 @@ async def test_a_relay_without_leadership_publishes_nothing(bench: Bench) -> Non
 async def test_a_relay_that_loses_leadership_stops_within_the_batch(
     bench: Bench, eventually: Eventually
 ) -> None:
-    await bench.happen(["r"], LIFE)
+    await bench.commit_statuses(["r"], LIFE)
     asked = iter([True, True, True])  # one for the batch, then one for each event
     async with bench.connected():
         running = asyncio.create_task(bench.relay.run(lambda: next(asked, False)))
@@ -639,7 +643,7 @@ async def test_a_commit_reaches_a_relay_without_a_wake_up_and_its_events_are_mar
         await bench.listen()
         running = asyncio.create_task(relay.run(lambda: True))
         for number in range(3):
-            await bench.happen([f"r{number}"], LIFE)
+            await bench.commit_statuses([f"r{number}"], LIFE)
             await eventually(partial(more_than, bench, (number + 1) * len(KEYS) - 1))
         await eventually(bench_is_empty(bench))
         running.cancel()
@@ -656,14 +660,14 @@ async def test_a_page_that_was_read_before_leadership_was_lost_is_not_published_
     async with bench.connected():
         await bench.listen()
         running = asyncio.create_task(relay.run(lambda: leads))
-        await bench.happen(["r0"], LIFE[:1])
+        await bench.commit_statuses(["r0"], LIFE[:1])
         await eventually(bench_is_empty(bench))
         leads = False
-        await bench.happen(["r1"], LIFE[:1])  # a query for it may be part of this commit
+        await bench.commit_statuses(["r1"], LIFE[:1])  # a query for it may be part of this commit
         other = [event.position for event in await bench.store.unsent(10)]
         await bench.store.mark_page(PageMarks(sent=other), NOW.timestamp())
         leads = True
-        await bench.happen(["r2"], LIFE[:1])
+        await bench.commit_statuses(["r2"], LIFE[:1])
         await eventually(lambda: "r2" in bench.subjects)
         running.cancel()
         await asyncio.wait([running])
@@ -701,7 +705,7 @@ async def test_events_of_one_id_are_published_one_after_the_other(
 ) -> None:
     """The worker writes no such row, but an operator may have repaired a database by hand."""
     recording_ids = [f"r{number}" for number in range(5)]
-    await bench.happen(recording_ids, LIFE[:2])
+    await bench.commit_statuses(recording_ids, LIFE[:2])
 
     def give_one_id() -> None:
         with closing(sqlite3.connect(bench.file)) as connection, connection:

@@ -65,19 +65,19 @@ async def bench(
 async def test_an_event_that_ends_every_connection_is_set_aside_and_keeps_no_other(
     bench: Bench, eventually: Eventually
 ) -> None:
-    await bench.happen(["before"], LIFE)
-    await bench.happen([FORBIDDEN.decode()], [Status.INVOKED])
-    await bench.happen(["after"], LIFE)
+    await bench.commit_statuses(["before"], LIFE)
+    await bench.commit_statuses([FORBIDDEN.decode()], [Status.INVOKED])
+    await bench.commit_statuses(["after"], LIFE)
     async with bench.relaying():
         await eventually(
             lambda: bench.keys_by_recording() == dict.fromkeys(("before", "after"), KEYS)
         )
-        await bench.happen([f"later-{number}" for number in range(20)], [Status.INVOKED])
+        await bench.commit_statuses([f"later-{number}" for number in range(20)], [Status.INVOKED])
         bench.relay.wake()
         await eventually(lambda: len(bench.keys_by_recording()) == 22)
 
         async def is_set_aside() -> bool:
-            await bench.happen([f"another-{len(bench.received)}"], [Status.INVOKED])
+            await bench.commit_statuses([f"another-{len(bench.received)}"], [Status.INVOKED])
             bench.relay.wake()
             return len(await bench.set_aside_ids()) == 1
 
@@ -90,8 +90,8 @@ async def test_many_events_that_end_every_connection_at_the_head_keep_no_other(
 ) -> None:
     culprits = [f"{FORBIDDEN.decode()}-{number}" for number in range(9)]
     for culprit in culprits:
-        await bench.happen([culprit], [Status.INVOKED])
-    await bench.happen(["after"], LIFE)
+        await bench.commit_statuses([culprit], [Status.INVOKED])
+    await bench.commit_statuses(["after"], LIFE)
     async with bench.relaying():
 
         async def have_others_gone_out() -> bool:
@@ -99,7 +99,7 @@ async def test_many_events_that_end_every_connection_at_the_head_keep_no_other(
             return bench.keys_by_recording() == {"after": KEYS}
 
         await eventually(have_others_gone_out)
-        await bench.happen(["later"], [Status.INVOKED])
+        await bench.commit_statuses(["later"], [Status.INVOKED])
         await eventually(lambda: "later" in bench.keys_by_recording())
 
 
@@ -107,7 +107,7 @@ async def test_an_event_that_ends_the_connection_is_not_set_aside_while_no_other
     bench: Bench, firewall: Firewall, eventually: Eventually
 ) -> None:
     """The broker itself may end every connection."""
-    await bench.happen([FORBIDDEN.decode()], [Status.INVOKED])
+    await bench.commit_statuses([FORBIDDEN.decode()], [Status.INVOKED])
     async with bench.relaying():
         await eventually(lambda: firewall.resets >= 6)
         assert await bench.set_aside_ids() == []

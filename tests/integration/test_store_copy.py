@@ -130,11 +130,11 @@ async def test_a_copy_has_every_row_of_the_source_as_it_was(
     await fill(database_url)
     before = rows(database_url)
 
-    done = copied(database_url, target_url)
+    copy = copied(database_url, target_url)
 
     copied_rows = rows(target_url)
     assert rows(database_url) == before
-    assert {table.table: table.rows for table in done.tables} == {
+    assert {table.table: table.rows for table in copy.tables} == {
         name: len(found) for name, found in before.items()
     }
     assert copied_rows.pop("inbox") != (former := before.pop("inbox"))
@@ -299,10 +299,10 @@ async def test_nobody_writes_to_either_database_while_it_is_copied(
 
     await (await Store.open(empty_postgresql_url, source="test")).close()
     copy_store(sqlite_url, empty_postgresql_url, try_to_write)
-    there = len(refused)
+    count = len(refused)
     copy_store(empty_postgresql_url, f"sqlite:///{tmp_path / 'third.db'}", try_to_write)
 
-    assert 0 < there < len(refused)
+    assert 0 < count < len(refused)
     assert all("lock timeout" in words for words in refused)
 
 
@@ -350,13 +350,13 @@ async def test_urls_come_from_files_and_from_the_settings(
     secret = tmp_path / "database-url"
     secret.write_text(empty_postgresql_url + "\n")
 
-    done = await cli("store", "copy", "--from", sqlite_url, DATABASE_URL_FILE=str(secret))
+    copy = await cli("store", "copy", "--from", sqlite_url, DATABASE_URL_FILE=str(secret))
     again = await cli("store", "copy", "--to-file", str(secret), DATABASE_URL=sqlite_url)
 
-    assert (done.code, again.code) == (0, 0), done.err + again.err
-    assert [row["table"] for row in done.lines] == [table.name for table in COPIED]
-    assert done.lines == again.lines
-    assert "Copied" in done.err
+    assert (copy.code, again.code) == (0, 0), copy.err + again.err
+    assert [row["table"] for row in copy.lines] == [table.name for table in COPIED]
+    assert copy.lines == again.lines
+    assert "Copied" in copy.err
     assert "nothing was changed" in again.err
 
 

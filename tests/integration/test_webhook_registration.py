@@ -74,10 +74,10 @@ def test_the_callback_url_has_the_path_and_the_app(public_url: str, app: str, ur
 
 
 async def test_a_missing_webhook_is_added(api: RealtimeKitClient) -> None:
-    done = await register(api, URL)
+    registration = await register(api, URL)
     (webhook,) = await api.list_webhooks()
-    assert done.webhook == webhook
-    assert (done.action, done.removed) == ("added", 0)
+    assert registration.webhook == webhook
+    assert (registration.action, registration.removed) == ("added", 0)
     assert (webhook.name, webhook.url) == ("recording-worker", URL)
     assert (webhook.events, webhook.enabled) == (EVENTS, True)
 
@@ -122,9 +122,9 @@ async def test_duplicates_are_removed_and_webhooks_of_others_are_kept(
 
 
 async def test_concurrent_registrations_leave_one_webhook(api: RealtimeKitClient) -> None:
-    done = await asyncio.gather(*(register(api, URL) for _ in range(5)))
+    registrations = await asyncio.gather(*(register(api, URL) for _ in range(5)))
     (webhook,) = await api.list_webhooks()
-    assert {each.webhook.webhook_id for each in done} == {webhook.webhook_id}
+    assert {each.webhook.webhook_id for each in registrations} == {webhook.webhook_id}
 
 
 async def test_removing_a_missing_webhook_does_nothing(api: RealtimeKitClient) -> None:

@@ -7,7 +7,7 @@ from tests.contract.test_store_archive import events
 from tests.contract.test_store_pruning import NOW, observation
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.test_failing_storage import FailingStore
-from tests.integration.archive.wired_archiver import nobody
+from tests.integration.archive.wired_archiver import no_participants
 from worker.archive.errors import StorageUnavailable
 from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import ManifestWriter
@@ -29,7 +29,7 @@ async def attempt(store: Store, status: int, monkeypatch: pytest.MonkeyPatch) ->
             KeyTemplate.parse_manifest("{recording_id}.json"),
             FolderMark(storage, store.archive, now=NOW.timestamp),
             owner="me",
-            read_participants=nobody,
+            read_participants=no_participants,
             longest_pause=0.0,
             now=NOW.timestamp,
         )

@@ -11,7 +11,7 @@ from tests.contract.test_store_archive import done, end, events, take, take_mani
 from tests.contract.test_store_pruning import NOW, observation
 from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
-from tests.integration.archive.wired_archiver import nobody
+from tests.integration.archive.wired_archiver import no_participants
 from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest import compose_manifest
 from worker.archive.manifest_writer import ManifestWriter
@@ -86,7 +86,7 @@ async def write(store: Store, storage: ArchiveStorage, task: ManifestTask) -> No
         KeyTemplate.parse_manifest("{recording_id}.json"),
         FolderMark(storage, store.archive, now=NOW.timestamp),
         owner="me",
-        read_participants=nobody,
+        read_participants=no_participants,
         longest_pause=0.0,
         now=NOW.timestamp,
     )

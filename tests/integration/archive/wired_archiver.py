@@ -18,12 +18,12 @@ from worker.settings.proxies import NO_PROXIES
 from worker.store.store import Store
 
 
-async def nothing(app: str, recording_id: str) -> None:
+async def no_observation(app: str, recording_id: str) -> None:
     """Reads a recording again, without a new observation."""
     del app, recording_id
 
 
-async def nobody(app: str, session_id: str) -> tuple[Participant, ...]:
+async def no_participants(app: str, session_id: str) -> tuple[Participant, ...]:
     """Reads the participants of a session that had none."""
     del app, session_id
     return ()
@@ -39,8 +39,8 @@ def wired_archiver(
         store,
         owner=owner,
         proxies=NO_PROXIES,
-        read_again=nothing,
-        read_participants=nobody,
+        read_again=no_observation,
+        read_participants=no_participants,
         metrics=Metrics(CollectorRegistry(), version="1"),
         tracing=Tracing(),
     )

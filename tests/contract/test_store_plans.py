@@ -28,6 +28,7 @@ from worker.store.admin.past_commands import (
 )
 from worker.store.admin.recording_details import find_details
 from worker.store.admin.short_ids import find_whole_ids
+from worker.store.app_identities import AppIdentity
 from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor
 from worker.store.database.direct import STATEMENT_WATCHERS
@@ -191,6 +192,10 @@ async def everything(store: Any) -> None:
     await store.count_by_status()
     await store.staleness()
     await store.count_by_app()
+    for app_id in ("first", "other"):
+        await store.adopt_app(
+            AppIdentity(name="default", account_id="account", app_id=app_id, now=OLD)
+        )
     await follow(store)
     for query in filters():
         await store.recordings(query)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import re
 import signal
 import socket
@@ -16,7 +17,7 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from recording_schemas import ErrorInfo, Status, decode_command
-from tests.integration.cli_process import CommandLine
+from tests.integration.cli_process import EXECUTABLE, CommandLine
 from tests.store_requests import observation_of
 from worker.archive.manifest import compose_manifest
 from worker.archive.storage import ArchiveStorage
@@ -284,6 +285,26 @@ async def test_a_storage_that_is_unavailable_ends_the_command_with_a_clean_exit_
     assert verified.code == 1
     assert words in verified.err
     assert "sesame" not in verified.out + verified.err
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_verification_whose_reader_has_gone_ends_without_a_traceback(
+    sqlite_url: str, folder: Path
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        EXECUTABLE,
+        "archive",
+        "verify",
+        env={"DATABASE_URL": sqlite_url, "WORKER_ARCHIVE_URL": folder.as_uri()},
+        stdout=writing,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writing)
+    _, stderr = await process.communicate()
+
+    assert (process.returncode, stderr) == (1, b"")
 
 
 async def test_a_verification_that_is_interrupted_says_how_much_it_has_read(

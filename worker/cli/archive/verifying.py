@@ -53,12 +53,19 @@ class Verifier:
     async def verify(self, objects: Iterator[Stored], *, concurrency: int) -> None:
         """Verify all objects.
 
-        Raises StorageUnavailable in an ExceptionGroup if the storage seems unavailable.
+        Raises StorageUnavailable in an ExceptionGroup if the storage seems unavailable. Raises
+        OSError, without a group, if `report` cannot write.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(concurrency):
                     group.create_task(self._take_turns(objects), name=f"verify {number}")
+        except ExceptionGroup as failed:
+            # `report_error` and click recognise a closed pipe and a full disk only without a group.
+            for error in failed.exceptions:
+                if isinstance(error, OSError):
+                    raise error from None
+            raise
         finally:
             self._clear_progress()
 

@@ -36,11 +36,15 @@ class PreparedPostgreSQL:
         self._template = server.new_database()
         create_tables(self._template)
         self._connection = psycopg.connect(server.url, autocommit=True)
+        # FILE_COPY takes half the CPU. Before version 15 there is no choice.
+        can_choose = self._connection.info.server_version >= 150_000
+        copy = "CREATE DATABASE {} TEMPLATE {}"
+        self._copy = f"{copy} STRATEGY FILE_COPY" if can_choose else copy
 
     def create(self) -> str:
         """Copy the template. Returns the URL of the copy."""
         name = f"test_{uuid4().hex[:12]}"
-        self._execute("CREATE DATABASE {} TEMPLATE {}", name, _name(self._template))
+        self._execute(self._copy, name, _name(self._template))
         return urlunsplit(urlsplit(self._template)._replace(path=f"/{name}"))
 
     def drop(self, url: str) -> None:

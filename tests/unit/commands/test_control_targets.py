@@ -10,7 +10,7 @@ import pytest
 from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
 from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
-from worker.commands.operations.context import OperationContext
+from worker.commands.operations.context import OperationContext, OperationResult
 from worker.domain.recording import Recording, StartContext
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
@@ -33,7 +33,9 @@ class StubApi:
         self.listed, self.known = listed, known
         self.acted_on: list[int] = []
 
-    async def execute(self, command: StopRecording | PauseRecording | ResumeRecording) -> None:
+    async def execute(
+        self, command: StopRecording | PauseRecording | ResumeRecording
+    ) -> OperationResult:
         context = OperationContext(
             api=answered_client(self._answer),
             app="default",
@@ -41,7 +43,7 @@ class StubApi:
             start_context=StartContext(start_id=command.id),
             known=self.known,
         )
-        await execute(command, context)
+        return await execute(command, context)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.method == "PUT":
@@ -85,6 +87,16 @@ async def test_a_stop_acts_on_known_live_recordings_that_the_list_lacks(
     )
     await stub.execute(StopRecording(id="stop", meeting_id=MEETING, kind=kind))
     assert set(stub.acted_on) == expected
+
+
+async def test_a_stop_observes_a_known_recording_that_the_list_shows_as_stopped() -> None:
+    world = World(
+        row(1, Status.UPLOADING), row(2, Status.UPLOADING), known=(known(1, Status.RECORDING),)
+    )
+    result = await world.execute(StopRecording(id="stop", meeting_id=MEETING))
+    assert world.acted_on == []
+    observed = [(one.snapshot.recording_id, one.snapshot.status) for one in result.observations]
+    assert observed == [(id_of(1), Status.UPLOADING)]
 
 
 @pytest.mark.parametrize("command_type", [PauseRecording, ResumeRecording])

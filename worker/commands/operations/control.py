@@ -10,7 +10,7 @@ from worker.budget.priorities import Priority
 from worker.commands.operations.api_lag import is_new
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.domain.errors import NotFound, NotYet, Refused, StartUnknown, Unavailable
-from worker.domain.recording import LIVE, Recording
+from worker.domain.recording import LIVE, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.actions import (
     STOPPED,
@@ -39,12 +39,14 @@ class Target(msgspec.Struct, frozen=True):
 
     `may_be_over`: the recording may have ended or be gone. Then nothing has to be done.
     `is_new`: it has just begun. So a 404 does not mean that it is gone.
+    `listed`: what the API's list shows of it, if the store knows the recording.
     """
 
     recording_id: str
     status: Status | None = None
     may_be_over: bool = False
     is_new: bool = False
+    listed: Observation | None = None
 
 
 async def stop_recording(command: StopRecording, context: OperationContext) -> OperationResult:
@@ -99,7 +101,7 @@ async def _act_on(
     target: Target, context: OperationContext, action: Action, api: RealtimeKitClient
 ) -> None:
     if action == "stop" and target.status in STOPPED:
-        context.progress.add(target.recording_id)
+        context.progress.add(target.recording_id, target.listed)
         return
 
     def on_answer_lost() -> None:
@@ -177,6 +179,7 @@ async def _targets_of_meeting(
         failures.append(NotYet("start_pending", text))
     known = {recording.recording_id: recording for recording in context.known}
     listed: list[RecordingSnapshot] = []
+    asked_at = context.now()
     try:
         listed = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
     except (Refused, Unavailable) as error:
@@ -190,6 +193,9 @@ async def _targets_of_meeting(
             snapshot.recording_id,
             snapshot.status,
             is_new=is_new(known.get(snapshot.recording_id), context),
+            listed=context.observation(snapshot, asked_at)
+            if snapshot.recording_id in known
+            else None,
         )
         for snapshot in listed
         if kind is None or kind == _kind(known.get(snapshot.recording_id), snapshot)

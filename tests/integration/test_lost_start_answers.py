@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -102,6 +103,26 @@ async def test_a_start_that_was_executed_is_not_given_up_because_the_list_cannot
     assert await bench.send(command) == Ack()
     (started,) = bench.started()
     assert (await bench.outcome())["data"]["recording_ids"] == [started.recording_id]
+
+
+@pytest.mark.parametrize(
+    ("command_type", "expected"),
+    [("stop_recording", Ack), ("pause_recording", Ack), ("sync_recording", Retry)],
+)
+async def test_a_command_does_not_adopt_a_recording_that_a_start_is_still_looking_for(
+    bench: CommandBench, command_type: str, expected: type[Ack | Retry]
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    await bench.send(bench.start(metadata={"job": "1"}))
+    (started,) = bench.started()
+    command = {"type": command_type, "id": "other", "recording_id": started.recording_id}
+    assert isinstance(await bench.send(command), expected)
+    assert await bench.send(bench.start(metadata={"job": "1"})) == Ack()
+    bodies = [msgspec.json.decode(event.body) for event in await bench.store.unsent(100)]
+    events = [body["data"] for body in bodies if body["subject"] == started.recording_id]
+    assert {(event["start_id"], event["metadata"]["job"]) for event in events} == {("start-1", "1")}
+    assert await bench.send(command) == Ack()
 
 
 ID_PAIR = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01_c9e8d7b6-a504-4392-8170-6f5e4d3c2b01"

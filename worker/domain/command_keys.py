@@ -19,6 +19,7 @@ from recording_schemas import (
 )
 from worker.domain.command_digest import command_digest
 from worker.domain.recording import StartContext
+from worker.domain.snapshot import RecordingSnapshot
 
 KINDS: Final[tuple[Kind, ...]] = ("track", "composite")
 
@@ -135,6 +136,16 @@ def start_slot(app: str, meeting_id: str, kind: Kind) -> str:
     plain = f"{meeting_id.lower()}/{kind}"
     # The default app has no prefix, because older databases have none.
     return plain if app == DEFAULT_APP else f"{app}/{plain}"
+
+
+def slots_of_recording(app: str, snapshot: RecordingSnapshot) -> list[str]:
+    """The slots of the starts that may have begun this recording. None if its meeting is unknown,
+    or if no command began it."""
+    if snapshot.meeting_id is None or snapshot.start_reason == "RECORD_ON_START":
+        return []
+    certain = None if snapshot.kind_is_guessed else snapshot.kind
+    kinds = KINDS if certain is None else (certain,)
+    return [start_slot(app, snapshot.meeting_id, kind) for kind in kinds]
 
 
 def start_context_of(

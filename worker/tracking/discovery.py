@@ -6,13 +6,12 @@ between two sweeps. It is read from the newest back to the cursor of the last sw
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, get_args
+from typing import Final
 
 import msgspec
 import structlog
 
-from recording_schemas import Kind
-from worker.domain.command_keys import start_slot
+from worker.domain.command_keys import slots_of_recording
 from worker.domain.errors import NotFound
 from worker.domain.recording import ENDED, LIVE, Observation
 from worker.domain.snapshot import RecordingSnapshot
@@ -195,12 +194,14 @@ class ExternalRecordingDiscovery:
             if snapshot.unknown_status is None and not _is_before(snapshot, not_before)
         ]
         # In this order: a recording claimed by a start is known once that start has finished.
-        slots = [slot for snapshot in recent for slot in self._slots(snapshot)]
+        slots = [slot for snapshot in recent for slot in slots_of_recording(self._app, snapshot)]
         starting = await self._store.starting(slots)
         known = await self._store.tracked([snapshot.recording_id for snapshot in recent])
         unknown = [snapshot for snapshot in recent if snapshot.recording_id not in known]
         deferred = [
-            snapshot for snapshot in unknown if starting.intersection(self._slots(snapshot))
+            snapshot
+            for snapshot in unknown
+            if starting.intersection(slots_of_recording(self._app, snapshot))
         ]
         await self._apply([snapshot for snapshot in unknown if snapshot not in deferred], asked_at)
         return msgspec.structs.replace(
@@ -218,14 +219,6 @@ class ExternalRecordingDiscovery:
                 "external_recordings_adopted", app=self._app, recordings=len(observations)
             )
             await self._store.apply_page(observations)
-
-    def _slots(self, snapshot: RecordingSnapshot) -> list[str]:
-        """The slots of the starts that may have made this recording."""
-        if snapshot.meeting_id is None or snapshot.start_reason == "RECORD_ON_START":
-            return []
-        certain = None if snapshot.kind_is_guessed else snapshot.kind
-        kinds: Iterable[Kind] = get_args(Kind) if certain is None else (certain,)
-        return [start_slot(self._app, snapshot.meeting_id, kind) for kind in kinds]
 
     async def _observe(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation | None:
         # A list may not show the kind, and the kind never changes later.

@@ -1,5 +1,6 @@
 """Which recordings a stop, pause or resume sends its requests for."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, Sto
 from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext, OperationResult
+from worker.domain.command_keys import start_slot
 from worker.domain.recording import Recording, StartContext
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
@@ -32,6 +34,8 @@ class StubApi:
     def __init__(self, *listed: dict[str, Any], known: tuple[Recording, ...] = ()) -> None:
         self.listed, self.known = listed, known
         self.acted_on: list[int] = []
+        self.omitted: tuple[str, ...] = ()
+        self.starting: frozenset[str] = frozenset()
 
     async def execute(
         self, command: StopRecording | PauseRecording | ResumeRecording
@@ -42,13 +46,22 @@ class StubApi:
             now=lambda: T0,
             start_context=StartContext(start_id=command.id),
             known=self.known,
+            find_starting=self._find_starting,
         )
         return await execute(command, context)
+
+    async def _find_starting(self, slots: Collection[str]) -> frozenset[str]:
+        return self.starting.intersection(slots)
+
+    def _answered_row(self) -> dict[str, Any]:
+        number = self.acted_on[-1]
+        listed = {item["id"]: item for item in self.listed}.get(id_of(number), row(number))
+        return {field: value for field, value in listed.items() if field not in self.omitted}
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.method == "PUT":
             self.acted_on.append(UUID(request.url.path.rpartition("/")[2]).int)
-            return httpx.Response(200, json={"success": True, "data": row(self.acted_on[-1])})
+            return httpx.Response(200, json={"success": True, "data": self._answered_row()})
         if request.url.path.endswith("/recordings"):
             paging = {"total_count": len(self.listed), "end_offset": len(self.listed)}
             return httpx.Response(
@@ -97,6 +110,18 @@ async def test_a_stop_observes_a_known_recording_that_the_list_shows_as_stopped(
     assert world.acted_on == []
     observed = [(one.snapshot.recording_id, one.snapshot.status) for one in result.observations]
     assert observed == [(id_of(1), Status.UPLOADING)]
+
+
+@pytest.mark.parametrize("has_meeting", [True, False])
+async def test_a_stop_of_a_meeting_does_not_adopt_a_recording_that_a_start_is_looking_for(
+    has_meeting: bool,
+) -> None:
+    world = World(row(1), row(2, kind="composite"), known=(known(3, Status.RECORDING),))
+    world.omitted = () if has_meeting else ("meeting_id",)
+    world.starting = frozenset({start_slot("default", MEETING, "track")})
+    result = await world.execute(StopRecording(id="stop", meeting_id=MEETING))
+    assert set(result.recording_ids) == {id_of(1), id_of(2), id_of(3)}
+    assert {one.snapshot.recording_id for one in result.observations} == {id_of(2), id_of(3)}
 
 
 @pytest.mark.parametrize("command_type", [PauseRecording, ResumeRecording])

@@ -7,7 +7,7 @@ import msgspec
 
 from worker.budget.priorities import Priority
 from worker.commands.operations.people import PeopleFinder
-from worker.domain.command_keys import StartState
+from worker.domain.command_keys import StartState, slots_of_recording
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
@@ -76,6 +76,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     has_cancelled   whether the command has cancelled starts that were never sent
     progress        where the operation adds each recording that it acted on
     find_replayable finds the recordings of which any event is still kept
+    find_starting   finds the slots in which an unfinished start may have begun a recording
     find_start_id   finds the id of the start that began a recording; None if no start did
     archives        whether the worker has an archive
     """
@@ -95,6 +96,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     has_cancelled: bool = False
     progress: Progress = msgspec.field(default_factory=Progress)
     find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
+    find_starting: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
     find_start_id: Callable[[str], Awaitable[str | None]] | None = None
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
     archives: bool = False
@@ -110,6 +112,17 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     def background_api(self) -> RealtimeKitClient:
         """The API for a search before a call. The calls of other commands go first."""
         return self.api.with_priority(Priority.READ, patient=False)
+
+    async def may_be_of_start(self, snapshot: RecordingSnapshot) -> bool:
+        """Whether an unfinished start may have begun the recording.
+
+        Only that start may adopt it. Otherwise its first events would lack the start's `start_id`,
+        `metadata` and correlation id.
+        """
+        slots = slots_of_recording(self.app, snapshot)
+        if not slots or self.find_starting is None:
+            return False
+        return bool(await self.find_starting(slots))
 
     def observation(
         self, snapshot: RecordingSnapshot, asked_at: datetime, start: StartContext | None = None

@@ -39,13 +39,14 @@ class Target(msgspec.Struct, frozen=True):
 
     `may_be_over`: the recording may have ended or be gone. Then nothing has to be done.
     `is_new`: it has just begun. So a 404 does not mean that it is gone.
-    `listed`: what the API's list shows of it, if the store knows the recording.
+    `is_known`: the store has it. `listed`: what the API's list shows of it, if it is known.
     """
 
     recording_id: str
     status: Status | None = None
     may_be_over: bool = False
     is_new: bool = False
+    is_known: bool = False
     listed: Observation | None = None
 
 
@@ -75,7 +76,7 @@ async def _control(
     async def act_on(target: Target) -> None:
         async with slots:
             try:
-                await _act_on(target, context, action, api)
+                await _act_on(target, command, context, action, api)
             except (NotYet, Refused, Unavailable) as error:
                 failures.append(error)
 
@@ -98,7 +99,11 @@ def _urgency(failure: Failure) -> int:
 
 
 async def _act_on(
-    target: Target, context: OperationContext, action: Action, api: RealtimeKitClient
+    target: Target,
+    command: ControlCommand,
+    context: OperationContext,
+    action: Action,
+    api: RealtimeKitClient,
 ) -> None:
     if action == "stop" and target.status in STOPPED:
         context.progress.add(target.recording_id, target.listed)
@@ -119,7 +124,12 @@ async def _act_on(
         if not target.may_be_over:
             raise
     else:
-        context.progress.add(target.recording_id, context.observation(snapshot, asked_at))
+        meeting_id = snapshot.meeting_id or command.meeting_id
+        snapshot = msgspec.structs.replace(snapshot, meeting_id=meeting_id)
+        # An unknown recording is adopted, unless a start is still looking for it.
+        adopts = target.is_known or not await context.may_be_of_start(snapshot)
+        observation = context.observation(snapshot, asked_at) if adopts else None
+        context.progress.add(target.recording_id, observation)
 
 
 async def _targets(
@@ -141,6 +151,7 @@ def _known_targets(context: OperationContext) -> list[Target]:
             recording.recording_id,
             None if recording.timed_out else recording.status,
             is_new=is_new(recording, context),
+            is_known=True,
         )
         for recording in context.known
     ]
@@ -193,6 +204,7 @@ async def _targets_of_meeting(
             snapshot.recording_id,
             snapshot.status,
             is_new=is_new(known.get(snapshot.recording_id), context),
+            is_known=snapshot.recording_id in known,
             listed=context.observation(snapshot, asked_at)
             if snapshot.recording_id in known
             else None,
@@ -207,6 +219,7 @@ async def _targets_of_meeting(
                 recording.status,
                 may_be_over=True,
                 is_new=is_new(recording, context),
+                is_known=True,
             )
             targets.setdefault(recording_id, unlisted)
     return list(targets.values()), failures

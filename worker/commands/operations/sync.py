@@ -13,7 +13,8 @@ from worker.realtimekit.fetch import fetch_recording
 async def sync_recording(command: SyncRecording, context: OperationContext) -> OperationResult:
     """Read the recording with its files, and publish URLs that were signed anew.
 
-    A recording unknown to the store is adopted, as soon as the API reports a documented status.
+    A recording unknown to the store is adopted, as soon as the API reports a documented status, and
+    no unfinished start may have begun it.
     """
     return await read_again(command.recording_id, context)
 
@@ -35,7 +36,8 @@ async def read_again(
 ) -> OperationResult:
     """Read the recording with its files, and with the owners of all of them.
 
-    Raises NotYet if the recording has just begun and the API does not find it.
+    Raises NotYet if the recording has just begun and the API does not find it, or if it is unknown
+    and an unfinished start may have begun it.
     """
     known = context.known[0] if context.known else None
     recording_id = known.recording_id if known else recording_id
@@ -56,6 +58,9 @@ async def read_again(
     if snapshot.unknown_status is not None and known is None:
         text = f"the API reports the status {snapshot.unknown_status}, which is not documented"
         raise NotYet("unknown_status", text)
+    if known is None and await context.may_be_of_start(snapshot):
+        text = "a start command of the recording's meeting is still being executed"
+        raise NotYet("start_pending", text)
     observation = msgspec.structs.replace(
         observation, renews_urls=True, archives_again=archives_again
     )

@@ -150,6 +150,19 @@ async def test_it_waits_again_if_its_session_ends_during_the_call(bench: Command
     assert await bench.parked() == 1
 
 
+@pytest.mark.parametrize("status", [400, 404, 409, 422])
+async def test_a_refusal_between_two_sessions_does_not_end_it(
+    bench: CommandBench, status: int
+) -> None:
+    begin(bench)
+    bench.sandbox.faults.add(
+        Fault(kind="refuse", operation="start*", status=status, envelope="realtimekit", count=1)
+    )
+    assert await bench.send(waiting(bench)) == Ack()
+    assert (await bench.outcome())["routing_key"].endswith(".succeeded")
+    assert len(bench.started()) == 1
+
+
 # Stops, pauses and other starts
 
 

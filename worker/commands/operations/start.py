@@ -4,6 +4,8 @@
 2. Otherwise check the session if the start waits for one, find the people to record, and call.
 3. After a conflict search again, because the conflicting recording may be our own. An answer with
    the recording of another start is a conflict too: nothing began.
+4. After a refusal, a start that waits for its session checks the session and calls once more,
+   because the refusal may have come between two sessions.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -112,16 +114,17 @@ async def _call_or_adopt(
 ) -> RecordingSnapshot:
     try:
         return await _call(context, call)
-    except Conflict:
+    except Refused as refusal:
         # The conflicting recording may be our own, started by a call whose answer was lost.
-        snapshot = await find_own_recording(context, started)
-        if snapshot is None:
+        if isinstance(refusal, Conflict):
+            snapshot = await find_own_recording(context, started)
+            if snapshot is not None:
+                return snapshot
+        if context.session_wait is None:
             raise
-        return snapshot
-    except Refused:
-        if context.session_wait is not None:  # the session may have ended before the call
-            await require_session(context, context.session_wait, started.meeting_id)
-        raise
+    # The session may have ended before the call, and the next one begun after it.
+    await require_session(context, context.session_wait, started.meeting_id)
+    return await _call(context, call)
 
 
 async def _call(

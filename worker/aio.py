@@ -1,8 +1,10 @@
 """A few helpers for asyncio."""
 
 import asyncio
-from collections.abc import Awaitable, Collection
-from typing import Any, Final, Self
+from collections.abc import Awaitable, Collection, Coroutine
+from typing import Any, Final, Self, TypeVar
+
+T = TypeVar("T")
 
 CANCEL_INTERVAL_SECONDS: Final = 1.0
 
@@ -38,6 +40,32 @@ async def first_of(*waits: Awaitable[Any], seconds: float | None = None) -> bool
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def in_own_task(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` in a separate task, which is cancelled together with this one.
+
+    Before Python 3.13, a TaskGroup leaves its task marked as cancelled if one of its tasks fails
+    while it waits for the last ones to end. Up to Python 3.11.2 at least, the next time-out then
+    ends that task as cancelled, and no error is raised. The mark of a separate task ends with it.
+    """
+    return await asyncio.create_task(work, name=getattr(work, "__qualname__", None))
+
+
+async def run_loop(loop: Coroutine[Any, Any, None], *, name: str) -> None:
+    """Run a loop in a separate task until this one is cancelled.
+
+    Raises RuntimeError if the loop ends as cancelled although nobody cancelled it. A TaskGroup
+    ignores such an end, and the worker would continue without the loop.
+    """
+    task = asyncio.create_task(loop, name=name)
+    try:
+        await asyncio.wait([task])
+    finally:
+        await cancel_all([task])
+    if task.cancelled():
+        raise RuntimeError(f"the loop {name!r} ended as cancelled")
+    task.result()
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:

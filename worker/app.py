@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from worker.aio import cancel_all, wait_for_any, wait_until_set
+from worker.aio import cancel_all, run_loop, wait_for_any, wait_until_set
 from worker.bootstrap import Bootstrap
 from worker.broker.aiormq.versions import check_versions
 from worker.broker.publisher import Publisher
@@ -142,7 +142,8 @@ class Worker:
     async def _run_loops(self, parts: Bootstrap, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             background = [
-                tasks.create_task(loop, name=name) for name, loop in self._background_loops(parts)
+                tasks.create_task(run_loop(loop, name=name), name=name)
+                for name, loop in self._background_loops(parts)
             ]
             # A command that ends this process soon must not keep others waiting for its lease.
             await wait_until_set(parts.store.replicas.has_joined, JOIN_TIMEOUT_SECONDS)

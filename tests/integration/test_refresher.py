@@ -202,6 +202,38 @@ async def test_a_read_cancelled_before_it_began_is_made_the_next_time(
     assert (await bench.published(recording_id))[-1] == "completed 3"
 
 
+async def test_a_read_that_fails_after_the_lead_was_lost_does_not_end_the_refresher(
+    bench: TrackingBench, eventually: Eventually
+) -> None:
+    """A TaskGroup in the loop's own task would leave it marked as cancelled (Python 3.11.2)."""
+    await bench.record_and_upload()
+    await bench.sweep.sweep()
+    leads = [True]
+    asked: list[bool] = []
+    has_lost_the_lead = asyncio.Event()
+
+    def is_leader() -> bool:
+        asked.append(bool(leads))
+        if not leads:
+            has_lost_the_lead.set()
+        return bool(leads)
+
+    async def answer(_request: httpx.Request) -> httpx.Response:
+        leads.clear()
+        bench.refresher.wake()
+        await has_lost_the_lead.wait()
+        await bench.store.close()
+        return httpx.Response(503)
+
+    bench.restart(client(transport=httpx.MockTransport(answer)))
+    reading = asyncio.create_task(bench.refresher.run(is_leader))
+    await has_lost_the_lead.wait()
+    await eventually(lambda: reading.done() or asked.count(False) > 5)
+    assert not reading.done()
+    reading.cancel()
+    await asyncio.wait([reading])
+
+
 async def test_a_recording_that_a_command_makes_due_is_read_at_once(
     bench: TrackingBench, eventually: Eventually
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from worker.aio import wait_until_set
+from worker.aio import in_own_task, wait_until_set
 from worker.domain.errors import (
     ApiError,
     LeaseLost,
@@ -81,7 +81,7 @@ class DurationLimiter:
         """Stop again and again. While the store is down, try every second."""
         while True:
             try:
-                await self.stop_due(is_leader)
+                await in_own_task(self.stop_due(is_leader))
             except* StoreUnavailable as errors:
                 reason = str(errors.exceptions[0])
                 structlog.get_logger().warning("limiting_failed", app=self._app, reason=reason)

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from recording_schemas import Status
-from worker.aio import wait_until_set
+from worker.aio import in_own_task, wait_until_set
 from worker.domain.errors import ApiError, StoreUnavailable
 from worker.domain.read_policy import read_again_at
 from worker.domain.recording import Observation, Recording
@@ -99,7 +99,7 @@ class Refresher:
             if not is_leader():  # another replica reads the recordings that are shown here
                 self._shown_files.clear()
             try:
-                await self.read_due(is_leader)
+                await in_own_task(self.read_due(is_leader))
             except* StoreUnavailable as errors:
                 reason = str(errors.exceptions[0])
                 structlog.get_logger().warning("refresh_failed", app=self._app, reason=reason)

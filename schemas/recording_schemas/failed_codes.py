@@ -102,7 +102,8 @@ FAILED_CODES: Final = (
     ),
     _failed(
         "start_unconfirmed",
-        "The API may have executed the start, and the worker did not find its recording.",
+        "The API may have executed the start. The worker did not find its recording, or could not "
+        "look for it, until the start was too old.",
         "Look for the meeting's recordings first. Another start may record the meeting twice.",
     ),
     _failed(

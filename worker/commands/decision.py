@@ -24,7 +24,8 @@ a decision of both:
     the last three      DEADLINE   MAYBE_EXECUTED         RetryAfter, and look again
     the last three      CANCELLED  NEVER_SENT or SETTLED  Complete: rejected, `cancelled`
     the last three      CANCELLED  MAYBE_EXECUTED         RetryAfter, and look again
-    the last three      AGE        any                    Complete: failed, with this error
+    the last three      AGE        NEVER_SENT or SETTLED  Complete: failed, with this error
+    the last three      AGE        MAYBE_EXECUTED         Complete: failed, `start_unconfirmed`
     the last three      CRASHES    any                    Complete: failed, `crashed`
     None (no attempt)   DEADLINE   any                    Complete: expired
     None                CANCELLED  any                    Complete: rejected, `cancelled`
@@ -69,6 +70,7 @@ from worker.store.cancelling import CancelledStart
 from worker.store.claims import ClaimResult
 
 NOTHING_DONE: Final = OperationResult()
+START_UNCONFIRMED: Final = "start_unconfirmed"
 
 
 class AttemptMode(Enum):
@@ -160,6 +162,8 @@ def decide(
         return msgspec.structs.replace(
             retry, acted_on=acted_on, observations=_of_known(claim, done.observations)
         )
+    if isinstance(attempt_end, Unavailable | OutcomeUnknown):
+        attempt_end = _unconfirmed(claim, mode, attempt_end)
     outcome = final_outcome(command, claim, attempt_end, limit, acted_on, dead_reason)
     return Complete(outcome, done.observations, claim.cancelled_starts, done.replay_ids)
 
@@ -222,6 +226,18 @@ def _retry(
         call=call,
         called_until=now if called_now else None,
     )
+
+
+def _unconfirmed(
+    claim: ClaimResult, mode: AttemptMode, failure: Unavailable | OutcomeUnknown
+) -> Unavailable | OutcomeUnknown:
+    """The failure with which a command ends. If the API may have executed its call, the code says
+    so: another start may record the meeting twice."""
+    is_open = call_state(claim, mode, failure) is CallState.MAYBE_EXECUTED
+    if not is_open or failure.code == START_UNCONFIRMED:
+        return failure
+    text = f"the API may have executed the start; last error: {failure.message}"
+    return OutcomeUnknown(START_UNCONFIRMED, text)
 
 
 def _pause(

@@ -181,14 +181,24 @@ def test_an_attempt_that_could_not_call_moves_no_last_call() -> None:
     assert (decided.call, decided.called_until) == (CallState.MAYBE_EXECUTED, None)
 
 
-@pytest.mark.parametrize("failure", RETRYABLE_FAILURES)
-@pytest.mark.parametrize("called", [True, False])
-def test_past_its_age_a_command_fails_with_its_last_error(
-    failure: Unavailable | OutcomeUnknown, called: bool
+@pytest.mark.parametrize("failure", [UNAVAILABLE, OverBudget("over_budget", "no quota left")])
+def test_past_its_age_a_command_that_never_called_fails_with_its_last_error(
+    failure: Unavailable,
 ) -> None:
-    outcome = outcome_of(decision(failure, claim(age=3_600, called=called)))
+    outcome = outcome_of(decision(failure, claim(age=3_600)))
     assert isinstance(outcome, CommandFailed)
     assert outcome.last_error.code == failure.code
+
+
+@pytest.mark.parametrize("failure", RETRYABLE_FAILURES)
+def test_past_its_age_a_start_that_may_have_been_executed_fails_as_unconfirmed(
+    failure: Unavailable | OutcomeUnknown,
+) -> None:
+    aged = claim(age=3_600, called=True, may_call=False)
+    outcome = outcome_of(decision(failure, aged, mode=AttemptMode.LOOK_ONLY))
+    assert isinstance(outcome, CommandFailed)
+    assert outcome.last_error.code == "start_unconfirmed"
+    assert failure.message in outcome.last_error.message
 
 
 def test_past_its_deadline_a_command_that_never_called_expires() -> None:

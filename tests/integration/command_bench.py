@@ -23,7 +23,7 @@ from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
-from worker.realtimekit.models import HttpAttempt
+from worker.realtimekit.models import AttemptHook, HttpAttempt
 from worker.realtimekit.retry import RequestRetry
 from worker.store.due_commands import DueCommand
 from worker.store.store import Store
@@ -73,6 +73,18 @@ class CommandBench:
             max_command_bytes=10_000,
             metrics=Metrics(self.registry, version="test"),
             **settings,
+        )
+
+    def client(self, on_attempt: AttemptHook) -> RealtimeKitClient:
+        """A client of the sandbox that makes two attempts at each request. Close it."""
+        return RealtimeKitClient(
+            base_url=self.sandbox.base_url,
+            account_id="acc",
+            app_id="app",
+            token=lambda: "token",
+            timeout=20.0,
+            on_attempt=on_attempt,
+            retry=RequestRetry(attempts=2, base_seconds=0.01),
         )
 
     def pass_time(self, seconds: float) -> None:

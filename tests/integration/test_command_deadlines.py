@@ -71,6 +71,33 @@ async def test_a_start_in_doubt_past_its_deadline_expires_when_no_recording_is_f
     assert bench.started() == []
 
 
+@pytest.mark.parametrize("command_type", ["start_track_recording", "stop_recording"])
+async def test_a_call_is_not_repeated_after_the_deadline(
+    bench: CommandBench, command_type: str
+) -> None:
+    """The API throttles the first attempt, and the deadline passes before the second."""
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    await bench.send(bench.start("first"))
+    (recording,) = bench.started()
+    target = {
+        "start_track_recording": {"meeting_id": bench.meeting},
+        "stop_recording": {"recording_id": recording.recording_id},
+    }[command_type]
+    operation = {"stop_recording": "change_recording"}.get(command_type, command_type)
+    bench.sandbox.faults.add(
+        Fault(kind="refuse", operation=operation, status=429, envelope="cloudflare", count=1)
+    )
+    sent_before = len(bench.requests(operation))
+    deadline = (datetime.now(UTC) + timedelta(seconds=20)).isoformat()
+    client = bench.client(on_attempt=lambda _attempt: setattr(bench, "ahead", 21.0))
+    bench.handler = bench.new_handler(client)
+    command = {"type": command_type, "id": "late", "deadline": deadline, **target}
+    assert await bench.send(command) == Ack()
+    assert (await bench.outcome("late"))["type"] == "command.expired.v1"
+    assert len(bench.requests(operation)) == sent_before + 1
+    await client.aclose()
+
+
 async def test_a_command_that_is_too_old_fails_with_its_last_error(bench: CommandBench) -> None:
     bench.sandbox.faults.add(Fault(kind="refuse", operation=START, status=401))
     await bench.send(bench.start())

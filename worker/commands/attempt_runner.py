@@ -18,9 +18,10 @@ from worker.commands.operations.context import (
     SessionWait,
 )
 from worker.commands.people_finders import PeopleFinders
-from worker.commands.retry_policy import RetryPolicy
+from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.command_keys import start_context_of, waits_for_session
+from worker.domain.errors import DeadlinePassed
 from worker.domain.times import utc
 from worker.realtimekit.apps import App, Apps
 from worker.store.claims import ClaimResult
@@ -95,6 +96,7 @@ class AttemptRunner:
             called_at=None if claim.called_at is None else utc(claim.called_at),
             may_call=mode is AttemptMode.CALL and claim.may_call,
             known=claim.known_recordings,
+            check_deadline=partial(self._check_deadline, command),
             confirm_lease=partial(attempt.lease.confirm, command.id),
             start_state=claim.start_state,
             people=self._people.finder(command, claim, app, attempt.arrived_at),
@@ -108,6 +110,10 @@ class AttemptRunner:
             storage_profiles=self._storage_profiles,
             archives=self._archives,
         )
+
+    def _check_deadline(self, command: Command) -> None:
+        if is_past_deadline(command, self._now()):
+            raise DeadlinePassed
 
     def _session_wait(self, command: Command, claim: ClaimResult) -> SessionWait | None:
         if not waits_for_session(command):

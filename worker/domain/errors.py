@@ -11,6 +11,7 @@
     │       │   ├── Throttled      429 or code 971
     │       │   ├── OverBudget     our own budget is spent
     │       │   ├── LeaseLost      another replica may have the command
+    │       │   ├── DeadlinePassed the command's deadline passed before the call
     │       │   ├── RefusedForNow  403 or 429 of the product: this request alone
     │       │   └── Unauthorized   401, 403 of the gateway: our token
     │       └── OutcomeUnknown perhaps executed             → look before the retry
@@ -133,6 +134,16 @@ class LeaseLost(Unavailable):
     Another replica may have taken the command over. This error says nothing about the state of the
     API.
     """
+
+
+class DeadlinePassed(Unavailable):
+    """The request was not sent, because the deadline of its command has passed.
+
+    This error says nothing about the state of the API.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("too_old", "the deadline passed before the request was sent")
 
 
 class Unauthorized(Unavailable):

@@ -10,7 +10,14 @@ from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from worker.domain.errors import LeaseLost, OverBudget, RefusedForNow, Unauthorized, Unavailable
+from worker.domain.errors import (
+    DeadlinePassed,
+    LeaseLost,
+    OverBudget,
+    RefusedForNow,
+    Unauthorized,
+    Unavailable,
+)
 from worker.realtimekit.http_dates import parse_http_date
 
 T = TypeVar("T")
@@ -18,6 +25,9 @@ T = TypeVar("T")
 MAX_RETRY_AFTER_SECONDS: Final = 600.0
 """A longer pause is cut to this: one answer must not stop the worker for longer, and one request
 every ten minutes is harmless."""
+
+WAITING_IS_NO_USE: Final = (Unauthorized, OverBudget, LeaseLost, DeadlinePassed, RefusedForNow)
+"""After these errors another attempt would fail too, or the request has already waited."""
 
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
@@ -56,9 +66,9 @@ class RequestRetry:
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of the first `attempt()` that succeeds, else the error of the last.
 
-        Only `Unavailable` is tried again, except four of its kinds. A short wait does not cure
-        `Unauthorized`, `LeaseLost` or `RefusedForNow`, and before `OverBudget` the request has
-        already waited. `OutcomeUnknown` and `Refused` are raised at once.
+        Only `Unavailable` is tried again, except `WAITING_IS_NO_USE`: a short wait does not cure
+        these, and before `OverBudget` the request has already waited. `OutcomeUnknown` and
+        `Refused` are raised at once.
         """
         deadline = self._now() + self._total
         try:
@@ -100,8 +110,7 @@ class RequestRetry:
 
 def is_retryable(error: BaseException) -> bool:
     """Whether the request was certainly not executed, and may succeed after a pause."""
-    waiting_is_no_use = isinstance(error, Unauthorized | OverBudget | LeaseLost | RefusedForNow)
-    return isinstance(error, Unavailable) and not waiting_is_no_use
+    return isinstance(error, Unavailable) and not isinstance(error, WAITING_IS_NO_USE)
 
 
 def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:

@@ -22,6 +22,7 @@ from worker.budget.priorities import RequestPriority
 from worker.domain.errors import (
     AnswerLost,
     ApiError,
+    DeadlinePassed,
     LeaseLost,
     OutcomeUnknown,
     Refused,
@@ -186,7 +187,10 @@ class ApiSession:
             if hooks.before_send is not None:
                 await hooks.before_send()
             value = await self._send(request, decode, hooks.on_answer_lost)
-        except LeaseLost:  # nothing was sent, so the hook and the budget get no report
+        except (
+            LeaseLost,
+            DeadlinePassed,
+        ):  # nothing was sent, so the hook and the budget get no report
             raise
         except ApiError as error:
             self._report(request, number, error, started)

@@ -66,6 +66,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     called_at       when an earlier attempt may first have called the API to start, else None
     may_call        whether a start may be called now
     known           the recordings that the command may mean
+    check_deadline  raises DeadlinePassed if the command's deadline has passed
     confirm_lease   raises LeaseLost if the claim is not fresh and another replica may have the
                     command
     start_state     the state of the start that the command names; None if it names none, or if the
@@ -89,6 +90,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     may_call: bool = True
     known: tuple[Recording, ...] = ()
     start_state: StartState | None = None
+    check_deadline: Callable[[], None] | None = None
     confirm_lease: BeforeSend | None = None
     people: PeopleFinder | None = None
     session_wait: SessionWait | None = None
@@ -102,12 +104,26 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     archives: bool = False
 
     def start_api(self) -> RealtimeKitClient:
-        """The API for the call of a start. The call is not sent if the claim may be lost.
+        """The API for the call of a start. The call is not sent if the claim may be lost, or after
+        the deadline.
 
         From now on the call counts as one that may have been sent.
         """
         self.progress.may_have_called = True
-        return self.api.with_check(self.confirm_lease) if self.confirm_lease else self.api
+        return self.api.with_check(self._check_start)
+
+    def control_api(self, priority: Priority) -> RealtimeKitClient:
+        """The API for the calls of a stop, pause or resume. None is sent after the deadline."""
+        return self.api.with_priority(priority).with_check(self._check_control)
+
+    async def _check_start(self) -> None:
+        if self.confirm_lease is not None:
+            await self.confirm_lease()
+        await self._check_control()
+
+    async def _check_control(self) -> None:
+        if self.check_deadline is not None:
+            self.check_deadline()
 
     def background_api(self) -> RealtimeKitClient:
         """The API for a search before a call. The calls of other commands go first."""

@@ -69,7 +69,7 @@ async def _control(
     command: ControlCommand, context: OperationContext, action: Action
 ) -> OperationResult:
     """Act on all targets, even if some of them fail. Then raise the most urgent failure."""
-    api = context.api.with_priority(Priority.STOP if action == "stop" else Priority.COMMAND)
+    api = context.control_api(Priority.STOP if action == "stop" else Priority.COMMAND)
     targets, failures = await _targets(command, context, action, api)
     slots = asyncio.Semaphore(MAX_CONCURRENT)
 

@@ -103,12 +103,12 @@ async def test_a_stop_acts_on_known_live_recordings_that_the_list_lacks(
 
 
 async def test_a_stop_observes_a_known_recording_that_the_list_shows_as_stopped() -> None:
-    world = World(
+    stub = StubApi(
         row(1, Status.UPLOADING), row(2, Status.UPLOADING), known=(known(1, Status.RECORDING),)
     )
-    result = await world.execute(StopRecording(id="stop", meeting_id=MEETING))
-    assert world.acted_on == []
-    observed = [(one.snapshot.recording_id, one.snapshot.status) for one in result.observations]
+    result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
+    assert stub.acted_on == []
+    observed = [(item.snapshot.recording_id, item.snapshot.status) for item in result.observations]
     assert observed == [(id_of(1), Status.UPLOADING)]
 
 
@@ -116,12 +116,12 @@ async def test_a_stop_observes_a_known_recording_that_the_list_shows_as_stopped(
 async def test_a_stop_of_a_meeting_does_not_adopt_a_recording_that_a_start_is_looking_for(
     has_meeting: bool,
 ) -> None:
-    world = World(row(1), row(2, kind="composite"), known=(known(3, Status.RECORDING),))
-    world.omitted = () if has_meeting else ("meeting_id",)
-    world.starting = frozenset({start_slot("default", MEETING, "track")})
-    result = await world.execute(StopRecording(id="stop", meeting_id=MEETING))
+    stub = StubApi(row(1), row(2, kind="composite"), known=(known(3, Status.RECORDING),))
+    stub.omitted = () if has_meeting else ("meeting_id",)
+    stub.starting = frozenset({start_slot("default", MEETING, "track")})
+    result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
     assert set(result.recording_ids) == {id_of(1), id_of(2), id_of(3)}
-    assert {one.snapshot.recording_id for one in result.observations} == {id_of(2), id_of(3)}
+    assert {item.snapshot.recording_id for item in result.observations} == {id_of(2), id_of(3)}
 
 
 @pytest.mark.parametrize("command_type", [PauseRecording, ResumeRecording])

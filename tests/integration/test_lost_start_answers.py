@@ -125,6 +125,22 @@ async def test_a_command_does_not_adopt_a_recording_that_a_start_is_still_lookin
     assert await bench.send(command) == Ack()
 
 
+@pytest.mark.parametrize("kind", ["lost_reset", "reset"])
+@pytest.mark.parametrize("named_by", ["recording_id", "meeting_id"])
+async def test_a_stop_adopts_a_recording_of_another_program_although_a_start_may_have_called_since(
+    bench: CommandBench, named_by: str, kind: Any
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    request = StartRequest(kind="track", app_id="app", meeting_id=bench.meeting)
+    theirs = bench.sandbox.recordings.start(request).id
+    bench.pass_time(60)
+    bench.sandbox.faults.add(Fault(kind=kind, operation="start*", count=1))
+    assert isinstance(await bench.send(bench.start()), Retry)
+    target = theirs if named_by == "recording_id" else bench.meeting
+    await bench.send({"type": "stop_recording", "id": "stop", named_by: target})
+    assert [event.routing_key for event in await bench.store.unsent(9) if event.subject == theirs]
+
+
 ID_PAIR = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01_c9e8d7b6-a504-4392-8170-6f5e4d3c2b01"
 
 

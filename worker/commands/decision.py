@@ -111,7 +111,7 @@ class RetryAfter(msgspec.Struct, frozen=True, kw_only=True):
 
     `called_until` is the last moment (epoch seconds) at which this attempt may have called.
     `acted_on` are the recordings that all attempts so far acted on. `observations` are those of
-    this attempt about recordings that the store knew before.
+    this attempt.
     """
 
     seconds: float
@@ -159,9 +159,7 @@ def decide(
     acted_on = tuple(dict.fromkeys((*claim.acted_on, *done.recording_ids)))
     retry = _retry(command, claim, mode, attempt_end, limit, now, policy)
     if retry is not None:
-        return msgspec.structs.replace(
-            retry, acted_on=acted_on, observations=_of_known(claim, done.observations)
-        )
+        return msgspec.structs.replace(retry, acted_on=acted_on, observations=done.observations)
     if isinstance(attempt_end, Unavailable | OutcomeUnknown):
         attempt_end = _unconfirmed(claim, mode, attempt_end)
     outcome = final_outcome(command, claim, attempt_end, limit, acted_on, dead_reason)
@@ -184,17 +182,6 @@ def _park(
     if policy.is_stop_wait_over(command, claim.first_seen_at, now):
         return None
     return park_for_start(command, claim, attempt_end, policy)
-
-
-def _of_known(claim: ClaimResult, observations: tuple[Observation, ...]) -> tuple[Observation, ...]:
-    """The observations of recordings that the store knows.
-
-    An unknown recording may belong to a start that is still looking for it.
-    """
-    known = {recording.recording_id for recording in claim.known_recordings}
-    return tuple(
-        observation for observation in observations if observation.snapshot.recording_id in known
-    )
 
 
 def _retry(

@@ -243,8 +243,9 @@ class Store:
         """The recordings among these of which any event is still kept."""
         return await self._group.run(replaying.find_replayable, recording_ids, urgent=True)
 
-    async def starting(self, slots: Collection[str]) -> frozenset[str]:
-        """The slots among these in which an unfinished start may have begun a recording."""
+    async def starting(self, slots: Collection[str]) -> dict[str, float]:
+        """The slots among these in which an unfinished start may have begun a recording, each with
+        the time of its first call in seconds since the epoch."""
         return await self._background.submit(find_starting, slots)
 
     async def calling(self, slots: Collection[str]) -> bool:

@@ -201,7 +201,7 @@ class ExternalRecordingDiscovery:
         deferred = [
             snapshot
             for snapshot in unknown
-            if starting.intersection(slots_of_recording(self._app, snapshot))
+            if starting.keys() & slots_of_recording(self._app, snapshot)
         ]
         await self._apply([snapshot for snapshot in unknown if snapshot not in deferred], asked_at)
         return msgspec.structs.replace(

@@ -35,7 +35,7 @@ class StubApi:
         self.listed, self.known = listed, known
         self.acted_on: list[int] = []
         self.omitted: tuple[str, ...] = ()
-        self.starting: frozenset[str] = frozenset()
+        self.starting: dict[str, float] = {}
 
     async def execute(
         self, command: StopRecording | PauseRecording | ResumeRecording
@@ -50,8 +50,8 @@ class StubApi:
         )
         return await execute(command, context)
 
-    async def _find_starting(self, slots: Collection[str]) -> frozenset[str]:
-        return self.starting.intersection(slots)
+    async def _find_starting(self, slots: Collection[str]) -> dict[str, float]:
+        return {slot: self.starting[slot] for slot in slots if slot in self.starting}
 
     def _answered_row(self) -> dict[str, Any]:
         number = self.acted_on[-1]
@@ -118,10 +118,23 @@ async def test_a_stop_of_a_meeting_does_not_adopt_a_recording_that_a_start_is_lo
 ) -> None:
     stub = StubApi(row(1), row(2, kind="composite"), known=(known(3, Status.RECORDING),))
     stub.omitted = () if has_meeting else ("meeting_id",)
-    stub.starting = frozenset({start_slot("default", MEETING, "track")})
+    stub.starting = {start_slot("default", MEETING, "track"): T0.timestamp()}
     result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
     assert set(result.recording_ids) == {id_of(1), id_of(2), id_of(3)}
     assert {item.snapshot.recording_id for item in result.observations} == {id_of(2), id_of(3)}
+
+
+@pytest.mark.parametrize(
+    ("began", "is_adopted"),
+    [("2026-11-01T09:59:50Z", True), ("2026-11-01T10:00:01Z", False), (None, False)],
+)
+async def test_a_stop_adopts_a_recording_that_began_before_the_call_of_a_start(
+    began: str | None, is_adopted: bool
+) -> None:
+    stub = StubApi(row(1) | {"invoked_time": began})
+    stub.starting = {start_slot("default", MEETING, "track"): T0.timestamp()}
+    result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
+    assert bool(result.observations) is is_adopted
 
 
 @pytest.mark.parametrize("command_type", [PauseRecording, ResumeRecording])

@@ -8,6 +8,8 @@ So where a clock is unusable, the earlier time counts.
 from datetime import datetime, timedelta
 from typing import Final
 
+from worker.domain.snapshot import RecordingSnapshot
+
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 """How far the API's clock may be from ours, if the API does not show its time."""
 
@@ -34,6 +36,11 @@ def first_call_by_api_clock(
     if api_now is not None and now >= called_at:
         return api_now - (now - called_at) - READING_TOLERANCE
     return min(called_at, api_now or called_at) - CLOCK_TOLERANCE
+
+
+def began_at(snapshot: RecordingSnapshot) -> datetime | None:
+    """When the recording was invoked, or else started. None if the API shows neither."""
+    return snapshot.invoked_time or snapshot.started_time
 
 
 def is_since(began: datetime, since: datetime) -> bool:

@@ -6,10 +6,12 @@ from datetime import datetime
 import msgspec
 
 from worker.budget.priorities import Priority
+from worker.commands.operations.call_time import began_at, first_call_by_api_clock, is_since
 from worker.commands.operations.people import PeopleFinder
 from worker.domain.command_keys import StartState, slots_of_recording
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.times import utc
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.session import BeforeSend
 
@@ -77,7 +79,8 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     has_cancelled   whether the command has cancelled starts that were never sent
     progress        where the operation adds each recording that it acted on
     find_replayable finds the recordings of which any event is still kept
-    find_starting   finds the slots in which an unfinished start may have begun a recording
+    find_starting   finds the slots in which an unfinished start may have begun a recording, and
+                    when the start first called
     find_start_id   finds the id of the start that began a recording; None if no start did
     archives        whether the worker has an archive
     """
@@ -98,7 +101,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     has_cancelled: bool = False
     progress: Progress = msgspec.field(default_factory=Progress)
     find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
-    find_starting: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
+    find_starting: Callable[[Collection[str]], Awaitable[Mapping[str, float]]] | None = None
     find_start_id: Callable[[str], Awaitable[str | None]] | None = None
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
     archives: bool = False
@@ -133,12 +136,19 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
         """Whether an unfinished start may have begun the recording.
 
         Only that start may adopt it. Otherwise its first events would lack the start's `start_id`,
-        `metadata` and correlation id.
+        `metadata` and correlation id. A recording that began before the call is of another program.
         """
         slots = slots_of_recording(self.app, snapshot)
         if not slots or self.find_starting is None:
             return False
-        return bool(await self.find_starting(slots))
+        first_calls = (await self.find_starting(slots)).values()
+        if not first_calls:
+            return False
+        began = began_at(snapshot)
+        first_call = first_call_by_api_clock(
+            utc(min(first_calls)), self.now(), self.api.server_time()
+        )
+        return began is None or is_since(began, first_call)
 
     def observation(
         self, snapshot: RecordingSnapshot, asked_at: datetime, start: StartContext | None = None

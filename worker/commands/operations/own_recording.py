@@ -8,6 +8,7 @@ import msgspec
 
 from recording_schemas import Kind, Status
 from worker.commands.operations.call_time import (
+    began_at,
     first_call_by_api_clock,
     in_milliseconds,
     is_since,
@@ -72,7 +73,7 @@ async def find_own_recording(
     candidates = [
         (began, snapshot)
         for snapshot in fitting
-        if (began := _began(snapshot)) is not None and is_since(began, since)
+        if (began := began_at(snapshot)) is not None and is_since(began, since)
     ]
     if candidates:
         return min(candidates, key=lambda candidate: candidate[0])[1]
@@ -87,7 +88,7 @@ async def is_of_other_start(
 
     The store is read only if the answer does not show that the recording has just begun.
     """
-    began = _began(snapshot)
+    began = began_at(snapshot)
     is_new = began is not None and is_since(began, in_milliseconds(asked_at))
     if (is_new and snapshot.status is Status.INVOKED) or context.find_start_id is None:
         return False
@@ -95,17 +96,12 @@ async def is_of_other_start(
     return start_id not in {None, context.start_context.start_id}
 
 
-def _began(snapshot: RecordingSnapshot) -> datetime | None:
-    """When the recording was invoked, or else started. None if the list shows neither."""
-    return snapshot.invoked_time or snapshot.started_time
-
-
 def _check_times(fitting: Iterable[RecordingSnapshot], context: OperationContext) -> None:
     """Raise OutcomeUnknown if a live recording shows no time, and may have begun after our call."""
     known = {recording.recording_id for recording in context.known}
     for snapshot in fitting:
         is_new = snapshot.status in LIVE and snapshot.recording_id not in known
-        if is_new and _began(snapshot) is None:
+        if is_new and began_at(snapshot) is None:
             text = f"the API does not say when recording {snapshot.recording_id} began"
             raise OutcomeUnknown("start_unconfirmed", text)
 

@@ -339,7 +339,9 @@ async def test_a_lost_command_of_a_process_that_died_ends_too(bench: CommandBenc
     await interrupted_by_the_end_of_its_process(bench)
     bench.pass_time(HOUR)
     await bench.send(bench.start())
-    assert (await bench.outcome())["data"]["last_error"]["code"] == "too_old"
+    last_error = (await bench.outcome())["data"]["last_error"]
+    assert last_error["code"] == "start_unconfirmed"
+    assert "did not return in time" in last_error["message"]
 
 
 @pytest.mark.parametrize("has_secrets", [False, True])

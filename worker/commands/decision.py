@@ -51,7 +51,13 @@ from typing import Final
 import msgspec
 
 from recording_schemas import Command, ErrorInfo, Outcome, StopRecording
-from worker.commands.final_outcome import AttemptEnd, final_outcome, reason_of
+from worker.commands.final_outcome import (
+    START_UNCONFIRMED,
+    AttemptEnd,
+    final_outcome,
+    reason_of,
+    unconfirmed_text,
+)
 from worker.commands.limits import MAX_CRASHES, Limit, limit_of
 from worker.commands.operations.context import OperationResult
 from worker.commands.park import Park, park_for_session, park_for_start
@@ -70,7 +76,6 @@ from worker.store.cancelling import CancelledStart
 from worker.store.claims import ClaimResult
 
 NOTHING_DONE: Final = OperationResult()
-START_UNCONFIRMED: Final = "start_unconfirmed"
 
 
 class AttemptMode(Enum):
@@ -219,12 +224,11 @@ def _unconfirmed(
     claim: ClaimResult, mode: AttemptMode, failure: Unavailable | OutcomeUnknown
 ) -> Unavailable | OutcomeUnknown:
     """The failure with which a command ends. If the API may have executed its call, the code says
-    so: another start may record the meeting twice."""
+    so."""
     is_open = call_state(claim, mode, failure) is CallState.MAYBE_EXECUTED
     if not is_open or failure.code == START_UNCONFIRMED:
         return failure
-    text = f"the API may have executed the start; last error: {failure.message}"
-    return OutcomeUnknown(START_UNCONFIRMED, text)
+    return OutcomeUnknown(START_UNCONFIRMED, unconfirmed_text(failure.message))
 
 
 def _pause(

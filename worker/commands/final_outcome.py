@@ -16,6 +16,10 @@ from worker.store.claims import ClaimResult, LostCommand
 NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
 NEVER_CAME_BACK: Final = ErrorInfo(code="too_old", message="its message did not return in time")
 
+START_UNCONFIRMED: Final = "start_unconfirmed"
+"""The code of a start that ends although the API may have executed it. Other codes permit another
+start, which may record the meeting twice."""
+
 AttemptEnd = OperationResult | Refused | NotYet | Unavailable | OutcomeUnknown
 
 
@@ -61,6 +65,11 @@ def reason_of(failure: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
     return ErrorInfo(code=failure.code, message=failure.message)
 
 
+def unconfirmed_text(last_message: str) -> str:
+    """The message with `START_UNCONFIRMED`, if the last error was another one."""
+    return f"the API may have executed the start; last error: {last_message}"
+
+
 def last_error_of(stored: str | None, default: ErrorInfo) -> ErrorInfo:
     """The stored error of the last attempt. The default if no attempt has left one."""
     return default if stored is None else msgspec.json.decode(stored, type=ErrorInfo)
@@ -73,6 +82,8 @@ def outcome_of_lost(lost: LostCommand) -> Outcome:
     if lost.cancelled_by:
         return outcomes.cancelled(command_id, lost.command_type, lost.cancelled_by, metadata)
     last_error = last_error_of(lost.last_error, NEVER_CAME_BACK)
+    if lost.may_have_called and last_error.code != START_UNCONFIRMED:
+        last_error = ErrorInfo(code=START_UNCONFIRMED, message=unconfirmed_text(last_error.message))
     return outcomes.failed_command(
         command_id, lost.command_type, lost.attempts, last_error, metadata
     )

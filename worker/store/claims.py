@@ -58,13 +58,14 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 class LostCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command past its age whose message was not delivered again. `reply` is the address for
-    its outcome, if it is stored. `cancelled_by`: the stop that cancelled it, if it certainly
-    never called the API."""
+    its outcome, if it is stored. `may_have_called`: whether the API may have executed a call of
+    it. `cancelled_by`: the stop that cancelled it, if it certainly never called."""
 
     command_id: str
     command_type: str
     attempts: int
     last_error: str | None
+    may_have_called: bool
     cancelled_by: str | None
     reply: Reply
 

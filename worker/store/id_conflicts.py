@@ -77,6 +77,7 @@ def _lost_command(row: InboxRow) -> LostCommand:
         command_type=row.command_type,
         attempts=row.attempts,
         last_error=row.last_error,
+        may_have_called=row.may_have_called,
         cancelled_by=None if row.may_have_called else row.cancelled_by,
         reply=reply,
     )

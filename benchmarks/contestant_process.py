@@ -77,7 +77,7 @@ class ContestantProcess:
             return not self._process.running or await self._environment.consumers() > 0
 
         await eventually(
-            consumes_or_ended, seconds=READY_TIMEOUT_SECONDS, what=self._contestant.name
+            consumes_or_ended, seconds=READY_TIMEOUT_SECONDS, description=self._contestant.name
         )
         if not self._process.running:
             raise LaunchError(f"{self._contestant.name} ended:\n{self._process.log_tail()}")

@@ -57,7 +57,7 @@ class EmulatedApi:
             except aiohttp.ClientError:
                 return False
 
-        await eventually(answers, seconds=30, what="the sandbox")
+        await eventually(answers, seconds=30, description="the sandbox")
 
     async def state(self) -> dict[str, Any]:
         """The state that the API reports: counts and breaches."""

@@ -72,7 +72,9 @@ async def all_told(
     """Wait until each recording has an event with this status. With `must`, a time-out is an
     error."""
     try:
-        await eventually(lambda: received.have(recordings, status), seconds=seconds, what=status)
+        await eventually(
+            lambda: received.have(recordings, status), seconds=seconds, description=status
+        )
     except AssertionError:
         if must:
             raise

@@ -97,7 +97,7 @@ async def _restarted(scenario: Scenario, api: EmulatedApi, workers: Fleet) -> fl
         registered = not scenario.webhooks or await api.answered("add_webhook") > 0
         return registered and await api.answered("list_recordings") > lists
 
-    await eventually(leads, seconds=SWEEPING_WITHIN, what="a sweep after the kill")
+    await eventually(leads, seconds=SWEEPING_WITHIN, description="a sweep after the kill")
     return ready
 
 

@@ -16,24 +16,28 @@ class Eventually(Protocol):
 
     @overload
     async def __call__(
-        self, fact: Callable[[], Awaitable[T]], *, seconds: float = ..., what: str | None = ...
+        self,
+        fact: Callable[[], Awaitable[T]],
+        *,
+        seconds: float = ...,
+        description: str | None = ...,
     ) -> T: ...
     @overload
     async def __call__(
-        self, fact: Callable[[], T], *, seconds: float = ..., what: str | None = ...
+        self, fact: Callable[[], T], *, seconds: float = ..., description: str | None = ...
     ) -> T: ...
 
 
 @overload
 async def eventually(
-    fact: Callable[[], Awaitable[T]], *, seconds: float = ..., what: str | None = ...
+    fact: Callable[[], Awaitable[T]], *, seconds: float = ..., description: str | None = ...
 ) -> T: ...
 @overload
 async def eventually(
-    fact: Callable[[], T], *, seconds: float = ..., what: str | None = ...
+    fact: Callable[[], T], *, seconds: float = ..., description: str | None = ...
 ) -> T: ...
 async def eventually(
-    fact: Callable[[], object], *, seconds: float = 30.0, what: str | None = None
+    fact: Callable[[], object], *, seconds: float = 30.0, description: str | None = None
 ) -> object:
     """Evaluate `fact()` repeatedly until it is true, and return its value.
 
@@ -41,7 +45,7 @@ async def eventually(
     may be written with asserts. Any other exception is raised at once.
 
     Raises:
-        AssertionError: after `seconds`. It names `what` was awaited, and the last value or error.
+        AssertionError: after `seconds`, with the `description` and the last value or error.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
@@ -56,7 +60,7 @@ async def eventually(
         except AssertionError as error:
             last = error
         if loop.time() > deadline:
-            name = what or getattr(fact, "__name__", repr(fact))
+            name = description or getattr(fact, "__name__", repr(fact))
             raise AssertionError(f"{name}: not within {seconds:g} s; last: {last!r}")
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, MAX_PAUSE_SECONDS)

@@ -361,7 +361,7 @@ async def test_the_leader_searches_at_once_and_then_every_hour(sqlite_url: str) 
     async with opened(sqlite_url) as store:
         loop = Backfill(store.archive, now=now, ticks=lambda: clock.seconds, sleep=clock.sleep)
         running = asyncio.create_task(loop.run(clock.is_leader))
-        await eventually(lambda: len(searched_at) >= 3, seconds=20, what="three looks")
+        await eventually(lambda: len(searched_at) >= 3, seconds=20, description="three looks")
         running.cancel()
     assert searched_at[0] == 60.0
     gaps = [later - earlier for earlier, later in itertools.pairwise(searched_at[:3])]

@@ -78,7 +78,7 @@ async def make_it_busy(client: WorkerClient) -> dict[str, str]:
                 None,
             ),
             within=60,
-            what=f"the outcome of {command_id}",
+            description=f"the outcome of {command_id}",
         )
         return event.data  # type: ignore[return-value]
 
@@ -99,7 +99,9 @@ async def make_it_busy(client: WorkerClient) -> dict[str, str]:
     for number in range(LIVE):
         await outcome(f"start-{number + 1}")
     await client.until(
-        lambda events: count_running(events) >= LIVE or None, within=60, what="the recordings"
+        lambda events: count_running(events) >= LIVE or None,
+        within=60,
+        description="the recordings",
     )
     await send("pause_recording", id="pause-1", start_id="start-3")
     refusal = await outcome("refused-2")

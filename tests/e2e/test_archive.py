@@ -125,7 +125,7 @@ async def test_archive_recording_copies_again_with_new_events(
                 or None
             ),
             within=30.0,
-            what="the second manifest",
+            description="the second manifest",
         )
         copies = [
             event for event in environment.messages.events if isinstance(event.data, FileArchived)

@@ -143,7 +143,7 @@ async def test_bad_input_becomes_a_dead_letter_with_a_reason_and_is_rejected_if_
     letter = await eventually(
         lambda: bench.dead.get(no_ack=True, fail=False),
         seconds=EVENT_TIMEOUT_SECONDS,
-        what="a dead letter",
+        description="a dead letter",
     )
     assert letter is not None
     assert letter.body == body
@@ -170,7 +170,7 @@ async def test_a_body_that_no_memory_is_spent_on_is_a_dead_letter_and_answered_o
     letter = await eventually(
         lambda: bench.dead.get(no_ack=True, fail=False),
         seconds=EVENT_TIMEOUT_SECONDS,
-        what="a dead letter",
+        description="a dead letter",
     )
     assert letter is not None
     assert (letter.body == body, letter.message_id) == (True, command_id)

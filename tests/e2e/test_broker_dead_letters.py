@@ -67,7 +67,7 @@ class Bench:
         async def is_reached() -> bool:
             return await self.count(queue) == count
 
-        await eventually(is_reached, seconds=30, what=f"{count} messages in {queue}")
+        await eventually(is_reached, seconds=30, description=f"{count} messages in {queue}")
 
     async def take(self, queue: str, *, reject: bool = False) -> AbstractIncomingMessage:
         taken = await (await self.channel.get_queue(f"{self.prefix}.{queue}")).get()

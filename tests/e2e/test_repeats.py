@@ -37,5 +37,5 @@ async def outcomes(environment: WorkerEnvironment, count: int) -> list[CloudEven
         return found if len(found) >= count else None
 
     return await environment.messages.until(
-        published, within=EVENT_TIMEOUT_SECONDS, what=f"outcome number {count}"
+        published, within=EVENT_TIMEOUT_SECONDS, description=f"outcome number {count}"
     )

@@ -68,7 +68,7 @@ async def completed(environment: WorkerEnvironment, times: int = 1) -> list[Clou
         return list(events) if count >= times else None
 
     return await environment.messages.until(
-        found, within=EVENT_TIMEOUT_SECONDS, what=f"completion number {times}"
+        found, within=EVENT_TIMEOUT_SECONDS, description=f"completion number {times}"
     )
 
 
@@ -95,7 +95,7 @@ async def test_a_replay_that_a_kill_interrupts_continues_in_order(
         await environment.messages.until(
             lambda events: len(sequences(events, recording_id)) > FILES // 3,
             within=EVENT_TIMEOUT_SECONDS,
-            what="a part of the replay",
+            description="a part of the replay",
         )
         await environment.worker.kill()
         await environment.worker.start()

@@ -50,7 +50,7 @@ class WorkerEnvironment:
                 (event for event in _outcomes(events) if event.subject == command_id), None
             ),
             within=within,
-            what=f"the outcome of {command_id}",
+            description=f"the outcome of {command_id}",
         )
 
     async def event(
@@ -61,7 +61,9 @@ class WorkerEnvironment:
         def fitting(events: list[CloudEvent]) -> CloudEvent | None:
             return next((event for event in events if _fits(event, kind, fields)), None)
 
-        return await self.messages.until(fitting, within=within, what=f"{kind.__name__} {fields}")
+        return await self.messages.until(
+            fitting, within=within, description=f"{kind.__name__} {fields}"
+        )
 
     def requests(self, operation: str) -> list[RequestEntry]:
         """The requests to the API's operation."""

@@ -277,7 +277,7 @@ class LimitScenario(SweepScenario):
         await eventually(
             lambda: not self._due.intersection(self.environment.live_recordings()),
             seconds=ROUND_TIMEOUT_SECONDS,
-            what="each recording whose time has come is stopped",
+            description="each recording whose time has come is stopped",
         )
 
     def _has_limit(self, recording_id: str) -> bool:
@@ -421,7 +421,9 @@ def _sampled(dry: PointsReport, loop: str) -> list[tuple[str, int]]:
 async def stop_everything(environment: FaultEnvironment) -> None:
     """Wait until every start has an outcome, then stop the recordings that still run."""
     await eventually(
-        lambda: _is_answered(environment), seconds=ROUND_TIMEOUT_SECONDS, what="all are answered"
+        lambda: _is_answered(environment),
+        seconds=ROUND_TIMEOUT_SECONDS,
+        description="all are answered",
     )
     for number, recording_id in enumerate(list(environment.live_recordings())):
         stop = {"type": "stop_recording", "id": f"last-{number}", "recording_id": recording_id}
@@ -453,7 +455,7 @@ async def _round(
     await eventually(
         lambda: not worker.running or (work.is_over(number) and read_reports(path, at.work_name)),
         seconds=ROUND_TIMEOUT_SECONDS,
-        what=f"{at.work_name} is over, or killed at {at.point}",
+        description=f"{at.work_name} is over, or killed at {at.point}",
     )
     if worker.running:
         await asyncio.to_thread(worker.stop)

@@ -104,7 +104,7 @@ class KillableWorker:
 
     async def ready(self, *, seconds: float = 60.0) -> None:
         """Return when `/readyz` says 200. AssertionError when it ended before, or is late."""
-        await eventually(self._answers_or_ended, seconds=seconds, what="the worker is ready")
+        await eventually(self._answers_or_ended, seconds=seconds, description="the worker is ready")
         assert self.running, self.last_words()
 
     def last_words(self) -> str:

@@ -72,7 +72,7 @@ class Recorder:
         await eventually(
             lambda: command_id in self.outcomes,
             seconds=seconds,
-            what=f"the outcome of {command_id}",
+            description=f"the outcome of {command_id}",
         )
         return self.outcomes[command_id]
 

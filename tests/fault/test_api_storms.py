@@ -59,7 +59,7 @@ async def says_that_the_api_is_unavailable(worker: KillableWorker) -> None:
         status, why = await readiness(worker)
         return (status, list(why)) == (503, ["api"])
 
-    await eventually(says_so, what="readiness names the api")
+    await eventually(says_so, description="readiness names the api")
 
 
 async def readiness(worker: KillableWorker) -> tuple[int, dict[str, str]]:
@@ -117,7 +117,9 @@ async def test_a_throttled_sweep_reads_no_further_pages(environment: FaultEnviro
     throttle(environment, f"{COMMANDS // 2}/60")
     for recording in everything:
         environment.sandbox.recordings.stop(recording)  # without a command: only a sweep finds it
-    await eventually(lambda: len(blocks(environment)) > 1, seconds=30, what="it is tried again")
+    await eventually(
+        lambda: len(blocks(environment)) > 1, seconds=30, description="it is tried again"
+    )
     environment.sandbox.behaviour.change({"rate_limits": []})
     await worker.ready()
     found = await environment.settled(seconds=75)
@@ -184,7 +186,9 @@ async def test_during_an_outage_one_command_at_a_time_probes_and_the_others_stay
     probes = 3
     before = sum(attempts(environment).values())  # some commands were being executed when it began
     await eventually(
-        lambda: sum(attempts(environment).values()) >= before + 2, seconds=40, what="it probes"
+        lambda: sum(attempts(environment).values()) >= before + 2,
+        seconds=40,
+        description="it probes",
     )
     assert len(attempts(environment)) <= PREFETCH + probes + 1, "the others are not taken up"
     await environment.api.restore()
@@ -239,7 +243,9 @@ async def test_a_revoked_token_is_replaced_through_its_file_without_a_restart(
     await says_that_the_api_is_unavailable(worker)
     path.write_text("second")
     before = refusals(environment)
-    await eventually(lambda: refusals(environment) >= before + 2, seconds=40, what="it is tried")
+    await eventually(
+        lambda: refusals(environment) >= before + 2, seconds=40, description="it is tried"
+    )
     await says_that_the_api_is_unavailable(worker)
     assert environment.recorder.outcomes.keys() == {"start-0"}
 

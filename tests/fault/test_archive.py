@@ -77,7 +77,7 @@ async def until(environment: FaultEnvironment, kind: type, count: int) -> list[E
     await eventually(
         lambda: len(published(environment, kind)) >= count,
         seconds=60,
-        what=f"{count} of {kind.__name__}",
+        description=f"{count} of {kind.__name__}",
     )
     return published(environment, kind)
 
@@ -181,7 +181,7 @@ async def copy_stalls(environment: FaultEnvironment) -> None:
     environment.sandbox.faults.add(Fault(kind="download_stall", seconds=600.0, count=1))
     await record(environment, 1)
     await eventually(
-        lambda: environment.sandbox.request_log.files_served, seconds=60, what="a download"
+        lambda: environment.sandbox.request_log.files_served, seconds=60, description="a download"
     )
 
 

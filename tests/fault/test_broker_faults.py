@@ -85,7 +85,7 @@ async def test_a_silent_broker_connection_is_detected_and_closed(
     ready = asyncio.create_task(worker.ready(seconds=1))
     await asyncio.wait([ready])
     await eventually(
-        lambda: not_ready(worker), seconds=NOTICED_WITHIN_SECONDS, what="readiness drops"
+        lambda: not_ready(worker), seconds=NOTICED_WITHIN_SECONDS, description="readiness drops"
     )
     await stream(environment, range(3, 6))
     await environment.amqp.restore()
@@ -206,12 +206,12 @@ async def test_during_a_memory_alarm_commands_are_settled_and_published_afterwar
     await asyncio.to_thread(node.set_memory_alarm, True)
     began = time.monotonic()
     await environment.api.restore()
-    await eventually(lambda: not_ready(worker), seconds=30, what="readiness drops")
+    await eventually(lambda: not_ready(worker), seconds=30, description="readiness drops")
 
     async def settled() -> bool:
         return await asyncio.to_thread(node.count_messages, "own.commands") == 0
 
-    await eventually(settled, seconds=60, what="the broker has no command left")
+    await eventually(settled, seconds=60, description="the broker has no command left")
     assert environment.recorder.outcomes == {}, "nothing can be published yet"
     # Not for something to happen: the worker stays as it is for as long as the alarm lasts.
     await asyncio.sleep(max(0.0, began + ALARM_SECONDS - time.monotonic()))

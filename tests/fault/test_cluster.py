@@ -82,7 +82,7 @@ async def commands_of(cluster: RabbitMQCluster, environment: FaultEnvironment) -
         queue = await asyncio.to_thread(cluster.queue, name)
         return queue if set(queue.online) == set(cluster.nodes) else None
 
-    found = await eventually(held_by_all, seconds=60, what="every node holds the queue")
+    found = await eventually(held_by_all, seconds=60, description="every node holds the queue")
     assert found is not None
     return found
 
@@ -118,7 +118,9 @@ async def all_but_delayed_answered(worker: KillableWorker, environment: FaultEnv
         unanswered = sent - environment.recorder.outcomes.keys()
         return all(last.get(command_id) == "retry" for command_id in unanswered)
 
-    await eventually(answered, seconds=60, what="all commands but the delayed ones are answered")
+    await eventually(
+        answered, seconds=60, description="all commands but the delayed ones are answered"
+    )
 
 
 async def test_a_cluster_that_loses_several_leaders_loses_and_duplicates_nothing(
@@ -179,5 +181,5 @@ async def test_a_publisher_without_a_queue_leader_is_not_refused_until_the_lost_
         async def is_taken() -> bool:
             return publisher.is_ready and await publisher.publish(message)
 
-        await eventually(is_taken, seconds=40, what="it is taken")
+        await eventually(is_taken, seconds=40, description="it is taken")
     await asyncio.to_thread(lost.start)

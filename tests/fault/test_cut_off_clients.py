@@ -54,7 +54,9 @@ async def test_another_replica_leads_soon_after_the_leader_was_cut_off_while_it_
         heirs = elector_of(heir, "heir")
         began = time.monotonic()
         running = asyncio.create_task(heirs.run())
-        await eventually(heirs.is_leader, seconds=TAKEOVER_SECONDS, what="another replica leads")
+        await eventually(
+            heirs.is_leader, seconds=TAKEOVER_SECONDS, description="another replica leads"
+        )
         assert time.monotonic() - began < TAKEOVER_SECONDS
         running.cancel()
         await link.restore()
@@ -101,7 +103,9 @@ async def test_a_worker_that_takes_no_answer_any_more_loses_its_row_locks(
         await asyncio.to_thread(client.execute, "SELECT * FROM leases FOR UPDATE")
         client.pgconn.send_query(b"SELECT repeat('x', 100000000)")
         began = time.monotonic()
-        await eventually(lambda: can_renew(store), seconds=TAKEOVER_SECONDS, what="the lease")
+        await eventually(
+            lambda: can_renew(store), seconds=TAKEOVER_SECONDS, description="the lease"
+        )
         assert time.monotonic() - began > LEASE_SECONDS, "the lock was not there"
         assert client.info.transaction_status == TransactionStatus.ACTIVE
     finally:

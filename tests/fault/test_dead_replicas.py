@@ -68,7 +68,8 @@ async def begin_starts(environment: FaultEnvironment, *, answer_seconds: float =
     for number in range(COMMANDS):
         await environment.sender.send(start(number), allowed=SUCCEEDED)
     await eventually(
-        lambda: len(starts_in_progress(environment)) == COMMANDS, what="the starts are in hand"
+        lambda: len(starts_in_progress(environment)) == COMMANDS,
+        description="the starts are in hand",
     )
     environment.sandbox.faults.clear(fault)
 
@@ -184,7 +185,7 @@ async def test_a_call_that_the_api_executes_after_the_takeover_is_awaited_and_no
         environment.sandbox.faults.add(late)
         async with worker_to_cut_off(environment, amqp_url, postgresql_url) as lost:
             await environment.sender.send(start(0), allowed=SUCCEEDED)
-            await eventually(lambda: is_triggered(environment), what="the call is in flight")
+            await eventually(lambda: is_triggered(environment), description="the call is in flight")
             await ready_worker(environment)
             lost.cut()
             await environment.recorder.outcome_of("start-0")
@@ -234,7 +235,9 @@ async def test_a_frozen_replica_keeps_its_commands_and_doubles_none_when_it_cont
     killed.start()
     await killed.ready()
     killed.kill()
-    await eventually(lambda: "replica_taken_over" in other.log.read_text(), what="a takeover")
+    await eventually(
+        lambda: "replica_taken_over" in other.log.read_text(), description="a takeover"
+    )
     assert not environment.recorder.outcomes
     frozen.thaw()
     await all_succeed(environment, seconds=20.0)

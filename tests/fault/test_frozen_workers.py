@@ -51,7 +51,7 @@ async def freeze_in_a_start(
     worker.start(FREEZING_MODULE, FREEZE_AT=point)
     await worker.ready()
     await environment.sender.send(start(), allowed=SUCCEEDED)
-    await eventually(lambda: is_frozen(worker), seconds=20, what="the worker is frozen")
+    await eventually(lambda: is_frozen(worker), seconds=20, description="the worker is frozen")
     environment.amqp.cut()  # the broker gives its deliveries to others
     return worker
 
@@ -122,7 +122,7 @@ async def test_a_leader_that_is_frozen_while_it_renews_its_lease_is_replaced(
     heir.start()
     await heir.ready()
     now.touch()
-    await eventually(lambda: is_frozen(frozen), seconds=20, what="the leader is frozen")
+    await eventually(lambda: is_frozen(frozen), seconds=20, description="the leader is frozen")
     environment.amqp.cut()
     began = time.monotonic()
     await environment.sender.send(start(), allowed=SUCCEEDED)

@@ -99,7 +99,7 @@ async def is_stopped(environment: FaultEnvironment, recording_id: str) -> None:
     await eventually(
         lambda: "UPLOADED" in transitions(environment, recording_id),
         seconds=TAKEOVER_SECONDS,
-        what="the recording is stopped",
+        description="the recording is stopped",
     )
     assert transitions(environment, recording_id).count("UPLOADING") == 1
     assert stops(environment) == 1

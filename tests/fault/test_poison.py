@@ -98,7 +98,7 @@ async def restart_until_it_has_ended(environment: FaultEnvironment, worker: Kill
         await eventually(
             lambda: POISON in ended or not worker.running,
             seconds=30,
-            what=f"death {worker.kills + 1}, or the end of the poison",
+            description=f"death {worker.kills + 1}, or the end of the poison",
         )
         if not worker.running:
             worker.died()

@@ -47,7 +47,9 @@ async def test_repeated_broker_restarts_under_load_lose_and_duplicate_nothing(
                 if kept_restarting.done() and number >= STREAM:
                     break
                 await eventually(
-                    lambda: owed(environment) < BACKLOG, seconds=60, what="the worker follows"
+                    lambda: owed(environment) < BACKLOG,
+                    seconds=60,
+                    description="the worker follows",
                 )
                 await stream(environment, range(number, number + 1))
         await environment.recorder.outcome_of(f"stop-{number - 1}", seconds=120)
@@ -79,4 +81,4 @@ async def restart_in_a_row(node: RabbitMQNode, environment: FaultEnvironment) ->
                 and len(environment.recorder.outcomes) > ended
             )
 
-        await eventually(goes_on, seconds=60, what=f"the stream goes on after {number + 1}")
+        await eventually(goes_on, seconds=60, description=f"the stream goes on after {number + 1}")

@@ -80,7 +80,9 @@ async def test_scaling_replicas_under_load_loses_duplicates_and_reorders_nothing
     for number in itertools.count():
         if scaling.done():
             break
-        await eventually(lambda: owed(environment) < BACKLOG, seconds=60, what="the workers follow")
+        await eventually(
+            lambda: owed(environment) < BACKLOG, seconds=60, description="the workers follow"
+        )
         for command in a_meeting(number):
             allowed = SUCCEEDED if command["id"].startswith("stop") else EITHER
             await environment.sender.send(command, allowed=allowed)
@@ -110,7 +112,7 @@ async def goes_on(environment: FaultEnvironment, *, after: int) -> None:
         more = len(environment.sender.sent) - sent, len(environment.recorder.outcomes) - outcomes
         return min(more) >= PASSING
 
-    await eventually(got_by, seconds=60, what=f"the load goes on after change {after}")
+    await eventually(got_by, seconds=60, description=f"the load goes on after change {after}")
 
 
 def owed(environment: FaultEnvironment) -> int:

@@ -36,7 +36,7 @@ async def strike_during_starts(environment: FaultEnvironment, strike: Callable[[
     # Those that began before the fault have their answers, and may end before the strike.
     quick = starts_in_progress(environment)
     await eventually(
-        lambda: starts_in_progress(environment) - quick, what="slow starts are in hand"
+        lambda: starts_in_progress(environment) - quick, description="slow starts are in hand"
     )
     await asyncio.to_thread(strike)
     # On a busy machine a strike may take longer than an answer. Then later starts are in execution.

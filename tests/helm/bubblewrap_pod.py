@@ -231,7 +231,9 @@ class Container:
 
     async def ended(self, *, seconds: float = 30) -> int:
         """Wait for the end of the container, and return its exit code."""
-        await eventually(lambda: not self._process.running, seconds=seconds, what=self.output)
+        await eventually(
+            lambda: not self._process.running, seconds=seconds, description=self.output
+        )
         code = self._process.exit_code
         assert code is not None
         return code

@@ -180,7 +180,7 @@ async def use_everything(messages: WorkerClient) -> None:
         def has_kind(events: list[Any], kind: type = kind) -> bool:
             return any(isinstance(event.data, kind) for event in events)
 
-        await messages.until(has_kind, within=20, what=kind.__name__)
+        await messages.until(has_kind, within=20, description=kind.__name__)
 
 
 @pytest.mark.usefixtures("bubblewrap")
@@ -225,7 +225,7 @@ async def test_broker_and_database_connections_use_tls_with_a_private_authority(
         assert await declared.ended() == 0, declared.output
         worker = running.run(container(found))
         await eventually(
-            lambda: encrypted_sessions(private_postgresql), seconds=30, what=worker.output
+            lambda: encrypted_sessions(private_postgresql), seconds=30, description=worker.output
         )
 
         running.change_secret("tls", {**certificates, "ca.crt": database.certificate})

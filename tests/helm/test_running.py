@@ -74,7 +74,7 @@ async def wait_for_probe(worker: Container, probe: str, eventually: Eventually) 
         status, _ = await answer(worker.url(probe))
         return status == 200 or not worker.running
 
-    await eventually(passed_or_ended, seconds=30, what=f"{probe}:\n{worker.output}")
+    await eventually(passed_or_ended, seconds=30, description=f"{probe}:\n{worker.output}")
     assert worker.running, worker.output
 
 

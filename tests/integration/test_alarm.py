@@ -41,16 +41,16 @@ async def test_under_an_alarm_publishing_fails_at_its_deadline_with_a_reason_and
         return True
 
     message = Outgoing(exchange="", routing_key=topology.command_queue, body=b"{}", mandatory=True)
-    await eventually(available, seconds=30, what="a fresh broker has the topology")
+    await eventually(available, seconds=30, description="a fresh broker has the topology")
     assert await publisher.publish(message)
     await asyncio.to_thread(private_rabbitmq.set_memory_alarm, True)
     with contextlib.suppress(BrokerUnavailable):  # the broker blocks the next publisher
         await publisher.publish(message)
     await eventually(
-        lambda: "alarm" in (link.unavailable_reason or ""), what="the link names the alarm"
+        lambda: "alarm" in (link.unavailable_reason or ""), description="the link names the alarm"
     )
     with pytest.raises(BrokerUnavailable, match="blocks publishers"):
         await publisher.publish(message)
     await asyncio.to_thread(private_rabbitmq.set_memory_alarm, False)
-    await eventually(available, seconds=30, what="the broker takes messages after the alarm")
+    await eventually(available, seconds=30, description="the broker takes messages after the alarm")
     assert await publisher.publish(message)

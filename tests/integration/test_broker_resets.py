@@ -84,7 +84,7 @@ async def test_dead_letters_that_are_not_forwarded_arrive_when_the_broker_is_sta
         async def held() -> bool:
             return await asyncio.to_thread(node.evaluate, DEAD_LETTERS) == "1"
 
-        await eventually(held, what="the broker holds the dead letter")
+        await eventually(held, description="the broker holds the dead letter")
     await asyncio.to_thread(node.restart)
     async with await aio_pika.connect(node.amqp_url, timeout=10) as connection:
         channel = await connection.channel()
@@ -94,7 +94,7 @@ async def test_dead_letters_that_are_not_forwarded_arrive_when_the_broker_is_sta
             found = await queue.get(fail=False, no_ack=True)
             return found is not None and found.body == b"late"
 
-        await eventually(arrived, what="the dead letter arrives")
+        await eventually(arrived, description="the dead letter arrives")
 
 
 def test_a_reset_restores_the_limits_that_a_test_has_changed(

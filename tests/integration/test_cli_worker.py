@@ -214,7 +214,7 @@ async def test_a_second_signal_ends_the_worker_at_once(
     patience = {"WORKER_API_TIMEOUT_SECONDS": "100", "WORKER_SHUTDOWN_SECONDS": "100"}
     async with cli.running("run", environ=patience) as running:
         await cli("send", "start_track_recording", "--meeting-id", str(uuid.uuid4()))
-        await eventually(lambda: slow.triggered, what="the API is asked")
+        await eventually(lambda: slow.triggered, description="the API is asked")
         running.signal(signal.SIGTERM)
         await running.says("stopping")
         running.signal(signal.SIGTERM)

@@ -87,10 +87,10 @@ async def test_a_single_answer_without_a_consumer_changes_nothing(
 ) -> None:
     bench = await benches.bench(acknowledge, proxy=proxy)
     async with bench.running():
-        await eventually(lambda: counter.answers > 0, what="the broker is asked")
+        await eventually(lambda: counter.answers > 0, description="the broker is asked")
         for _ in range(3):
             counter.miss(1)
-            await eventually(lambda: counter.answers > 1, what="the broker is asked again")
+            await eventually(lambda: counter.answers > 1, description="the broker is asked again")
         await send_and_receive(bench, eventually, b"after")
         assert bench.connections == 1
 
@@ -100,7 +100,9 @@ async def test_two_answers_in_a_row_without_a_consumer_cause_a_new_connection(
 ) -> None:
     bench = await benches.bench(acknowledge, proxy=proxy)
     async with bench.running():
-        await eventually(lambda: counter.answers > 0, what="the broker is asked")
+        await eventually(lambda: counter.answers > 0, description="the broker is asked")
         counter.miss(2)
-        await eventually(lambda: bench.connections == 2, what="the consumer opens a new connection")
+        await eventually(
+            lambda: bench.connections == 2, description="the consumer opens a new connection"
+        )
         await send_and_receive(bench, eventually, b"after")

@@ -68,7 +68,7 @@ async def test_a_message_with_any_properties_can_be_retried_and_dead_lettered(
             await bench.send_raw(f"{number}".encode(), properties)
             dead = await eventually(
                 lambda: bench.get(bench.topology.dead_queue),
-                what=f"dead letter of properties number {number}",
+                description=f"dead letter of properties number {number}",
             )
             assert dead is not None
             assert dead.body == f"{number}".encode()

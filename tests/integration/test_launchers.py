@@ -354,4 +354,4 @@ async def test_eventually_waits_for_a_coroutine_that_asserts(eventually: Eventua
 
 async def test_the_error_of_eventually_names_the_fact(eventually: Eventually) -> None:
     with pytest.raises(AssertionError, match=r"the queue is empty: not within 0.01 s; last: False"):
-        await eventually(lambda: False, seconds=0.01, what="the queue is empty")
+        await eventually(lambda: False, seconds=0.01, description="the queue is empty")

@@ -89,7 +89,7 @@ async def run_scenario(
         await client.until(
             lambda events: _contains_in_order(statuses(events), expected),
             within=EVENT_TIMEOUT_SECONDS,
-            what=" → ".join(expected),
+            description=" → ".join(expected),
         )
 
     async def send(command_type: str, *expected: Status) -> None:
@@ -120,18 +120,18 @@ async def run_scenario(
     await _wait_for_all_events(client, {command.id for command in commands.values()})
     if archives:
         await client.until(
-            _is_archived, within=EVENT_TIMEOUT_SECONDS, what="the event recording.archived"
+            _is_archived, within=EVENT_TIMEOUT_SECONDS, description="the event recording.archived"
         )
 
 
 async def _wait_for_all_events(client: WorkerClient, command_ids: set[str]) -> None:
     await client.until(
-        _is_complete, within=EVENT_TIMEOUT_SECONDS, what="the event recording.completed"
+        _is_complete, within=EVENT_TIMEOUT_SECONDS, description="the event recording.completed"
     )
     await client.until(
         lambda events: outcomes(events).keys() >= command_ids,
         within=EVENT_TIMEOUT_SECONDS,
-        what="the outcome of every command",
+        description="the outcome of every command",
     )
 
 

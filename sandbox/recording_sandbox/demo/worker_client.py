@@ -92,12 +92,12 @@ class WorkerClient:
         await self._commands.publish(message, routing_key, mandatory=True)
 
     async def until(
-        self, fact: Callable[[list[CloudEvent]], T | None], *, within: float, what: str
+        self, fact: Callable[[list[CloudEvent]], T | None], *, within: float, description: str
     ) -> T:
         """Wait until `fact(events)` is true, and return its value. Each event evaluates it again.
 
         Raises:
-            TimeoutError: after `within` seconds; the text names `what` was awaited.
+            TimeoutError: after `within` seconds; the text has the `description` of the fact.
             NotAnEvent: if a message is not an event.
         """
         try:
@@ -108,5 +108,5 @@ class WorkerClient:
                     self._received.clear()
                     await self._received.wait()
         except TimeoutError as error:
-            raise TimeoutError(f"{what}: not within {within:g} s") from error
+            raise TimeoutError(f"{description}: not within {within:g} s") from error
         return found

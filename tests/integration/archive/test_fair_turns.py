@@ -53,7 +53,7 @@ async def test_urgent_files_of_a_source_that_hangs_keep_no_new_file_waiting(
             return all(entry.attempts > 0 for entry in entries)
 
         async with running(archiver, store):
-            await eventually(tried, seconds=60, what="an attempt at each")
+            await eventually(tried, seconds=60, description="an attempt at each")
             await archive_new_file(store, tmp_path)
     await store.close()
 
@@ -62,4 +62,4 @@ async def archive_new_file(store: Store, folder: Path) -> None:
     async with FileSource(b"media") as source:
         await end(store, "new", source.url, age=timedelta(0), files=1)
         copied = (folder / "new/0.webm").exists
-        await eventually(copied, seconds=15, what="a copy of the new file")
+        await eventually(copied, seconds=15, description="a copy of the new file")

@@ -103,7 +103,7 @@ async def announced(store: Store, count: int) -> list[str]:
         found = await events(store, "file_archived")
         return found if len(found) >= count else None
 
-    await eventually(all_announced, seconds=SOON, what=f"{count} announced copies")
+    await eventually(all_announced, seconds=SOON, description=f"{count} announced copies")
     return [event["data"]["sha256"] for event in await events(store, "file_archived")]
 
 

@@ -60,7 +60,9 @@ class Scene(NamedTuple):
 
     async def is_tried_by_one_attempt(self) -> None:
         """The storage gets no third request, however often the queue is read."""
-        await eventually(lambda: self.storage.requests == 2, seconds=20, what="the second request")
+        await eventually(
+            lambda: self.storage.requests == 2, seconds=20, description="the second request"
+        )
         for _ in range(FILES):
             self.archiver.wake()
             await self.store.archive.next_due()
@@ -80,7 +82,7 @@ async def scene(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         scene = Scene(store, source, storage, archiver)
         await scene.end(0)
         running = asyncio.create_task(archiver.run(lambda: False))
-        await eventually(lambda: storage.requests == 1, seconds=20, what="the first answer")
+        await eventually(lambda: storage.requests == 1, seconds=20, description="the first answer")
         yield scene
         await cancel_all([running])
     await store.close()

@@ -85,7 +85,7 @@ class BreakableArchive:
             self.archiver.wake()
             return self.breaks >= turns
 
-        await eventually(broke, seconds=20, what="calls that fail")
+        await eventually(broke, seconds=20, description="calls that fail")
         self.is_broken = False
 
     async def lease_end(self) -> float:
@@ -118,10 +118,12 @@ async def test_an_unforeseen_error_at_one_file_keeps_no_other_from_the_archive(
         FileSource(b"bytes", Turn(status=403)) as source,
     ):
         await archive.end("r1", source.url)
-        await eventually(lambda: archive.reads, seconds=10, what="a read that fails")
+        await eventually(lambda: archive.reads, seconds=10, description="a read that fails")
         await archive.end("r2", source.url)
         manifest = tmp_path / "r2/manifest.json"
-        await eventually(manifest.exists, seconds=20, what="the manifest of the other recording")
+        await eventually(
+            manifest.exists, seconds=20, description="the manifest of the other recording"
+        )
 
 
 async def test_an_unforeseen_error_while_the_queue_is_read_does_not_end_the_archive(
@@ -133,7 +135,7 @@ async def test_an_unforeseen_error_while_the_queue_is_read_does_not_end_the_arch
         await archive.break_for(3)
         archive.archiver.wake()
         manifest = tmp_path / "r1/manifest.json"
-        await eventually(manifest.exists, seconds=20, what="the manifest")
+        await eventually(manifest.exists, seconds=20, description="the manifest")
 
 
 async def test_an_unforeseen_error_does_not_end_the_loop_that_extends_leases(
@@ -144,14 +146,14 @@ async def test_an_unforeseen_error_does_not_end_the_loop_that_extends_leases(
         FileSource(bytes(100), Turn(hang_after=50)) as source,
     ):
         await archive.end("r1", source.url)
-        await eventually(lambda: source.requests, seconds=10, what="a copy that runs")
+        await eventually(lambda: source.requests, seconds=10, description="a copy that runs")
         await archive.break_for(5)
         lease = await archive.lease_end()
 
         async def extended() -> bool:
             return await archive.lease_end() > lease
 
-        await eventually(extended, seconds=10, what="a lease that is extended")
+        await eventually(extended, seconds=10, description="a lease that is extended")
 
 
 @pytest.mark.parametrize("breaks", [1, 3])
@@ -163,4 +165,4 @@ async def test_an_unforeseen_error_does_not_end_the_removal_of_abandoned_uploads
         abandoned = tmp_path / "a.webm#1"
         abandoned.write_bytes(b"half")
         os.utime(abandoned, (LONG_AGO, LONG_AGO))
-        await eventually(lambda: not abandoned.exists(), seconds=20, what="the removal")
+        await eventually(lambda: not abandoned.exists(), seconds=20, description="the removal")

@@ -84,7 +84,7 @@ async def archived(store: Store, count: int) -> None:
     async def all_archived() -> bool:
         return len(await events(store, "recording.archived")) == count
 
-    await eventually(all_archived, seconds=20, what=f"{count} archived recordings")
+    await eventually(all_archived, seconds=20, description=f"{count} archived recordings")
 
 
 async def waits(database_url: str, recording_id: str) -> str:
@@ -97,7 +97,7 @@ async def waits(database_url: str, recording_id: str) -> str:
         found = entries[0].last_error if entries else None
         return f"{found.code}: {found.message}" if found else None
 
-    await eventually(error, seconds=20, what="a failed attempt")
+    await eventually(error, seconds=20, description="a failed attempt")
     return error() or ""
 
 
@@ -108,7 +108,7 @@ async def in_use(store: Store, folder: Path) -> None:
     async def known() -> bool:
         return (folder / MARK).exists() and await store.archive.is_folder_known(str(folder))
 
-    await eventually(known, seconds=20, what="the folder is in use")
+    await eventually(known, seconds=20, description="the folder is in use")
 
 
 async def test_the_first_use_of_a_folder_writes_its_mark(sqlite_url: str, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_a_copy_during_which_the_volume_goes_is_not_announced(
     async with archiving(sqlite_url, volume.mount_point) as store, GatedSource(BODY) as source:
         await in_use(store, volume.mount_point)
         await end(store, "r1", source.url)
-        await eventually(lambda: source.requests, seconds=20, what="a download")
+        await eventually(lambda: source.requests, seconds=20, description="a download")
         volume.unmount()
         source.may_answer.set()
         assert (await waits(sqlite_url, "r1")).startswith("folder_not_mounted: ")

@@ -170,6 +170,25 @@ async def test_an_endless_upload_times_out_and_is_tracked_again_when_it_finishes
     assert bench.take_operations().count("get_recording") <= 6
 
 
+async def test_the_end_of_a_timed_out_recording_is_taken_from_a_list_that_shows_it(
+    bench: TrackingBench,
+) -> None:
+    bench.restart(follow_all=True)
+    await bench.sweep.sweep()
+    bench.sandbox.behaviour.change({"uploading_seconds": TIMEOUTS.uploading_timeout + 1000})
+    recording_id = await bench.start()
+    await bench.run_due(10)
+    await bench.api.control_recording(recording_id, "stop")
+    await bench.run_due(10)
+    await bench.run_due(TIMEOUTS.uploading_timeout)
+    assert await last_status(bench, recording_id) == "ERRORED"
+    bench.sandbox.clock.advance(1000)
+    bench.take_operations()
+    await bench.sweep.sweep()
+    assert await last_status(bench, recording_id) == "UPLOADED"
+    assert "get_recording" not in bench.take_operations()
+
+
 async def test_an_unproven_end_is_checked_again_for_a_day(
     bench: TrackingBench,
 ) -> None:

@@ -126,7 +126,7 @@ class EndedList:
         ended = [
             snapshot
             for snapshot in sorted(rows, key=_stopped_at)
-            if (tracked := known.get(snapshot.recording_id)) and tracked.recording.status in LIVE
+            if (tracked := known.get(snapshot.recording_id)) and _may_end(tracked.recording)
         ]
         if not ended:
             return EndedResult()
@@ -213,6 +213,11 @@ class EndedList:
 def _invoked_at(recording: Recording) -> datetime:
     assert recording.invoked_time is not None  # noqa: S101 - those without a time are left out
     return recording.invoked_time
+
+
+def _may_end(recording: Recording) -> bool:
+    """Whether the API's end is news: the recording is live, or the worker itself ended it."""
+    return recording.status in LIVE or recording.timed_out
 
 
 def _stopped_at(snapshot: RecordingSnapshot) -> float:

@@ -10,6 +10,9 @@ from recording_schemas import Status
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, open_bench
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeout_observations import end_observation, stalled_error
+from worker.realtimekit.models import RecordingPage
+from worker.tracking.ended_list import EndedList
+from worker.tracking.shown_files import ShownFiles
 
 LONGEST = TIMEOUTS.recording_timeout + TIMEOUTS.uploading_timeout + TIMEOUTS.vanished_after
 """Seconds within which every start has ended."""
@@ -187,6 +190,25 @@ async def test_the_end_of_a_timed_out_recording_is_taken_from_a_list_that_shows_
     await bench.sweep.sweep()
     assert await last_status(bench, recording_id) == "UPLOADED"
     assert "get_recording" not in bench.take_operations()
+
+
+@pytest.mark.parametrize(("status", "ends"), [(Status.UPLOADED, 1), (Status.ERRORED, 0)])
+async def test_a_listed_end_counts_for_a_timed_out_recording_only_with_another_status(
+    bench: TrackingBench, status: Status, ends: int
+) -> None:
+    recording_id = await bench.start()
+    known = await bench.stored(recording_id)
+    bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
+    error = stalled_error(known, TIMEOUTS, bench.now())
+    await bench.store.apply([end_observation(known, error, asked_at=bench.now(), now=bench.now())])
+    listed = RecordingSnapshot(recording_id=recording_id, status=status, error_message="gone")
+    page = RecordingPage(
+        recordings=(listed,), total_count=1, end_offset=1, is_last=True, unreadable_count=0
+    )
+    ended = EndedList(
+        bench.store, bench.api, app="default", shown_files=ShownFiles(), now=bench.now
+    )
+    assert (await ended.apply(page, bench.now())).found == ends
 
 
 async def test_an_unproven_end_is_checked_again_for_a_day(

@@ -126,7 +126,8 @@ class EndedList:
         ended = [
             snapshot
             for snapshot in sorted(rows, key=_stopped_at)
-            if (tracked := known.get(snapshot.recording_id)) and _may_end(tracked.recording)
+            if (tracked := known.get(snapshot.recording_id))
+            and _is_news(snapshot, tracked.recording)
         ]
         if not ended:
             return EndedResult()
@@ -215,9 +216,11 @@ def _invoked_at(recording: Recording) -> datetime:
     return recording.invoked_time
 
 
-def _may_end(recording: Recording) -> bool:
-    """Whether the API's end is news: the recording is live, or the worker itself ended it."""
-    return recording.status in LIVE or recording.timed_out
+def _is_news(ended: RecordingSnapshot, recording: Recording) -> bool:
+    """Whether the end changes the recording. It does not if the worker itself set this status."""
+    return recording.status in LIVE or (
+        recording.timed_out and ended.status is not recording.status
+    )
 
 
 def _stopped_at(snapshot: RecordingSnapshot) -> float:

@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell exec 2>/dev/null; version=$$(python3 -c 'import sys; print(*sys.version_info[:2], sep=".")') \
 	&& "/usr/bin/python$$version" -c 'import ensurepip, venv' && echo "/usr/bin/python$$version" \
 	|| echo python3)
-PROCESSES ?= 7
+PROCESSES ?= 8
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

@@ -86,6 +86,8 @@ SECONDS_PER_FILE = {
     "integration/test_webhook_endpoint.py": 10.0,
 }
 """Files of tests that mostly wait, unless the figure of their folder says enough."""
+MAX_COMPUTING_PROCESSES = 2
+"""How many processes begin with tests that compute: one for each processor of a small machine."""
 LONG_FILES = {
     "e2e/test_console_pages.py",
     "image/test_image.py",
@@ -108,22 +110,25 @@ class _Kinds(NamedTuple):
 def in_shares(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
     """The items in the order of the processes' shares, which are of equal size.
 
-    One process begins with tests that compute. The preparation for the first test of a kind costs
-    seconds: a database server, compiled statements. So the others take such tests only when they
-    have no more tests that wait.
+    Most processes begin with tests that wait. The others begin with tests that compute, so that no
+    processor is idle while all the former wait. The preparation for the first test of a kind costs
+    seconds: a database server, compiled statements. So a process takes such tests only when it has
+    no more tests that wait.
     """
     kinds = _by_kind(items)
-    waiting_shares: list[list[pytest.Item]] = [[] for _ in range(processes - 1)]
+    sizes = _sizes(len(items), processes)
+    computing_processes = MAX_COMPUTING_PROCESSES if processes > MAX_COMPUTING_PROCESSES else 1
+    waiting_shares: list[list[pytest.Item]] = [[] for _ in range(processes - computing_processes)]
     seconds = [0.0] * len(waiting_shares)
     for group in sorted(kinds.waiting, key=_seconds, reverse=True):  # stable on ties
         shortest = seconds.index(min(seconds))
         waiting_shares[shortest] += group
         seconds[shortest] += _seconds(group)
-    sizes = _sizes(len(items), processes)
-    computing_share = kinds.long
-    computing = _fill([computing_share], sizes[-1:], kinds.computing)
-    rest = _fill(waiting_shares, sizes[:-1], kinds.unit + computing)
-    return [item for share in (*waiting_shares, computing_share, rest) for item in share]
+    computing_shares: list[list[pytest.Item]] = [[] for _ in range(computing_processes)]
+    computing_shares[0] = kinds.long
+    computing = _fill(computing_shares, sizes[len(waiting_shares) :], kinds.computing)
+    rest = _fill(waiting_shares, sizes[: len(waiting_shares)], kinds.unit + computing)
+    return [item for share in (*waiting_shares, *computing_shares, rest) for item in share]
 
 
 def _sizes(items: int, processes: int) -> list[int]:

@@ -23,16 +23,6 @@ PAGES: Final = sorted(
     ]
 )
 PARTS: Final = ("worker", "sandbox", "schemas", "benchmarks", "helm")
-CODE: Final = "\n".join(
-    path.read_text()
-    for part in (*PARTS, "examples")
-    for ending in ("py", "yaml", "tpl")
-    for path in (ROOT / part).rglob(f"*.{ending}")
-    if "node_modules" not in path.parts
-)
-FIXTURES: Final = (ROOT / "tests/conftest.py").read_text()
-WORDS: Final = frozenset(re.findall(r"[a-z][a-z0-9_]*", CODE + FIXTURES))
-
 FOREIGN: Final = frozenset(
     {
         "close_all_user_connections",  # rabbitmqctl
@@ -98,6 +88,24 @@ COMMANDS: Final = sorted(
 )
 
 
+@pytest.fixture(scope="module")
+def code() -> str:
+    """All files whose names a page may use."""
+    return "\n".join(
+        path.read_text()
+        for part in (*PARTS, "examples")
+        for ending in ("py", "yaml", "tpl")
+        for path in (ROOT / part).rglob(f"*.{ending}")
+        if "node_modules" not in path.parts
+    )
+
+
+@pytest.fixture(scope="module")
+def words(code: str) -> frozenset[str]:
+    fixtures = (ROOT / "tests/conftest.py").read_text()
+    return frozenset(re.findall(r"[a-z][a-z0-9_]*", code + fixtures))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     known = {row.variable for row in documented_settings()}
@@ -111,18 +119,20 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_every_metric_that_a_page_names_exists(page: Path) -> None:
+def test_every_metric_that_a_page_names_exists(
+    page: Path, code: str, words: frozenset[str]
+) -> None:
     named = re.findall(r"\brecording_worker_([a-z_]+[a-z])", page.read_text())
     names = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in named}
-    assert sorted(name for name in names if f'"{name}"' not in CODE and name not in WORDS) == []
+    assert sorted(name for name in names if f'"{name}"' not in code and name not in words) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_every_name_in_code_style_is_in_the_code(page: Path) -> None:
+def test_every_name_in_code_style_is_in_the_code(page: Path, words: frozenset[str]) -> None:
     """Log events, error codes, fields, columns, and fields of the sandbox's behaviour."""
     pattern = r"`(?!test_|recording_worker_|process_)([a-z]+(?:_[a-z0-9]+)+)`"
     named = set(re.findall(pattern, page.read_text()))
-    unknown = {name for name in named if name.removesuffix("_total") not in WORDS}
+    unknown = {name for name in named if name.removesuffix("_total") not in words}
     assert sorted(unknown - FOREIGN - PLACEHOLDERS) == []
 
 

@@ -56,16 +56,16 @@ async def test_a_running_worker_is_well_and_a_killed_one_is_not(
             await worker.end()
         after = await cli(*flags)
 
-    assert (shown.lines[0]["well"], shown.lines[0]["checks_from"]) == (True, "worker")
+    assert (shown.lines[0]["healthy"], shown.lines[0]["checks_from"]) == (True, "worker")
     assert states(shown) == dict.fromkeys(
         ("worker", "publishing", "consuming", "answering", "store", "api", "leader", "recordings",
          "outbox", "budget", "sweep", "webhooks", "waiting", "archive", "queue",
          "dead letters"), "ok"
     )  # fmt: skip
-    assert screen.out.startswith("Well\n")
+    assert screen.out.startswith("Healthy\n")
     assert max(map(len, screen.out.splitlines())) <= 80
     assert "hunter2" not in shown.out + screen.out
-    assert all('"well":true' in line for line in lines)
+    assert all('"healthy":true' in line for line in lines)
     assert ended.code == 0
     assert (after.code, after.lines[0]["checks_from"]) == (1, "state")
     assert states(after)["worker"] == states(after)["leader"] == states(after)["queue"] == "failed"

@@ -47,9 +47,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """All checks. `well` is None if neither a worker nor the database can be read."""
+    """All checks. `healthy` is None if neither a worker nor the database can be read."""
 
-    well: bool | None
+    healthy: bool | None
     checks: tuple[Check, ...]
 
 
@@ -58,7 +58,7 @@ def judge(facts: Facts) -> Verdict:
     checks = tuple(_checks(facts))
     is_failed = any(check.state == "failed" for check in checks)
     is_unknown = isinstance(facts.readiness, str) and isinstance(facts.overview, str)
-    return Verdict(well=False if is_failed else None if is_unknown else True, checks=checks)
+    return Verdict(healthy=False if is_failed else None if is_unknown else True, checks=checks)
 
 
 def _checks(facts: Facts) -> Iterator[Check]:
@@ -69,8 +69,8 @@ def _checks(facts: Facts) -> Iterator[Check]:
         yield from _state_checks(facts.overview)
     if isinstance(facts.queues, str):
         # The worker knows better whether it can reach the broker than this process does.
-        is_told = isinstance(facts.readiness, Readiness) or isinstance(facts.overview, str)
-        yield Check(name="broker", state="unknown" if is_told else "failed", text=facts.queues)
+        is_known = isinstance(facts.readiness, Readiness) or isinstance(facts.overview, str)
+        yield Check(name="broker", state="unknown" if is_known else "failed", text=facts.queues)
     else:
         yield from _queue_checks(facts.queues, _replicas(facts.overview))
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from worker.cli.status.checks import Verdict
     from worker.cli.status.sources import Facts
 
-WELL: Final = 0
-NOT_WELL: Final = 1
+HEALTHY: Final = 0
+NOT_HEALTHY: Final = 1
 CANNOT_TELL: Final = 2
 
 _NEW_SCREEN: Final = "\x1b[H\x1b[2J"
@@ -28,14 +28,14 @@ Examples:
   recording-worker status --watch
   recording-worker status --json | jq -r '.checks[] | select(.state == "failed") | .name'
   recording-worker status --worker-url http://10.0.0.7:8080
-  recording-worker status >/dev/null || echo "not well"
+  recording-worker status >/dev/null || echo "not healthy"
 
 The checks are those of /readyz, if a worker answers at HTTP_HOST and HTTP_PORT. Otherwise they are
 from the state: the database of DATABASE_URL, and the queues of AMQP_URL. Nothing is changed. A
 warning needs a look, but the workers do their work.
 
 \b
-Exit codes: 0 well, 1 not well, 2 cannot tell, or wrong flags or settings. With --watch: 0.
+Exit codes: 0 healthy, 1 not healthy, 2 cannot tell, or wrong flags or settings. With --watch: 0.
 """
 
 
@@ -72,7 +72,7 @@ def command(
         if not watch:
             raise
         return
-    context.exit({True: WELL, False: NOT_WELL, None: CANNOT_TELL}[verdict.well])
+    context.exit({True: HEALTHY, False: NOT_HEALTHY, None: CANNOT_TELL}[verdict.healthy])
 
 
 def _print(facts: "Facts", verdict: "Verdict", *, as_json: bool, watch: bool) -> None:

@@ -27,7 +27,7 @@ def status_json(facts: Facts, verdict: Verdict) -> Row:
     overview = facts.overview if isinstance(facts.overview, Overview) else None
     queues = None if isinstance(facts.queues, str) else msgspec.to_builtins(facts.queues)
     return {
-        "well": verdict.well,
+        "healthy": verdict.healthy,
         "at": iso_time(overview.at) if overview else datetime.now(UTC).isoformat(),
         "checks_from": checks_from(facts),
         "worker_url": facts.worker_url,
@@ -83,11 +83,11 @@ def status_lines(facts: Facts, verdict: Verdict) -> Iterator[str]:
 
 def _headline(verdict: Verdict) -> str:
     by_state = {state: _names(verdict, state) for state in _COLOURS}
-    if verdict.well is False:
-        return f"Not well: {by_state['failed']}"
-    if verdict.well is None:
+    if verdict.healthy is False:
+        return f"Not healthy: {by_state['failed']}"
+    if verdict.healthy is None:
         return "Unknown: neither a worker nor the database answers"
-    return f"Well, but look at: {by_state['warning']}" if by_state["warning"] else "Well"
+    return f"Healthy, but look at: {by_state['warning']}" if by_state["warning"] else "Healthy"
 
 
 def _names(verdict: Verdict, state: str) -> str:

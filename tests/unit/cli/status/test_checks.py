@@ -56,8 +56,8 @@ def queues(
 
 def facts(**changes: Any) -> Facts:
     """The facts of healthy workers, except for `changes`."""
-    well = {"readiness": READY, "overview": OVERVIEW, "queues": queues()}
-    return Facts(worker_url="http://127.0.0.1:8080", **{**well, **changes})
+    healthy = {"readiness": READY, "overview": OVERVIEW, "queues": queues()}
+    return Facts(worker_url="http://127.0.0.1:8080", **{**healthy, **changes})
 
 
 def overview(**changes: Any) -> Overview:
@@ -75,15 +75,15 @@ def screen(of: Facts) -> str:
 # The verdict
 
 
-def test_workers_are_well_if_no_check_fails() -> None:
+def test_workers_are_healthy_if_no_check_fails() -> None:
     verdict = judge(facts())
-    assert verdict.well is True
+    assert verdict.healthy is True
     assert {each.state for each in verdict.checks} == {"ok"}
-    assert screen(facts()).startswith("\x1b[1mWell\x1b[0m\n")
+    assert screen(facts()).startswith("\x1b[1mHealthy\x1b[0m\n")
 
 
 @pytest.mark.parametrize(
-    ("well", "answered"),
+    ("healthy", "answered"),
     [
         (True, {"queues": AWAY}),
         (True, {"overview": AWAY}),
@@ -95,8 +95,8 @@ def test_workers_are_well_if_no_check_fails() -> None:
         (False, {"readiness": AWAY, "overview": overview(leader=None)}),
     ],
 )
-def test_the_verdict_follows_from_those_who_answer(well: bool | None, answered: Any) -> None:
-    assert judge(facts(**answered)).well is well
+def test_the_verdict_follows_from_those_who_answer(healthy: bool | None, answered: Any) -> None:
+    assert judge(facts(**answered)).healthy is healthy
 
 
 @pytest.mark.parametrize("name", ["readiness", "overview", "queues"])
@@ -112,7 +112,7 @@ def test_the_reasons_of_the_worker_are_shown_without_control_characters() -> Non
 
     shown = screen(facts(readiness=broken))
 
-    assert "Not well: store" in shown
+    assert "Not healthy: store" in shown
     assert "disk\\x1b[31m full" in shown
 
 
@@ -121,7 +121,7 @@ def test_an_app_that_cannot_be_used_beside_one_that_can_is_a_warning() -> None:
 
     verdict = judge(facts(readiness=Readiness(ok=True, checks=apps)))
 
-    assert verdict.well is True
+    assert verdict.healthy is True
     assert [each.state for each in verdict.checks[:3]] == ["ok", "warning", "ok"]
 
 
@@ -302,7 +302,7 @@ def test_no_line_is_wider_than_80_columns(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_json_has_everything_with_times_as_in_events() -> None:
     shown = status_json(facts(overview=overview(outbox=OutboxDepth(events=1, oldest_at=NOW))),
                         judge(facts()))  # fmt: skip
-    assert (shown["well"], shown["checks_from"]) == (True, "worker")
+    assert (shown["healthy"], shown["checks_from"]) == (True, "worker")
     assert shown["leader"] == {"owner": "me", "until": "2033-05-18T03:33:32+00:00"}
     assert shown["outbox"]["oldest_at"] == shown["at"] == "2033-05-18T03:33:20+00:00"
     assert shown["queues"]["commands"]["messages"] == 0

@@ -49,34 +49,41 @@ class Verifier:
         self._only_here = only_here
         self._unreadable = 0
         self._shown_at = 0.0
+        self._write_error: OSError | None = None
 
     async def verify(self, objects: Iterator[Stored], *, concurrency: int) -> None:
         """Verify all objects.
 
         Raises StorageUnavailable in an ExceptionGroup if the storage seems unavailable. Raises
-        OSError, without a group, if `report` cannot write.
+        OSError if `report` cannot write. Before that, the objects in progress are read to their
+        ends: the storage library prints a traceback if a read ends after the event loop.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(concurrency):
                     group.create_task(self._take_turns(objects), name=f"verify {number}")
-        except ExceptionGroup as failed:
-            # `report_error` and click recognise a closed pipe and a full disk only without a group.
-            for error in failed.exceptions:
-                if isinstance(error, OSError):
-                    raise error from None
-            raise
         finally:
             self._clear_progress()
+        if self._write_error is not None:
+            raise self._write_error
 
     async def _take_turns(self, objects: Iterator[Stored]) -> None:
         for stored in objects:  # the tasks share the iterator
             verdict = await self._verdict(stored)
-            self._count(stored, verdict)
-            self._clear_progress()
-            if verdict.result != "elsewhere" or not self._only_here:
-                self._report(stored, verdict)
-            self._show_progress()
+            if self._write_error is not None:
+                return
+            try:
+                self._show(stored, verdict)
+            except OSError as error:
+                self._write_error = error
+                return
+
+    def _show(self, stored: Stored, verdict: Verdict) -> None:
+        self._count(stored, verdict)
+        self._clear_progress()
+        if verdict.result != "elsewhere" or not self._only_here:
+            self._report(stored, verdict)
+        self._show_progress()
 
     async def _verdict(self, stored: Stored) -> Verdict:
         try:

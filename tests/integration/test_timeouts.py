@@ -150,15 +150,21 @@ async def test_a_recording_of_others_times_out_but_is_not_stopped(bench: Trackin
     assert "change_recording" not in bench.take_operations()
 
 
-async def test_an_endless_upload_times_out_and_is_tracked_again_when_it_finishes(
-    bench: TrackingBench,
-) -> None:
+async def time_out_uploading(bench: TrackingBench) -> str:
+    """Record and stop. The worker then waits in vain for the upload, which ends 1,000 s later."""
     bench.sandbox.behaviour.change({"uploading_seconds": TIMEOUTS.uploading_timeout + 1000})
     recording_id = await bench.start()
     await bench.run_due(10)
     await bench.api.control_recording(recording_id, "stop")
     await bench.run_due(10)
     await bench.run_due(TIMEOUTS.uploading_timeout)
+    return recording_id
+
+
+async def test_an_endless_upload_times_out_and_is_tracked_again_when_it_finishes(
+    bench: TrackingBench,
+) -> None:
+    recording_id = await time_out_uploading(bench)
     assert await errors(bench, recording_id) == [("stalled", "still UPLOADING after 7200 s")]
     bench.take_operations()
     for _ in range(8):
@@ -178,12 +184,7 @@ async def test_the_end_of_a_timed_out_recording_is_taken_from_a_list_that_shows_
 ) -> None:
     bench.restart(follow_all=True)
     await bench.sweep.sweep()
-    bench.sandbox.behaviour.change({"uploading_seconds": TIMEOUTS.uploading_timeout + 1000})
-    recording_id = await bench.start()
-    await bench.run_due(10)
-    await bench.api.control_recording(recording_id, "stop")
-    await bench.run_due(10)
-    await bench.run_due(TIMEOUTS.uploading_timeout)
+    recording_id = await time_out_uploading(bench)
     assert await last_status(bench, recording_id) == "ERRORED"
     bench.sandbox.clock.advance(1000)
     bench.take_operations()

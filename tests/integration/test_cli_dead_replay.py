@@ -235,17 +235,22 @@ async def test_the_copy_of_a_letter_without_an_id_has_a_stable_message_id(
     assert str((await broker.take()).message_id).startswith(listed["letter"])
 
 
-async def test_a_kill_before_the_acknowledgement_leaves_the_letter_and_its_copy(
-    cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
-) -> None:
-    await broker.bury_commands("one")
+async def kill_replay_before_ack(cli: CommandLine, amqp_url: str, *flags: str) -> None:
+    """Replay the letter `one`, and kill the command before it acknowledges the letter."""
     async with (
         break_connection_at(amqp_url, BASIC_ACK) as (url, cut),
-        cli.running("dead", "replay", "one", environ={"AMQP_URL": url}) as running,
+        cli.running("dead", "replay", "one", *flags, environ={"AMQP_URL": url}) as running,
     ):
         await cut.reached()
         running.signal(signal.SIGKILL)
         await running.end()
+
+
+async def test_a_kill_before_the_acknowledgement_leaves_the_letter_and_its_copy(
+    cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
+) -> None:
+    await broker.bury_commands("one")
+    await kill_replay_before_ack(cli, amqp_url)
 
     await eventually(lambda: has(broker, 1))
     assert (await broker.take()).body == sync("one")
@@ -256,13 +261,7 @@ async def test_a_replay_under_a_new_id_that_was_killed_has_the_same_new_id_when_
     cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:
     await broker.bury_commands("one")
-    async with (
-        break_connection_at(amqp_url, BASIC_ACK) as (url, cut),
-        cli.running("dead", "replay", "one", "--new-id", environ={"AMQP_URL": url}) as running,
-    ):
-        await cut.reached()
-        running.signal(signal.SIGKILL)
-        await running.end()
+    await kill_replay_before_ack(cli, amqp_url, "--new-id")
     await eventually(lambda: has(broker, 1))
 
     repeated = await cli("dead", "replay", "one", "--new-id")

@@ -187,11 +187,8 @@ class ApiSession:
             if hooks.before_send is not None:
                 await hooks.before_send()
             value = await self._send(request, decode, hooks.on_answer_lost)
-        except (
-            LeaseLost,
-            DeadlinePassed,
-        ):  # nothing was sent, so the hook and the budget get no report
-            raise
+        except (LeaseLost, DeadlinePassed):
+            raise  # nothing was sent, so the hook and the budget get no report
         except ApiError as error:
             self._report(request, number, error, started)
             if budget and isinstance(error, Throttled):

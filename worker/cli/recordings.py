@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from recording_schemas import Status
 from worker.cli.context import common_settings
 from worker.cli.database import read_state
 from worker.cli.groups import SuggestingGroup
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from worker.settings.settings import CommonSettings
     from worker.store.admin.short_ids import IdKind
 
-STATUSES: Final = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED")
+STATUSES: Final = tuple(map(str, Status))
 
 COLUMNS: Final = (
     Column("recording", "recording_id", "id"),

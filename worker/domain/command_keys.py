@@ -60,8 +60,11 @@ def waits_for_session(command: Command) -> bool:
 
 def holds_secrets(command: Command) -> bool:
     """Whether the message of the command has secrets in clear, which the store must not contain."""
-    fields = ("storage_config", "rtmp_out_config")
-    return any(getattr(command, field, None) not in (None, UNSET) for field in fields)
+    return _has(command, "storage_config") or _has(command, "rtmp_out_config")
+
+
+def _has(command: Command, field: str) -> bool:
+    return getattr(command, field, None) not in (None, UNSET)
 
 
 class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +170,7 @@ def start_context_of(
         file_name_prefix=prefix,
         user_ids=user_ids,
         media=_media_of(command) if isinstance(command, StartRecording) else (),
-        has_secrets=_has_secrets(command),
+        has_secrets=holds_secrets(command) or _has(command, "storage_profile"),
         max_seconds=max_seconds,
         metadata=metadata_of(command),
     )
@@ -182,9 +185,3 @@ def _media_of(command: StartRecording) -> tuple[Media, ...]:
     return tuple(
         media for media, config in configs if not config or config.export_file is not False
     )
-
-
-def _has_secrets(command: Command) -> bool:
-    """Whether the start has secrets in clear, or names some of the worker's settings."""
-    fields = ("storage_config", "storage_profile", "rtmp_out_config")
-    return any(getattr(command, field, None) not in (None, UNSET) for field in fields)

@@ -128,6 +128,6 @@ def has_settled(recording: Recording, observation: Observation, settle: float) -
     return observation.asked_at - search.listed_since >= timedelta(seconds=settle)
 
 
-def rests_at(search: FileSearch, settle: float) -> datetime:
+def settles_at(search: FileSearch, settle: float) -> datetime:
     """When a read can show that the list has settled."""
     return search.listed_since + timedelta(seconds=settle)

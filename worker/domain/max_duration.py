@@ -18,7 +18,7 @@ import msgspec
 from recording_schemas import Status
 from worker.domain.recording import STALLED, STOPPABLE, Observation, Recording
 
-LONGEST_DURATION_SECONDS: Final = 86_400
+MAX_DURATION_SECONDS: Final = 86_400
 """The longest duration that a start may set."""
 
 OLDEST_START: Final = timedelta(days=1)
@@ -74,4 +74,4 @@ def latest_stop_at(recording: Recording, now: datetime) -> datetime:
     """The latest right `stop_at` of a recording whose time of recording may be wrong."""
     max_seconds = recording.start.max_seconds if recording.start else None
     began = min(recording.started_time or now, now)
-    return began + timedelta(seconds=max_seconds or LONGEST_DURATION_SECONDS)
+    return began + timedelta(seconds=max_seconds or MAX_DURATION_SECONDS)

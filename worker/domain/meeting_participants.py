@@ -13,7 +13,7 @@ from worker.domain.errors import Refused
 
 UNKNOWN: Final = "unknown_participant"
 
-MAX_PEOPLE: Final = 100
+MAX_USER_IDS: Final = 100
 """The API takes at most this many participant ids in one start."""
 
 
@@ -104,10 +104,11 @@ def people_to_record(
         if not meant:
             raise _unknown_custom_id(index, custom_id, known)
         found.update(dict.fromkeys(meant))
-    if len(found) > MAX_PEOPLE:
+    if len(found) > MAX_USER_IDS:
         raise PeopleRefused(
             "too_many_participants",
-            f"the ids mean {len(found)} different participants; the API takes at most {MAX_PEOPLE}",
+            f"the ids mean {len(found)} different participants; the API takes at most "
+            f"{MAX_USER_IDS}",
             field="custom_participant_ids" if custom_ids else "user_ids",
         )
     named = {user_id: known.custom_id(user_id) for user_id in found}

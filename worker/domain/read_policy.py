@@ -60,7 +60,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recording_schemas import Status
-from worker.domain.file_search import rests_at
+from worker.domain.file_search import settles_at
 from worker.domain.recording import FileSearch, Observation, Recording
 from worker.domain.timeouts import Timeouts
 from worker.domain.transitions import webhook_contradicts
@@ -192,9 +192,9 @@ def _next_late_look(after: Recording, now: datetime, timeouts: Timeouts) -> date
         return late if now < late else None
     if search is None or search.ended_at is None:
         return None
-    rests = rests_at(search, timeouts.files_settle)
-    if now < rests:
-        return rests
+    settles = settles_at(search, timeouts.files_settle)
+    if now < settles:
+        return settles
     late = search.ended_at + timedelta(seconds=timeouts.files_late)
     return late if search.completeness == "lacking" and now < late else None
 

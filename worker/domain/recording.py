@@ -49,6 +49,8 @@ ENDED: Final = frozenset(Status) - LIVE
 STOPPABLE: Final = LIVE - {Status.UPLOADING}
 """The statuses of a recording that can still be stopped."""
 
+STOPPED: Final = frozenset(Status) - STOPPABLE
+
 STALLED: Final = "stalled"
 """The error code if the worker ended a recording because its status no longer changed."""
 

@@ -5,12 +5,11 @@ from typing import Final, Literal
 
 from recording_schemas import Status
 from worker.domain.errors import NotFound, NotYet, Refused
+from worker.domain.recording import STOPPABLE, STOPPED
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
 
 Action = Literal["stop", "pause", "resume"]
-
-STOPPED: Final = frozenset({Status.UPLOADING, Status.UPLOADED, Status.ERRORED})
 
 ACHIEVED: Final[Mapping[Action, frozenset[Status]]] = {
     "stop": STOPPED,
@@ -20,7 +19,7 @@ ACHIEVED: Final[Mapping[Action, frozenset[Status]]] = {
 """The statuses in which an action has nothing left to do."""
 
 POSSIBLE: Final[Mapping[Action, frozenset[Status]]] = {
-    "stop": frozenset({Status.RECORDING, Status.PAUSED}),
+    "stop": STOPPABLE - {Status.INVOKED},
     "pause": frozenset({Status.RECORDING}),
     "resume": frozenset({Status.PAUSED}),
 }

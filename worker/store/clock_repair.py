@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.domain.max_duration import LONGEST_DURATION_SECONDS, latest_stop_at
+from worker.domain.max_duration import MAX_DURATION_SECONDS, latest_stop_at
 from worker.domain.recording import Recording
 from worker.domain.times import utc
 from worker.store.database.archive_schema import (
@@ -113,7 +113,7 @@ def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:
         sa.and_(recordings.c.open, recordings.c.changed_at > latest),
         sa.and_(recordings.c.open, recordings.c.first_seen_at > latest),
         recordings.c.read_at > repair.latest_read,
-        recordings.c.stop_at > latest + LONGEST_DURATION_SECONDS,
+        recordings.c.stop_at > latest + MAX_DURATION_SECONDS,
     )
     found = [_bring_back_those(connection, condition, repair.now) for condition in ahead]
     if any(found):
@@ -139,7 +139,7 @@ def _bring_back_those(
         recording = _brought_back(msgspec.json.decode(state, type=Recording), utc(now))
         changed_at, first_seen_at = recording.changed_at, recording.first_seen_at
         latest_stop = (
-            recording.stop_at.timestamp() if recording.stop_at else now + LONGEST_DURATION_SECONDS
+            recording.stop_at.timestamp() if recording.stop_at else now + MAX_DURATION_SECONDS
         )
         connection.execute(
             sa.update(recordings)

@@ -9,7 +9,7 @@ from recording_schemas import Status
 from worker.domain.errors import NotFound, Refused, Unavailable
 from worker.domain.file_search import has_settled
 from worker.domain.read_policy import is_past_rechecks
-from worker.domain.recording import RANK, STOPPABLE, Observation, Recording
+from worker.domain.recording import RANK, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeout_observations import (
     end_observation,
@@ -24,6 +24,7 @@ from worker.domain.timeouts import (
     is_overdue,
     should_give_up,
 )
+from worker.realtimekit.actions import POSSIBLE
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_recording
 from worker.tracking.shown_files import ShownFiles
@@ -69,7 +70,7 @@ class RecordingReader:
             raise Unavailable("files_unread", "the participants, who own the files, were not read")
         status = observation.snapshot.status
         is_unknown = observation.snapshot.unknown_status is not None
-        may_stop = is_unknown or status in STOPPABLE - {Status.INVOKED}
+        may_stop = is_unknown or status in POSSIBLE["stop"]
         if recording.is_unwanted and may_stop:
             stopped = await self._stop_unwanted(recording)
             if stopped is not None:

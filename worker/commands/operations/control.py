@@ -10,10 +10,9 @@ from worker.budget.priorities import Priority
 from worker.commands.operations.api_lag import is_new
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.domain.errors import NotFound, NotYet, Refused, StartUnknown, Unavailable
-from worker.domain.recording import LIVE, Observation, Recording
+from worker.domain.recording import LIVE, STOPPED, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.actions import (
-    STOPPED,
     TOO_EARLY_CODES,
     Action,
     Ended,

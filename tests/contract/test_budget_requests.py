@@ -13,6 +13,7 @@ from recording_sandbox.api.server import Sandbox
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.waiting import Eventually
 from recording_schemas import StopRecording, SyncRecording
+from tests.operation_contexts import operation_context
 from worker.budget.budget import Budget
 from worker.budget.ledger import TokenRequest
 from worker.budget.priorities import Priority
@@ -20,7 +21,6 @@ from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext
 from worker.domain.errors import ApiError, OverBudget, Throttled
 from worker.domain.rate import Rate
-from worker.domain.recording import StartContext
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 from worker.store.store import Store
@@ -65,9 +65,7 @@ class Client:
         def now() -> datetime:
             return datetime.now(UTC)
 
-        return OperationContext(
-            api=self.api, app="default", now=now, start_context=StartContext(start_id="s")
-        )
+        return operation_context(self.api, "s", now=now)
 
 
 Open = Callable[..., AbstractAsyncContextManager[Client]]

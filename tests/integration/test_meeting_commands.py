@@ -12,10 +12,10 @@ from recording_sandbox.api.server import Sandbox
 from recording_sandbox.model.clock import Clock
 from recording_sandbox.model.faults import Fault
 from recording_schemas import PauseRecording, StopRecording
+from tests.operation_contexts import operation_context
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext
 from worker.domain.errors import NotYet
-from worker.domain.recording import StartContext
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 
@@ -31,12 +31,7 @@ class Bench:
         self.api = api
 
     def attempt(self) -> OperationContext:
-        return OperationContext(
-            api=self.api,
-            app="default",
-            now=lambda: datetime.now(UTC),
-            start_context=StartContext(start_id="c"),
-        )
+        return operation_context(self.api, "c", now=lambda: datetime.now(UTC))
 
     async def start(self, *, stuck: bool = False) -> str:
         fault = self.sandbox.faults.add(Fault(kind="stuck_invoked")) if stuck else None

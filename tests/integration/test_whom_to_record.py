@@ -14,9 +14,9 @@ from recording_sandbox.model.faults import Fault
 from recording_sandbox.model.meetings import participant_ids
 from recording_schemas import StartTrackRecording
 from tests.integration.command_bench import START, CommandBench, open_command_bench
+from tests.operation_contexts import operation_context
 from worker.broker.messages import Ack, Delivery, Retry
 from worker.commands.operations import execute
-from worker.commands.operations.context import OperationContext
 from worker.commands.operations.people import PeopleFinder
 from worker.domain.errors import OutcomeUnknown, Unavailable
 from worker.domain.meeting_participants import People
@@ -309,11 +309,10 @@ async def test_an_attempt_without_time_left_may_have_called_only_after_its_read(
         """Keep nothing: this test needs no state."""
 
     directory = ParticipantDirectory(bench.api)
-    context = OperationContext(
-        api=bench.api,
-        app="default",
+    context = operation_context(
+        bench.api,
+        "s",
         now=lambda: datetime.now(UTC),
-        start_context=StartContext(start_id="s"),
         people=PeopleFinder(
             directory=directory,
             arrived_at=directory.now(),

@@ -144,7 +144,6 @@ def command(
         return
     import time
 
-    from recording_schemas import Status
     from worker.store.queries import RecordingsFilter, find_recordings
 
     settings = common_settings()

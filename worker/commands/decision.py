@@ -202,7 +202,7 @@ def _retry(
     if isinstance(attempt_end, NotYet) and not isinstance(attempt_end, NoSession):
         if policy.is_stop_wait_over(command, claim.first_seen_at, now):
             return None
-        seconds = _pause(command, claim, attempt_end, now, policy)
+        seconds = _delay(command, claim, attempt_end, now, policy)
         return RetryAfter(seconds=seconds, reason=reason_of(attempt_end))
     if not isinstance(attempt_end, Unavailable | OutcomeUnknown):
         return None
@@ -231,16 +231,6 @@ def _unconfirmed(
     return OutcomeUnknown(START_UNCONFIRMED, unconfirmed_text(failure.message))
 
 
-def _pause(
-    command: Command, claim: ClaimResult, too_early: NotYet, now: float, policy: RetryPolicy
-) -> float:
-    if not isinstance(too_early, StartUnknown):
-        return policy.shortest_delay
-    return policy.wait_for_start(
-        command, attempts=claim.attempts, first_seen=claim.first_seen_at, now=now
-    )
-
-
 def call_state(
     claim: ClaimResult, mode: AttemptMode, failure: Unavailable | OutcomeUnknown
 ) -> CallState:
@@ -257,11 +247,15 @@ def call_state(
 def _delay(
     command: Command,
     claim: ClaimResult,
-    failure: Unavailable | OutcomeUnknown,
+    failure: NotYet | Unavailable | OutcomeUnknown,
     now: float,
     policy: RetryPolicy,
 ) -> float:
-    if isinstance(failure, OutcomeUnknown):
+    if isinstance(failure, StartUnknown):
+        return policy.wait_for_start(
+            command, attempts=claim.attempts, first_seen=claim.first_seen_at, now=now
+        )
+    if isinstance(failure, NotYet | OutcomeUnknown):
         return policy.shortest_delay
     if isinstance(failure, OverBudget):  # nothing was tried, so the wait does not grow
         requested_pause = failure.retry_after or 0.0

@@ -9,11 +9,12 @@ import httpx
 import pytest
 
 from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
+from tests.operation_contexts import operation_context
 from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
-from worker.commands.operations.context import OperationContext, OperationResult
+from worker.commands.operations.context import OperationResult
 from worker.domain.command_keys import start_slot
-from worker.domain.recording import Recording, StartContext
+from worker.domain.recording import Recording
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 TEMPLATE = "{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}"
@@ -40,11 +41,10 @@ class StubApi:
     async def execute(
         self, command: StopRecording | PauseRecording | ResumeRecording
     ) -> OperationResult:
-        context = OperationContext(
-            api=answered_client(self._answer),
-            app="default",
+        context = operation_context(
+            answered_client(self._answer),
+            command.id,
             now=lambda: T0,
-            start_context=StartContext(start_id=command.id),
             known=self.known,
             find_starting=self._find_starting,
         )

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from recording_schemas import Kind, Status
+from tests.operation_contexts import operation_context
 from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
-from worker.commands.operations.context import OperationContext
 from worker.commands.operations.own_recording import StartedRecording, find_own_recording
 from worker.domain.errors import OutcomeUnknown
 from worker.domain.recording import Recording, StartContext
@@ -104,11 +104,10 @@ async def own_of(*rows: dict[str, Any], known: tuple[Recording, ...] = ()) -> in
         body = {"success": True, "data": rows, "paging": paging}
         return httpx.Response(200, json=body, headers={"date": now})
 
-    context = OperationContext(
-        api=answered_client(answer),
-        app="default",
+    context = operation_context(
+        answered_client(answer),
+        "our-start",
         now=lambda: T0 + timedelta(seconds=10),
-        start_context=StartContext(start_id="our-start"),
         called_at=T0,
         known=known,
     )

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from recording_schemas import StartRecording
+from tests.operation_contexts import operation_context
 from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
-from worker.commands.operations.context import OperationContext, OperationResult
+from worker.commands.operations.context import OperationResult
 from worker.domain.errors import Conflict
-from worker.domain.recording import StartContext
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 NOW = T0 + timedelta(seconds=31)
@@ -39,13 +39,7 @@ async def start(*lists: list[dict[str, Any]], **fields: Any) -> OperationResult:
         body = {"success": True, "data": rows, "paging": paging}
         return httpx.Response(200, json=body, headers=headers)
 
-    context = OperationContext(
-        api=answered_client(answer),
-        app="default",
-        now=lambda: NOW,
-        start_context=StartContext(start_id="our-start"),
-        called_at=T0,
-    )
+    context = operation_context(answered_client(answer), "our-start", now=lambda: NOW, called_at=T0)
     return await execute(StartRecording(id="our-start", meeting_id=MEETING, **fields), context)
 
 

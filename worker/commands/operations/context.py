@@ -65,12 +65,16 @@ class SessionWait(msgspec.Struct, frozen=True, kw_only=True):
 class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at a command: the API, and what the claim found in the store.
 
-    called_at       when an earlier attempt may first have called the API to start, else None
-    may_call        whether a start may be called now
-    known           the recordings that the command may mean
     check_deadline  raises DeadlinePassed if the command's deadline has passed
     confirm_lease   raises LeaseLost if the claim is not fresh and another replica may have the
                     command
+    find_replayable finds the recordings of which any event is still kept
+    find_starting   finds the slots in which an unfinished start may have begun a recording, and
+                    when the start first called
+    find_start_id   finds the id of the start that began a recording; None if no start did
+    called_at       when an earlier attempt may first have called the API to start, else None
+    may_call        whether a start may be called now
+    known           the recordings that the command may mean
     start_state     the state of the start that the command names; None if it names none, or if the
                     named start never came
     people          finds whom a track start records; None if the command names no people
@@ -78,10 +82,6 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     starts_pending  how many unfinished starts of the meeting the command must wait for
     has_cancelled   whether the command has cancelled starts that were never sent
     progress        where the operation adds each recording that it acted on
-    find_replayable finds the recordings of which any event is still kept
-    find_starting   finds the slots in which an unfinished start may have begun a recording, and
-                    when the start first called
-    find_start_id   finds the id of the start that began a recording; None if no start did
     archives        whether the worker has an archive
     """
 
@@ -89,20 +89,20 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     now: Callable[[], datetime]
     start_context: StartContext
+    check_deadline: Callable[[], None]
+    confirm_lease: BeforeSend
+    find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]]
+    find_starting: Callable[[Collection[str]], Awaitable[Mapping[str, float]]]
+    find_start_id: Callable[[str], Awaitable[str | None]]
     called_at: datetime | None = None
     may_call: bool = True
     known: tuple[Recording, ...] = ()
     start_state: StartState | None = None
-    check_deadline: Callable[[], None] | None = None
-    confirm_lease: BeforeSend | None = None
     people: PeopleFinder | None = None
     session_wait: SessionWait | None = None
     starts_pending: int = 0
     has_cancelled: bool = False
     progress: Progress = msgspec.field(default_factory=Progress)
-    find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
-    find_starting: Callable[[Collection[str]], Awaitable[Mapping[str, float]]] | None = None
-    find_start_id: Callable[[str], Awaitable[str | None]] | None = None
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
     archives: bool = False
 
@@ -120,13 +120,11 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
         return self.api.with_priority(priority).with_check(self._check_control)
 
     async def _check_start(self) -> None:
-        if self.confirm_lease is not None:
-            await self.confirm_lease()
-        await self._check_control()
+        await self.confirm_lease()
+        self.check_deadline()
 
     async def _check_control(self) -> None:
-        if self.check_deadline is not None:
-            self.check_deadline()
+        self.check_deadline()
 
     def background_api(self) -> RealtimeKitClient:
         """The API for a search before a call. The calls of other commands go first."""
@@ -139,7 +137,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
         `metadata` and correlation id. A recording that began before the call is of another program.
         """
         slots = slots_of_recording(self.app, snapshot)
-        if not slots or self.find_starting is None:
+        if not slots:
             return False
         first_calls = (await self.find_starting(slots)).values()
         if not first_calls:

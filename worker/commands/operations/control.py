@@ -1,6 +1,8 @@
 """Stops, pauses and resumes recordings: finds the command's recordings and acts on each."""
 
 import asyncio
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -197,32 +199,47 @@ async def _targets_of_meeting(
         # recording.
         if not (isinstance(error, NotFound) and (known or context.has_cancelled)):
             failures.append(error)
-    # The list may lack the kind of a recording; the store has it.
     targets = {
-        snapshot.recording_id: Target(
-            snapshot.recording_id,
-            snapshot.status,
-            is_new=is_new(known.get(snapshot.recording_id), context),
-            is_known=snapshot.recording_id in known,
-            listed=context.observation(snapshot, asked_at)
-            if snapshot.recording_id in known
-            else None,
-        )
+        snapshot.recording_id: _listed_target(snapshot, asked_at, context, known)
         for snapshot in listed
-        if kind is None or kind == _kind(known.get(snapshot.recording_id), snapshot)
+        if kind in {None, _kind(known.get(snapshot.recording_id), snapshot)}
     }
-    for recording_id, recording in known.items():
-        if recording.status in statuses and kind in {None, recording.kind}:
-            unlisted = Target(
-                recording_id,
-                recording.status,
-                may_be_over=True,
-                is_new=is_new(recording, context),
-                is_known=True,
-            )
-            targets.setdefault(recording_id, unlisted)
-    return list(targets.values()), failures
+    unlisted = [
+        _unlisted_target(recording, context)
+        for recording in known.values()
+        if recording.recording_id not in targets
+        and recording.status in statuses
+        and kind in {None, recording.kind}
+    ]
+    return [*targets.values(), *unlisted], failures
 
 
 def _kind(known: Recording | None, snapshot: RecordingSnapshot) -> Kind | None:
+    """The list may lack the kind of a recording; the store has it."""
     return known.kind if known else snapshot.kind
+
+
+def _listed_target(
+    snapshot: RecordingSnapshot,
+    asked_at: datetime,
+    context: OperationContext,
+    known: Mapping[str, Recording],
+) -> Target:
+    recording = known.get(snapshot.recording_id)
+    return Target(
+        snapshot.recording_id,
+        snapshot.status,
+        is_new=is_new(recording, context),
+        is_known=recording is not None,
+        listed=context.observation(snapshot, asked_at) if recording else None,
+    )
+
+
+def _unlisted_target(recording: Recording, context: OperationContext) -> Target:
+    return Target(
+        recording.recording_id,
+        recording.status,
+        may_be_over=True,
+        is_new=is_new(recording, context),
+        is_known=True,
+    )

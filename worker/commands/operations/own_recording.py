@@ -90,7 +90,7 @@ async def is_of_other_start(
     """
     began = began_at(snapshot)
     is_new = began is not None and is_since(began, in_milliseconds(asked_at))
-    if (is_new and snapshot.status is Status.INVOKED) or context.find_start_id is None:
+    if is_new and snapshot.status is Status.INVOKED:
         return False
     start_id = await context.find_start_id(snapshot.recording_id)
     return start_id not in {None, context.start_context.start_id}

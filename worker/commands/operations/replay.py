@@ -14,7 +14,6 @@ async def replay_recording(command: ReplayRecording, context: OperationContext) 
     known = tuple(recording.recording_id for recording in context.known)
     if not known:
         raise Refused("not_found", f"{_subject(command)} is not known")
-    assert context.find_replayable is not None  # noqa: S101 - the handler gives it
     kept = await context.find_replayable(known)
     replayed = tuple(recording_id for recording_id in known if recording_id in kept)
     if not replayed:

@@ -44,7 +44,7 @@ from worker.domain.archive import REFUSALS_TOLD, CopiedFile
 from worker.domain.archive_keys import KeyTemplate
 from worker.domain.errors import ApiError, Refused
 from worker.observability.metrics import Metrics
-from worker.observability.tracing import Span, Tracing
+from worker.observability.tracing import Tracing
 from worker.store.archive_queue import FileTask, Postponement, encoded
 from worker.store.archive_results import CopyFailure, CopyResult
 from worker.store.archive_store import ArchiveStore
@@ -91,7 +91,7 @@ class FileCopies:
         """
         began = self._now()
         lease = CopyLease(self._store, task, owner=self._owner, now=self._now)
-        with self._span(task) as span:
+        with self._tracing.recording_span("archive file", task.recording_id, task.trace) as span:
             try:
                 copied = await self._copy(task, lease)
             except ArchiveError as error:
@@ -278,13 +278,6 @@ class FileCopies:
 
     def _pause(self, task: FileTask) -> float:
         return pause_after(task.attempts, self._longest_pause)
-
-    def _span(self, task: FileTask) -> Span:
-        """The span of one attempt, in the trace of the command that started the recording."""
-        attributes = {"recording_worker.recording_id": task.recording_id}
-        return self._tracing.span(
-            "archive file", "internal", parent=task.trace, attributes=attributes
-        )
 
 
 def _facts(task: FileTask) -> dict[str, object]:

@@ -97,7 +97,7 @@ class ObservedAttempt:
         if fields.get("id_conflict") and self.delivery.attempts == 0:
             self._metrics.record_id_conflict(self.command_type)
             log = logger.warning
-        elif not self._is_news(settlement):
+        elif not self._is_new(settlement):
             # A waiting command is delivered again and again.
             log = logger.debug
         log(
@@ -114,9 +114,9 @@ class ObservedAttempt:
         if not isinstance(settlement, Ack):
             self._span.set_error(settlement.code)
 
-    def _is_news(self, settlement: Settlement) -> bool:
+    def _is_new(self, settlement: Settlement) -> bool:
         if isinstance(settlement, Retry):
-            return self._waiting.is_news(self.command_id, settlement.code)
+            return self._waiting.is_new_reason(self.command_id, settlement.code)
         self._waiting.ended(self.command_id)
         return True
 

@@ -13,7 +13,7 @@ class WaitingCommands:
         self._limit = limit
         self._reasons: dict[str, str] = {}
 
-    def is_news(self, command_id: str | None, reason: str) -> bool:
+    def is_new_reason(self, command_id: str | None, reason: str) -> bool:
         """Whether the command is new, or waits for another reason than before. Remembers the
         reason."""
         if command_id is None:

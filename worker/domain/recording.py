@@ -174,6 +174,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
         """The metadata of the start command, None if it has none."""
         return self.start.metadata if self.start else None
 
+    @property
+    def trace(self) -> dict[str, str]:
+        """The trace of the start command, empty if it has none."""
+        return self.start.trace if self.start else {}
+
     def with_kind(self, snapshot: RecordingSnapshot) -> "Recording":
         """The recording with the kind that the snapshot shows, as long as its own is guessed."""
         if not self.kind_is_guessed or snapshot.kind is None or snapshot.kind_is_guessed:

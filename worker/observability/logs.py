@@ -71,8 +71,8 @@ class LineWriter:
     warning = error = critical = write_now
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether the worker's own lines report the same: `broker_connection_lost` names each
+def _is_unreported(record: logging.LogRecord) -> bool:
+    """Whether no line of the worker reports the same, as `broker_connection_lost` does for each
     failure."""
     is_of_connection = record.name == "aiormq.connection"
     return not (is_of_connection and str(record.msg).startswith("error when creating transport"))
@@ -124,7 +124,7 @@ def _configure_libraries(
 ) -> None:
     """Render log records and warnings of libraries as the worker's own lines."""
     handler = _LibraryHandler(writer)
-    handler.addFilter(_is_news)
+    handler.addFilter(_is_unreported)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=common,

@@ -62,6 +62,11 @@ class Tracing:
         del name, kind, attributes
         return Span(parent)
 
+    def recording_span(self, name: str, recording_id: str, trace: TraceHeaders) -> Span:
+        """Start the span of work on a recording, in the trace of the command that started it."""
+        attributes = {"recording_worker.recording_id": recording_id}
+        return self.span(name, "internal", parent=trace, attributes=attributes)
+
     def child_span(self, name: str) -> Span:
         """Start a span below the current one."""
         del name

@@ -179,7 +179,7 @@ def _file_task(connection: sa.Connection, row: sa.Row[Any]) -> FileTask:
         denials=row.denials,
         last_error=msgspec.json.decode(row.last_error, type=ErrorInfo) if row.last_error else None,
         started_time=recording.started_time if recording else None,
-        trace=recording.start.trace if recording and recording.start else {},
+        trace=recording.trace if recording else {},
     )
 
 

@@ -57,7 +57,7 @@ def event_rows(
     if not events:
         return []
     start = after.start
-    headers = msgspec.json.encode(start.trace if start else {}).decode()
+    headers = msgspec.json.encode(after.trace).decode()
     correlation_id = strip_nul((start.correlation_id or start.start_id) if start else None)
     return [
         {

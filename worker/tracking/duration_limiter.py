@@ -26,7 +26,7 @@ from worker.domain.errors import (
 from worker.domain.read_policy import is_past_rechecks
 from worker.domain.recording import Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
-from worker.observability.tracing import NO_TRACING, Span, Tracing
+from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.actions import Ended, act_on_recording
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
@@ -98,10 +98,11 @@ class DurationLimiter:
                     self._wakeup.clear()
                     due = await self._find_due()
                     self._start_stops(due, stops)
-                    if not due:
-                        if not self._in_progress:
-                            return
-                        await wait_until_set(self._wakeup, POLL_INTERVAL_SECONDS)
+                    if due:
+                        continue
+                    if not self._in_progress:
+                        return
+                    await wait_until_set(self._wakeup, POLL_INTERVAL_SECONDS)
         finally:
             self._in_progress.clear()  # a task that was cancelled before it began is still in it
 
@@ -136,7 +137,9 @@ class DurationLimiter:
                 return
             claimed_until = self._after(self._attempt_seconds + CLAIM_MARGIN_SECONDS)
             if await self._move(recording, due.stop_at, claimed_until):
-                with self._span(recording):
+                with self._tracing.recording_span(
+                    "stop recording", recording.recording_id, recording.trace
+                ):
                     await self._attempt(recording, claimed_until)
         finally:
             self._in_progress.discard(recording.recording_id)
@@ -209,9 +212,3 @@ class DurationLimiter:
 
     def _after(self, seconds: float) -> float:
         return self._now().timestamp() + seconds
-
-    def _span(self, recording: Recording) -> Span:
-        """The span of one attempt, in the trace of the command that started the recording."""
-        trace = recording.start.trace if recording.start else {}
-        attributes = {"recording_worker.recording_id": recording.recording_id}
-        return self._tracing.span("stop recording", "internal", parent=trace, attributes=attributes)

@@ -127,7 +127,7 @@ class EndedList:
             snapshot
             for snapshot in sorted(rows, key=_stopped_at)
             if (tracked := known.get(snapshot.recording_id))
-            and _is_news(snapshot, tracked.recording)
+            and _is_new(snapshot, tracked.recording)
         ]
         if not ended:
             return EndedResult()
@@ -216,7 +216,7 @@ def _invoked_at(recording: Recording) -> datetime:
     return recording.invoked_time
 
 
-def _is_news(ended: RecordingSnapshot, recording: Recording) -> bool:
+def _is_new(ended: RecordingSnapshot, recording: Recording) -> bool:
     """Whether the end changes the recording. It does not if the worker itself set this status."""
     return recording.status in LIVE or (
         recording.timed_out and ended.status is not recording.status

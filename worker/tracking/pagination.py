@@ -20,7 +20,7 @@ from worker.realtimekit.models import RecordingPage
 MAX_PAGES: Final = 10_000
 """The iterator reads at most this many pages, however many the API claims to have."""
 
-MAX_PAGES_WITHOUT_NEWS: Final = 20
+MAX_REPEATED_PAGES: Final = 20
 """The iterator ignores the page numbers after this many pages without a new recording. Fewer may
 result from recordings that ended meanwhile."""
 
@@ -93,7 +93,7 @@ class PageIterator:
         `start_page` is page `start` if it was just read. `length` is the length of a full page if
         known.
         """
-        self.last, pages_without_news = 1, 0
+        self.last, repeated_pages = 1, 0
         for number in range(start, 0, -1):
             page = start_page if start_page and number == start else await self._page(number, "ASC")
             # The last page may be short, so it does not show the length of a full one.
@@ -102,12 +102,12 @@ class PageIterator:
             if page.recordings:
                 self.last = max(self.last, number)
                 yield page
-            if self._has_news(page) or number == 1:
+            if self._has_new_recording(page) or number == 1:
                 continue
-            pages_without_news += 1
+            repeated_pages += 1
             if (
                 _lacks_recordings(page, number, length)
-                or pages_without_news >= MAX_PAGES_WITHOUT_NEWS
+                or repeated_pages >= MAX_REPEATED_PAGES
                 or await self._is_first(page)
             ):
                 async for upper_page in self._upwards(await self._page(1, "ASC"), "ASC"):
@@ -119,7 +119,7 @@ class PageIterator:
         ignored."""
         page = first
         for number in range(2, MAX_PAGES):
-            if not self._has_news(page):
+            if not self._has_new_recording(page):
                 return
             yield page
             self.last = number - 1
@@ -161,7 +161,7 @@ class PageIterator:
             statuses=self._statuses, page_no=number, per_page=PAGE_SIZE, sort_order=order
         )
 
-    def _has_news(self, page: RecordingPage) -> bool:
+    def _has_new_recording(self, page: RecordingPage) -> bool:
         """Whether the page has a recording that no page before it had."""
         before = len(self._known)
         self._known.update(_ids(page))

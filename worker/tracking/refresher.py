@@ -21,7 +21,7 @@ from worker.domain.read_policy import read_again_at
 from worker.domain.recording import Observation, Recording
 from worker.domain.timeouts import Timeouts
 from worker.domain.transitions import apply_observation
-from worker.observability.tracing import NO_TRACING, Span, Tracing
+from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
 from worker.store.due_reads import DueQuery
@@ -117,10 +117,11 @@ class Refresher:
                     self._wakeup.clear()
                     due = await self._find_due()
                     self._start_reads(due, reads)
-                    if not due:
-                        if not (self._in_progress or self._wakeup.is_set()):
-                            return
-                        await self._wait_for_wakeup()
+                    if due:
+                        continue
+                    if not (self._in_progress or self._wakeup.is_set()):
+                        return
+                    await self._wait_for_wakeup()
         finally:
             self._in_progress.clear()  # a task that was cancelled before it began is still in it
 
@@ -162,7 +163,9 @@ class Refresher:
             # The breaker may have opened since the recording was found due.
             if self._breaker.allow_request():
                 places_end = time.monotonic() + MIN_READ_SECONDS
-                with self._span(recording):
+                with self._tracing.recording_span(
+                    "read recording", recording.recording_id, recording.trace
+                ):
                     await self._read_and_apply(recording)
                 await asyncio.sleep(places_end - time.monotonic())
         finally:
@@ -171,14 +174,9 @@ class Refresher:
             if len(self._in_progress) <= MAX_CONCURRENT_READS // 2:
                 self.wake()
 
-    def _span(self, recording: Recording) -> Span:
-        """The span of one read, in the trace of the command that started the recording."""
-        trace = recording.start.trace if recording.start else {}
-        attributes = {"recording_worker.recording_id": recording.recording_id}
-        return self._tracing.span("read recording", "internal", parent=trace, attributes=attributes)
-
     async def _read_and_apply(self, recording: Recording) -> None:
         recording_id, asked_at = recording.recording_id, self._now()
+        observation: Observation | None
         try:
             observation = await self._reader.read(recording, asked_at)
         except ApiError as error:
@@ -186,13 +184,12 @@ class Refresher:
                 "recording_read_failed", recording_id=recording_id, reason=str(error)
             )
             is_last_try = self._retry_delays.has_grown_to(recording_id, MAX_RETRY_DELAY_SECONDS)
-            conclusion = self._reader.observe_failed_read(
+            observation = self._reader.observe_failed_read(
                 recording, asked_at, is_last_try=is_last_try
             )
-            if conclusion is None:
+            if observation is None:
                 await self._postpone(recording_id)
                 return
-            observation = conclusion
         self._retry_delays.forget(recording_id)
         await self._apply(recording, observation)
 

@@ -126,10 +126,10 @@ class Sweep:
             )
 
     async def sweep_if_due(self, is_leader: Callable[[], bool]) -> None:
-        """Sweep if a sweep is due. While the API is down, time out recordings that are too old."""
+        """Sweep if a sweep is due. While the API is down, end recordings that are too old."""
         try:
             if self._breaker.is_open:
-                await self._time_out_hopeless()
+                await self._end_unanswered()
             if self._health.may_begin() and await self._is_due():
                 await self._sweep_and_report(is_leader)
             if is_leader():
@@ -224,7 +224,7 @@ class Sweep:
         now = self._now().timestamp()
         await self._store.schedule_overdue(self._overdue(self._timeouts.overdue_cutoffs(now), now))
 
-    async def _time_out_hopeless(self) -> None:
+    async def _end_unanswered(self) -> None:
         now = self._now()
         cutoffs = self._timeouts.give_up_cutoffs(now.timestamp())
         recordings = await self._store.overdue(self._overdue(cutoffs, now.timestamp()))

@@ -14,34 +14,39 @@ from worker.observability.tracing import NO_TRACING
 def test_a_reason_is_new_once() -> None:
     waiting = WaitingCommands()
 
-    is_news = [waiting.is_news("a", reason) for reason in ("over_budget",) * 3 + ("timeout",) * 2]
+    is_new_reason = [
+        waiting.is_new_reason("a", reason) for reason in ("over_budget",) * 3 + ("timeout",) * 2
+    ]
 
-    assert is_news == [True, False, False, True, False]
-    assert waiting.is_news("b", "timeout")
+    assert is_new_reason == [True, False, False, True, False]
+    assert waiting.is_new_reason("b", "timeout")
 
 
 def test_a_command_that_ended_and_waits_again_is_new() -> None:
     waiting = WaitingCommands()
-    waiting.is_news("a", "timeout")
+    waiting.is_new_reason("a", "timeout")
     waiting.ended("a")
     waiting.ended("never seen")
 
-    assert waiting.is_news("a", "timeout")
+    assert waiting.is_new_reason("a", "timeout")
 
 
 def test_a_message_without_an_id_is_always_new() -> None:
     waiting = WaitingCommands()
-    assert [waiting.is_news(None, "timeout") for _ in range(2)] == [True, True]
+    assert [waiting.is_new_reason(None, "timeout") for _ in range(2)] == [True, True]
     waiting.ended(None)
 
 
 def test_memory_is_limited_by_dropping_the_oldest() -> None:
     waiting = WaitingCommands(limit=2)
     for command_id in ("a", "b", "c"):
-        waiting.is_news(command_id, "timeout")
+        waiting.is_new_reason(command_id, "timeout")
 
-    assert [waiting.is_news(command_id, "timeout") for command_id in ("c", "b")] == [False, False]
-    assert waiting.is_news("a", "timeout")
+    assert [waiting.is_new_reason(command_id, "timeout") for command_id in ("c", "b")] == [
+        False,
+        False,
+    ]
+    assert waiting.is_new_reason("a", "timeout")
 
 
 def test_the_log_has_one_line_for_each_reason_and_one_for_the_end() -> None:

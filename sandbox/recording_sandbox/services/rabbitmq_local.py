@@ -24,7 +24,11 @@ from recording_sandbox.services.processes import (
     with_open_files,
 )
 from recording_sandbox.services.rabbitmq import RabbitMQNode, speaks_amqp
-from recording_sandbox.services.rabbitmq_program import without_plugins
+from recording_sandbox.services.rabbitmq_program import (
+    BOOT_ARGUMENTS,
+    booting_at_once,
+    without_plugins,
+)
 from recording_sandbox.services.service import BOOT_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS
 
 NODE_NAME = "rabbit@localhost"
@@ -33,7 +37,7 @@ ERLANG_ARGUMENTS: Final = (
     # One scheduler that does not spin: it saves CPU on small machines and boots as fast.
     "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1} "
     # When RabbitMQ publishes a dead letter again that its queue did not take. The default is 180 s.
-    "-rabbit dead_letter_worker_publisher_confirm_timeout 5000"
+    "-rabbit dead_letter_worker_publisher_confirm_timeout 5000 " + BOOT_ARGUMENTS
 )
 
 MAX_OPEN_FILES: Final = 65_536
@@ -123,8 +127,11 @@ class LocalNode(RabbitMQNode):
             # Makes the script become the node, instead of waiting for it in a shell.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
-        without = without_plugins(self._scripts, self.directory / "program")
-        return inherited | own | dict(without) | dict(membership.mapper.environ)
+        program = {
+            **without_plugins(self._scripts, self.directory / "program"),
+            **booting_at_once(self.directory),
+        }
+        return inherited | own | program | dict(membership.mapper.environ)
 
     @property
     def running(self) -> bool:

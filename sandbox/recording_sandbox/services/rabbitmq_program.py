@@ -1,7 +1,11 @@
-"""RabbitMQ's program without its optional plugins, which a private node does not use.
+"""Makes a private node boot with less work.
 
 Erlang searches each of a thousand modules in one directory after the other. Most directories belong
-to plugins. Without them, a node boots with a quarter less work.
+to optional plugins, which a private node does not use. Without them, a node boots with a quarter
+less work.
+
+Erlang also copies its table of functions for each module that it loads alone. Loading all modules
+together saves another fifth.
 """
 
 from collections.abc import Mapping
@@ -10,6 +14,26 @@ from typing import Final
 
 OPTIONAL_PREFIX: Final = "rabbitmq_"
 NEEDED_PREFIX: Final = "rabbitmq_prelaunch"
+
+BOOT_EXPRESSIONS: Final = """\
+WithNeeded = fun Visit(Application, Seen) ->
+    case lists:member(Application, Seen) of
+        true -> Seen;
+        false ->
+            application:load(Application),
+            Lists = [Names || {ok, Names} <- [application:get_key(Application, applications)]],
+            lists:foldl(Visit, [Application | Seen], lists:append(Lists))
+    end
+end,
+Lists = [Modules || Application <- WithNeeded(rabbit, []),
+                    {ok, Modules} <- [application:get_key(Application, modules)]],
+code:ensure_modules_loaded(lists:append(Lists)),
+rabbit:boot().
+"""
+"""Loads the modules of RabbitMQ and of all applications that it needs, and boots it. It loads those
+that fail here by itself."""
+BOOT_ARGUMENTS: Final = '-eval {ok,_}=file:script(os:getenv("RECORDING_SANDBOX_BOOT")).'
+"""Without spaces, at which the script would split it."""
 
 
 def without_plugins(scripts: Path, directory: Path) -> Mapping[str, str]:
@@ -34,3 +58,13 @@ def without_plugins(scripts: Path, directory: Path) -> Mapping[str, str]:
         link.unlink(missing_ok=True)
         link.symlink_to(target)
     return {"RABBITMQ_SCRIPTS_DIR": str(directory / "sbin")}
+
+
+def booting_at_once(directory: Path) -> Mapping[str, str]:
+    """The environment variables by which a node with `BOOT_ARGUMENTS` loads its modules together.
+
+    Creates the file of the expressions in `directory`.
+    """
+    script = directory / "boot.erl"
+    script.write_text(BOOT_EXPRESSIONS)
+    return {"RABBITMQ_NODE_ONLY": "true", "RECORDING_SANDBOX_BOOT": str(script)}

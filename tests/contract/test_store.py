@@ -505,7 +505,7 @@ async def test_an_event_marked_as_sent_is_not_read_again(store: Store) -> None:
 async def test_a_recording_is_open_until_it_has_ended_and_has_its_files(store: Store) -> None:
     await store.apply((observation(recording_id="live", start_id=None),))
     await store.apply((observation(Status.UPLOADED, recording_id="waits", start_id=None),))
-    await store.apply((observation(Status.ERRORED, recording_id="over", start_id=None),))
+    await store.apply((observation(Status.ERRORED, recording_id="over", start_id=None, files=()),))
     following = {
         recording.recording_id
         for recording in await store.recordings(RecordingsFilter())
@@ -520,7 +520,9 @@ async def test_staleness_covers_only_live_recordings(store: Store) -> None:
     await store.apply((observation(recording_id="first", start_id=None, at=NOW),))
     later = NOW + timedelta(seconds=5)
     await store.apply((observation(recording_id="second", start_id=None, at=later),))
-    await store.apply((observation(Status.ERRORED, recording_id="over", start_id=None, at=NOW),))
+    await store.apply(
+        (observation(Status.ERRORED, recording_id="over", start_id=None, at=NOW, files=()),)
+    )
     await store.schedule_read(ScheduledRead(ids=["second"], at=9.0))
     staleness = await store.staleness()
     assert staleness == Staleness(unchanged_since={Status.INVOKED: NOW.timestamp()}, due_since=9.0)

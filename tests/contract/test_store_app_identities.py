@@ -9,7 +9,11 @@ from worker.store.store import Store
 async def test_a_name_belongs_to_the_same_app_while_its_recordings_are_open(store: Store) -> None:
     assert await store.adopt_app(app_of(store, "first")) == 0
     await store.apply(
-        [observation("a"), observation("b", Status.UPLOADED), observation("c", Status.ERRORED)]
+        [
+            observation("a"),
+            observation("b", Status.UPLOADED),
+            observation("c", Status.ERRORED, files=()),
+        ]
     )
 
     assert await store.adopt_app(app_of(store, "other")) == 2
@@ -19,7 +23,7 @@ async def test_a_name_belongs_to_the_same_app_while_its_recordings_are_open(stor
 
 async def test_a_name_without_open_recordings_may_get_another_app(store: Store) -> None:
     await store.adopt_app(app_of(store, "first"))
-    await store.apply([observation("a", Status.ERRORED)])
+    await store.apply([observation("a", Status.ERRORED, files=())])
 
     assert await store.adopt_app(app_of(store, "other")) == 0
     await store.apply([observation("b")])

@@ -411,7 +411,7 @@ async def test_a_manifest_is_written_again_if_an_owner_that_lost_it_wrote_an_old
 
 
 async def test_a_recording_that_completes_without_files_has_a_manifest(store: Store) -> None:
-    await store.apply([observation("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED, files=())])
     (manifest,) = await take_manifests(store)
     assert await finish_manifest(store, manifest)
 
@@ -488,7 +488,7 @@ async def later(store: Store, round: int = 1) -> None:  # noqa: A002 - as the co
 async def test_a_manifest_that_the_storage_refuses_is_counted_until_it_is_written(
     store: Store,
 ) -> None:
-    await store.apply([observation("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED, files=())])
     for attempt in range(1, REFUSALS_TOLD + 1):
         (task,) = await take_manifests(store)
         assert task.attempts == attempt
@@ -714,7 +714,7 @@ async def test_an_unwritten_manifest_keeps_a_recording_only_while_the_archive_is
     archives: bool, database_url: str
 ) -> None:
     on = await Store.open(database_url, source="test", archives=True)
-    await on.apply([observation("r1", Status.ERRORED, at=NOW - 40 * DAY)])
+    await on.apply([observation("r1", Status.ERRORED, at=NOW - 40 * DAY, files=())])
     await send_all(on, START - 40 * DAY.total_seconds())
     await on.close()
     store = await Store.open(database_url, source="test", archives=archives)

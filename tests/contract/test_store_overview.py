@@ -49,7 +49,7 @@ async def test_open_recordings_are_counted_by_app_and_status(
 ) -> None:
     await store.apply([observation("a"), observation("b"), observation("c", Status.PAUSED)])
     await store.apply([observation("d", Status.UPLOADED)])
-    await store.apply([observation("e", Status.ERRORED)])
+    await store.apply([observation("e", Status.ERRORED, files=())])
 
     overview = read_state(database_url, read_overview)
 

@@ -137,12 +137,12 @@ async def test_rows_that_must_stay_do_not_keep_younger_ones_from_being_pruned(
     store: Store, engine: sa.Engine
 ) -> None:
     waiting = [f"waits-{number:03}" for number in range(2 * MAX_RECORDINGS + 1)]
-    ended: dict[str, Any] = {"status": Status.ERRORED, "at": LONG_AGO}
+    ended: dict[str, Any] = {"status": Status.ERRORED, "at": LONG_AGO, "files": ()}
     await store.apply([observation(name, **ended) for name in waiting])
     await store.schedule_read(ScheduledRead(ids=waiting, at=NOW.timestamp(), postpone=True))
     later = LONG_AGO + timedelta(hours=1)
     await store.apply(
-        [observation(f"over-{number}", Status.ERRORED, at=later) for number in range(3)]
+        [observation(f"over-{number}", Status.ERRORED, at=later, files=()) for number in range(3)]
     )
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == waiting
@@ -154,18 +154,20 @@ async def test_an_ended_recording_with_a_scheduled_read_is_not_pruned(
     in_a_minute = NOW + timedelta(minutes=1)
     stalled = ErrorInfo(code="stalled", message="still RECORDING after 90000 s")
     await store.apply([observation("given up", at=LONG_AGO)])
-    conclusion = observation("given up", Status.ERRORED, at=LONG_AGO, timeout_error=stalled)
+    conclusion = observation(
+        "given up", Status.ERRORED, at=LONG_AGO, timeout_error=stalled, files=()
+    )
     await store.apply([msgspec.structs.replace(conclusion, read_again_at=in_a_minute)])
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == ["given up"]
-    await store.apply([observation("given up", Status.ERRORED, at=in_a_minute)])
+    await store.apply([observation("given up", Status.ERRORED, at=in_a_minute, files=())])
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == []
 
 
 async def test_a_start_is_recognised_as_long_as_its_recording_is_kept(store: Store) -> None:
     await record(store, "r", at=LONG_AGO, ended=False)
-    await store.apply([observation("r", Status.ERRORED, at=NOW)])
+    await store.apply([observation("r", Status.ERRORED, at=NOW, files=())])
     await prune(store)
     assert (await store.claim(claim("start-r", slot="r/track"))).verdict == "done"
 

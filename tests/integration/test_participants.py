@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from recording_sandbox.model.faults import Fault
+from recording_schemas import Status
 from tests.integration.tracking_bench import TrackingBench, on_both_engines, open_bench
+from worker.store.read_schedule import ScheduledRead
 
 Missing = list[tuple[str | None, str | None, bool]]
 
@@ -220,12 +222,127 @@ async def test_if_the_api_refuses_the_participants_nobody_is_named(
     assert await missing(bench, recording_id) == [None]
 
 
-async def test_a_recording_that_failed_names_nobody(bench: TrackingBench) -> None:
-    join(bench, "speaker")
+def refuse(operation: str, status: int, count: int | None = None) -> Fault:
+    return Fault(kind="refuse", operation=operation, status=status, count=count)
+
+
+def fail_the_upload(bench: TrackingBench) -> None:
     bench.sandbox.faults.add(Fault(kind="fails_to_upload", operation="start_track_recording"))
+
+
+@on_both_engines
+async def test_a_failed_recording_names_everybody_who_was_there(bench: TrackingBench) -> None:
+    speaker = join(bench, "speaker")
+    fail_the_upload(bench)
     recording_id = await record(bench)
-    await follow(bench)
+    await follow(bench, 10)
+    assert await missing(bench, recording_id) == [[(speaker, "speaker", True)]]
+    published = await bench.published(recording_id)
+    assert published[-2:] == ["ERRORED", "completed 0"]
+
+
+async def test_a_failed_recording_names_everybody_asked_for(bench: TrackingBench) -> None:
+    speaker = join(bench, "speaker")
+    absent = bench.sandbox.meetings.register(bench.meeting, "absent").id
+    fail_the_upload(bench)
+    recording_id = await record(bench, user_ids=[speaker, absent])
+    await follow(bench, 10)
+    assert await missing(bench, recording_id) == [
+        [(speaker, "speaker", True), (absent, None, False)]
+    ]
+
+
+async def test_the_people_of_a_recording_that_a_webhook_ends_cost_one_request(
+    bench: TrackingBench,
+) -> None:
+    speaker = join(bench, "speaker")
+    recording_id = await bench.start()
+    await bench.run_due(2)
+    bench.take_operations()
+    await bench.apply_webhook(recording_id, Status.ERRORED)
+    assert await missing(bench, recording_id) == []
+    await bench.refresher.read_due()
+    assert await missing(bench, recording_id) == [[(speaker, "speaker", True)]]
+    assert bench.take_operations() == ["list_participants"]
+
+
+@on_both_engines
+async def test_the_completion_of_a_failed_recording_waits_for_participants_for_a_while(
+    bench: TrackingBench,
+) -> None:
+    speaker = join(bench, "speaker")
+    bench.sandbox.faults.add(refuse("list_participants", 503, count=2))
+    recording_id = await bench.start()
+    await bench.run_due(2)
+    await bench.apply_webhook(recording_id, Status.ERRORED)
+    await bench.refresher.read_due()
+    bench.restart()
+    assert await missing(bench, recording_id) == []
+    await follow(bench, 20)
+    assert await missing(bench, recording_id) == [[(speaker, "speaker", True)]]
+    assert not (await bench.stored(recording_id)).is_open
+
+
+@pytest.mark.parametrize(("status", "seconds"), [(503, 125), (404, 5)])
+async def test_a_failed_recording_completes_even_if_its_participants_cannot_be_read(
+    bench: TrackingBench, status: int, seconds: float
+) -> None:
+    join(bench, "speaker")
+    bench.sandbox.faults.add(refuse("list_participants", status))
+    recording_id = await bench.start()
+    await bench.run_due(2)
+    await bench.apply_webhook(recording_id, Status.ERRORED)
+    await follow(bench, seconds)
     assert await missing(bench, recording_id) == [None]
+
+
+async def test_a_failed_recording_completes_while_the_api_is_away(bench: TrackingBench) -> None:
+    join(bench, "speaker")
+    recording_id = await bench.start()
+    await bench.run_due(2)
+    await bench.apply_webhook(recording_id, Status.ERRORED)
+    bench.sandbox.faults.add(Fault(kind="refuse", status=503))
+    await follow(bench, 300)
+    assert await missing(bench, recording_id) == [None]
+
+
+async def test_a_recording_that_stalls_names_everybody_who_was_there(bench: TrackingBench) -> None:
+    speaker = join(bench, "speaker")
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    recording_id = await bench.start()
+    await follow(bench)
+    assert await missing(bench, recording_id) == [[(speaker, "speaker", True)]]
+
+
+@pytest.mark.parametrize("status", [Status.RECORDING, Status.UPLOADED])
+async def test_a_recording_that_vanishes_names_everybody_who_was_there(
+    bench: TrackingBench, status: Status
+) -> None:
+    speaker = join(bench, "speaker")
+    recording_id = await bench.start()
+    await bench.run_due(2)
+    bench.sandbox.faults.add(refuse("get_recording", 404))
+    if status is Status.UPLOADED:
+        await bench.apply_webhook(recording_id, status)
+    else:
+        bench.sandbox.faults.add(refuse("list_recordings", 503))
+        await bench.store.schedule_read(
+            ScheduledRead(ids=(recording_id,), at=bench.now().timestamp())
+        )
+    await follow(bench)
+    assert await missing(bench, recording_id) == [[(speaker, "speaker", True)]]
+
+
+async def test_without_participants_it_is_known_that_everybody_asked_for_has_a_file(
+    bench: TrackingBench,
+) -> None:
+    speaker = join(bench, "speaker")
+    absent = bench.sandbox.meetings.register(bench.meeting, "absent").id
+    bench.sandbox.faults.add(refuse("list_participants", 403))
+    for asked, expected in (([speaker], [[]]), ([speaker, absent], [None])):
+        recording_id = await record(bench, user_ids=asked)
+        await follow(bench)
+        assert await missing(bench, recording_id) == expected
 
 
 @on_both_engines

@@ -3,7 +3,8 @@
 The life of a recording:
 
     INVOKED ─▶ RECORDING ⇄ PAUSED ─▶ UPLOADING ─▶ UPLOADED   files awaited, then completed
-        └───────────┴──────────┴──────────┴─────▶ ERRORED    completed at once
+        └───────────┴──────────┴──────────┴─────▶ ERRORED    completed: a composite at once, tracks
+                                                             when their participants are read
 
 A status may be skipped, because the worker sees only some moments. Statuses never go back, except
 between RECORDING and PAUSED. Nothing follows UPLOADED or ERRORED, with one exception: if the worker
@@ -122,7 +123,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     `kind_is_guessed` is true while only the look of its file name shows the kind of another
     program's recording. `timed_out` is true while the status is an ERRORED that the worker itself
     set; `timed_out_from` is the status before it. `files_awaited_since` is set while the worker
-    looks for the files of an UPLOADED recording. `file_search` is set while its list of files is
+    looks for the files of an UPLOADED recording, or for the participants of an ERRORED track
+    recording, who have no file. `file_search` is set while its list of files is
     not known to be whole. `missing_since` is set while the API answers 404. `file_count` counts the
     files that were announced. `completed` is true when a completion covers all of them.
     `surplus_of` is the start command that led to this recording in addition to its own one: it is
@@ -205,11 +207,13 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """The API's description of one recording, its source, and the time of the request.
 
     `files` is None if the files were not read, else all files that the API lists, with their
-    owners. `completeness` says whether these are all that are expected, `without_file` which people
-    have none, `participants` who was in the session; None if unknown. `listed_hash` is the hash of
-    the API's list if the files have other names here; see `file_search`. `files_final` says that
-    the worker waits for no more of them. `timeout_error` is set if the worker itself ends the
-    recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
+    owners. Those of an ERRORED track recording are () when its participants were read, and its list
+    of files is not looked at. `completeness` says whether these are all that are expected,
+    `without_file` which people have none, `participants` who was in the session; None if unknown.
+    `listed_hash` is the hash of the API's list if the files have other names here; see
+    `file_search`. `files_final` says that the worker waits for no more of them. `timeout_error` is
+    set if the worker itself ends the recording. `missing` is set if the API answered 404: the
+    snapshot then repeats what was known.
     `renews_urls`: a command asked for URLs of its files, so new URLs cause events.
     `archives_again`: its files are to be copied to the archive, also those that were copied before.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.

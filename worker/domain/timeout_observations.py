@@ -68,5 +68,7 @@ def end_observation(
         files=(),
         files_final=True,
         timeout_error=error,
-        read_again_at=now + timedelta(seconds=RECHECK_MIN_AGE_SECONDS),
+        read_again_at=None
+        if recording.status is Status.ERRORED
+        else now + timedelta(seconds=RECHECK_MIN_AGE_SECONDS),
     )

@@ -231,8 +231,15 @@ def _with_status(
         timed_out=timed_out,
         timed_out_from=before.status if before and timed_out else None,
         changed_at=observation.observed_at,
-        files_awaited_since=observation.observed_at if status is Status.UPLOADED else None,
+        files_awaited_since=observation.observed_at
+        if _has_files_or_people(after, status)
+        else None,
     )
+
+
+def _has_files_or_people(after: Recording, status: Status) -> bool:
+    """Whether the completion has to wait: for files, or for the people who have none."""
+    return status is Status.UPLOADED or (status is Status.ERRORED and after.kind == "track")
 
 
 def _error_message(recording: Recording, message: str | None) -> str:
@@ -280,10 +287,12 @@ def _with_files(after: Recording, observation: Observation, count: int) -> Recor
 
 
 def _is_complete(after: Recording, observation: Observation) -> bool:
+    if not _has_files_or_people(after, after.status):
+        return after.status is Status.ERRORED
+    if observation.files is None:
+        return False
     if after.status is Status.ERRORED:
         return True
-    if after.status is not Status.UPLOADED or observation.files is None:
-        return False
     if after.files_awaited_since is None or observation.files_final:
         return True
     return bool(observation.files) and observation.completeness == "whole"

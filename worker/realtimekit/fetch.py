@@ -82,7 +82,8 @@ async def fetch_recording(
     files_final: bool = False,
     shown: RecordingSnapshot | None = None,
 ) -> Observation:
-    """GET the recording. If it is UPLOADED, also find the owners of its files.
+    """GET the recording. If it is UPLOADED, also find the owners of its files. If it is a track
+    recording that ended as ERRORED, also read its participants, because none of them has a file.
 
     With `files_final` the files are not read again later. Then the observation has an empty list of
     files even if the API does not report UPLOADED, or no longer does. An empty list is then final,
@@ -102,6 +103,8 @@ async def fetch_recording(
         found = _Files(files=() if files_final else None)
         if snapshot.status is Status.UPLOADED:
             found = await _fetch_files(api, snapshot, known, files_final=files_final)
+        elif snapshot.status is Status.ERRORED and not (known and known.completed):
+            found = await _fetch_people(api, snapshot, known, files_final=files_final)
     return Observation(
         snapshot=snapshot,
         observed_by=observed_by,
@@ -113,6 +116,24 @@ async def fetch_recording(
         without_file=found.without_file,
         participants=found.participants,
         files_final=files_final,
+    )
+
+
+async def with_people(
+    api: RealtimeKitClient, observation: Observation, known: Recording, *, files_final: bool
+) -> Observation:
+    """The observation with the participants of a track recording that ends without any file.
+
+    With `files_final` it is complete even if they cannot be read, else it then has no files.
+    """
+    if known.file_count:
+        return observation
+    found = await _fetch_people(api, observation.snapshot, known, files_final=files_final)
+    return msgspec.structs.replace(
+        observation,
+        files=found.files,
+        without_file=found.without_file,
+        participants=found.participants,
     )
 
 
@@ -156,8 +177,6 @@ async def _fetch_files(
     if (snapshot.files or files_final) and _kind(snapshot, known) == "track":
         try:
             participants = await _fetch_participants(api, snapshot, known)
-        except Refused:
-            pass  # the API would refuse a later request, too
         except ApiError:
             if not files_final:
                 return _Files(files=None)
@@ -170,6 +189,28 @@ async def _fetch_files(
     )
 
 
+async def _fetch_people(
+    api: RealtimeKitClient,
+    snapshot: RecordingSnapshot,
+    known: Recording | None,
+    *,
+    files_final: bool,
+) -> _Files:
+    """No files, and the people of a track recording who should have some."""
+    participants = None
+    if _kind(snapshot, known) == "track":
+        try:
+            participants = await _fetch_participants(api, snapshot, known)
+        except ApiError:
+            if not files_final:
+                return _Files(files=None)
+    return _Files(
+        files=(),
+        without_file=_without_file((), snapshot, known, participants),
+        participants=participants,
+    )
+
+
 def _without_file(
     files: tuple[TrackFile, ...],
     snapshot: RecordingSnapshot,
@@ -178,12 +219,17 @@ def _without_file(
 ) -> tuple[ParticipantWithoutFile, ...] | None:
     """The people without a file that can be fetched. None if unknown.
 
-    A list that lacks files of an earlier one shows nothing.
+    A list that lacks files of an earlier one shows nothing. If the participants are not known, it
+    is certain only that everybody whom the start named has a file.
     """
     ready = [file for file in files if is_ready(file, "track", snapshot.storage)]
-    if participants is None or (known is not None and len(ready) < known.file_count):
+    if known is not None and len(ready) < known.file_count:
         return None
-    return people_without_file(ready, snapshot, known, participants)
+    without_file = people_without_file(ready, snapshot, known, participants or ())
+    names_people = known is not None and known.start is not None and known.start.user_ids
+    if participants is None and (without_file or not names_people):
+        return None
+    return without_file
 
 
 def _owned_files(
@@ -209,6 +255,12 @@ def _kind(snapshot: RecordingSnapshot, known: Recording | None) -> Kind:
 async def _fetch_participants(
     api: RealtimeKitClient, snapshot: RecordingSnapshot, known: Recording | None
 ) -> tuple[Participant, ...] | None:
-    """All stays in the session, None if the session is not known."""
+    """All stays in the session. None if the session is not known, or if the API refuses to list
+    them: it would refuse a later request, too."""
     session_id = snapshot.session_id or (known.session_id if known else None)
-    return None if session_id is None else await api.list_participants(session_id)
+    if session_id is None:
+        return None
+    try:
+        return await api.list_participants(session_id)
+    except Refused:
+        return None

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from recording_schemas import Status
+from recording_schemas import ErrorInfo, Status
 from worker.domain.errors import NotFound, Refused, Unavailable
 from worker.domain.file_search import has_settled
 from worker.domain.read_policy import is_past_rechecks
@@ -26,7 +26,7 @@ from worker.domain.timeouts import (
 )
 from worker.realtimekit.actions import POSSIBLE
 from worker.realtimekit.client import RealtimeKitClient
-from worker.realtimekit.fetch import fetch_recording
+from worker.realtimekit.fetch import fetch_recording, with_people
 from worker.tracking.shown_files import ShownFiles
 
 
@@ -51,8 +51,13 @@ class RecordingReader:
     async def read(self, recording: Recording, asked_at: datetime) -> Observation:
         """GET the recording with its files. An overdue recording without progress is ended.
 
-        Raises ApiError if the answer proves nothing.
+        Of a failed track recording only the participants are read. Raises ApiError if the answer
+        proves nothing.
         """
+        is_last_look = files_wait_is_over(recording, asked_at, self._timeouts)
+        if _lacks_people(recording):
+            unchanged = self._observe_unchanged(recording, asked_at)
+            return await with_people(self._api, unchanged, recording, files_final=is_last_look)
         try:
             observation = await fetch_recording(
                 self._api,
@@ -61,7 +66,7 @@ class RecordingReader:
                 app=self._app,
                 observed_by="sweep",
                 now=self._now,
-                files_final=files_wait_is_over(recording, asked_at, self._timeouts),
+                files_final=is_last_look,
                 shown=self._shown_files.take(recording.recording_id),
             )
         except NotFound:
@@ -87,7 +92,10 @@ class RecordingReader:
     ) -> Observation | None:
         """The observation after a failed read. None if the read must be tried again."""
         now = self._now()
-        if should_give_up(recording, now, self._timeouts):
+        is_over = recording.status is Status.ERRORED and files_wait_is_over(
+            recording, now, self._timeouts
+        )
+        if is_over or should_give_up(recording, now, self._timeouts):
             return give_up_observation(recording, self._timeouts, asked_at=asked_at, now=now)
         if is_last_try and is_past_rechecks(recording, now):
             return self._observe_unchanged(recording, asked_at)
@@ -104,7 +112,7 @@ class RecordingReader:
             recording, now, self._timeouts
         )
         if recording.is_open and is_final:
-            return end_observation(recording, vanished_error(recording), asked_at=asked_at, now=now)
+            return await self._conclude(recording, vanished_error(recording), asked_at)
         if is_overdue(recording, now, self._timeouts):
             return await self._end(recording, recording.status, asked_at)
         return self._observe_unchanged(recording, asked_at, missing=True)
@@ -134,9 +142,15 @@ class RecordingReader:
             else:
                 if RANK[snapshot.status] > RANK[recording.status]:
                     return Observation.by_sweep(snapshot, asked_at, self._now(), self._app)
-        now = self._now()
-        error = stalled_error(recording, self._timeouts, now)
-        return end_observation(recording, error, asked_at=asked_at, now=now)
+        error = stalled_error(recording, self._timeouts, self._now())
+        return await self._conclude(recording, error, asked_at)
+
+    async def _conclude(
+        self, recording: Recording, error: ErrorInfo | None, asked_at: datetime
+    ) -> Observation:
+        """End the recording. Its participants are read once, because the end does not wait."""
+        end = end_observation(recording, error, asked_at=asked_at, now=self._now())
+        return await with_people(self._api, end, recording, files_final=True)
 
     def _observe_unchanged(
         self, recording: Recording, asked_at: datetime, *, missing: bool = False
@@ -145,6 +159,12 @@ class RecordingReader:
             recording_id=recording.recording_id, status=recording.status, kind=recording.kind
         )
         return Observation.by_sweep(snapshot, asked_at, self._now(), self._app, missing=missing)
+
+
+def _lacks_people(recording: Recording) -> bool:
+    """Whether only the participants of a failed recording are missing, and its session is known."""
+    is_failed = recording.status is Status.ERRORED and recording.is_open
+    return is_failed and recording.session_id is not None and not recording.file_count
 
 
 def _lacks_files(recording: Recording, observation: Observation) -> bool:

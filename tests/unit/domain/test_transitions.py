@@ -253,10 +253,24 @@ def test_the_search_of_a_recording_with_all_its_files_is_over() -> None:
 
 
 def test_the_error_of_an_errored_recording_is_the_api_s_message() -> None:
-    events = apply_observation(None, observed(Status.ERRORED, error_message="disk on fire")).events
-    assert isinstance(events[0], StatusChanged)
-    assert events[0].error == ErrorInfo(code="recording_errored", message="disk on fire")
-    assert isinstance(events[-1], Completed)
+    (event,) = apply_observation(
+        None, observed(Status.ERRORED, error_message="disk on fire")
+    ).events
+    assert isinstance(event, StatusChanged)
+    assert event.error == ErrorInfo(code="recording_errored", message="disk on fire")
+
+
+def test_a_failed_track_recording_is_complete_when_its_participants_were_read() -> None:
+    failed = apply_observation(None, observed(Status.ERRORED)).after
+    (event,) = apply_observation(failed, observed(Status.ERRORED, second=1, files=())).events
+    assert isinstance(event, Completed)
+
+
+def test_a_failed_composite_is_complete_at_once() -> None:
+    observation = observed(Status.ERRORED)
+    snapshot = msgspec.structs.replace(observation.snapshot, kind="composite")
+    composite = msgspec.structs.replace(observation, snapshot=snapshot)
+    assert isinstance(apply_observation(None, composite).events[-1], Completed)
 
 
 def test_the_api_s_report_and_the_files_follow_a_timeout() -> None:

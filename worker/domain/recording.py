@@ -29,7 +29,7 @@ from recording_schemas import (
     StatusChanged,
 )
 from worker.domain.meeting_participants import People
-from worker.domain.snapshot import Participant, RecordingSnapshot
+from worker.domain.snapshot import Participant, RecordingSnapshot, Storage
 from worker.domain.track_files import TrackFile
 
 RANK: Final = {
@@ -73,8 +73,10 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     empty if everybody is recorded. `custom_ids` has the customer's own id of each of these
     participants, by participant id, as far as it is known. `media` has a value for each file that
     the start of a composite asks for. `has_secrets` says whether the start carried credentials,
-    which are not stored. None means that a former version did not store it. `max_seconds` is the
-    longest duration of a track recording. `metadata` is the publisher's own, for every event.
+    which are not stored. None means that a former version did not store it. `storage` is the
+    customer's own one that the start of a composite names; with `only_in_storage` RealtimeKit keeps
+    no file. `max_seconds` is the longest duration of a track recording. `metadata` is the
+    publisher's own, for every event.
     """
 
     start_id: str
@@ -85,6 +87,8 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     custom_ids: dict[str, str] = {}
     media: tuple[Media, ...] = ()
     has_secrets: bool | None = None
+    storage: Storage | None = None
+    only_in_storage: bool = False
     max_seconds: int | None = None
     metadata: dict[str, str] | None = None
 

@@ -10,6 +10,7 @@ from recording_schemas import Kind, ParticipantWithoutFile, Status
 from worker.domain.attendance import people_without_file
 from worker.domain.errors import ApiError, Refused, Unavailable
 from worker.domain.file_search import completeness, is_ready, list_hash
+from worker.domain.own_storage import with_requested_storage
 from worker.domain.recording import Completeness, Observation, ObservedBy, Recording
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.domain.track_files import TrackFile, owned_files
@@ -100,6 +101,7 @@ async def fetch_recording(
     snapshot, found = shown, await _fetch_shown(api, shown, known)
     if snapshot is None or found is None:
         snapshot = await api.get_recording(recording_id)
+        snapshot = with_requested_storage(snapshot, known, is_last_look=files_final)
         found = _Files(files=() if files_final else None)
         if snapshot.status is Status.UPLOADED:
             found = await _fetch_files(api, snapshot, known, files_final=files_final)

@@ -23,6 +23,7 @@ from worker.commands.operations.own_recording import (
 )
 from worker.domain.errors import Conflict, NothingFound, Refused
 from worker.domain.meeting_participants import People
+from worker.domain.own_storage import is_only_storage, requested_storage
 from worker.domain.recording import StartContext
 from worker.domain.snapshot import RecordingSnapshot
 
@@ -58,11 +59,23 @@ async def start_recording(command: StartRecording, context: OperationContext) ->
         kind="composite",
         file_name_prefix=command.file_name_prefix or None,
     )
-    return await _start(context, started, call)
+    return await _start(_with_storage(context, command), started, call)
 
 
 def _track_body(command: StartTrackRecording, start: StartContext) -> Mapping[str, object]:
     return {**command.body(), "user_ids": start.user_ids} if start.user_ids else command.body()
+
+
+def _with_storage(context: OperationContext, command: StartRecording) -> OperationContext:
+    """The context of a start whose recording knows where its file goes."""
+    body = command.body()
+    profile = context.storage_profiles.get(command.storage_profile or "")
+    start = msgspec.structs.replace(
+        context.start_context,
+        storage=requested_storage(profile or body.get("storage_config")),
+        only_in_storage=is_only_storage(body),
+    )
+    return msgspec.structs.replace(context, start_context=start)
 
 
 def _composite_body(command: StartRecording, context: OperationContext) -> Mapping[str, object]:

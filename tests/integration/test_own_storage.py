@@ -100,7 +100,7 @@ async def test_a_start_remembers_its_storage_without_credentials(
 ) -> None:
     profiles = {"archive": CONFIG}
     commands.handler = commands.new_handler(storage_profiles=profiles)
-    storage = {named: CONFIG if named == "storage_config" else "archive"}
+    storage: dict[str, Any] = {named: CONFIG if named == "storage_config" else "archive"}
     keeps_none = {"enabled": False}
     await commands.send(
         commands.start(type="start_recording", realtimekit_bucket_config=keeps_none, **storage)

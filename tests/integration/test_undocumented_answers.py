@@ -284,6 +284,50 @@ async def test_an_action_whose_answer_writes_the_id_in_another_form_concerns_the
     assert stopped.recording_id == recording_id
 
 
+# Pages without their places
+
+
+def without_paging(_request: httpx.Request, body: Any) -> None:
+    body.pop("paging", None)
+    if isinstance(body["data"], dict):
+        body["data"].pop("paging", None)
+
+
+@pytest.mark.parametrize("first_page", [0, 1])
+async def test_a_start_whose_answer_is_lost_starts_no_other_if_pages_show_no_place(
+    bench: CommandBench, first_page: int
+) -> None:
+    bench.sandbox.behaviour.change({"first_page": first_page})
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    async with aclosing(altered_client(bench.sandbox.base_url, without_paging)) as api:
+        bench.handler = bench.new_handler(api)
+        assert isinstance(await bench.send(bench.start()), Retry)
+        bench.pass_time(31)  # from now on a start that is not found is called again
+        assert await bench.send(bench.start()) == Ack()
+    (started,) = bench.started()
+    assert (await bench.outcome())["data"]["recording_ids"] == [started.recording_id]
+
+
+@pytest.mark.parametrize("first_page", [0, 1])
+async def test_all_recordings_are_followed_if_pages_show_no_place(
+    tracking: TrackingBench, first_page: int
+) -> None:
+    tracking.sandbox.behaviour.change({"first_page": first_page, "max_per_page": 7})
+    async with aclosing(altered_client(tracking.sandbox.base_url, without_paging)) as api:
+        tracking.restart(api)
+        ids = [await tracking.start(meeting=str(uuid.uuid4())) for _ in range(20)]
+        await tracking.sweep_and_read(2)
+        await tracking.run_due(10)
+        await api.control_recording(ids[0], "stop")
+        for _ in range(4):
+            await tracking.run_due(10)
+    assert {tuple(await tracking.published(recording_id)) for recording_id in ids[1:]} == {
+        ("INVOKED", "RECORDING")
+    }
+    assert tracking.take_operations().count("get_recording") == 1  # the lists show the others
+    assert (await tracking.published(ids[0]))[-1].startswith("completed")
+
+
 # Rows that cannot be read
 
 

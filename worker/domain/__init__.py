@@ -14,6 +14,7 @@ completes. If the API reports nothing more, timeouts end the recording.
     file_names.py            the parts of a file name
     found_files.py           the files in an answer of the API
     composite_files.py       keeps the announced name of a composite's file
+    own_storage.py           the file that a start sent to the customer's own storage
     track_files.py           the owner of each file
     attendance.py            who was in the session, and who of them has no file
     file_search.py           whether the list of files is complete, and whether it has settled

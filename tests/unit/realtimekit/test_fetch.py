@@ -31,7 +31,7 @@ class StubList:
         first = (int(request.url.params["page_no"]) - 1) * self.cap
         body: dict[str, Any] = {"success": True, "data": self.rows[first : first + self.cap]}
         if self.total is not None:
-            body["paging"] = {"total_count": self.total}
+            body["paging"] = {"total_count": self.total, "start_offset": first + 1}
         return httpx.Response(200, json=body)
 
 
@@ -40,11 +40,11 @@ class StubList:
     [
         (0, 100, 0, 1),
         (19, 100, 19, 1),
-        (19, 100, None, 2),  # only a page without news shows the end
+        (19, 100, None, 3),  # page 0 is empty, and a page without news shows the end
         (45, 100, 45, 2),
         (45, 20, 45, 3),
         (45, 20, 20, 3),  # the API counts those of the page
-        (45, 20, None, 4),
+        (45, 20, None, 5),
         (100, 100, 100, 2),
         (150, 100, 50, 3),  # the API counts too few
         (19, 100, 90, 2),  # the API counts too many

@@ -12,7 +12,7 @@ from tests.unit.api_client import recording_row as row
 from worker.domain.errors import Unavailable
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 from worker.realtimekit.fetch import fetch_all_recordings
-from worker.realtimekit.page_numbers import Position, position_of
+from worker.realtimekit.page_numbers import Position, view_of
 
 SESSION = str(uuid4())
 
@@ -20,7 +20,8 @@ SESSION = str(uuid4())
 class Api:
     """Lists `count` items, whose first page has the number `first`.
 
-    Without `offsets` it leaves out their places in the list. `refused` are pages that it refuses,
+    Without `offsets` it leaves out their places in the list, without `paging` also their number.
+    It takes page 0 for page 1 if its first page is 1. `refused` are pages that it refuses,
     `uncounted` is by how many its count exceeds its items. After each request it has the next of
     `counts` items, if any are left. `damage` is added to each item.
     """
@@ -31,16 +32,19 @@ class Api:
         count: int,
         *,
         offsets: bool = True,
+        paging: bool = True,
         refused: tuple[int, ...] = (),
         uncounted: int = 0,
         counts: tuple[int, ...] = (),
         damage: bytes = b"",
     ) -> None:
-        self.first, self.count, self.offsets = first, count, offsets
+        self.first, self.count = first, count
+        self.offsets, self.paging = offsets, paging
         self.refused, self.uncounted = refused, uncounted
         self.counts, self.damage = list(counts), damage
         self.pages: list[int] = []
         self.failing: set[int] = set()
+        self.shift = 0
         self.client = answered_client(self._answer)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -55,10 +59,14 @@ class Api:
         paging = {"total_count": self.count + self.uncounted}
         if self.offsets:
             paging |= {"start_offset": start + 1, "end_offset": start + len(numbers)}
-        data = self._data(request.url.path, [row(number + 1, x="damage") for number in numbers])
+        shifted = self.shift if len(self.pages) > 1 else 0  # the first items are others now
+        data = self._data(
+            request.url.path, [row(number + 1 + shifted, x="damage") for number in numbers]
+        )
         if self.counts:
             self.count = self.counts.pop(0)
-        body = json.dumps({"success": True, "data": data, "paging": paging}).encode()
+        more = {"paging": paging} if self.paging else {}
+        body = json.dumps({"success": True, "data": data, **more}).encode()
         return httpx.Response(200, content=body.replace(b'"damage"', self.damage or b"null"))
 
     @staticmethod
@@ -97,15 +105,55 @@ async def test_the_first_page_of_each_list_is_read_whatever_its_number(
     assert api.pages == ([1, 0, 1, 0] if first == 0 else [1, 1])  # it is found out once
 
 
-@pytest.mark.parametrize("offsets", [True, False])
-@pytest.mark.parametrize("count", [1, 100, 101, 250])
+@pytest.mark.parametrize("shown", ["offsets", "a count", "nothing"])
+@pytest.mark.parametrize("count", [1, 100, 101, 150, 250])
 @pytest.mark.parametrize("first", [0, 1])
 async def test_no_recording_of_a_longer_list_is_missing_whatever_its_first_page(
-    first: int, count: int, *, offsets: bool
+    first: int, count: int, shown: str
 ) -> None:
-    if first == 0 and count > PAGE_SIZE and not offsets:
-        return  # its second page looks like a first one
-    assert await recordings(Api(first, count, offsets=offsets).client) == count
+    api = Api(first, count, offsets=shown == "offsets", paging=shown != "nothing")
+    assert await recordings(api.client) == count
+    api.pages.clear()
+    assert await recordings(api.client) == count
+    assert api.pages[0] == first  # it is found out once
+
+
+@pytest.mark.parametrize(
+    "read", [recordings, session_participants, meeting_participants, live_sessions]
+)
+@pytest.mark.parametrize("first", [0, 1])
+async def test_each_list_without_paging_is_read_whatever_the_number_of_its_first_page(
+    read: Any, first: int
+) -> None:
+    api = Api(first, 7, paging=False)
+    assert await read(api.client) == 7
+    assert await read(api.client) == 7
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_an_empty_list_without_paging_decides_nothing(first: int) -> None:
+    api = Api(first, 0, paging=False)
+    assert await recordings(api.client) == 0
+    api.count = 3
+    assert await recordings(api.client) == 3
+
+
+@pytest.mark.parametrize(("before", "after"), [(101, 100), (150, 149), (101, 102), (250, 251)])
+@pytest.mark.parametrize("first", [0, 1])
+async def test_a_list_without_paging_that_changes_between_two_requests_does_not_deceive(
+    first: int, before: int, after: int
+) -> None:
+    api = Api(first, before, paging=False, counts=(after,))
+    api.shift = before - after
+    await recordings(api.client)
+    assert await recordings(api.client) == after
+
+
+async def test_an_api_without_paging_that_refuses_page_0_is_asked_for_it_once() -> None:
+    api = Api(1, 150, paging=False, refused=(0,))
+    assert await recordings(api.client) == 150
+    assert await recordings(api.client) == 150
+    assert api.pages.count(0) == 1
 
 
 async def test_an_empty_list_costs_one_request_and_says_nothing_of_the_first_page() -> None:
@@ -158,13 +206,6 @@ async def test_each_list_has_a_first_page_of_its_own() -> None:
     assert await meeting_participants(api.client) == 7
 
 
-async def test_a_list_without_places_decides_nothing_unless_page_1_is_empty() -> None:
-    api = Api(0, 150, offsets=False)
-    await recordings(api.client)  # page 1 looks like the first one
-    api.count = 3
-    assert await recordings(api.client) == 3
-
-
 @pytest.mark.parametrize("damage", [b'"\xff"', b"1e999", b"9" * 5_000])
 @pytest.mark.parametrize("first", [0, 1])
 async def test_a_damaged_field_that_is_not_used_does_not_hide_the_list(
@@ -207,11 +248,13 @@ async def test_all_views_of_a_client_know_the_number_of_the_first_page(view: str
         ({"data": [], "paging": {"total_count": 1}}, Position.BEYOND_THE_END),
         ({"data": {"participants": []}, "paging": {"total_count": 1}}, Position.BEYOND_THE_END),
         ({"data": [], "paging": {"total_count": 0, "start_offset": 101}}, Position.NO_LIST),
-        ({"data": []}, Position.NO_LIST),
+        ({"data": []}, Position.BEYOND_THE_END),
+        ({"data": {"sessions": []}}, Position.BEYOND_THE_END),
+        ({"data": {}}, Position.NO_LIST),
         ({"data": None}, Position.NO_LIST),
         ({"data": "text", "paging": []}, Position.NO_LIST),
         ([], Position.NO_LIST),
     ],
 )
 def test_a_page_shows_whether_others_come_before_it(body: Any, position: Position) -> None:
-    assert position_of(json.dumps(body).encode()) is position
+    assert view_of(json.dumps(body).encode()).position is position

@@ -69,8 +69,8 @@ class Api:
         page = self.rows[offset : offset + size]
         body: dict[str, Any] = {"success": True, "data": page}
         if self.paging:
-            end = offset + len(page)
-            body["paging"] = {"total_count": len(self.rows), "end_offset": end}
+            places = {"start_offset": offset + 1, "end_offset": offset + len(page)}
+            body["paging"] = {"total_count": len(self.rows), **places}
         return httpx.Response(200, json=body)
 
 

@@ -29,7 +29,8 @@ class Api:
         self.queries.append(dict(request.url.params))
         if self.pages is None:
             return httpx.Response(200, json={"success": True, "data": self.data})
-        return httpx.Response(200, json=self.pages[int(request.url.params["page_no"])])
+        page = self.pages.get(int(request.url.params["page_no"]), people())
+        return httpx.Response(200, json=page)
 
 
 def people(*ids: str, **paging: int) -> dict[str, Any]:

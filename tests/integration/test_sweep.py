@@ -77,6 +77,20 @@ async def test_a_list_with_pages_smaller_than_requested_is_read_to_its_end(
     assert bench.take_operations() == ["list_recordings"] * 3
 
 
+async def test_a_list_of_an_api_that_refuses_long_pages_is_read_to_its_end(
+    bench: TrackingBench,
+) -> None:
+    bench.sandbox.behaviour.change({"max_per_page": 15, "long_pages": "refuse"})
+    ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(25)]
+    await bench.sweep_and_read(2)
+    bench.take_operations()
+    assert {tuple(await bench.published(recording_id)) for recording_id in ids} == {
+        ("INVOKED", "RECORDING")
+    }
+    await bench.sweep_and_read(10)
+    assert bench.take_operations() == ["list_recordings"] * 3
+
+
 async def test_a_sweep_ends_although_the_api_ignores_the_page_number(
     bench: TrackingBench,
 ) -> None:

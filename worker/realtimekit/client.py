@@ -1,7 +1,6 @@
 """The operations of the API that the worker uses, one method each."""
 
 import copy
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -31,7 +30,7 @@ from worker.realtimekit.models import (
     UnknownStatusHook,
     Webhook,
 )
-from worker.realtimekit.page_numbers import PageNumbers
+from worker.realtimekit.paged_lists import PageDecoder, PagedLists
 from worker.realtimekit.retry import RequestRetry
 from worker.realtimekit.session import ApiSession, BeforeSend, Decoder, RequestHooks, path_template
 from worker.realtimekit.urls import app_url, path_segment, query_params
@@ -40,7 +39,7 @@ from worker.settings.proxies import NO_PROXIES, Proxies
 T = TypeVar("T")
 
 PAGE_SIZE: Final = 100
-"""How many items of a list to ask for in one request."""
+"""How many items of a list to ask for in one request. The API may refuse as many."""
 
 MAX_PARTICIPANT_PAGES: Final = 200
 
@@ -93,7 +92,7 @@ class RealtimeKitClient:
             proxies=proxies,
             transport=transport,
         )
-        self._page_numbers = defaultdict[str, PageNumbers](PageNumbers)
+        self._lists = PagedLists()
         self._priority = RequestPriority()
         self._before_send: BeforeSend | None = None
 
@@ -191,7 +190,6 @@ class RealtimeKitClient:
         API does not document which of a recording's times it compares with them.
         """
         query = query_params(
-            per_page=per_page,
             meeting_id=meeting_id,
             status=",".join(statuses) or None,
             sort_by="invokedTime" if sort_order else None,
@@ -199,17 +197,21 @@ class RealtimeKitClient:
             start_time=_iso(since),
             end_time=_iso(until),
         )
-        decode = partial(decode_recording_page, per_page=per_page, meeting_id=meeting_id)
-        return await self._request_page(page_no, "/recordings", decode, query)
+
+        def decode(body: bytes | bytearray, length: int | None) -> RecordingPage:
+            return decode_recording_page(body, per_page=length, meeting_id=meeting_id)
+
+        return await self._request_page(page_no, per_page, "/recordings", decode, query)
 
     async def list_participants(self, session_id: str) -> tuple[Participant, ...]:
         """All participants of the session, from all pages, each peer once, in the API's order."""
         path = f"/sessions/{path_segment(session_id, 'session_id')}/participants"
-        decode = partial(decode_participants, per_page=PAGE_SIZE)
-        query = query_params(per_page=PAGE_SIZE, view="raw")
+        query = query_params(view="raw")
         found: dict[str, Participant] = {}
         for page_no in range(1, MAX_PARTICIPANT_PAGES + 1):
-            page, is_last = await self._request_page(page_no, path, decode, query)
+            page, is_last = await self._request_page(
+                page_no, PAGE_SIZE, path, decode_participants, query
+            )
             before = len(found)
             found.update((participant.peer_id, participant) for participant in page)
             # A page without a new participant means that the API ignores `page_no`.
@@ -220,8 +222,11 @@ class RealtimeKitClient:
     async def list_meeting_participants(self, meeting_id: str, *, page_no: int) -> ParticipantPage:
         """One page of the people who may join the meeting. Pages are counted from 1."""
         path = f"/meetings/{path_segment(meeting_id, 'meeting_id')}/participants"
-        query = query_params(per_page=PAGE_SIZE)
-        return await self._request_page(page_no, path, decode_meeting_participants, query)
+
+        def decode(body: bytes | bytearray, _length: int | None) -> ParticipantPage:
+            return decode_meeting_participants(body)
+
+        return await self._request_page(page_no, PAGE_SIZE, path, decode, {})
 
     async def has_live_session(self, meeting_id: str) -> bool:
         """Whether the meeting has a live session. Raises no NotFound."""
@@ -236,12 +241,10 @@ class RealtimeKitClient:
         """One page of the app's live sessions, the newest first. Pages are counted from 1."""
         query = query_params(
             status="LIVE",
-            per_page=PAGE_SIZE,
             sort_by="createdAt",
             sort_order="DESC",
         )
-        decode = partial(decode_session_page, per_page=PAGE_SIZE)
-        return await self._request_page(page_no, "/sessions", decode, query)
+        return await self._request_page(page_no, PAGE_SIZE, "/sessions", decode_session_page, query)
 
     # Webhooks
 
@@ -273,15 +276,17 @@ class RealtimeKitClient:
         await self._request("DELETE", path, ignore_body)
 
     async def _request_page(
-        self, page_no: int, path: str, decode_page: Decoder[T], query: Mapping[str, str]
+        self,
+        page_no: int,
+        per_page: int | None,
+        path: str,
+        decode_page: PageDecoder[T],
+        query: Mapping[str, str],
     ) -> T:
-        async def get_page(number: int, decode: Decoder[T]) -> T:
-            numbered = {"page_no": str(number), **query}
-            return await self._request("GET", path, decode, query=numbered)
+        async def request(page_query: Mapping[str, str], decode: Decoder[T]) -> T:
+            return await self._request("GET", path, decode, query={**page_query, **query})
 
-        # Lists of different resources may be counted differently.
-        page_numbers = self._page_numbers[path_template(path)]
-        return await page_numbers.get(page_no, decode_page, get_page)
+        return await self._lists.get(path_template(path), page_no, per_page, decode_page, request)
 
     async def _request(
         self,

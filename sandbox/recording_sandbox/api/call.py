@@ -41,12 +41,15 @@ def page(
     """Offset and length of the requested page.
 
     If pages count from 1, page 0 is the first one too. Without `max_length` a longer page is cut
-    to `max_per_page`. With it, `per_page` must be from 1 to `max_length`, otherwise Refusal (400).
+    to `max_per_page`, or refused (400). With it, `per_page` must be from 1 to `max_length`,
+    otherwise Refusal (400).
     """
     first = behaviour.first_page
     number = validation.whole_number("page_no", query.get("page_no") or str(first))
     if max_length is None:
-        length = validation.whole_number("per_page", query.get("per_page") or "0")
+        longest = behaviour.max_per_page if behaviour.long_pages == "refuse" else None
+        text = query.get("per_page") or "0"
+        length = validation.whole_number("per_page", text, maximum=longest)
         length = min(length or behaviour.default_per_page, behaviour.max_per_page)
     else:
         text = query.get("per_page") or str(min(behaviour.default_per_page, max_length))

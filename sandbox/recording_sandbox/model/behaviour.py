@@ -47,6 +47,7 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     first_page: Literal[0, 1] = 1  # The number of the first page of each list.
     default_per_page: Annotated[int, msgspec.Meta(ge=1)] = 20
     max_per_page: Annotated[int, msgspec.Meta(ge=1)] = 100
+    long_pages: Literal["cut", "refuse"] = "cut"  # What happens to a page above `max_per_page`.
     newest_first: bool = True  # The order of the list by default.
     list_lag_seconds: Seconds = 0.0  # The list is this much out of date.
     participant_lag_seconds: Seconds = 0.0  # The list of a meeting's participants is this old.

@@ -188,13 +188,13 @@ async def test_a_name_that_was_cut_within_an_emoji_loses_no_participant(name: st
 
 async def test_a_refused_list_has_the_words_of_the_api_and_no_field_of_the_command() -> None:
     api = Api([])
-    error = {"code": 400, "message": '"per_page" must be less than 50'}
+    error = {"code": 400, "message": '"search" must be less than 50'}
     api.failures = [httpx.Response(400, json={"success": False, "error": error})]
     with pytest.raises(Refused) as refused:
         await api.read()
     assert (refused.value.field, refused.value.http_status) == (None, 400)
     assert "participants" in refused.value.message
-    assert "per_page" in refused.value.message
+    assert "search" in refused.value.message
 
 
 async def test_a_name_with_html_changes_nothing() -> None:

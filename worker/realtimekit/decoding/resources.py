@@ -79,7 +79,7 @@ _WEBHOOKS = msgspec.json.Decoder(_WebhooksEnvelope)
 
 
 def decode_participants(
-    body: bytes | bytearray, *, per_page: int
+    body: bytes | bytearray, per_page: int | None
 ) -> tuple[tuple[Participant, ...], bool]:
     """One page of participants without rows that lack an id, and whether it is the last page.
 

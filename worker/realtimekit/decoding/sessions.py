@@ -51,7 +51,7 @@ def decode_session(body: bytes | bytearray) -> Session:
     return _session(envelope.data)
 
 
-def decode_session_page(body: bytes | bytearray, *, per_page: int) -> SessionPage:
+def decode_session_page(body: bytes | bytearray, per_page: int | None) -> SessionPage:
     """One page of sessions. Raises `Unreadable` without a list."""
     envelope = decode(body, _SESSIONS)
     if envelope.success is False:

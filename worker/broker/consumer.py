@@ -20,7 +20,7 @@ from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.settlement import Settler
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology
-from worker.broker.topology_check import TOPOLOGY_CHECK_INTERVAL_SECONDS, TopologyCheck
+from worker.broker.topology_monitor import TOPOLOGY_CHECK_INTERVAL_SECONDS, TopologyMonitor
 from worker.domain.errors import BrokerUnavailable, MessageRefused
 
 Handler = Callable[[Delivery], Awaitable[Settlement]]
@@ -82,7 +82,7 @@ class Consumer:
         self._check_interval = check_interval
         # One consumer of each worker checks.
         is_of_commands = self._queue == topology.command_queue
-        self._topology_check = TopologyCheck(
+        self._topology_monitor = TopologyMonitor(
             publisher, topology_check_interval if is_of_commands else math.inf
         )
         self._renewal_interval = renewal_interval
@@ -126,7 +126,7 @@ class Consumer:
         if self._draining.is_set():
             return
         await self._publisher.prepare_topology(connection)
-        self._topology_check.mark_done()
+        self._topology_monitor.mark_done()
         while await self._consume_on_new_channel(connection):
             pass
 
@@ -198,7 +198,7 @@ class Consumer:
         misses = 0
         self._active_at = time.monotonic()
         while not await first_of(*(end() for end in ends), seconds=self._check_interval):
-            await self._topology_check.check_if_due(connection)
+            await self._topology_monitor.check_if_due(connection)
             declared = await broker_call(queue.declare(timeout=RPC_TIMEOUT_SECONDS))
             misses = 0 if declared.consumer_count else misses + 1
             if misses == MAX_MISSES:
@@ -243,7 +243,7 @@ class Consumer:
         except BrokerUnavailable as error:
             structlog.get_logger().warning("ack_failed", reason=str(error))
             if isinstance(error, MessageRefused):  # its queue may be gone
-                self._topology_check.make_due()
+                self._topology_monitor.make_due()
             await self._pause_before_requeue()
             await _ignore_closed(acknowledger.requeue(tag))
         else:

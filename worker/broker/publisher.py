@@ -193,7 +193,7 @@ class Publisher:
                 return channel, await broker_call(send_batch(channel, messages))
         except TimeoutError as error:
             reason = (
-                await self._late_reason(channel, messages[0])
+                await self._replace_silent(channel, messages[0])
                 if channel is not None
                 else await self._no_channel_reason(messages[0])
             )
@@ -216,7 +216,7 @@ class Publisher:
         """Wait for the confirmations. Return the result of those that were cancelled as late."""
         if await wait_for_confirmations(confirmations, self._timeout):
             return BrokerUnavailable(CLOSED_MESSAGE)
-        reason = await self._late_reason(channel, message)
+        reason = await self._replace_silent(channel, message)
         return BrokerUnavailable(reason) if reason == BLOCKED else NotConfirmed(reason)
 
     async def _no_channel_reason(self, message: Outgoing) -> str:
@@ -228,8 +228,9 @@ class Publisher:
             return BLOCKED
         return self._late_message(message)
 
-    async def _late_reason(self, channel: RawChannel, message: Outgoing) -> str:
-        """The reason for a missing confirmation. Replaces the channel unless an alarm blocks it."""
+    async def _replace_silent(self, channel: RawChannel, message: Outgoing) -> str:
+        """Replace a channel without confirmations, unless an alarm blocks it. Returns the reason
+        for the missing ones."""
         if await _is_blocked(channel):
             self._connection.unavailable_reason = BLOCKED
             return BLOCKED

@@ -29,6 +29,17 @@ Argument = str | int
 Purpose = Literal["status", "files", "results", "commands", "dead-letter"]
 
 
+_COMMON: Final[Mapping[str, Argument]] = {
+    "x-queue-type": "quorum",
+    "x-max-length": MAX_QUEUE_LENGTH,
+    "x-overflow": "reject-publish",
+}
+
+_STRATEGY: Final = "at-least-once"
+"""The default strategy loses messages when the broker restarts between the two queues. This one
+needs reject-publish."""
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """A quorum queue, the exchange that it is bound to, and its arguments."""
 
@@ -82,49 +93,40 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def queues(self) -> tuple[Queue, ...]:
         """Every queue with its arguments."""
-        common: dict[str, Argument] = {"x-queue-type": "quorum", "x-max-length": MAX_QUEUE_LENGTH}
-        # The default strategy loses messages when the broker restarts between the two queues.
-        # At-least-once needs reject-publish.
-        dead_lettering: dict[str, Argument] = {
-            "x-overflow": "reject-publish",
-            "x-dead-letter-strategy": "at-least-once",
-        }
-        commands = Queue(
+        dead_letters = [
+            Queue(
+                name=name,
+                exchange=self.exchange("dead-letter"),
+                arguments={**_COMMON, "x-delivery-limit": DEAD_LETTER_DELIVERY_LIMIT},
+            )
+            for name in (self.dead_queue, self.unanswered_queue)
+        ]
+        retries = [self._queue_of_retries(delay) for delay in sorted(set(self.retry_delays))]
+        return (self._queue_of_commands(), *dead_letters, *retries)
+
+    def _queue_of_commands(self) -> Queue:
+        return Queue(
             name=self.command_queue,
             exchange=self.exchange("commands"),
             arguments={
-                **common,
-                **dead_lettering,
+                **_COMMON,
+                "x-dead-letter-strategy": _STRATEGY,
                 "x-dead-letter-exchange": self.exchange("dead-letter"),
                 "x-delivery-limit": DELIVERY_LIMIT,
             },
         )
-        dead, unanswered = (
-            Queue(
-                name=name,
-                exchange=self.exchange("dead-letter"),
-                arguments={
-                    **common,
-                    "x-overflow": "reject-publish",
-                    "x-delivery-limit": DEAD_LETTER_DELIVERY_LIMIT,
-                },
-            )
-            for name in (self.dead_queue, self.unanswered_queue)
+
+    def _queue_of_retries(self, delay: float) -> Queue:
+        return Queue(
+            name=self._retry_queue_name(delay),
+            arguments={
+                **_COMMON,
+                "x-dead-letter-strategy": _STRATEGY,
+                "x-message-ttl": round(delay * 1000),
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": self.command_queue,
+            },
         )
-        retries = tuple(
-            Queue(
-                name=self._retry_queue_name(delay),
-                arguments={
-                    **common,
-                    **dead_lettering,
-                    "x-message-ttl": round(delay * 1000),
-                    "x-dead-letter-exchange": "",
-                    "x-dead-letter-routing-key": self.command_queue,
-                },
-            )
-            for delay in sorted(set(self.retry_delays))
-        )
-        return (commands, dead, unanswered, *retries)
 
     def _retry_queue_name(self, delay: float) -> str:
         return f"{self.prefix}.commands.retry.{delay:g}s"

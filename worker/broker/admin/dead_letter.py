@@ -14,7 +14,7 @@ from worker.broker.admin.dead_letter_reason import (
 )
 from worker.broker.headers import ADDED_MESSAGE_ID, is_replayed, original_routing_key
 from worker.broker.message_copy import properties_of_copy, rfc3339
-from worker.broker.messages import FIRST_SEEN_HEADER, Delivery, Headers, Outgoing
+from worker.broker.messages import FIRST_SEEN_HEADER, Delivery, Headers, Outgoing, count_in
 from worker.broker.properties import (
     APP_ID,
     CONTENT_ENCODING,
@@ -31,7 +31,6 @@ from worker.domain.times import utc
 
 REPLAYED_AT: Final = "x-replayed-at"
 REPLAYS: Final = "x-replays"
-MAX_REPLAYS: Final = 2**31
 
 _UNKNOWN_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -76,8 +75,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def replays(self) -> int:
         """How often it was replayed before."""
-        count = self.headers.get(REPLAYS)
-        return count if isinstance(count, int) and 0 <= count < MAX_REPLAYS else 0
+        return count_in(self.headers.get(REPLAYS))
 
     @property
     def replayed_at(self) -> str | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from worker.broker.deaths import explanation, latest_death
 from worker.broker.headers import was_in_retry_queue
-from worker.broker.messages import ATTEMPTS_HEADER, FIRST_SEEN_HEADER
+from worker.broker.messages import ATTEMPTS_HEADER, FIRST_SEEN_HEADER, MAX_COUNT
 
 FIRST_SEEN_BEFORE_REPLAY: Final = "x-replay-first-seen"
 """The header of a replayed message with the time when a worker first received it."""
@@ -17,7 +17,6 @@ ATTEMPTS_BEFORE_REPLAY: Final = "x-replay-attempts"
 """The header of a replayed message with the number of attempts before the replay."""
 
 MAX_TEXT_LENGTH: Final = 1000
-MAX_COUNT: Final = 2**31
 
 
 class DeadLetterReason(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ TOPOLOGY_CHECK_INTERVAL_SECONDS: Final = 30.0
 TOPOLOGY_CHECK_TIMEOUT_SECONDS: Final = 5.0
 
 
-class TopologyCheck:
+class TopologyMonitor:
     """Checks the topology in the interval, on a connection that consumes.
 
     Nothing else would notice a missing retry queue or dead-letter queue: the broker returns

@@ -19,7 +19,7 @@ from worker.domain.rate import Rate
 FIRST_PAUSE_SECONDS: Final = 5.0
 """The pause if the API throttles without a `Retry-After`. Each further one is twice as long."""
 
-MAX_UNASKED_PAUSE_SECONDS: Final = 60.0
+MAX_OWN_PAUSE_SECONDS: Final = 60.0
 """The longest pause of this kind. An answer of the API to any request makes the next one short."""
 
 STOPS_PAUSE_SECONDS: Final = 1.0
@@ -130,7 +130,7 @@ class Budget:
             self._limits[limit.rate] = limit if is_scarcer or known.left is None else known
         if self._has_unreported_pause():
             self._tokens.drop_all()
-        if self._has_unreported_pause() or self._has_foreign_usage():
+        if self._has_unreported_pause() or self._has_usage_of_others():
             self._wakeup.set()
 
     def pause(self, retry_after: float | None) -> None:
@@ -139,7 +139,7 @@ class Budget:
         None means that the API asked for no pause. Then a stop may probe the API every second,
         while all other requests pause.
         """
-        pause = self._unasked_pause() if retry_after is None else retry_after
+        pause = self._own_pause() if retry_after is None else retry_after
         stops_pause = STOPS_PAUSE_SECONDS if retry_after is None else retry_after
         structlog.get_logger().warning("api_throttled", budget=self._name, pause_seconds=pause)
         self._pause = max(self._pause, pause)
@@ -147,13 +147,13 @@ class Budget:
         self._tokens.drop_all()
         self._wakeup.set()
 
-    def _unasked_pause(self) -> float:
+    def _own_pause(self) -> float:
         """The pause if the API asked for none. Requests that were already sent when it began do
         not prolong it."""
         now = self._store.now()
-        if not now < self._paused_until <= now + MAX_UNASKED_PAUSE_SECONDS:
+        if not now < self._paused_until <= now + MAX_OWN_PAUSE_SECONDS:
             self._paused_until = now + self._next_pause
-            self._next_pause = min(2 * self._next_pause, MAX_UNASKED_PAUSE_SECONDS)
+            self._next_pause = min(2 * self._next_pause, MAX_OWN_PAUSE_SECONDS)
         return self._paused_until - now
 
     def record_success(self) -> None:
@@ -212,7 +212,7 @@ class Budget:
         unspent = self._tokens.take_unspent(now)
         may_succeed = any(needed[tier] and now >= self._next_request_at(tier) for tier in Tier)
         must_report = (
-            unspent or self._late or self._has_unreported_pause() or self._has_foreign_usage()
+            unspent or self._late or self._has_unreported_pause() or self._has_usage_of_others()
         )
         if not (may_succeed or any(ahead) or must_report):
             return None
@@ -281,7 +281,7 @@ class Budget:
         """Whether the API stopped all requests and the ledger does not have its report yet."""
         return self._pause > 0 or any(limit.left == 0 for limit in self._limits.values())
 
-    def _has_foreign_usage(self) -> bool:
+    def _has_usage_of_others(self) -> bool:
         """Whether the API reports less quota than our own requests explain: others use it, too."""
         known = self._last.left - self._max_prefetch if self._last else 0
         return any(limit.left is not None and limit.left < known for limit in self._limits.values())

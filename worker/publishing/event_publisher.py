@@ -37,9 +37,7 @@ MAX_SILENT_LOSSES: Final = 2
 
 
 class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of a page of events. `is_unavailable`: the broker is unavailable, so other pages
-    must
-    wait."""
+    """The results of a page of events. `is_unavailable`: the broker is, so others must wait."""
 
     marks: PageMarks
     is_unavailable: bool

@@ -175,8 +175,7 @@ def _not_executed(
 
 
 def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
-    """Whether a start met the limit of concurrent recordings, for any status and envelope
-    are.
+    """Whether a start met the limit of concurrent recordings, by any status and envelope.
 
     Nothing was started, so the start is safe to repeat after another recording has ended.
     """

@@ -169,8 +169,8 @@ class PageIterator:
 
 
 def _may_repeat(error: Unanswered) -> bool:
-    """Whether the same request may succeed in a few seconds. After a temporary
-    refusal it would fail again, unless the API says when to try again."""
+    """Whether the same request may succeed in a few seconds. After a temporary refusal it would
+    fail again, unless the API says when to try again."""
     if isinstance(error, RefusedForNow):
         return error.retry_after is not None
     return not isinstance(error, Throttled | Unauthorized)

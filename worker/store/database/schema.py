@@ -40,8 +40,7 @@ metadata = sa.MetaData()
 #    holds set        No other start gets its slot. This ends when the start is done, when it is
 #                     released and certainly was not executed, or when it is past its age.
 #    cancelled_by set A stop cancelled it. It sends no more calls. If a call may have been executed,
-#    it
-#                     still looks for its recording.
+#                     it still looks for its recording.
 #
 # A stop by `start_id` that knows no such command adds a placeholder for it: `waiting`, with no
 # attempts, and already cancelled. A start that comes later claims this row and ends. The app of the

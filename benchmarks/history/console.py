@@ -19,11 +19,11 @@ from worker.store.admin.command_pages import (
 )
 from worker.store.admin.live_now import read_now
 from worker.store.admin.past_commands import (
-    CommandPlace,
+    CommandCursor,
     PastCommandsFilter,
 )
 from worker.store.admin.recording_details import find_details
-from worker.store.admin.recording_pages import PagePlace, read_page
+from worker.store.admin.recording_pages import PageCursor, read_page
 from worker.store.admin.search import search
 
 
@@ -33,7 +33,7 @@ def _console(query: Callable[..., object], **arguments: object) -> Run:
 
 def _page(place: Place, repetition: int) -> object:
     number = place.number(repetition)
-    after = PagePlace(place.history.ended_at(number), place.history.id_of("recording", number))
+    after = PageCursor(place.history.ended_at(number), place.history.id_of("recording", number))
     return place.reader.read(read_page, statuses=list(Status), after=after)
 
 
@@ -43,7 +43,7 @@ def _page_of_app(place: Place, repetition: int) -> object:
 
 def _commands_page(place: Place, repetition: int) -> object:
     number = place.number(repetition)
-    after = CommandPlace(place.history.ended_at(number), place.history.id_of("start", number))
+    after = CommandCursor(place.history.ended_at(number), place.history.id_of("start", number))
     return place.reader.read(read_commands_page, PastCommandsFilter(limit=50), after)
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from benchmarks.history.places import Place, Run, expect
 from worker.store.clock_repair import Repair
-from worker.store.pruning import PruneRequest, PruneSentRequest, RowPlace
+from worker.store.pruning import PruneCursor, PruneRequest, PruneSentRequest
 
 
 async def _prune_recordings(place: Place, repetition: int) -> None:
@@ -15,7 +15,7 @@ async def _prune_recordings(place: Place, repetition: int) -> None:
 async def _prune_commands(place: Place, repetition: int) -> None:
     """A step as the pruner makes them. It keeps the starts whose recordings ended later."""
     begin, end = (place.history.ended_at(400 * (repetition + part)) for part in (0, 1))
-    request = PruneRequest(before=end, after=RowPlace(begin, ""))
+    request = PruneRequest(before=end, after=PruneCursor(begin, ""))
     expect((await place.store.prune_commands(request)).removed)
 
 

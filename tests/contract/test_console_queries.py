@@ -29,15 +29,15 @@ from worker.domain.track_files import TrackFile
 from worker.store.admin.archive_pages import read_archive, read_recording_archive
 from worker.store.admin.command_pages import (
     CommandsPage,
+    find_parked_command,
     find_starts_of_meeting,
-    find_waiting_place,
     read_commands_page,
     read_unfinished,
     summarize_commands,
 )
 from worker.store.admin.live_now import read_now
-from worker.store.admin.past_commands import CommandPlace, PastCommandsFilter
-from worker.store.admin.recording_pages import PagePlace, read_page
+from worker.store.admin.past_commands import CommandCursor, PastCommandsFilter
+from worker.store.admin.recording_pages import PageCursor, read_page
 from worker.store.admin.search import search
 from worker.store.admin.state_reader import StateReader
 from worker.store.database.engine import open_engine
@@ -51,7 +51,7 @@ LOOK_BACK = 200
 def every_question() -> Iterator[Callable[[sa.Connection], object]]:
     """Each query of the console's pages. Queries of the past read few rows."""
     yield read_now
-    deep = PagePlace(OLD + 5000, "old5000")
+    deep = PageCursor(OLD + 5000, "old5000")
     for app in (None, "default", "retired", "nobody"):
         for status in Status:
             for after in (None, deep):
@@ -65,7 +65,7 @@ def every_question() -> Iterator[Callable[[sa.Connection], object]]:
         yield lambda connection, text=text: search(  # type: ignore[misc]
             connection, text, max_events=LOOK_BACK
         )
-    for after_command in (None, CommandPlace(OLD + 5000, "s5000")):
+    for after_command in (None, CommandCursor(OLD + 5000, "s5000")):
         for condition in (PastCommandsFilter(limit=20), PastCommandsFilter(limit=20, codes=("x",))):
             yield lambda connection, condition=condition, after=after_command: read_commands_page(  # type: ignore[misc]
                 connection, condition, after, max_commands=LOOK_BACK
@@ -76,7 +76,7 @@ def every_question() -> Iterator[Callable[[sa.Connection], object]]:
     yield read_unfinished
     yield read_archive
     yield lambda connection: read_recording_archive(connection, "old77")
-    yield lambda connection: find_waiting_place(connection, "s1")
+    yield lambda connection: find_parked_command(connection, "s1")
     yield lambda connection: find_starts_of_meeting(connection, "m12", max_commands=LOOK_BACK)
 
 

@@ -43,7 +43,7 @@ from worker.store.outbox_marks import Deferral, PageMarks, Release
 from worker.store.parking import KeptMessage, ParkRequest, RepeatRequest, SessionsSeen
 from worker.store.people_of_starts import PeopleOfStart
 from worker.store.prune_clock import Pruning
-from worker.store.pruning import PruneRequest, PruneSentRequest, RowPlace
+from worker.store.pruning import PruneCursor, PruneRequest, PruneSentRequest
 from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import OverdueQuery, ScheduledRead, UnlistedQuery
 from worker.store.releasing import ReleaseRequest
@@ -201,7 +201,7 @@ async def everything(store: Any) -> None:
         await store.recordings(query)
     await store.prune_sent(PruneSentRequest(before=OLD + 1))
     for prune in (store.prune_recordings, store.prune_commands):
-        for after in (None, RowPlace(OLD + 500, "old500")):
+        for after in (None, PruneCursor(OLD + 500, "old500")):
             await prune(PruneRequest(before=OLD + 2000, after=after))
 
 

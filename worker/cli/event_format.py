@@ -25,7 +25,7 @@ from recording_schemas import (
     outcome_of,
 )
 from worker.cli.moments import here
-from worker.cli.text import cells, counted, cut_end, cut_middle
+from worker.cli.text import cells, counted, cut_end, cut_middle, listed_people
 from worker.domain.escaping import escape_controls
 from worker.domain.short_ids import SHOWN_DIGITS, UUID
 
@@ -51,8 +51,6 @@ _COMMAND_TYPE: Final = re.compile(r"^([a-z]+(?:_[a-z]+)?)_recording(?= )")
 
 MAX_WORDS: Final = (36, 28, 22, 16)
 """Words are cut to the first of these widths with which the line fits, else to the last."""
-
-MAX_NAMED_PEOPLE: Final = 5
 
 
 def event_line(event: CloudEvent) -> str:
@@ -129,10 +127,8 @@ def _completed_text(data: Completed) -> str:
         person.custom_participant_id or person.user_id or "?"
         for person in data.participants_without_file or ()
     ]
-    more = len(people) - MAX_NAMED_PEOPLE
-    names = ", ".join(people[:MAX_NAMED_PEOPLE]) + (f" and {more} more" if more > 0 else "")
     files = counted(data.file_count, "file")
-    return f"{files}  none of {names}" if people else files
+    return f"{files}  none of {listed_people(people)}" if people else files
 
 
 def _archive_label(data: ArchiveEvent) -> str:

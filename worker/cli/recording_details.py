@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from worker.store.admin.recording_details import KeptEvent, KnownFile, RecordingDetails
 
 STATUS_CHANGED: Final = "recording.status_changed.v1"
-COMPLETED: Final = "recording.completed.v1"
 _NAME_WIDTH: Final = 14
 _INDENT: Final = 8
 _WAITS: Final = {
@@ -64,7 +63,7 @@ def details_json(details: "RecordingDetails") -> Row:
         else None,
         "start_command": command_json(details.start) if details.start else None,
         "timeline": [_status_json(event) for event in _status_events(details)],
-        "participants_without_file": _people_without_file(details),
+        "participants_without_file": details.people_without_file(),
         "files": [_file_json(file) for file in details.files],
         "events": [_event_json(event) for event in details.events],
     }
@@ -97,15 +96,6 @@ def _event_json(event: "KeptEvent") -> Row:
     }
 
 
-def _people_without_file(details: "RecordingDetails") -> list[dict[str, Any]] | None:
-    """The people named by the last kept completion. None if unknown."""
-    completions = [event.data for event in details.events if event.event_type == COMPLETED]
-    people: list[dict[str, Any]] | None = (
-        completions[-1].get("participants_without_file") if completions else None
-    )
-    return people
-
-
 def _status_events(details: "RecordingDetails") -> list["KeptEvent"]:
     return [event for event in details.events if event.event_type == STATUS_CHANGED]
 
@@ -126,15 +116,13 @@ def print_details(details: "RecordingDetails") -> None:
     _section("Timeline", [_status_line(event) for event in _status_events(details)])
     custom_ids = details.recording.start.custom_ids if details.recording.start else {}
     _section("Files", [line for file in details.files for line in _file_lines(file, custom_ids)])
-    _section("Without a file", [_absent(person) for person in _people_without_file(details) or ()])
+    _section("Without a file", [_absent(person) for person in details.people_without_file() or ()])
     _section("Events", [line for event in details.events for line in _event_lines(event)])
 
 
 def print_command(start: "PastCommand") -> None:
     """Print the start command, and how it ended."""
     _title(f"Start command {start.command_id}")
-    data = start.data or {}
-    error = start.last_error
     _pairs(
         [
             ("type", start.command_type),
@@ -144,8 +132,8 @@ def print_command(start: "PastCommand") -> None:
             ("outcome", start.outcome or f"none yet ({start.state})"),
             ("ended", local_time(start.finished_at)),
             ("code", start.code),
-            ("message", data.get("message") or (data.get("last_error") or {}).get("message")),
-            _waits_or_fails(error),
+            ("message", start.message),
+            _waits_or_fails(start.last_error),
         ]
     )
 

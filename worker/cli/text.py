@@ -1,10 +1,13 @@
 """Texts on the command line."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import click
 
 ELLIPSIS: Final = "…"
+MAX_NAMED_PEOPLE: Final = 5
+"""A text names this many people, and counts the rest."""
 
 
 def utf8(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
@@ -19,6 +22,12 @@ def utf8(_context: click.Context, _parameter: click.Parameter, text: str | None)
 def counted(number: int, noun: str, nouns: str | None = None) -> str:
     """The number with its noun. `nouns` is an irregular plural."""
     return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
+def listed_people(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - MAX_NAMED_PEOPLE
+    return ", ".join(names[:MAX_NAMED_PEOPLE]) + (f" and {more} more" if more > 0 else "")
 
 
 def cells(text: str) -> int:

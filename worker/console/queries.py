@@ -67,7 +67,7 @@ def statuses(request: web.Request) -> frozenset[Status]:
     return GROUPS[value] if value in GROUPS else frozenset({Status(value)})
 
 
-def place(request: web.Request, kind: type[T]) -> T | None:
+def cursor(request: web.Request, kind: type[T]) -> T | None:
     """The position in `after`, as an earlier page gave it."""
     value = text(request, "after")
     if value is None:

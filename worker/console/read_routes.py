@@ -18,15 +18,15 @@ from worker.console.verdicts import command_verdict, recording_verdicts
 from worker.domain.errors import StoreUnavailable
 from worker.store.admin.archive_pages import read_archive, read_recording_archive
 from worker.store.admin.command_pages import (
+    find_parked_command,
     find_starts_of_meeting,
-    find_waiting_place,
     read_commands_page,
     read_unfinished,
     summarize_commands,
 )
-from worker.store.admin.past_commands import CommandPlace, PastCommandsFilter, find_command
+from worker.store.admin.past_commands import CommandCursor, PastCommandsFilter, find_command
 from worker.store.admin.recording_details import RecordingDetails, find_details
-from worker.store.admin.recording_pages import PagePlace, read_page
+from worker.store.admin.recording_pages import PageCursor, read_page
 from worker.store.admin.search import MIN_PREFIX_LENGTH, search
 from worker.store.queries import RecordingsFilter, find_recordings
 
@@ -64,11 +64,11 @@ class ReadRoutes:
             read_page,
             statuses=queries.statuses(request),
             app=queries.text(request, "app"),
-            after=queries.place(request, PagePlace),
+            after=queries.cursor(request, PageCursor),
             limit=queries.whole(request, "limit", default=PAGE_ROWS, low=1, high=200),
         )
         rows = [views.recording_row(recording) for recording in page.recordings]
-        return {"recordings": rows, "next": _place_text(page.next)}
+        return {"recordings": rows, "next": _cursor_text(page.next)}
 
     async def _recording(self, request: web.Request) -> Any:  # noqa: ANN401
         wanted_id = queries.path_id(request)
@@ -118,7 +118,7 @@ class ReadRoutes:
                 {
                     **views.command_row(start),
                     "verdict": command_verdict(
-                        start, await self._state.read(find_waiting_place, start.command_id)
+                        start, await self._state.read(find_parked_command, start.command_id)
                     ),
                 }
                 for start in starts[:MAX_OF_MEETING]
@@ -137,10 +137,10 @@ class ReadRoutes:
             app=queries.text(request, "app"),
         )
         page = await self._state.read(
-            read_commands_page, condition, queries.place(request, CommandPlace)
+            read_commands_page, condition, queries.cursor(request, CommandCursor)
         )
         rows = [views.command_row(command) for command in page.commands]
-        return {"commands": rows, "next": _place_text(page.next)}
+        return {"commands": rows, "next": _cursor_text(page.next)}
 
     async def _summary(self, request: web.Request) -> Any:  # noqa: ANN401
         hours = queries.whole(request, "hours", default=24, low=1, high=MAX_SUMMARY_HOURS)
@@ -162,7 +162,7 @@ class ReadRoutes:
         command = await self._state.read(find_command, command_id)
         if command is None:
             raise web.HTTPNotFound(reason="no command has this id")
-        place = await self._state.read(find_waiting_place, command_id)
+        parked = await self._state.read(find_parked_command, command_id)
         found = await self._state.read(find_details, command_id, max_events=MAX_EVENTS)
         recordings = list(found.recordings)
         for recording_id in (command.data or {}).get("recording_ids", ())[:10]:
@@ -171,8 +171,8 @@ class ReadRoutes:
                 recordings += more.recordings
         return {
             **views.command_row(command),
-            "verdict": command_verdict(command, place),
-            "waiting": views.waiting_json(place),
+            "verdict": command_verdict(command, parked),
+            "waiting": views.parked_json(parked),
             "recordings": [
                 {
                     **views.recording_row(details.recording),
@@ -202,8 +202,8 @@ class ReadRoutes:
         }
 
 
-def _place_text(place: PagePlace | CommandPlace | None) -> str | None:
-    return None if place is None else msgspec.json.encode(place).decode()
+def _cursor_text(cursor: PageCursor | CommandCursor | None) -> str | None:
+    return None if cursor is None else msgspec.json.encode(cursor).decode()
 
 
 def json_of(answer: Answer) -> Handler:

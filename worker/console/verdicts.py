@@ -7,16 +7,13 @@ from typing import Any, Final, Literal
 import msgspec
 
 from recording_schemas import Status
-from worker.cli.text import counted
+from worker.cli.text import counted, listed_people
 from worker.domain.recording import LIVE, Recording
-from worker.store.admin.command_pages import WaitingPlace
+from worker.store.admin.command_pages import ParkedCommand
 from worker.store.admin.past_commands import PastCommand
 from worker.store.admin.recording_details import KnownFile, RecordingDetails
 
 Level = Literal["good", "wait", "note", "bad"]
-
-MAX_NAMED_PEOPLE: Final = 5
-_COMPLETED: Final = "recording.completed.v1"
 
 _LIVE_TEXTS: Final = {
     Status.INVOKED: "The API has accepted the start. The recorder has not begun yet.",
@@ -89,24 +86,13 @@ def _reasons(recording: Recording) -> Iterator[Verdict]:
 
 
 def _absent_people(details: RecordingDetails) -> Iterator[Verdict]:
-    people = people_without_file(details)
+    people = details.people_without_file() or []
     for joined, words in ((False, "never joined"), (True, "joined, but the API has no file of")):
         names = [_name(person) for person in people if bool(person.get("joined")) is joined]
         if not names:
             continue
-        more = len(names) - MAX_NAMED_PEOPLE
-        shown = ", ".join(names[:MAX_NAMED_PEOPLE]) + (f" and {more} more" if more > 0 else "")
-        text = f"{shown} {words} them." if joined else f"{shown} {words}."
+        text = f"{listed_people(names)} {words}{' them' if joined else ''}."
         yield Verdict("note", f"Without a file: {text}")
-
-
-def people_without_file(details: RecordingDetails) -> list[dict[str, Any]]:
-    """The people named by the last completion that the outbox still has."""
-    completions = [event.data for event in details.events if event.event_type == _COMPLETED]
-    people: list[dict[str, Any]] | None = (
-        completions[-1].get("participants_without_file") if completions else None
-    )
-    return people or []
 
 
 def _name(person: dict[str, Any]) -> str:
@@ -133,14 +119,12 @@ def _unsent(details: RecordingDetails) -> Iterator[Verdict]:
         yield Verdict("wait", f"{counted(waiting, 'event')} not yet published.")
 
 
-def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict:
+def command_verdict(command: PastCommand, parked: ParkedCommand | None) -> Verdict:
     """The state of a command."""
     if command.outcome == "succeeded":
         return Verdict("good", "It was executed.")
     if command.outcome is not None:
-        data = command.data or {}
-        error = data.get("last_error") or data
-        reason = ": ".join(part for part in (error.get("code"), error.get("message")) if part)
+        reason = ": ".join(part for part in (command.code, command.message) if part)
         text = {
             "rejected": f"It was rejected and not executed. {reason}",
             "expired": "Its deadline passed before it could be executed.",
@@ -152,11 +136,11 @@ def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict
         if command.last_error
         else ""
     )
-    if place is not None:
+    if parked is not None:
         awaited = (
-            f"the session of meeting {place.subject}"
-            if place.waits_for == "session"
-            else f"the start {place.subject}"
+            f"the session of meeting {parked.subject}"
+            if parked.waits_for == "session"
+            else f"the start {parked.subject}"
         )
         return Verdict("wait", f"It waits for {awaited}.{error_text}")
     if command.state == "running":

@@ -12,7 +12,7 @@ from worker.domain.archive import ArchiveFile
 from worker.domain.recording import Recording
 from worker.observability.tracing import trace_id_of
 from worker.store.admin.archive_pages import ArchiveState, ManifestState
-from worker.store.admin.command_pages import CommandsSummary, WaitingPlace
+from worker.store.admin.command_pages import CommandsSummary, ParkedCommand
 from worker.store.admin.past_commands import PastCommand
 from worker.store.admin.recording_details import KeptEvent, RecordingDetails
 
@@ -47,16 +47,13 @@ def recording_row(recording: Recording) -> Json:
 
 def command_row(command: PastCommand) -> Json:
     """One line of a table of commands. `state` is `running`, `waiting` or `done`."""
-    return {**command_json(command), "state": command.state, "message": message_of(command)}
+    return {**command_json(command), "state": command.state, "message": _message(command)}
 
 
-def message_of(command: PastCommand) -> str | None:
-    """The error as text: that of the outcome, else that of the last attempt."""
-    if command.data is None:
-        return command.last_error.message if command.last_error else None
-    error = command.data.get("last_error") or command.data
-    message: str | None = error.get("message")
-    return message
+def _message(command: PastCommand) -> str | None:
+    if command.data is None and command.last_error is not None:
+        return command.last_error.message
+    return command.message
 
 
 def summary_json(summary: CommandsSummary) -> Json:
@@ -80,12 +77,12 @@ def summary_json(summary: CommandsSummary) -> Json:
     }
 
 
-def waiting_json(place: WaitingPlace | None) -> Json | None:
+def parked_json(parked: ParkedCommand | None) -> Json | None:
     """What a parked command waits for."""
-    if place is None:
+    if parked is None:
         return None
-    times = {"parked_at": iso_time(place.parked_at), "due_at": iso_time(place.due_at)}
-    return {**msgspec.structs.asdict(place), **times}
+    times = {"parked_at": iso_time(parked.parked_at), "due_at": iso_time(parked.due_at)}
+    return {**msgspec.structs.asdict(parked), **times}
 
 
 def details_view(details: RecordingDetails) -> Json:

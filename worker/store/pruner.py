@@ -12,7 +12,7 @@ import structlog
 from worker.domain.errors import StoreUnavailable
 from worker.store.clock_repair import Repair
 from worker.store.prune_clock import Pruning
-from worker.store.pruning import PruneRequest, PruneSentRequest, PruneStep, RowPlace
+from worker.store.pruning import PruneCursor, PruneRequest, PruneSentRequest, PruneStep
 from worker.store.store import Store
 
 PRUNE_INTERVAL_SECONDS: Final = 60.0
@@ -98,7 +98,7 @@ class Pruner:
         self, prune: Callable[[PruneRequest], Awaitable[PruneStep]], before: float
     ) -> Callable[[], Awaitable[bool]]:
         """Steps through the rows that ended before a time, the oldest first."""
-        after: RowPlace | None = None
+        after: PruneCursor | None = None
 
         async def step() -> bool:
             nonlocal after

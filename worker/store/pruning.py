@@ -41,7 +41,7 @@ class PruneSentRequest(msgspec.Struct, frozen=True, kw_only=True):
     after: int = 0
 
 
-class RowPlace(msgspec.Struct, frozen=True):
+class PruneCursor(msgspec.Struct, frozen=True):
     """A position among rows that are ordered by a time and an id: behind this one."""
 
     at: float
@@ -52,14 +52,14 @@ class PruneRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Asks to remove rows behind `after` that ended before `before`, in seconds since the epoch."""
 
     before: float
-    after: RowPlace | None = None
+    after: PruneCursor | None = None
 
 
 class PruneStep(msgspec.Struct, frozen=True, kw_only=True):
     """How many rows a step removed, and behind which row the next step begins; None at the end."""
 
     removed: int
-    next: RowPlace | None
+    next: PruneCursor | None
 
 
 def prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | None:
@@ -110,10 +110,10 @@ def prune_commands(connection: sa.Connection, request: PruneRequest) -> PruneSte
     if ids:
         connection.execute(sa.delete(inbox).where(inbox.c.command_id.in_(ids)))
     placeholders = _prune_placeholders(connection, request.before)
-    place = _end_of_step(rows, MAX_ROWS)
+    cursor = _end_of_step(rows, MAX_ROWS)
     if placeholders == MAX_ROWS:
-        place = place or request.after or RowPlace(0.0, "")
-    return PruneStep(removed=len(ids) + placeholders, next=place)
+        cursor = cursor or request.after or PruneCursor(0.0, "")
+    return PruneStep(removed=len(ids) + placeholders, next=cursor)
 
 
 _STARTS_OF_RECORDINGS: Final = sa.select(recordings.c.start_id).where(
@@ -122,7 +122,7 @@ _STARTS_OF_RECORDINGS: Final = sa.select(recordings.c.start_id).where(
 
 
 def _behind(
-    key: tuple[sa.Column[Any], sa.Column[Any]], after: RowPlace | None
+    key: tuple[sa.Column[Any], sa.Column[Any]], after: PruneCursor | None
 ) -> list[sa.ColumnElement[bool]]:
     if after is None:
         return []
@@ -130,8 +130,8 @@ def _behind(
     return [has_index, sa.tuple_(*key) > sa.tuple_(sa.literal(after.at), sa.literal(after.row_id))]
 
 
-def _end_of_step(rows: Sequence[Any], limit: int) -> RowPlace | None:
-    return RowPlace(rows[-1][0], rows[-1][1]) if len(rows) == limit else None
+def _end_of_step(rows: Sequence[Any], limit: int) -> PruneCursor | None:
+    return PruneCursor(rows[-1][0], rows[-1][1]) if len(rows) == limit else None
 
 
 def _prune_placeholders(connection: sa.Connection, before: float) -> int:

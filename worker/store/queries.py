@@ -197,9 +197,9 @@ def _closed(query_filter: RecordingsFilter, app: str, status: Status) -> _Part:
     columns = (recordings.c.app, recordings.c.status, recordings.c.changed_at)
     first = (sa.literal(app), sa.literal(status.value), sa.literal(query_filter.after or 0.0))
     last = (sa.literal(app), sa.literal(status.value), sa.literal(query_filter.before or _NEVER))
-    place = sa.tuple_(*columns)
+    position = sa.tuple_(*columns)
     return _STATES.where(
-        sa.not_(recordings.c.open), place >= sa.tuple_(*first), place <= sa.tuple_(*last)
+        sa.not_(recordings.c.open), position >= sa.tuple_(*first), position <= sa.tuple_(*last)
     ).order_by(*(_ordered(column, query_filter) for column in columns))
 
 

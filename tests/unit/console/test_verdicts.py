@@ -9,7 +9,7 @@ import pytest
 from recording_schemas import ErrorInfo, Status
 from worker.console.verdicts import command_verdict, recording_verdicts
 from worker.domain.recording import Recording, StartContext
-from worker.store.admin.command_pages import WaitingPlace
+from worker.store.admin.command_pages import ParkedCommand
 from worker.store.admin.past_commands import PastCommand
 from worker.store.admin.recording_details import KeptEvent, KnownFile, RecordingDetails
 
@@ -135,7 +135,7 @@ def command(**fields: Any) -> PastCommand:
     return PastCommand(**{**known, **fields})
 
 
-PLACE = WaitingPlace(
+PARKED = ParkedCommand(
     waits_for="session",
     app="default",
     subject="m1",
@@ -146,7 +146,7 @@ REFUSAL = {"code": "already_recording", "message": "it is recorded"}
 
 
 @pytest.mark.parametrize(
-    ("past_command", "place", "level", "says"),
+    ("past_command", "parked", "level", "says"),
     [
         (command(outcome="succeeded", data={}), None, "good", "It was executed."),
         (
@@ -157,10 +157,10 @@ REFUSAL = {"code": "already_recording", "message": "it is recorded"}
         ),
         (command(outcome="failed", data={"last_error": REFUSAL}), None, "bad", "after 3 attempts"),
         (command(outcome="expired", data={}), None, "bad", "Its deadline passed"),
-        (command(), PLACE, "wait", "It waits for the session of meeting m1."),
+        (command(), PARKED, "wait", "It waits for the session of meeting m1."),
         (
             command(),
-            msgspec.structs.replace(PLACE, waits_for="start", subject="s1"),
+            msgspec.structs.replace(PARKED, waits_for="start", subject="s1"),
             "wait",
             "It waits for the start s1.",
         ),
@@ -174,7 +174,7 @@ REFUSAL = {"code": "already_recording", "message": "it is recorded"}
     ],
 )
 def test_each_end_of_a_command_has_its_sentence(
-    past_command: PastCommand, place: WaitingPlace | None, level: str, says: str
+    past_command: PastCommand, parked: ParkedCommand | None, level: str, says: str
 ) -> None:
-    verdict = command_verdict(past_command, place)
+    verdict = command_verdict(past_command, parked)
     assert (verdict.level, says in verdict.text) == (level, True), verdict.text

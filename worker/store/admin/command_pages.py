@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from worker.domain.command_keys import DEFAULT_APP, KINDS, start_slot
 from worker.store.admin.past_commands import (
     COMMANDS,
-    CommandPlace,
+    CommandCursor,
     PastCommand,
     PastCommandsFilter,
     ended_commands,
@@ -35,7 +35,7 @@ class CommandsPage(msgspec.Struct, frozen=True, kw_only=True):
     None if there are no more."""
 
     commands: tuple[PastCommand, ...]
-    next: CommandPlace | None
+    next: CommandCursor | None
 
 
 class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class CommandsSummary(msgspec.Struct, frozen=True, kw_only=True):
     looked_back_to: float | None
 
 
-class WaitingPlace(msgspec.Struct, frozen=True, kw_only=True):
+class ParkedCommand(msgspec.Struct, frozen=True, kw_only=True):
     """What a parked command waits for: the session of a meeting, or a start by its id."""
 
     waits_for: str
@@ -76,7 +76,7 @@ class WaitingPlace(msgspec.Struct, frozen=True, kw_only=True):
 def read_commands_page(
     connection: sa.Connection,
     condition: PastCommandsFilter,
-    after: CommandPlace | None = None,
+    after: CommandCursor | None = None,
     *,
     max_commands: int = MAX_LOOKED_AT,
 ) -> CommandsPage:
@@ -92,8 +92,8 @@ def read_commands_page(
             if len(found) == condition.limit:
                 break
     may_have_more = len(found) == condition.limit or looked_at == max_commands
-    place = CommandPlace(last.finished_at or 0.0, last.command_id) if last else None
-    return CommandsPage(commands=tuple(found), next=place if may_have_more else None)
+    cursor = CommandCursor(last.finished_at or 0.0, last.command_id) if last else None
+    return CommandsPage(commands=tuple(found), next=cursor if may_have_more else None)
 
 
 def summarize_commands(
@@ -151,14 +151,14 @@ def read_unfinished(connection: sa.Connection) -> tuple[PastCommand, ...]:
     return tuple(sorted(commands, key=lambda command: (command.first_seen_at, command.command_id)))
 
 
-def find_waiting_place(connection: sa.Connection, command_id: str) -> WaitingPlace | None:
+def find_parked_command(connection: sa.Connection, command_id: str) -> ParkedCommand | None:
     """What the command is parked for. None if it is not parked."""
-    columns = (parked.c[name] for name in WaitingPlace.__struct_fields__)
+    columns = (parked.c[name] for name in ParkedCommand.__struct_fields__)
     row = connection.execute(
         sa.select(*columns).where(parked.c.command_id == command_id, parked.c.number == 0)
     ).mappings()
     found = row.first()
-    return WaitingPlace(**found) if found else None
+    return ParkedCommand(**found) if found else None
 
 
 def find_starts_of_meeting(

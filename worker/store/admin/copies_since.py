@@ -36,9 +36,9 @@ def each_since(
                 manifests = read_manifests(connection, {row.recording_id for row in rows})
             for row in rows:
                 yield copy_of(row)
-                place = manifests.get(row.recording_id)
-                if place is not None and place.last_file_index == row.file_index:
-                    yield place.manifest
+                position = manifests.get(row.recording_id)
+                if position is not None and position.last_file_index == row.file_index:
+                    yield position.manifest
             after = _key(rows[-1]) if len(rows) == page_size else None
 
 

@@ -28,7 +28,7 @@ class StoredManifest(msgspec.Struct, frozen=True, kw_only=True):
     checksums: tuple[str, ...]
 
 
-class ManifestPlace(msgspec.Struct, frozen=True, kw_only=True):
+class ManifestPosition(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest, and the index of the file of its recording that was archived last."""
 
     manifest: StoredManifest
@@ -49,7 +49,7 @@ class _Named(msgspec.Struct):
     file_name: str
 
 
-def read_manifests(connection: sa.Connection, ids: Collection[str]) -> dict[str, ManifestPlace]:
+def read_manifests(connection: sa.Connection, ids: Collection[str]) -> dict[str, ManifestPosition]:
     """The manifests of these recordings, by their ids.
 
     A manifest is left out if a newer one must be written.
@@ -58,7 +58,7 @@ def read_manifests(connection: sa.Connection, ids: Collection[str]) -> dict[str,
     for row in connection.execute(_COPIED, {"ids": sorted(ids)}).all():
         copies.setdefault(row.recording_id, []).append(row)
     return {
-        recording_id: _place(recording_id, manifest_url, copies[recording_id])
+        recording_id: _position(recording_id, manifest_url, copies[recording_id])
         for recording_id, manifest_url in connection.execute(_WRITTEN, {"ids": sorted(ids)})
         if recording_id in copies
     }
@@ -67,13 +67,13 @@ def read_manifests(connection: sa.Connection, ids: Collection[str]) -> dict[str,
 _Rows = list[sa.Row[Any, Any, Any, Any]]
 
 
-def _place(recording_id: str, manifest_url: str, copies: _Rows) -> ManifestPlace:
+def _position(recording_id: str, manifest_url: str, copies: _Rows) -> ManifestPosition:
     checksums = [msgspec.json.decode(copy.copied, type=CopiedFile).sha256 for copy in copies]
     last = max(copies, key=lambda copy: (copy.archived_at, copy.file_index))
     manifest = StoredManifest(
         recording_id=recording_id, manifest_url=manifest_url, checksums=tuple(checksums)
     )
-    return ManifestPlace(manifest=manifest, last_file_index=last.file_index)
+    return ManifestPosition(manifest=manifest, last_file_index=last.file_index)
 
 
 _COPIED: Final = (

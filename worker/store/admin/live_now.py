@@ -82,8 +82,8 @@ def read_now(connection: sa.Connection) -> LiveNow:
 
 def _longest(connection: sa.Connection, staleness: Staleness) -> Iterator[LongestUnchanged]:
     for status, since in sorted(staleness.unchanged_since.items()):
-        place = {"status": status.value, "since": since}
-        recording_id = connection.execute(_LONGEST, place).scalar()
+        parameters = {"status": status.value, "since": since}
+        recording_id = connection.execute(_LONGEST, parameters).scalar()
         if recording_id is not None:
             yield LongestUnchanged(status=status, recording_id=recording_id, since=since)
 

@@ -41,11 +41,16 @@ class PastCommand(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def code(self) -> str | None:
         """The error code of an outcome that has one."""
-        if self.data is None:
-            return None
-        error = self.data.get("last_error") or self.data
-        code: str | None = error.get("code")
-        return code
+        return self._error().get("code")
+
+    @property
+    def message(self) -> str | None:
+        """The error message of an outcome that has one."""
+        return self._error().get("message")
+
+    def _error(self) -> dict[str, Any]:
+        data = self.data or {}
+        return data.get("last_error") or data
 
 
 class PastCommandsFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +169,7 @@ def _walk(connection: sa.Connection, condition: PastCommandsFilter) -> PastComma
     )
 
 
-class CommandPlace(msgspec.Struct, frozen=True, array_like=True):
+class CommandCursor(msgspec.Struct, frozen=True, array_like=True):
     """A position between two rows: behind the command that ended then."""
 
     finished_at: float
@@ -175,7 +180,7 @@ def ended_commands(
     connection: sa.Connection,
     condition: PastCommandsFilter,
     *,
-    after: CommandPlace | None = None,
+    after: CommandCursor | None = None,
     max_commands: int = MAX_COMMANDS,
 ) -> Iterator[PastCommand]:
     """Commands that have ended, the last one first, in pages that each use the index.
@@ -195,15 +200,15 @@ def ended_commands(
         yield from page
         if len(page) < PAGE_ROWS:
             return
-        place = CommandPlace(page[-1].finished_at or 0.0, page[-1].command_id)
-        page_query = ended.limit(PAGE_ROWS).where(*_behind(place))
+        cursor = CommandCursor(page[-1].finished_at or 0.0, page[-1].command_id)
+        page_query = ended.limit(PAGE_ROWS).where(*_behind(cursor))
 
 
-def _behind(after: CommandPlace) -> tuple[sa.ColumnElement[bool], ...]:
-    place = sa.tuple_(inbox.c.finished_at, inbox.c.command_id)
+def _behind(after: CommandCursor) -> tuple[sa.ColumnElement[bool], ...]:
+    position = sa.tuple_(inbox.c.finished_at, inbox.c.command_id)
     return (
         inbox.c.finished_at <= after.finished_at,  # this part has an index
-        place < sa.tuple_(sa.literal(after.finished_at), sa.literal(after.command_id)),
+        position < sa.tuple_(sa.literal(after.finished_at), sa.literal(after.command_id)),
     )
 
 

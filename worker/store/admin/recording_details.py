@@ -13,6 +13,8 @@ from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.event_positions import ranges_of
 
+_COMPLETED: Final = "recording.completed.v1"
+
 EventState = Literal["sent", "waiting", "refused", "set aside"]
 
 
@@ -53,6 +55,11 @@ class RecordingDetails(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[KnownFile, ...]
     events: tuple[KeptEvent, ...]
     has_more_events: bool
+
+    def people_without_file(self) -> list[dict[str, Any]] | None:
+        """The people named by the last completion among `events`. None if unknown."""
+        completions = [event.data for event in self.events if event.event_type == _COMPLETED]
+        return completions[-1].get("participants_without_file") if completions else None
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ _ROW: Final[_Part] = sa.select(
 )
 
 
-class PagePlace(msgspec.Struct, frozen=True, array_like=True):
+class PageCursor(msgspec.Struct, frozen=True, array_like=True):
     """A position between two rows: behind the recording that last changed then."""
 
     changed_at: float
@@ -34,7 +34,7 @@ class RecordingsPage(msgspec.Struct, frozen=True, kw_only=True):
     """Recordings, the latest change first. `next` is None behind the last one."""
 
     recordings: tuple[Recording, ...]
-    next: PagePlace | None
+    next: PageCursor | None
 
 
 def read_page(
@@ -42,7 +42,7 @@ def read_page(
     *,
     statuses: Iterable[Status],
     app: str | None = None,
-    after: PagePlace | None = None,
+    after: PageCursor | None = None,
     limit: int = 50,
 ) -> RecordingsPage:
     """One page of the recordings that have one of these statuses."""
@@ -61,11 +61,13 @@ def read_page(
     shown = rows[:limit]
     return RecordingsPage(
         recordings=tuple(msgspec.json.decode(row.state, type=Recording) for row in shown),
-        next=PagePlace(shown[-1].changed_at, shown[-1].recording_id) if len(rows) > limit else None,
+        next=PageCursor(shown[-1].changed_at, shown[-1].recording_id)
+        if len(rows) > limit
+        else None,
     )
 
 
-def _parts(status: Status, app: str | None, after: PagePlace | None) -> list[_Part]:
+def _parts(status: Status, app: str | None, after: PageCursor | None) -> list[_Part]:
     """The rows of a status. Live ones are either few of an app, or found soon."""
     if app is None:
         return [_in_order(status, after)]
@@ -75,22 +77,22 @@ def _parts(status: Status, app: str | None, after: PagePlace | None) -> list[_Pa
 
 
 def _in_order(
-    status: Status, after: PagePlace | None, *conditions: sa.ColumnElement[bool]
+    status: Status, after: PageCursor | None, *conditions: sa.ColumnElement[bool]
 ) -> _Part:
     # As a range, in the order of the whole index. With equality, a planner might use the time
     # alone, and read all rows that changed later and have another status.
     columns = (recordings.c.status, recordings.c.changed_at)
-    place, last = sa.tuple_(*columns), _NEVER if after is None else after.changed_at
+    position, last = sa.tuple_(*columns), _NEVER if after is None else after.changed_at
     of_status = sa.literal(status.value)
     return _ROW.where(
         *conditions,
-        place >= sa.tuple_(of_status, sa.literal(0.0)),
-        place <= sa.tuple_(of_status, sa.literal(last)),
+        position >= sa.tuple_(of_status, sa.literal(0.0)),
+        position <= sa.tuple_(of_status, sa.literal(last)),
         *(() if after is None else (_is_behind(recordings.c.changed_at, after),)),
     ).order_by(*(column.desc() for column in (*columns, recordings.c.recording_id)))
 
 
-def _awaiting_files(status: Status, app: str, after: PagePlace | None) -> _Part:
+def _awaiting_files(status: Status, app: str, after: PageCursor | None) -> _Part:
     """Recordings that have ended and are still open. Uses an expression, so that no index of the
     time is used, which contains all of history."""
     changed_at = recordings.c.changed_at + 0
@@ -103,23 +105,23 @@ def _awaiting_files(status: Status, app: str, after: PagePlace | None) -> _Part:
     return _ROW.where(*conditions).order_by(changed_at.desc(), recordings.c.recording_id.desc())
 
 
-def _closed(status: Status, app: str, after: PagePlace | None) -> _Part:
+def _closed(status: Status, app: str, after: PageCursor | None) -> _Part:
     # As a range, in the order of the whole index. With equality, a planner might use the time
     # alone, and read all rows that are newer than those of an app that has become idle.
     columns = (recordings.c.app, recordings.c.status, recordings.c.changed_at)
-    place = sa.tuple_(*columns)
+    position = sa.tuple_(*columns)
     of_app = (sa.literal(app), sa.literal(status.value))
     last = sa.literal(_NEVER if after is None else after.changed_at)
     conditions = [
         sa.not_(recordings.c.open),
-        place >= sa.tuple_(*of_app, sa.literal(0.0)),
-        place <= sa.tuple_(*of_app, last),
+        position >= sa.tuple_(*of_app, sa.literal(0.0)),
+        position <= sa.tuple_(*of_app, last),
         *(() if after is None else (_is_behind(recordings.c.changed_at, after),)),
     ]
     order = [column.desc() for column in (*columns, recordings.c.recording_id)]
     return _ROW.where(*conditions).order_by(*order)
 
 
-def _is_behind(changed_at: sa.ColumnElement[float], after: PagePlace) -> sa.ColumnElement[bool]:
-    place = sa.tuple_(changed_at, recordings.c.recording_id)
-    return place < sa.tuple_(sa.literal(after.changed_at), sa.literal(after.recording_id))
+def _is_behind(changed_at: sa.ColumnElement[float], after: PageCursor) -> sa.ColumnElement[bool]:
+    position = sa.tuple_(changed_at, recordings.c.recording_id)
+    return position < sa.tuple_(sa.literal(after.changed_at), sa.literal(after.recording_id))

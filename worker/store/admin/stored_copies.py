@@ -49,8 +49,8 @@ def each_stored(
         for copy in copies:
             if manifest is not None and manifest.recording_id != copy.recording_id:
                 yield manifest
-            place = manifests.get(copy.recording_id)
-            manifest = None if place is None else place.manifest
+            position = manifests.get(copy.recording_id)
+            manifest = None if position is None else position.manifest
             yield copy
         after = last
     if manifest is not None:

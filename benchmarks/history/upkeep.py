@@ -26,13 +26,13 @@ async def _prune_sent(place: Place, repetition: int) -> None:
     )
 
 
-async def _bring_back(place: Place, repetition: int) -> None:
-    await place.store.bring_back_times(Repair(now=place.store.now(), read_ahead=86_400.0))
+async def _correct_times(place: Place, repetition: int) -> None:
+    await place.store.correct_times(Repair(now=place.store.now(), read_ahead=86_400.0))
 
 
 UPKEEP: Final[dict[str, Run]] = {
     "100 recordings with their files": _prune_recordings,
     "500 commands": _prune_commands,
     "500 events": _prune_sent,
-    "times that are ahead": _bring_back,
+    "times that are ahead": _correct_times,
 }

@@ -55,7 +55,7 @@ async def no_pause(_: float) -> None:
 
 
 async def backfill(store: Store, *, at: float = START) -> None:
-    await Backfill(store.archive, now=lambda: at, sleep=no_pause).look_once()
+    await Backfill(store.archive, now=lambda: at, sleep=no_pause).search_once()
 
 
 async def archive_of(store: Store, recording_id: str) -> RecordingArchive:
@@ -251,7 +251,7 @@ async def test_later_searches_find_files_that_a_replica_without_the_archive_anno
         search = Backfill(store.archive, now=lambda: at, sleep=no_pause)
         for number in range(3):
             await end(old_replica, f"r{number}", "a", at=utc(at - 60), life=life)
-            await search.look_once()
+            await search.search_once()
             (task,) = await take(store, at=at)
             assert task.recording_id == f"r{number}"
             assert await done(store, task)
@@ -265,11 +265,11 @@ async def test_a_search_while_the_clock_was_far_ahead_makes_no_later_search_skip
     at = START + 30 * DAY.total_seconds()
     async with opened(database_url) as store:
         search = Backfill(store.archive, now=lambda: at, sleep=no_pause)
-        await search.look_once()
+        await search.search_once()
         at = START
         async with without_archive(database_url) as old_replica:
             await end(old_replica, "r1", "a")
-        await search.look_once()
+        await search.search_once()
         assert len(await take(store)) == 1
 
 
@@ -287,10 +287,10 @@ async def test_a_later_search_skips_rows_that_were_read_before(
             at = START + hours * 3600.0
             with engine.begin() as connection:
                 connection.execute(sa.delete(archive_files))
-            await search.look_once()
+            await search.search_once()
             assert len(await take(store, at=at)) == found
         next_search = Backfill(store.archive, now=lambda: at, sleep=no_pause)
-        await next_search.look_once()
+        await next_search.search_once()
         assert len(await take(store, at=at)) == 2
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from recording_schemas import ErrorInfo, Status
 from tests.contract.test_store_pruning import NOW, observation, prune, send_all
-from worker.domain.archive import REFUSALS_TOLD, CopiedFile
+from worker.domain.archive import REFUSALS_BEFORE_EVENT, CopiedFile
 from worker.domain.recording import ObservedBy
 from worker.domain.snapshot import Participant, Storage
 from worker.domain.track_files import TrackFile
@@ -489,14 +489,14 @@ async def test_a_manifest_that_the_storage_refuses_is_counted_until_it_is_writte
     store: Store,
 ) -> None:
     await store.apply([observation("r1", Status.ERRORED, files=())])
-    for attempt in range(1, REFUSALS_TOLD + 1):
+    for attempt in range(1, REFUSALS_BEFORE_EVENT + 1):
         (task,) = await take_manifests(store)
         assert task.attempts == attempt
         error = encoded("storage_refused", "no")
         await store.archive.postpone_manifest(
             ManifestPostponement(recording_id="r1", owner="me", due_at=START, error=error)
         )
-        assert (await store.archive.depth()).refused == (attempt == REFUSALS_TOLD)
+        assert (await store.archive.depth()).refused == (attempt == REFUSALS_BEFORE_EVENT)
     (task,) = await take_manifests(store)
     assert task.was_refused
     assert await finish_manifest(store, task)
@@ -579,7 +579,7 @@ async def give_back(store: Store, task: FileTask) -> None:
 
 
 async def refuse(store: Store, task: FileTask) -> None:
-    await failed(store, task, due_at=START + 300, refusals=REFUSALS_TOLD)
+    await failed(store, task, due_at=START + 300, refusals=REFUSALS_BEFORE_EVENT)
 
 
 @pytest.mark.parametrize("requeued", [1, 3])
@@ -650,9 +650,9 @@ async def test_a_pause_of_a_clock_that_was_far_ahead_ends_when_it_is_set_right(
     ahead = START + 30 * DAY.total_seconds()
     await take(store, at=ahead)
     repair = Repair(now=START, read_ahead=DAY.total_seconds())
-    await store.bring_back_times(repair)
+    await store.correct_times(repair)
     assert names(await take(store, owner="other")) == ["a"]
-    await store.bring_back_times(repair)
+    await store.correct_times(repair)
     assert await take(store, owner="third") == ()
 
 

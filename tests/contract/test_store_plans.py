@@ -177,7 +177,7 @@ async def everything(store: Any) -> None:
     await store.acquire_lease(LeaseRequest(name="leader", owner="other", now=1.0, until=2.0))
     await store.prune_leases(1.0)
     await store.advance_prune_clock(Pruning(now=NOW.timestamp(), longest=1.0))
-    await store.bring_back_times(Repair(now=NOW.timestamp(), read_ahead=86_400.0))
+    await store.correct_times(Repair(now=NOW.timestamp(), read_ahead=86_400.0))
     await store.release_leases("me")
     await store.mark_page(PageMarks(sent=[event.position for event in await store.unsent(3)]), OLD)
     (refused, *_) = await store.unsent(3)

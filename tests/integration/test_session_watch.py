@@ -100,9 +100,9 @@ async def park_many(store: Store, count: int) -> list[str]:
 async def test_a_list_finds_a_session_that_no_webhook_reported(bench: CommandBench) -> None:
     await wait(bench)
     watch = watch_of(bench)
-    assert await watch.look() == 0
+    assert await watch.poll() == 0
     begin(bench)
-    assert await watch.look() == 1
+    assert await watch.poll() == 1
     await bench.unpark()
     assert len(bench.started()) == 1
 
@@ -111,19 +111,19 @@ async def test_there_is_one_request_in_each_interval_while_a_start_waits(
     bench: CommandBench,
 ) -> None:
     watch = watch_of(bench)
-    await watch.look_if_due()
+    await watch.poll_if_due()
     assert bench.requests(LIST) == []
     await wait(bench)
     for _ in range(100):
         bench.ahead += 0.5
-        await watch.look_if_due()
+        await watch.poll_if_due()
     assert len(bench.requests(LIST)) == 5
     begin(bench)
-    await watch.look()
+    await watch.poll()
     await bench.unpark()
     asked = len(bench.requests(LIST))
     bench.ahead += 3600
-    await watch.look_if_due()
+    await watch.poll_if_due()
     assert len(bench.requests(LIST)) == asked
 
 
@@ -135,7 +135,7 @@ async def test_thousands_of_waiting_starts_cost_as_many_requests_as_one(
         bench.sandbox.meetings.create(meeting, participants=1)
     watch = watch_of(bench)
     bench.ahead += 1.0
-    await watch.look_if_due()
+    await watch.poll_if_due()
     assert len(bench.requests(LIST)) == 2  # pages of 100
     due = await bench.store.due_commands(bench.store.now())
     assert {command.subject for command in due} == set(meetings[:150])
@@ -149,7 +149,7 @@ async def test_a_long_list_is_read_less_often(bench: CommandBench) -> None:
     watch = watch_of(bench, interval=1.0, rate=0.1)
     for _ in range(60):
         bench.ahead += 1.0
-        await watch.look_if_due()
+        await watch.poll_if_due()
     assert len(bench.requests(LIST)) == 6  # two reads of three pages
 
 
@@ -165,7 +165,7 @@ async def test_an_api_that_ignores_the_number_of_the_page_is_asked_twice(
         requests += 1
 
     async with aclosing(altered_client(bench.sandbox.base_url, count, ignores=["page_no"])) as api:
-        await watch_of(bench, api=api).look()
+        await watch_of(bench, api=api).poll()
     assert requests == 2
 
 
@@ -173,18 +173,18 @@ async def test_sessions_that_have_ended_make_no_start_due(bench: CommandBench) -
     begin(bench)
     bench.sandbox.meetings.end_session(bench.meeting)
     await wait(bench)
-    assert await watch_of(bench).look() == 0
+    assert await watch_of(bench).poll() == 0
 
 
 async def test_no_list_is_read_while_the_api_is_unavailable(bench: CommandBench) -> None:
     await wait(bench)
     bench.sandbox.faults.add(Fault(kind="refuse", operation=LIST, status=503))
     with pytest.raises(ApiError):
-        await watch_of(bench).look()
+        await watch_of(bench).poll()
     asked = len(bench.requests(LIST))
     for _ in range(20):
         bench.breaker.record(Unavailable("server_error", "away"))
-    await watch_of(bench).look_if_due()
+    await watch_of(bench).poll_if_due()
     assert bench.breaker.is_open
     assert len(bench.requests(LIST)) == asked
     assert await bench.parked() == 1
@@ -207,6 +207,6 @@ async def test_a_list_that_is_wrong_again_and_again_costs_ever_fewer_requests(
     watch = watch_of(bench)
     for _ in range(100):
         bench.ahead += 10.0
-        await watch.look_if_due()
+        await watch.poll_if_due()
         await bench.unpark()
     assert len(bench.requests("active_session")) < 20

@@ -91,14 +91,14 @@ class Archiver:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_leases(), name="archive leases")
-                tasks.create_task(self._folder.look(), name="archive folder")
+                tasks.create_task(self._folder.prepare(), name="archive folder")
                 tasks.create_task(self._uploads.run(is_leader), name="abandoned uploads")
                 tasks.create_task(self._backfill.run(is_leader), name="archive backfill")
                 while True:
                     self._wakeup.clear()
                     await wait_until_set(self._wakeup, await self._start_due(tasks))
         finally:
-            await self._give_back()
+            await self._release_work()
 
     async def _start_due(self, tasks: asyncio.TaskGroup) -> float:
         """Start all due work for which there is a place. Returns in how many seconds to check
@@ -230,7 +230,7 @@ class Archiver:
                 )
             )
 
-    async def _give_back(self) -> None:
+    async def _release_work(self) -> None:
         """Let another replica take this replica's unfinished work at once."""
         with suppress(StoreUnavailable):
             await self._store.free_owned(self._owner)

@@ -50,7 +50,7 @@ class Backfill:
         self._now = now
         self._ticks = ticks
         self._sleep = sleep
-        self._looked_at: float | None = None
+        self._searched_at: float | None = None
         """When the last complete search began. None: older files may be missing."""
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
@@ -58,18 +58,18 @@ class Backfill:
         due_at = float("-inf")
         while True:
             if not is_leader():
-                self._looked_at = None
+                self._searched_at = None
             elif self._ticks() >= due_at:
                 due_at = self._ticks() + INTERVAL_SECONDS
                 try:
-                    await self.look_once(is_leader)
+                    await self.search_once(is_leader)
                 except StoreUnavailable as error:
                     structlog.get_logger().warning("archive_backfill_failed", reason=str(error))
                 except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
                     log_unforeseen("archive_backfill_broke", error)
             await self._sleep(LEADER_CHECK_SECONDS)
 
-    async def look_once(self, is_leader: Callable[[], bool] = lambda: True) -> None:
+    async def search_once(self, is_leader: Callable[[], bool] = lambda: True) -> None:
         """Queue all missed files whose URLs have not expired, or those since the last search."""
         now, found = self._now(), _Found()
         cursors = list(self._first_cursors(now))
@@ -79,7 +79,7 @@ class Backfill:
             cursors[:1] = [] if page.next is None else [page.next]
             await self._sleep(STEP_PAUSE_SECONDS)
         if not cursors:
-            self._looked_at = now
+            self._searched_at = now
         found.log()
 
     async def _queue(self, recording_ids: Sequence[str], found: "_Found") -> None:
@@ -91,10 +91,10 @@ class Backfill:
 
     def _first_cursors(self, now: float) -> tuple[FileCursor | RecordingCursor, ...]:
         """Where a search begins. The first one goes back for as long as the API keeps files."""
-        if self._looked_at is None:
+        if self._searched_at is None:
             return FileCursor(now), RecordingCursor(now - URL_LIFE_SECONDS)
         # The clock may have been far ahead at the last search.
-        since = min(self._looked_at, now) - OVERLAP_SECONDS
+        since = min(self._searched_at, now) - OVERLAP_SECONDS
         return FileCursor(now, found_after=since), RecordingCursor(since)
 
 

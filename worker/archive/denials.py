@@ -75,7 +75,7 @@ def pause_in_doubt(task: FileTask, code: str, longest: float) -> float:
 
 
 def pause_with_new_url(task: FileTask, denials: int) -> float:
-    """The pause before a new URL is tried. None after the first denial: its URL may have been old.
+    """The pause before a new URL is tried: 0.0 after the first denial, whose URL may have been old.
 
     The API may sign a new URL for any file, even a lost one. So every second attempt waits.
     """

@@ -40,7 +40,7 @@ from worker.archive.errors import (
 from worker.archive.file_lease import CopyLease
 from worker.archive.folder_mark import FolderMark
 from worker.archive.pauses import pause_after
-from worker.domain.archive import REFUSALS_TOLD, CopiedFile
+from worker.domain.archive import REFUSALS_BEFORE_EVENT, CopiedFile
 from worker.domain.archive_keys import KeyTemplate
 from worker.domain.errors import ApiError, Refused
 from worker.observability.metrics import Metrics
@@ -166,7 +166,7 @@ class FileCopies:
             case StorageRefused():
                 await self._after_refusal(task, error)
             case _:
-                await self._later(task, error, self._pause(task))
+                await self._postpone(task, error, self._pause(task))
 
     async def _after_denial(self, task: FileTask, error: SourceDenied | SourceUnavailable) -> None:
         try:
@@ -174,7 +174,7 @@ class FileCopies:
         except Refused:
             pass  # the API no longer has this recording, so it gives no URL
         except ApiError as unread:
-            await self._later(task, unread, self._pause(task), denials=task.denials)
+            await self._postpone(task, unread, self._pause(task), denials=task.denials)
             return
         if await self._store.find_url(task.recording_id, task.file_index) != task.download_url:
             await self._with_new_url(task, error)
@@ -183,12 +183,12 @@ class FileCopies:
             await self._in_doubt(task, SourceDoubtful("url_expired", text))
         else:
             pause = pause_after(task.attempts, MAX_DENIED_PAUSE_SECONDS)
-            await self._later(task, error, pause, denials=task.denials)
+            await self._postpone(task, error, pause, denials=task.denials)
 
     async def _with_new_url(self, task: FileTask, error: SourceDenied | SourceUnavailable) -> None:
         denials = count_denials(task)
         if denials < MAX_DENIALS:
-            await self._later(task, error, pause_with_new_url(task, denials), denials=denials)
+            await self._postpone(task, error, pause_with_new_url(task, denials), denials=denials)
             return
         text = f"the API gives new URLs, but each is denied ({error.message})"
         await self._give_up(task, "url_denied", text)
@@ -210,12 +210,12 @@ class FileCopies:
             await self._give_up(task, error.code, error.message)
             return
         pause = pause_in_doubt(task, error.code, self._longest_pause)
-        await self._later(task, error, pause, denials=doubts)
+        await self._postpone(task, error, pause, denials=doubts)
 
     async def _after_refusal(self, task: FileTask, error: StorageRefused) -> None:
         refusals = task.refusals + 1
-        if refusals != REFUSALS_TOLD:
-            await self._later(task, error, self._pause(task), refusals=refusals)
+        if refusals != REFUSALS_BEFORE_EVENT:
+            await self._postpone(task, error, self._pause(task), refusals=refusals)
             return
         due_at = self._now() + self._pause(task)
         await self._fail(task, error.code, error.message, due_at=due_at, refusals=refusals)
@@ -246,7 +246,7 @@ class FileCopies:
                 final=due_at is None,
             )
 
-    async def _later(
+    async def _postpone(
         self,
         task: FileTask,
         error: ArchiveError | ApiError,

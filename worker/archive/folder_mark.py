@@ -47,7 +47,7 @@ class FolderMark:
         self._now = now
         self._is_known = False
 
-    async def look(self) -> None:
+    async def prepare(self) -> None:
         """Write the mark at the first use, and log if the folder cannot be used."""
         try:
             await self.check()

@@ -13,7 +13,7 @@ from worker.archive.manifest import compose_manifest
 from worker.archive.pauses import pause_after
 from worker.archive.storage.storage import ArchiveStorage
 from worker.archive.threads import in_thread
-from worker.domain.archive import REFUSALS_TOLD, RecordingArchive
+from worker.domain.archive import REFUSALS_BEFORE_EVENT, RecordingArchive
 from worker.domain.archive_keys import KeyTemplate
 from worker.domain.errors import ApiError, Refused
 from worker.domain.snapshot import Participant
@@ -72,7 +72,7 @@ class ManifestWriter:
         try:
             url = await self._write(await self._with_participants(archive, task.attempts))
         except (ArchiveError, ApiError) as error:
-            await self._later(task, error)
+            await self._postpone(task, error)
             if isinstance(error, StorageUnavailable):
                 raise
             return isinstance(error, StorageRefused)
@@ -139,7 +139,7 @@ class ManifestWriter:
             return archive
         return msgspec.structs.replace(archive, participants=participants)
 
-    async def _later(self, task: ManifestTask, error: ArchiveError | ApiError) -> None:
+    async def _postpone(self, task: ManifestTask, error: ArchiveError | ApiError) -> None:
         due_at = self._now() + pause_after(task.attempts, self._longest_pause)
         structlog.get_logger().warning(
             "manifest_delayed",
@@ -149,8 +149,8 @@ class ManifestWriter:
             reason=error.message,
             attempts=task.attempts,
         )
-        is_news = task.attempts == REFUSALS_TOLD or not task.was_refused
-        if isinstance(error, StorageRefused) and task.attempts >= REFUSALS_TOLD and is_news:
+        is_new = task.attempts == REFUSALS_BEFORE_EVENT or not task.was_refused
+        if isinstance(error, StorageRefused) and task.attempts >= REFUSALS_BEFORE_EVENT and is_new:
             refusal = ManifestRefusal(
                 recording_id=task.recording_id,
                 owner=self._owner,

@@ -18,7 +18,7 @@ from recording_schemas import ErrorInfo, FileReady, ParticipantWithoutFile, Stat
 from worker.domain.recording import ObservedBy, Recording
 from worker.domain.snapshot import Participant
 
-REFUSALS_TOLD: Final = 5
+REFUSALS_BEFORE_EVENT: Final = 5
 """After this many refusals of a file in a row, the storage's refusal is published as an event."""
 
 ArchiveState = Literal["queued", "archived", "failed", "external"]

@@ -214,7 +214,7 @@ def postpone_file(connection: sa.Connection, request: Postponement) -> bool:
 
     False if the owner no longer has the file, or if it was queued again meanwhile.
     """
-    given_back = connection.execute(
+    postponed = connection.execute(
         sa.update(archive_files)
         .where(
             is_file(request.recording_id, request.file_index),
@@ -230,12 +230,12 @@ def postpone_file(connection: sa.Connection, request: Postponement) -> bool:
             denials=request.denials,
         )
     )
-    if not given_back.rowcount:
-        give_back_requeued(connection, request.recording_id, request.file_index, request.owner)
-    return given_back.rowcount == 1
+    if not postponed.rowcount:
+        make_requeued_due(connection, request.recording_id, request.file_index, request.owner)
+    return postponed.rowcount == 1
 
 
-def give_back_requeued(
+def make_requeued_due(
     connection: sa.Connection, recording_id: str, file_index: int, owner: str
 ) -> None:
     """Make a file due at once if it was queued again while its owner worked on it."""

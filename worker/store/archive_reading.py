@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from recording_schemas import ErrorInfo, FileReady, ParticipantWithoutFile
 from worker.domain.archive import (
-    REFUSALS_TOLD,
+    REFUSALS_BEFORE_EVENT,
     ArchiveFile,
     CopiedFile,
     RecordingArchive,
@@ -127,11 +127,12 @@ def _first(column: sa.Column[Any]) -> sa.Select[Any]:
 
 
 _QUEUED: Final = sa.select(
-    sa.func.count(), sa.func.sum(sa.case((archive_files.c.refusals >= REFUSALS_TOLD, 1), else_=0))
+    sa.func.count(),
+    sa.func.sum(sa.case((archive_files.c.refusals >= REFUSALS_BEFORE_EVENT, 1), else_=0)),
 ).where(QUEUED)
 _REFUSED_MANIFESTS: Final = (
     sa.select(sa.func.count())
     .select_from(archive_recordings)
-    .where(MANIFEST_DUE, MANIFEST_REFUSED, archive_recordings.c.attempts >= REFUSALS_TOLD)
+    .where(MANIFEST_DUE, MANIFEST_REFUSED, archive_recordings.c.attempts >= REFUSALS_BEFORE_EVENT)
 )
 _FAILED: Final = sa.select(sa.func.count()).select_from(archive_files).where(FAILED)

@@ -14,7 +14,7 @@ from worker.domain.archive_events import archive_failed, archived, file_archived
 from worker.domain.recording import RecordingEvent
 from worker.domain.times import utc
 from worker.store.archive_intake import settle_manifest
-from worker.store.archive_queue import give_back_requeued, is_file
+from worker.store.archive_queue import is_file, make_requeued_due
 from worker.store.archive_replaced import LateCopy, note_late_copy_of_locked
 from worker.store.database.archive_schema import (
     MANIFEST_DUE,
@@ -134,7 +134,7 @@ def copy_failed(connection: sa.Connection, request: CopyFailure, source: str) ->
     if recording is None or row is None:
         return False
     if row.round != request.round:
-        give_back_requeued(connection, request.recording_id, request.file_index, request.owner)
+        make_requeued_due(connection, request.recording_id, request.file_index, request.owner)
         return False
     is_final = request.due_at is None
     # An earlier copy is still in the storage.

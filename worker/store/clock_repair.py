@@ -60,7 +60,7 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
         return self.now if self.all_ahead else self.now + self.read_ahead
 
 
-def bring_back(connection: sa.Connection, repair: Repair) -> bool:
+def correct_times(connection: sa.Connection, repair: Repair) -> bool:
     """Correct times that are too far ahead. Returns whether there may be more."""
     latest = repair.latest
     events = sa.update(outbox).where(HELD, outbox.c.retry_at > latest)
@@ -72,12 +72,12 @@ def bring_back(connection: sa.Connection, repair: Repair) -> bool:
     calls = sa.update(inbox).where(UNFINISHED, inbox.c.last_called_at > latest)
     # `called_at` stays, because it shows that the time of the call is unknown.
     connection.execute(calls.values(last_called_at=repair.now))
-    _bring_back_parked(connection, repair)
-    _bring_back_archive(connection, repair.now)
-    return _bring_back_recordings(connection, repair)
+    _correct_parked(connection, repair)
+    _correct_archive(connection, repair.now)
+    return _correct_recordings(connection, repair)
 
 
-def _bring_back_parked(connection: sa.Connection, repair: Repair) -> None:
+def _correct_parked(connection: sa.Connection, repair: Repair) -> None:
     """Let commands wait for their whole time again, from now on."""
     now = repair.now
     for column in (inbox.c.waits_since, inbox.c.woken_at):
@@ -93,7 +93,7 @@ def _bring_back_parked(connection: sa.Connection, repair: Repair) -> None:
     )
 
 
-def _bring_back_archive(connection: sa.Connection, now: float) -> None:
+def _correct_archive(connection: sa.Connection, now: float) -> None:
     """Try again now if the wait would be longer than any pause. Permanent leases are not
     changed."""
     latest = now + MAX_AHEAD_SECONDS
@@ -106,7 +106,7 @@ def _bring_back_archive(connection: sa.Connection, now: float) -> None:
         notify_on_commit(connection, "archive")
 
 
-def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:
+def _correct_recordings(connection: sa.Connection, repair: Repair) -> bool:
     latest = repair.latest
     # One query for each, because each has a separate index.
     ahead = (
@@ -115,15 +115,13 @@ def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:
         recordings.c.read_at > repair.latest_read,
         recordings.c.stop_at > latest + MAX_DURATION_SECONDS,
     )
-    found = [_bring_back_those(connection, condition, repair.now) for condition in ahead]
+    found = [_correct_rows(connection, condition, repair.now) for condition in ahead]
     if any(found):
         notify_on_commit(connection, "due")
     return max(found) == MAX_RECORDINGS
 
 
-def _bring_back_those(
-    connection: sa.Connection, condition: sa.ColumnElement[bool], now: float
-) -> int:
+def _correct_rows(connection: sa.Connection, condition: sa.ColumnElement[bool], now: float) -> int:
     found = connection.execute(
         sa.select(
             recordings.c.recording_id,
@@ -136,7 +134,7 @@ def _bring_back_those(
         .with_for_update(skip_locked=True)
     ).all()
     for recording_id, state, read_at, stop_at in found:
-        recording = _brought_back(msgspec.json.decode(state, type=Recording), utc(now))
+        recording = _corrected(msgspec.json.decode(state, type=Recording), utc(now))
         changed_at, first_seen_at = recording.changed_at, recording.first_seen_at
         latest_stop = (
             recording.stop_at.timestamp() if recording.stop_at else now + MAX_DURATION_SECONDS
@@ -155,7 +153,7 @@ def _bring_back_those(
     return len(found)
 
 
-def _brought_back(recording: Recording, now: datetime) -> Recording:
+def _corrected(recording: Recording, now: datetime) -> Recording:
     search = recording.file_search
     if search is not None:
         search = msgspec.structs.replace(

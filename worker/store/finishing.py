@@ -83,7 +83,7 @@ def finish(
         locked=locked.get(),
         positions=positions.get(),
     )
-    _have_stopped(connection, observations, stops, source=source, archives=archives)
+    _mark_cancelled(connection, observations, stops, source=source, archives=archives)
     _add_outcomes(connection, requests, outcomes)
     if ended := {request.outcome.command_id for request in requests if request.is_rejected}:
         remove_ended(connection, ended)
@@ -160,7 +160,7 @@ _mark_done: Final = bulk_update(
 )
 
 
-def _have_stopped(
+def _mark_cancelled(
     connection: sa.Connection,
     observations: Iterable[Iterable[Observation]],
     stops: Mapping[str, str],

@@ -69,7 +69,7 @@ def park(connection: sa.Connection, request: ParkRequest) -> bool:
     meanwhile.
     """
     is_of_other = request.waits_for == "start" and request.subject != request.command_id
-    started = is_of_other and _has_come(connection, request.subject)
+    started = is_of_other and _has_arrived(connection, request.subject)
     parked_row = connection.execute(
         sa.update(inbox)
         .where(
@@ -103,7 +103,7 @@ def park(connection: sa.Connection, request: ParkRequest) -> bool:
     return True
 
 
-def _has_come(connection: sa.Connection, start_id: str) -> bool:
+def _has_arrived(connection: sa.Connection, start_id: str) -> bool:
     """Whether the start has arrived. Locks its row, so that it cannot arrive unnoticed before
     the commit."""
     attempts = sa.select(inbox.c.attempts).where(inbox.c.command_id == start_id).with_for_update()

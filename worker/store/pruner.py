@@ -72,7 +72,7 @@ class Pruner:
         ]
         if clock.is_steady:
             repair = Repair(now=now, read_ahead=self._read_ahead, all_ahead=clock.settled_back)
-            steps.append(partial(self._store.bring_back_times, repair))
+            steps.append(partial(self._store.correct_times, repair))
         for step in steps:
             while is_leader():
                 if not await step():

@@ -448,9 +448,9 @@ class Store:
         """Record a pruning. Returns the clock by which rows are old."""
         return await self._background.run(prune_clock.advance, pruning)
 
-    async def bring_back_times(self, repair: Repair) -> bool:
+    async def correct_times(self, repair: Repair) -> bool:
         """Correct times that are too far ahead. Returns whether there may be more."""
-        return await self._background.run(clock_repair.bring_back, repair)
+        return await self._background.run(clock_repair.correct_times, repair)
 
     async def prune_leases(self, before: float) -> None:
         """Remove leases that ended before a time (seconds). Their owners died."""

@@ -52,28 +52,28 @@ class SessionWatch:
         self._now = now
         self._monotonic = monotonic
         self._pages = 0
-        self._looked_at = float("-inf")
+        self._polled_at = float("-inf")
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
         """List again and again while this replica is the leader."""
         while True:
             if is_leader():
-                await self.look_if_due()
+                await self.poll_if_due()
             await asyncio.sleep(min(self._interval, MAX_POLL_INTERVAL_SECONDS))
 
-    async def look_if_due(self) -> None:
+    async def poll_if_due(self) -> None:
         """List if the last list is long enough ago, and a start waits."""
         pause = max(self._interval, self._pages / self._rate)
-        if self._breaker.is_open or self._monotonic() - self._looked_at < pause:
+        if self._breaker.is_open or self._monotonic() - self._polled_at < pause:
             return
         try:
             if await self._store.awaits_session(self._app):
-                self._looked_at = self._monotonic()
-                await self.look()
+                self._polled_at = self._monotonic()
+                await self.poll()
         except (ApiError, StoreUnavailable) as error:
             structlog.get_logger().warning("session_look_failed", app=self._app, reason=str(error))
 
-    async def look(self) -> int:
+    async def poll(self) -> int:
         """Read the list once, and make the starts of the listed sessions due; returns how many.
 
         Raises ApiError and StoreUnavailable.

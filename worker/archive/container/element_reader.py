@@ -10,7 +10,7 @@ MAX_ELEMENTS: Final = 5_000_000
 MAX_SECONDS: Final = 1e9
 
 
-def told_seconds(seconds: float) -> float | None:
+def stated_seconds(seconds: float) -> float | None:
     """A duration with milliseconds, None if it is zero or impossible."""
     rounded = round(seconds, 3) if 0 < seconds < MAX_SECONDS else 0.0
     return rounded or None

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from worker.archive.container.element_reader import ElementReader, told_seconds
+from worker.archive.container.element_reader import ElementReader, stated_seconds
 
 FIRST_BOXES: Final = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide"}
 
@@ -40,7 +40,7 @@ class Mp4Reader(ElementReader):
     def seconds(self) -> float | None:
         """The stated duration, else the end of the last fragment."""
         ends = [track.end / track.scale for track in self._tracks.values() if track.scale]
-        return told_seconds(self._stated or max(ends, default=0.0))
+        return stated_seconds(self._stated or max(ends, default=0.0))
 
     def parse(self, data: bytes) -> int:
         """Read complete boxes, and the heads of those that are skipped."""

@@ -11,7 +11,7 @@ import math
 import struct
 from typing import Final
 
-from worker.archive.container.element_reader import ElementReader, told_seconds
+from worker.archive.container.element_reader import ElementReader, stated_seconds
 
 MAGIC: Final = bytes.fromhex("1a45dfa3")
 
@@ -45,7 +45,7 @@ class WebmReader(ElementReader):
         ticks = self._stated
         if ticks is None and self._first is not None and self._last is not None:
             ticks = float(self._last - self._first)
-        return told_seconds((ticks or 0.0) * self._scale / 1e9)
+        return stated_seconds((ticks or 0.0) * self._scale / 1e9)
 
     def parse(self, data: bytes) -> int:
         """Read complete elements."""

@@ -17,16 +17,15 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from tests import command_line_page, metrics_page
+from tests import command_line_page, metrics_page, settings_page
 from tests.helm import dashboard_source
-from worker.settings.documentation import documented_settings, settings_table
+from worker.settings.settings import all_variables
 
 REPOSITORY: Final = Path(__file__).parents[2]
 CHART: Final = REPOSITORY / "helm" / "recording-worker"
 VALUES: Final = CHART / "values.yaml"
 SCHEMA: Final = CHART / "values.schema.json"
 README: Final = CHART / "README.md"
-SETTINGS_PAGE: Final = REPOSITORY / "docs" / "reference" / "settings.md"
 BEGIN: Final = "<!-- values: written by `make chart` -->\n"
 END: Final = "<!-- end of values -->\n"
 DERIVED_SETTINGS: Final = frozenset(
@@ -99,15 +98,6 @@ def generated_readme() -> str:
     return f"{before}{BEGIN}{values_table()}{END}{rest.split(END)[1]}"
 
 
-def generated_settings_page() -> str:
-    """docs/reference/settings.md with an up-to-date table of settings."""
-    table = settings_table()
-    header = table.partition("\n")[0]
-    before, _, rest = SETTINGS_PAGE.read_text().partition(header)
-    after = rest.partition("\n\n")[2]
-    return f"{before}{table}\n{after}"
-
-
 def generated_schema() -> str:
     """The schema with the descriptions from values.yaml and from the worker's settings."""
     document = schema()
@@ -143,12 +133,12 @@ def needed_names() -> dict[tuple[str, ...], list[str]]:
 
 def _settings_properties(known: dict[str, Any]) -> dict[str, Any]:
     return {
-        setting.variable: {
-            **known.get(setting.variable, {"type": ["string", "number", "boolean"]}),
+        setting.name: {
+            **known.get(setting.name, {"type": ["string", "number", "boolean"]}),
             "description": setting.meaning.replace("`", ""),
         }
-        for setting in documented_settings()
-        if not setting.secret and setting.variable not in DERIVED_SETTINGS
+        for setting in all_variables()
+        if not setting.secret and setting.name not in DERIVED_SETTINGS
     }
 
 
@@ -157,7 +147,7 @@ def main(arguments: list[str]) -> int:
     generated = {
         SCHEMA: generated_schema(),
         README: generated_readme(),
-        SETTINGS_PAGE: generated_settings_page(),
+        settings_page.PAGE: settings_page.page(),
         metrics_page.PAGE: metrics_page.page(),
         command_line_page.PAGE: command_line_page.page(),
         dashboard_source.DASHBOARD: dashboard_source.text(),

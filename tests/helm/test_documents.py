@@ -10,7 +10,7 @@ import yaml
 
 from tests.helm import documents
 from tests.helm.chart import CHART, container, example, manifests, merged, workload
-from worker.settings.documentation import documented_settings
+from worker.settings.settings import all_variables
 
 
 def test_every_value_is_documented() -> None:
@@ -36,7 +36,7 @@ def test_the_schema_has_every_value_and_no_other() -> None:
 
 def test_the_schema_has_every_setting_that_is_no_secret() -> None:
     in_schema = documents.schema()["properties"]["settings"]["properties"].keys()
-    plain = {setting.variable for setting in documented_settings() if not setting.secret}
+    plain = {setting.name for setting in all_variables() if not setting.secret}
     assert in_schema == plain - documents.DERIVED_SETTINGS
 
 

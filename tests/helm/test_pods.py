@@ -22,8 +22,7 @@ from tests.helm.chart import (
     pod,
     workload,
 )
-from worker.settings.documentation import documented_settings
-from worker.settings.settings import Settings
+from worker.settings.settings import Settings, all_variables
 from worker.settings.variables import variables_of
 
 SECRETS: Final = "/run/secrets/recording-worker"
@@ -110,7 +109,7 @@ def test_every_file_in_the_environment_is_mounted() -> None:
 def test_no_credential_is_in_the_environment_or_in_a_configmap(name: str) -> None:
     found = manifests(example(name))
     variables = environment(found)
-    for secret in (setting.variable for setting in documented_settings() if setting.secret):
+    for secret in (setting.name for setting in all_variables() if setting.secret):
         assert not variables.get(secret, "sqlite:").partition("sqlite:")[0]
     assert "secretKeyRef" not in json.dumps(found)
     secrets = [

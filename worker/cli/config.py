@@ -13,8 +13,8 @@ from worker.cli.output import Column, Row, print_rows, table_options
 from worker.domain.escaping import escape_controls
 
 if TYPE_CHECKING:
-    from worker.settings.documentation import DocumentedSetting
     from worker.settings.settings import Settings
+    from worker.settings.variables import Variable
 
 EXAMPLES = """\
 \b
@@ -67,13 +67,12 @@ def command() -> None:
 def check(as_json: bool) -> None:
     """Show every setting with its source, and every fault."""
     from worker.cli.connections import connection_rows
-    from worker.settings.documentation import documented_settings
     from worker.settings.otel import usable_environment
     from worker.settings.proxies import with_upper_case_proxies
-    from worker.settings.settings import Settings
+    from worker.settings.settings import Settings, all_variables
 
     environ = with_upper_case_proxies(os.environ)
-    rows = [_checked_row(setting, environ) for setting in documented_settings()]
+    rows = [_checked_row(variable, environ) for variable in all_variables()]
     try:
         settings = Settings.from_env(os.environ)
         rows += [*_app_rows(settings), *connection_rows(settings)]
@@ -87,53 +86,51 @@ def check(as_json: bool) -> None:
 @table_options
 def show_defaults(as_json: bool) -> None:
     """List all settings with their defaults and meanings."""
-    from worker.settings.documentation import documented_settings
+    from worker.settings.settings import all_variables
 
     rows: list[Row] = [
         {
-            "variable": setting.variable,
-            "default": setting.default,
-            "required": setting.required,
-            "secret": setting.secret,
-            "meaning": setting.meaning,
+            "variable": variable.name,
+            "default": variable.default,
+            "required": variable.required,
+            "secret": variable.secret,
+            "meaning": variable.meaning,
         }
-        for setting in documented_settings()
+        for variable in all_variables()
     ]
     print_rows(DEFAULTS_COLUMNS, rows, as_json=as_json)
 
 
-def _checked_row(setting: "DocumentedSetting", environ: Mapping[str, str]) -> Row:
-    text, source = _text_and_source(setting, environ)
-    return {"variable": setting.variable, "value": _shown(setting, text), "source": source}
+def _checked_row(variable: "Variable", environ: Mapping[str, str]) -> Row:
+    text, source = _text_and_source(variable, environ)
+    return {"variable": variable.name, "value": _shown(variable, text), "source": source}
 
 
-def _text_and_source(
-    setting: "DocumentedSetting", environ: Mapping[str, str]
-) -> tuple[str | None, str]:
+def _text_and_source(variable: "Variable", environ: Mapping[str, str]) -> tuple[str | None, str]:
     """The text that the worker would read, and where it comes from."""
     from worker.settings.secret import read_text, shown_path
 
-    if setting.secret and (name := environ.get(f"{setting.variable}_FILE")):
+    if variable.secret and (name := environ.get(f"{variable.name}_FILE")):
         path = Path(name)
         try:
             return read_text(path), f"file {shown_path(path)}"
         except ValueError:  # reported among the faults
             return None, f"file {shown_path(path)}"
-    if text := environ.get(setting.variable):
+    if text := environ.get(variable.name):
         return text.strip(), "env"
-    return setting.default, "unset" if setting.default is None else "default"
+    return variable.default, "unset" if variable.default is None else "default"
 
 
-def _shown(setting: "DocumentedSetting", text: str | None) -> str | None:
+def _shown(variable: "Variable", text: str | None) -> str | None:
     from worker.settings.secret import REDACTED, redact_url
 
     if text is None:
         return None
-    if setting.variable in {"HTTPS_PROXY", "ALL_PROXY"} and "://" not in text:
+    if variable.name in {"HTTPS_PROXY", "ALL_PROXY"} and "://" not in text:
         text = f"http://{text}"
     if "://" in text:
         return redact_url(text)
-    return REDACTED if setting.secret else text
+    return REDACTED if variable.secret else text
 
 
 def _app_rows(settings: "Settings") -> list[Row]:

@@ -7,5 +7,4 @@ their files. `apps` and `storage_profiles` read the two files that settings can 
 bounds them. `archive` has the settings of the archive, and `archive_reader` those of tools that
 read it. `otel` and `otel_checks` check the variables of OpenTelemetry, `authorities` and `proxies`
 those of TLS and of proxies, and `trusted_authorities` follows a changed file of authorities.
-`documentation` renders the table for docs/reference/settings.md.
 """

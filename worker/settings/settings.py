@@ -2,7 +2,7 @@
 
 A field is named after its variable, without `WORKER_` and in lower case: `lease_seconds` is
 `WORKER_LEASE_SECONDS`. Its `Variable` has the name, the parser, the meaning and the default.
-docs/reference/settings.md shows the same table; `worker.settings.documentation` renders it.
+docs/reference/settings.md shows the same table.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -184,12 +184,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             WrongSettings: lists every fault. Each begins with the name of its variable.
         """
         # A variable that only `run` reads is not a misspelt one for the other commands.
-        known_names = frozenset(
-            name
-            for settings in (Settings, ConsoleSettings)
-            for variable in variables_of(settings).values()
-            for name in variable.names
-        )
+        known_names = frozenset(name for variable in all_variables() for name in variable.names)
         return build(cls, read_fields(variables_of(cls), environ, known_names=known_names))
 
     def sensitive_texts(self) -> Callable[[], Iterator[str]]:
@@ -716,3 +711,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         fields: dict[str, Any] = {name: getattr(self, name, None) for name in names}
         fields |= {name: value for name, value in entry.items() if value is not None}
         return AppSettings(**fields)
+
+
+def all_variables() -> tuple[Variable, ...]:
+    """Every setting, in the order of docs/reference/settings.md."""
+    return tuple((variables_of(Settings) | variables_of(ConsoleSettings)).values())

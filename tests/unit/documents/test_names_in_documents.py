@@ -11,7 +11,7 @@ import pytest
 
 from tests.command_line_page import root_context
 from worker.cli.root import root
-from worker.settings.documentation import documented_settings
+from worker.settings.settings import all_variables
 
 ROOT: Final = Path(__file__).parents[3]
 PAGES: Final = sorted(
@@ -108,7 +108,7 @@ def words(code: str) -> frozenset[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
-    known = {row.variable for row in documented_settings()}
+    known = {row.name for row in all_variables()}
     named = set(
         re.findall(
             r"`((?:WORKER|REALTIMEKIT|AMQP|DATABASE|HTTP|LOG)_[A-Z_]*[A-Z])\b", page.read_text()

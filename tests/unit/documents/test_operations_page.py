@@ -12,7 +12,7 @@ import yaml
 
 from tests.command_line_page import root_context
 from worker.cli.root import root
-from worker.settings.documentation import documented_settings
+from worker.settings.settings import all_variables
 
 PROJECT = Path(__file__).parents[3]
 CHART = PROJECT / "helm" / "recording-worker"
@@ -108,7 +108,7 @@ def test_every_value_that_is_set_is_one_of_the_chart() -> None:
 
 
 def test_every_setting_and_every_metric_that_is_named_exists() -> None:
-    settings = {row.variable for row in documented_settings()}
+    settings = {row.name for row in all_variables()}
     telemetry = (PROJECT / "worker" / "observability" / "metrics.py").read_text()
 
     named = set(re.findall(r"\b(?:WORKER|REALTIMEKIT|HTTP|LOG)_[A-Z_]+\b", TEXT))

@@ -3,7 +3,7 @@
 import base64
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -36,25 +36,19 @@ Fields = dict[str, Any]
 
 def build_command(
     file_body: bytes | None,
-    flags: Mapping[str, object],
     *,
-    user_ids: Sequence[str],
-    custom_participant_ids: Sequence[str] = (),
-    prefix: str | None,
+    prefix: str | None = None,
     metadata: Sequence[str] = (),
-    assignments: Sequence[str],
+    assignments: Sequence[str] = (),
+    **fields: object,
 ) -> Command:
     """Merge a command from a file, if any, with the flags. The flags take precedence.
 
-    `flags` maps fields to values, None for a flag that is not set. `metadata` are `NAME=VALUE`
-    texts, `assignments` are `PATH=VALUE` texts. A command without an id gets a random one. Raises
-    click.UsageError, which names the flag and the field.
+    `metadata` are `NAME=VALUE` texts, `assignments` are `PATH=VALUE` texts. All other flags are
+    `fields` of the command, None or empty if not set. A command without an id gets a random one.
+    Raises click.UsageError, which names the flag and the field.
     """
-    overrides: Fields = {name: value for name, value in flags.items() if value is not None}
-    if user_ids:
-        overrides["user_ids"] = list(user_ids)
-    if custom_participant_ids:
-        overrides["custom_participant_ids"] = list(custom_participant_ids)
+    overrides: Fields = {name: value for name, value in fields.items() if value not in (None, ())}
     entries = [_parse_entry(text) for text in metadata]
     parsed_assignments = [_parse_assignment(text) for text in assignments]
     envelope = _decode_file(file_body) if file_body is not None else {}

@@ -75,13 +75,9 @@ def complete_if_readable(
 
 def complete_among(flag: str, text: str, ids: Collection[str]) -> str:
     """The one of these ids that `text` means. Returns and raises as `complete`."""
-    return (
-        text
-        if text in ids
-        else pick(
-            flag, text, [whole_id for whole_id in sorted(set(ids)) if stands_for(text, whole_id)]
-        )
-    )
+    if text in ids:
+        return text
+    return pick(flag, text, {whole_id for whole_id in ids if stands_for(text, whole_id)})
 
 
 def ids_that_begin(settings: "CommonSettings", text: str | None, *kinds: "IdKind") -> str:

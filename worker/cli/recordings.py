@@ -68,8 +68,8 @@ Examples:
   recording-worker recordings show "$RECORDING"
 
 The command reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile. A
-DURATION is a number with a unit: 90s, 15m, 2h or 7d. A terminal shows
-short ids. Every command accepts them in place of whole ones.
+DURATION is a number with a unit: 90s, 15m, 2h or 7d. A terminal shows short ids. Every command
+accepts them in place of whole ones.
 """
 SHOW_EXAMPLES = """\
 \b

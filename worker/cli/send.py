@@ -67,7 +67,7 @@ its outcome, send it again with the same --id.
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("command_type", metavar="[TYPE]", required=False, type=Choice(list(COMMAND_TYPES)))
+@click.argument("type", metavar="[TYPE]", required=False, type=Choice(list(COMMAND_TYPES)))
 @click.option(
     "--meeting-id", help="The meeting to record, or the meeting of the recordings to act on."
 )
@@ -115,7 +115,7 @@ its outcome, send it again with the same --id.
     type=click.File("rb"),
     help="A JSON file with a command, or - for stdin. Flags override its fields.",
 )
-@click.option("--id", "command_id", help="The command id. A repeated id is not executed again.")
+@click.option("--id", help="The command id. A repeated id is not executed again.")
 @click.option("--deadline", help="Do not execute the command after this time (RFC 3339).")
 @click.option(
     "--expires-in",
@@ -194,31 +194,16 @@ def _build(
     file: BinaryIO | None,
     max_bytes: int,
     *,
-    command_type: str | None,
-    command_id: str | None,
-    user_ids: tuple[str, ...],
-    custom_participant_ids: tuple[str, ...],
-    prefix: str | None,
-    metadata: tuple[str, ...],
-    assignments: tuple[str, ...],
     expires_in: float | None,
-    **fields: Any,  # noqa: ANN401 - flags that are fields of the command
+    **flags: Any,  # noqa: ANN401 - the flags of the command itself
 ) -> "Command":
     from worker.cli.command_builder import build_command, deadline_in
 
     if expires_in is not None:
-        if fields["deadline"] is not None:
+        if flags["deadline"] is not None:
             raise click.UsageError("give --deadline or --expires-in, not both")
-        fields["deadline"] = deadline_in(expires_in)
-    return build_command(
-        None if file is None else _read(file, max_bytes),
-        {"type": command_type, "id": command_id, **fields},
-        user_ids=user_ids,
-        custom_participant_ids=custom_participant_ids,
-        prefix=prefix,
-        metadata=metadata,
-        assignments=assignments,
-    )
+        flags["deadline"] = deadline_in(expires_in)
+    return build_command(None if file is None else _read(file, max_bytes), **flags)
 
 
 def _read(file: BinaryIO, max_bytes: int) -> bytes:

@@ -17,15 +17,8 @@ OTHER = "6f0f1d2e-1111-4222-8333-944455556666"
 
 
 def built(base: object = None, **flags: Any) -> Command:
-    special = {
-        "user_ids": flags.pop("user_ids", ()),
-        "custom_participant_ids": flags.pop("custom_participant_ids", ()),
-        "prefix": flags.pop("prefix", None),
-        "metadata": flags.pop("metadata", ()),
-        "assignments": flags.pop("assignments", ()),
-    }
     body = base if isinstance(base, bytes) or base is None else msgspec.json.encode(base)
-    return build_command(body, flags, **special)
+    return build_command(body, **flags)
 
 
 def error_of(base: object = None, **flags: Any) -> str:

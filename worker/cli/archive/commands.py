@@ -93,8 +93,9 @@ Exit codes: 0 all ok, 1 some not or, without --archive-url, elsewhere; 2 wrong f
 """
 
 
-def _place(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    """The callback of `--archive-url`."""
+def _parse_archive_url(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> str | None:
     from worker.settings.archive import archive_url
 
     try:
@@ -184,7 +185,7 @@ def retry(
 @click.option(
     "--archive-url",
     metavar="URL",
-    callback=_place,
+    callback=_parse_archive_url,
     help="Verify the objects below this URL instead of WORKER_ARCHIVE_URL.",
 )
 @click.option(

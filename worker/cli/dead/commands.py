@@ -23,7 +23,7 @@ from worker.cli.dead.format import (
     letter_details,
     print_details,
     print_letters,
-    result_printer,
+    print_result,
 )
 from worker.cli.dead.letter import DecodedLetter
 from worker.cli.dead.options import Change, change_options, filter_options
@@ -31,6 +31,7 @@ from worker.cli.dead.selection import Selection
 from worker.cli.groups import SuggestingGroup
 from worker.cli.ids import complete_among
 from worker.cli.output import Row, json_option, limit_option, print_json, table_options
+from worker.cli.text import counted
 from worker.domain.short_ids import beginning
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _apply(
         change.selection,
         change.limit,
         pretend if change.dry_run else action,
-        result_printer(as_json=as_json),
+        print_json if as_json else print_result,
     )
     return asyncio.run(acting)
 
@@ -218,8 +219,7 @@ def _confirmed(settings: "CommonSettings", change: Change) -> Change:
     letters, _ = asyncio.run(list_letters(settings, change.selection, change.limit))
     if letters:
         print_letters(letters, as_json=False)
-        count = "1 letter" if len(letters) == 1 else f"{len(letters)} letters"
-        if not click.confirm(f"Drop {count} permanently?", err=True):
+        if not click.confirm(f"Drop {counted(len(letters), 'letter')} permanently?", err=True):
             click.echo("Nothing was dropped", err=True)
             raise click.exceptions.Exit(1)
     fingerprints = frozenset(decoded.fingerprint for decoded in letters)

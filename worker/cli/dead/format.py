@@ -1,7 +1,7 @@
 """Renders dead letters: as tables and text for users, as JSON lines for scripts."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from worker.cli.dead.letter import DecodedLetter
-from worker.cli.output import Column, Row, print_json, print_rows
+from worker.cli.output import Column, Row, print_rows
 from worker.cli.redaction import redact_json, redact_unparsed
 from worker.domain.escaping import escape_controls
 from worker.settings.secret import REDACTED
@@ -136,12 +136,8 @@ def _to_json(value: Any) -> Any:  # noqa: ANN401 - any value of an AMQP table
     return str(value)
 
 
-def result_printer(*, as_json: bool) -> Callable[[Row], None]:
-    """A function that prints the result of one letter."""
-    return print_json if as_json else _print_result
-
-
-def _print_result(row: Row) -> None:
+def print_result(row: Row) -> None:
+    """Print what was done with one letter, in one line."""
     words = [_RESULTS[str(row["result"])], row["command_type"], row["letter"]]
     words += [f"({row['reason_code']})", row.get("detail")]
     if row.get("new_command_id"):

@@ -20,8 +20,9 @@ def test_the_page_offers_each_outcome() -> None:
     assert set(words("commands.js", "OUTCOMES")) == outcomes
 
 
-def test_the_page_has_a_text_for_each_status() -> None:
-    assert words("recordings.js", "STATUSES") == [*Status]
+def test_the_page_has_a_word_and_a_colour_for_each_status() -> None:
+    assert keys("WORDS") == [*Status]
+    assert set(keys("TONES")) >= set(Status)
     assert set(words("now.js", "LIVE")) == LIVE
     assert set(words("recording.js", "STOPPABLE")) == STOPPABLE
 
@@ -38,3 +39,12 @@ def words(file: str, name: str) -> list[str]:
     assert listed is not None
     found: list[str] = json.loads(listed[1])
     return found
+
+
+def keys(name: str) -> list[str]:
+    """The unquoted names in one object of format.js."""
+    listed = re.search(
+        rf"const {name} = \{{(.*?)\}};", (STATIC / "format.js").read_text(), re.DOTALL
+    )
+    assert listed is not None
+    return re.findall(r"(\w+): ", listed[1])

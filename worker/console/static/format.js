@@ -119,7 +119,7 @@ function copyIcon() {
     svg("path", { d: "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z", fill: "none", stroke: "currentColor", "stroke-width": "1.4", "stroke-linejoin": "round" }));
 }
 
-const TONES = {
+export const TONES = {
   INVOKED: "blue", RECORDING: "live", PAUSED: "warn", UPLOADING: "violet", UPLOADED: "good", ERRORED: "bad",
   succeeded: "good", rejected: "bad", failed: "bad", expired: "warn", running: "live", waiting: "warn",
   queued: "blue", archived: "good", external: "plain",
@@ -128,6 +128,7 @@ const TONES = {
 const WORDS = {
   INVOKED: "Starting", RECORDING: "Recording", PAUSED: "Paused", UPLOADING: "Uploading", UPLOADED: "Uploaded", ERRORED: "Errored",
 };
+export const STATUSES = Object.keys(WORDS);
 
 export function statusWord(status) {
   return WORDS[status] ?? status;

@@ -5,7 +5,7 @@ import { archiveTable } from "./archive.js";
 import { archiveAgain, stopRecording } from "./actions.js";
 import { why } from "./columns.js";
 import { el, replace } from "./dom.js";
-import { ago, at, chip, copyable, idLink, json, middle, plural, recordingChip, seconds, statusWord } from "./format.js";
+import { TONES, ago, at, chip, copyable, idLink, json, middle, plural, recordingChip, seconds, statusWord } from "./format.js";
 import { button, empty, facts, panel, table, throttled, title, verdicts } from "./parts.js";
 
 const STOPPABLE = ["INVOKED", "RECORDING", "PAUSED"];
@@ -85,9 +85,8 @@ function timeline(view) {
     add(start.first_seen, "blue", "Start command received", start.attempts > 1 ? plural(start.attempts, "attempt") : null);
     if (start.ended) add(start.ended, start.outcome === "succeeded" ? "good" : "bad", `Start ${start.outcome}`, start.code && why(start));
   }
-  const tones = { RECORDING: "live", PAUSED: "warn", UPLOADING: "violet", UPLOADED: "good", ERRORED: "bad", INVOKED: "blue" };
   for (const change of view.timeline) {
-    add(change.observed_at, tones[change.status], statusWord(change.status), `observed by ${change.observed_by}`, change.error && el("span", { class: "bad-text" }, `${change.error.code}: ${change.error.message}`));
+    add(change.observed_at, TONES[change.status], statusWord(change.status), `observed by ${change.observed_by}`, change.error && el("span", { class: "bad-text" }, `${change.error.code}: ${change.error.message}`));
   }
   for (const event of view.events) {
     const { data } = event;

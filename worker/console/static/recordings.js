@@ -3,10 +3,8 @@
 import { get, query } from "./api.js";
 import { recordingColumns } from "./columns.js";
 import { el, replace } from "./dom.js";
-import { statusWord } from "./format.js";
+import { STATUSES, statusWord } from "./format.js";
 import { choice, pagedTable, panel, throttled, title } from "./parts.js";
-
-const STATUSES = ["INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED"];
 
 export async function show(root, context) {
   const wanted = new URLSearchParams(location.search);

@@ -56,8 +56,8 @@ class StubParticipants:
             {"id": user_id, "custom_participant_id": custom}
             for user_id, custom in self.people.items()
         ]
-        return httpx.Response(200, json={"success": True, "data": rows, "paging": {
-            "total_count": len(rows), "end_offset": len(rows)}})  # fmt: skip
+        paging = {"total_count": len(rows), "start_offset": 1, "end_offset": len(rows)}
+        return httpx.Response(200, json={"success": True, "data": rows, "paging": paging})
 
 
 def start(*custom_ids: str, **fields: Any) -> StartTrackRecording:

@@ -18,6 +18,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from worker.domain.escaping import escape_controls, escape_json_controls
+from worker.observability.log_output import LogOutput
 from worker.observability.log_redaction import LogRedaction, SensitiveTexts
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -25,20 +26,28 @@ Format = Literal["json", "console"]
 
 FIRST_FIELDS: Final = ("timestamp", "level", "event")
 
+RETRY_SECONDS: Final = 0.05
+"""How long lines wait before the next attempt to write them, if their reader takes none."""
+
+EXIT_SECONDS: Final = 1.0
+"""How long the end of the process waits for the reader of the last lines."""
+
 
 class LineWriter:
-    """Writes whole lines in their order, from any thread.
+    """Writes whole lines in their order, from any thread, and never waits for their reader.
 
     Lines up to `info` are written together at the end of the event loop's turn, because commands
-    end many at a time. A line that cannot be written is dropped, because the caller cannot repair a
-    closed pipe or a full disk.
+    end many at a time. While the reader of a pipe takes nothing, lines wait. When the output is
+    full, lines are dropped, and a line `log_lines_dropped` with their number follows later.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._output = LogOutput(stream)
         self._lock = Lock()
         self._waiting: list[str] = []
-        atexit.register(self.flush)  # for the lines of the event loop's last turn
+        self._dropped = 0
+        self._retry: asyncio.TimerHandle | None = None
+        atexit.register(self._finish)  # for the lines of the event loop's last turn
 
     def write_now(self, line: str) -> None:
         """Write a line, given without its line end, after the lines that wait."""
@@ -59,12 +68,36 @@ class LineWriter:
             return len(self._waiting)
 
     def flush(self) -> None:
-        """Write all lines that wait."""
-        with self._lock, contextlib.suppress(OSError, ValueError):
+        """Write all lines that wait, as far as the reader takes them."""
+        with self._lock:
             lines, self._waiting = self._waiting, []
-            if lines:
-                self._stream.write("\n".join((*lines, "")))
-                self._stream.flush()
+            if self._output.is_full:
+                self._dropped += len(lines)
+                lines = []
+            self._output.write("\n".join((*lines, "")))
+            dropped = 0
+            if self._output.is_waiting:
+                self._flush_later()
+            else:
+                dropped, self._dropped = self._dropped, 0
+        if dropped:
+            structlog.get_logger().warning("log_lines_dropped", lines=dropped)
+
+    def _flush_later(self) -> None:
+        if self._retry is not None:
+            return
+        with contextlib.suppress(RuntimeError):  # without an event loop, the next line tries again
+            loop = asyncio.get_running_loop()
+            self._retry = loop.call_later(RETRY_SECONDS, self._flush_again)
+
+    def _flush_again(self) -> None:
+        self._retry = None
+        self.flush()
+
+    def _finish(self) -> None:
+        self.flush()
+        with self._lock:
+            self._output.wait(EXIT_SECONDS)
 
     # The methods that structlog calls.
     debug = info = write_soon

@@ -1,0 +1,109 @@
+"""Log lines for a reader that is slow, has stopped or is gone."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Final, TextIO
+
+import pytest
+import structlog
+
+from tests.restored_logs import restored_logs
+from worker.observability.logs import configure_logs
+
+LINES: Final = 12_000
+"""With the filler, more than a pipe and the waiting lines hold."""
+
+FILLER: Final = "x" * 200
+
+
+class Pipe:
+    """The two ends of a pipe."""
+
+    def __init__(self) -> None:
+        self.reader, writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        self.stream: TextIO = os.fdopen(writer, "w")
+
+    def read(self) -> bytes:
+        """All that is in the pipe now."""
+        pieces = []
+        try:
+            while piece := os.read(self.reader, 65_536):
+                pieces.append(piece)
+        except BlockingIOError:
+            pass
+        return b"".join(pieces)
+
+    def close_reader(self) -> None:
+        """Let the reader go."""
+        if self.reader >= 0:
+            os.close(self.reader)
+            self.reader = -1
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    with restored_logs():
+        configure_logs(format="json", stream=pipe.stream)
+        yield pipe
+    pipe.close_reader()
+    pipe.stream.close()
+
+
+def test_lines_that_nobody_reads_block_nobody_and_those_that_were_dropped_are_counted(
+    pipe: Pipe,
+) -> None:
+    log = structlog.get_logger()
+    for number in range(LINES):
+        log.info("said", number=number, filler=FILLER)
+    read = b""
+    while b"log_lines_dropped" not in read:
+        read += pipe.read()
+        log.info("after")
+    lines = [json.loads(line) for line in read.splitlines()]
+    said = [line["number"] for line in lines if line["event"] == "said"]
+    (dropped,) = (line["lines"] for line in lines if line["event"] == "log_lines_dropped")
+    assert said == [*range(len(said))]
+    assert 0 < LINES - len(said) <= dropped
+
+
+async def test_a_slow_reader_gets_all_lines_without_a_further_one(pipe: Pipe) -> None:
+    for number in range(1_000):
+        structlog.get_logger().info("said", number=number, filler=FILLER)
+    read = b""
+    async with asyncio.timeout(10):
+        while read.count(b"\n") < 1_000:
+            await asyncio.sleep(0.005)
+            read += pipe.read()
+    assert [json.loads(line)["number"] for line in read.splitlines()] == [*range(1_000)]
+
+
+def test_lines_for_a_reader_that_is_gone_leave_nothing_that_fails_at_the_exit(pipe: Pipe) -> None:
+    pipe.close_reader()
+    structlog.get_logger().warning("said")
+    pipe.stream.flush()
+
+
+PROGRAM: Final = """
+import structlog
+from worker.observability.logs import configure_logs
+configure_logs(format="json")
+for number in range(2_000):
+    structlog.get_logger().info("said", number=number, filler="x" * 200)
+"""
+
+
+def test_a_process_ends_although_nobody_reads_its_last_lines() -> None:
+    pipe = Pipe()
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stderr=pipe.stream) as process:
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            pipe.stream.close()
+            pipe.close_reader()

@@ -7,18 +7,24 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from worker.cli.default_signals import ending_action
+
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the process without a traceback, while there is no command to report it."""
-    is_ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if not is_ours:  # a background job ignores it
+    """Let Ctrl-C end the process without a traceback, while there is no command to report it.
+
+    SIGTERM ends it too, until `run` has its own handler.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, ending_action())
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # a background job ignores it
+        return
+    signal.signal(signal.SIGINT, ending_action())
     try:
         yield
     finally:

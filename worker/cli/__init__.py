@@ -5,13 +5,13 @@ starts the worker. `send`, `tail`, `recordings` (with `recording_details`) and `
 users of the worker. `dead/`, `status/`, `archive/`, `console`, `webhooks`, `topology`, `config`
 (with `connections`) and `store` are for operators.
 
-They share `context` (settings and signals), `database` (queries to the state), `exit_codes`, and
-the options. `ids` completes short ids, `moments` reads durations and times, and `worker_url` has a
-worker's address. `groups` suggests the right name for a misspelt one, with `suggestions`.
-`command_builder` turns flags into a command, and `sending` publishes it. `event_filter` and
-`event_format` are for events, `redaction` is for secrets. `output` prints tables and JSON lines.
-`tables` lays tables out: `columns` has their cells, `fitting` chooses what fits on the terminal,
-and `text` shortens texts.
+They share `context` (settings and signals, with `default_signals`), `database` (queries to the
+state), `exit_codes`, and the options. `ids` completes short ids, `moments` reads durations and
+times, and `worker_url` has a worker's address. `groups` suggests the right name for a misspelt one,
+with `suggestions`. `command_builder` turns flags into a command, and `sending` publishes it.
+`event_filter` and `event_format` are for events, `redaction` is for secrets. `output` prints tables
+and JSON lines. `tables` lays tables out: `columns` has their cells, `fitting` chooses what fits on
+the terminal, and `text` shortens texts.
 
 Every module imports slow libraries inside its functions, so that `--help` answers at once.
 """

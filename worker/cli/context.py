@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from worker.cli.default_signals import ending_action
+
 if TYPE_CHECKING:
     from worker.broker.topology import Topology
     from worker.settings.settings import CommonSettings
@@ -49,7 +51,7 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
         # With the kernel's default, a second signal also ends a process whose loop is stuck.
         for number in signals:
             loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, ending_action())
 
     def stop() -> None:
         stopped.set()

@@ -32,6 +32,7 @@ GAUGES_INTERVAL_SECONDS: Final = 5.0
 OPEN_STORE_INTERVAL_SECONDS: Final = 2.0
 FLUSH_CONNECT_TIMEOUT_SECONDS: Final = 2.0
 JOIN_TIMEOUT_SECONDS: Final = 2.0
+LEAVE_TIMEOUT_SECONDS: Final = 2.0
 
 
 class Worker:
@@ -83,8 +84,7 @@ class Worker:
             await check_apps(store, self._settings.apps)
             self.http_port = await parts.http_server.start()
             resources.push_async_callback(parts.http_server.stop)
-            resources.push_async_callback(parts.elector.release)
-            resources.push_async_callback(store.replicas.leave)
+            resources.push_async_callback(_leave, parts)
             await self._run_loops(parts, stop)
             if store.is_lost.is_set():
                 raise StoreUnavailable(store.commit_error or "the files of the database are lost")
@@ -239,6 +239,14 @@ class Worker:
             structlog.get_logger().warning("shutdown_timed_out")
             for task in consuming:
                 task.cancel()
+
+
+async def _leave(parts: Bootstrap) -> None:
+    """Release this replica's work and leases, so that another one need not wait until they end."""
+    with suppress(TimeoutError):  # the database is silent: they end by themselves
+        async with asyncio.timeout(LEAVE_TIMEOUT_SECONDS):
+            await parts.store.replicas.leave()
+            await parts.elector.release()
 
 
 async def _parked(store: Store) -> dict[str, tuple[int, float]]:

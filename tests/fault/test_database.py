@@ -38,6 +38,8 @@ from worker.store.store import Store
 
 AWAY_SECONDS = float(os.environ.get("FAULT_AWAY_SECONDS", "1"))
 COMMANDS = 10
+SHUTDOWN_MARGIN_SECONDS = 15
+"""What the Helm chart adds to WORKER_SHUTDOWN_SECONDS before the kubelet kills a pod."""
 MEETING = str(uuid.UUID(int=1, version=4))
 
 
@@ -219,6 +221,23 @@ async def test_a_worker_leaves_a_server_that_became_a_standby_for_the_new_primar
     assert "read-only" in (store.commit_error or "")
     assert await ends_well(world, replica), "a new connection finds who writes now"
     await store.close()
+
+
+async def test_a_worker_whose_database_is_silent_ends_within_the_margin_of_its_pod(
+    amqp_url: str, names_prefix: str, postgresql_url: str, tmp_path: Path
+) -> None:
+    async with open_fault_environment(
+        amqp_url, postgresql_url, tmp_path, prefix=names_prefix, WORKER_SHUTDOWN_SECONDS="0.5"
+    ) as environment:
+        worker = environment.worker()
+        worker.start()
+        await worker.ready()
+        assert environment.database is not None
+        environment.database.stall()
+        started = time.monotonic()
+        await asyncio.to_thread(worker.stop)
+        assert worker.exit_code == 0, worker.last_words()
+        assert time.monotonic() - started < SHUTDOWN_MARGIN_SECONDS
 
 
 @pytest.mark.timeout(120 + int(AWAY_SECONDS))

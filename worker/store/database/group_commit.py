@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVarTuple
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.advice import READ_ONLY_SQLSTATE, reason_of
 from worker.store.database.clock import TransactionClock
@@ -35,6 +36,10 @@ from worker.store.database.submissions import (
 )
 
 MAX_TRIES: Final = 3
+
+CLOSE_TIMEOUT_SECONDS: Final = 2.0
+"""How long closing waits for the transactions in progress."""
+
 CONFLICT_SQLSTATES: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock between replicas: try again at once."""
 
@@ -145,11 +150,15 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Commit the waiting requests, then close the database and end the thread. May be called
-        again."""
+        again.
+
+        If the database is silent, the connection and the thread are left to the end of the process.
+        """
         if self._closed:
             return
         self._closed = True
-        await self._idle.wait()
+        if not await wait_until_set(self._idle, CLOSE_TIMEOUT_SECONDS):
+            return
         closed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._thread.run(self._close_connection, closed.set_result)
         error = await closed

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from worker.commands.operations.context import OperationContext
-from worker.domain.recording import StartContext
+from worker.domain.recording import Observation, StartContext
 from worker.realtimekit.client import RealtimeKitClient
 
 
@@ -16,6 +16,7 @@ def operation_context(
     defaults: dict[str, Any] = {
         "check_deadline": lambda: None,
         "confirm_lease": _confirm,
+        "keep_stopping": _keep,
         "find_replayable": _find_nothing,
         "find_starting": _find_no_calls,
         "find_start_id": _find_no_start,
@@ -30,6 +31,10 @@ def operation_context(
 
 
 async def _confirm() -> None:
+    return
+
+
+async def _keep(_ids: Collection[str], _adopted: Collection[Observation]) -> None:
     return
 
 

@@ -1,6 +1,6 @@
 """The tables of a new database, their migrations, and tables that cannot be migrated.
 
-A migration that may come next is written by the test as number 0018.
+The migration that may come next is written by the test.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from worker.store.database.schema import metadata
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 
-NEXT: Final = "0018"
+NEXT: Final = f"{int(HEAD) + 1:04}"
 
 ADDS: Final = """
     op.create_table("schedule", sa.Column("at", sa.Double, primary_key=True))

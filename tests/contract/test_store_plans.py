@@ -48,6 +48,7 @@ from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import OverdueQuery, ScheduledRead, UnlistedQuery
 from worker.store.releasing import ReleaseRequest
 from worker.store.replay_pages import PAGE_EVENTS
+from worker.store.stop_intents import StopIntent
 from worker.store.stop_times import DueStopsQuery, MovedStop
 from worker.store.store import Store
 
@@ -159,6 +160,8 @@ async def everything(store: Any) -> None:
     await store.claim(
         claim("stop-meeting", meeting_id="m", rival_slots=rivals, cancels_starts=True)
     )
+    intent = StopIntent(command_id="stop-meeting", owner="me", recording_ids=["a"])
+    await store.keep_stopping(intent, [observation("external")])
     await store.claim(claim("postponed", slot="p/track", first_seen=NOW.timestamp()))
     await store.claim(claim("stop-start", start_id="start-a"))
     await store.claim(claim("stop-recording", recording_id="a"))

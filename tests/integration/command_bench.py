@@ -186,9 +186,10 @@ def text_properties(reply_to: str, correlation_id: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def open_command_bench(
-    tmp_path: Path, *, breaks: bool = False
+    tmp_path: Path, *, breaks: bool = False, database_url: str | None = None
 ) -> AsyncIterator[CommandBench]:
-    """A bench on a new store. With `breaks`, its breaker learns of each request."""
+    """A bench on a new store. With `breaks`, its breaker learns of each request. `database_url` is
+    the store's, by default that of an SQLite file."""
     benches: list[CommandBench] = []
 
     def record(attempt: HttpAttempt) -> None:
@@ -197,7 +198,7 @@ async def open_command_bench(
 
     async with Sandbox(SandboxOptions(speed=1.0)) as sandbox:
         store = await Store.open(
-            f"sqlite:///{tmp_path / 'state.db'}",
+            database_url or f"sqlite:///{tmp_path / 'state.db'}",
             source="test",
             now=lambda: time.time() + (benches[0].ahead if benches else 0.0),
         )

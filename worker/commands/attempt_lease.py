@@ -37,7 +37,7 @@ class AttemptLease:
         clocks: Sequence[Callable[[], float]] = MACHINE_CLOCKS,
     ) -> None:
         self._store = store
-        self._owner = owner
+        self.owner = owner
         self._seconds = lease_seconds * SHARE_OF_LEASE
         self._clocks = (now, *clocks)
         self._began = [clock() for clock in self._clocks]
@@ -60,6 +60,6 @@ class AttemptLease:
         """
         if self.remaining() > self._seconds - FRESH_SECONDS:
             return
-        if not await self._store.holds_command(command_id, self._owner, self._clocks[0]()):
+        if not await self._store.holds_command(command_id, self.owner, self._clocks[0]()):
             raise LeaseLost("lease_lost", "another replica has taken the command over")
         self.remaining()

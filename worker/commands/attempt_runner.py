@@ -1,6 +1,6 @@
 """Runs one attempt at a claimed command: builds the context of its operation, and executes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -21,10 +21,12 @@ from worker.commands.people_finders import PeopleFinders
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.command_keys import start_context_of, waits_for_session
-from worker.domain.errors import DeadlinePassed
+from worker.domain.errors import DeadlinePassed, LeaseLost
+from worker.domain.recording import Observation
 from worker.domain.times import utc
 from worker.realtimekit.apps import App, Apps
 from worker.store.claims import ClaimResult
+from worker.store.stop_intents import StopIntent
 from worker.store.store import Store
 
 
@@ -98,10 +100,11 @@ class AttemptRunner:
             known=claim.known_recordings,
             check_deadline=partial(self._check_deadline, command),
             confirm_lease=partial(attempt.lease.confirm, command.id),
+            keep_stopping=partial(self._keep_stopping, command.id, attempt.lease.owner),
             start_state=claim.start_state,
             people=self._people.finder(command, claim, app, attempt.arrived_at),
             starts_pending=claim.pending_starts,
-            has_cancelled=bool(claim.cancelled_starts),
+            has_acted=bool(claim.acted_on or claim.cancelled_starts),
             session_wait=self._session_wait(command, claim),
             progress=progress,
             find_replayable=self._store.find_replayable,
@@ -110,6 +113,17 @@ class AttemptRunner:
             storage_profiles=self._storage_profiles,
             archives=self._archives,
         )
+
+    async def _keep_stopping(
+        self,
+        command_id: str,
+        owner: str,
+        recording_ids: Sequence[str],
+        adopted: Sequence[Observation],
+    ) -> None:
+        intent = StopIntent(command_id=command_id, owner=owner, recording_ids=recording_ids)
+        if not await self._store.keep_stopping(intent, adopted):
+            raise LeaseLost("lease_lost", "another replica has taken the command over")
 
     def _check_deadline(self, command: Command) -> None:
         if is_past_deadline(command, self._now()):

@@ -155,6 +155,7 @@ _mark_done: Final = bulk_update(
     "finished_at",
     state=sa.literal_column("'done'"),
     holds=sa.null(),
+    stopping=sa.null(),
     lease_owner=sa.null(),
     lease_until=sa.null(),
 )

@@ -177,7 +177,7 @@ def _row_after_claim(
         lease_until=request.now + request.lease_seconds,
         last_error=row.last_error if row else None,
         reply=row.reply if row else None,
-        acted_on=row.acted_on if row else None,
+        acted_on=_acted_on(row) if row else None,
         cancelled_by=cancelled_by or (row.cancelled_by if row else None),
         stops_slot=_stopped_slot(request) or (row.stops_slot if row else None),
         app=request.app,
@@ -186,6 +186,11 @@ def _row_after_claim(
         woken_at=(row.woken_at or request.now) if row and row.waits_since else None,
         digest=(row.digest if row else None) or request.digest,
     )
+
+
+def _acted_on(row: InboxRow) -> str | None:
+    ids = row.acted_on_ids
+    return msgspec.json.encode(ids).decode() if ids else None
 
 
 def _stopped_slot(request: ClaimRequest) -> str | None:

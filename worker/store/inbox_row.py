@@ -45,6 +45,7 @@ class InboxRow(msgspec.Struct, frozen=True):
     app: str | None = None
     people: str | None = None
     digest: str | None = None
+    stopping: str | None = None
 
     @property
     def is_placeholder(self) -> bool:
@@ -74,8 +75,8 @@ class InboxRow(msgspec.Struct, frozen=True):
 
     @property
     def acted_on_ids(self) -> tuple[str, ...]:
-        """The recordings of `acted_on`."""
-        return msgspec.json.decode(self.acted_on, type=tuple[str, ...]) if self.acted_on else ()
+        """The recordings of `acted_on`, and those that an attempt that died was about to stop."""
+        return tuple(dict.fromkeys((*_ids(self.acted_on), *_ids(self.stopping))))
 
     @property
     def people_called(self) -> People | None:
@@ -139,3 +140,7 @@ class InboxRow(msgspec.Struct, frozen=True):
         if self.state != "running":
             return stored
         return max(stored, min(now, self.lease_until or now))
+
+
+def _ids(text: str | None) -> tuple[str, ...]:
+    return msgspec.json.decode(text, type=tuple[str, ...]) if text else ()

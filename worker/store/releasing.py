@@ -45,6 +45,7 @@ def _columns_after_release(request: ReleaseRequest) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "state": "waiting",
         "crashes": 0,
+        "stopping": None,
         "lease_owner": None,
         "lease_until": None,
         "last_error": request.last_error,

@@ -6,7 +6,7 @@ returns once its change is committed. If it raises StoreUnavailable, nothing was
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final, Self
@@ -70,6 +70,7 @@ from worker.store.recordings import ApplyResult
 from worker.store.releasing import ReleaseRequest
 from worker.store.replicas import Replicas
 from worker.store.slots import find_calling, find_starting
+from worker.store.stop_intents import StopIntent, keep_stopping
 from worker.store.stop_times import DueStop, DueStopsQuery, MovedStop
 from worker.store.unsent_events import OutboxDepth, PageRequest, UnsentEvent
 
@@ -226,6 +227,16 @@ class Store:
     async def keep_people(self, request: PeopleOfStart) -> bool:
         """Keep whom a claimed start is about to ask for. False if the claim is lost."""
         return await self._group.run(people_of_starts.keep_people, request, urgent=True)
+
+    async def keep_stopping(self, intent: StopIntent, adopted: Sequence[Observation]) -> bool:
+        """Keep which recordings a claimed stop is about to stop, and the observations of those that
+        it adopts. False if the claim is lost."""
+        kept: Awaitable[bool] = self._group.submit(keep_stopping, intent, urgent=True)
+        if not adopted:
+            return await kept
+        # In one transaction. The recordings are locked before the command, as everywhere.
+        applied = self._group.submit(self._apply_batch, adopted, urgent=True, size=len(adopted))
+        return (await asyncio.gather(applied, kept))[1]
 
     async def release(self, request: ReleaseRequest) -> None:
         """Give a claimed command back, to be claimed again later."""

@@ -1,6 +1,6 @@
 """The input and the result of an operation."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -68,6 +68,8 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     check_deadline  raises DeadlinePassed if the command's deadline has passed
     confirm_lease   raises LeaseLost if the claim is not fresh and another replica may have the
                     command
+    keep_stopping   commits which recordings a stop is about to stop, after the observations of
+                    those that it adopts; raises LeaseLost if another replica has the command
     find_replayable finds the recordings of which any event is still kept
     find_starting   finds the slots in which an unfinished start may have begun a recording, and
                     when the start first called
@@ -80,7 +82,8 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     people          finds whom a track start records; None if the command names no people
     session_wait    how the start waits for its meeting's session; None if it does not wait
     starts_pending  how many unfinished starts of the meeting the command must wait for
-    has_cancelled   whether the command has cancelled starts that were never sent
+    has_acted       whether an earlier attempt acted on a recording, or the command has cancelled
+                    starts that were never sent
     progress        where the operation adds each recording that it acted on
     archives        whether the worker has an archive
     """
@@ -91,6 +94,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     start_context: StartContext
     check_deadline: Callable[[], None]
     confirm_lease: BeforeSend
+    keep_stopping: Callable[[Sequence[str], Sequence[Observation]], Awaitable[None]]
     find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]]
     find_starting: Callable[[Collection[str]], Awaitable[Mapping[str, float]]]
     find_start_id: Callable[[str], Awaitable[str | None]]
@@ -101,7 +105,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     people: PeopleFinder | None = None
     session_wait: SessionWait | None = None
     starts_pending: int = 0
-    has_cancelled: bool = False
+    has_acted: bool = False
     progress: Progress = msgspec.field(default_factory=Progress)
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
     archives: bool = False

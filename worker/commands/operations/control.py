@@ -40,7 +40,7 @@ class Target(msgspec.Struct, frozen=True):
 
     `may_be_over`: the recording may have ended or be gone. Then nothing has to be done.
     `is_new`: it has just begun. So a 404 does not mean that it is gone.
-    `is_known`: the store has it. `listed`: what the API's list shows of it, if it is known.
+    `is_known`: the store has it. `listed`: what the API's list shows of it.
     """
 
     recording_id: str
@@ -72,6 +72,8 @@ async def _control(
     """Act on all targets, even if some of them fail. Then raise the most urgent failure."""
     api = context.control_api(Priority.STOP if action == "stop" else Priority.COMMAND)
     targets, failures = await _targets(command, context, action, api)
+    if action == "stop" and command.meeting_id is not None:
+        targets = await _with_intent(targets, context)
     slots = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def act_on(target: Target) -> None:
@@ -99,6 +101,28 @@ def _urgency(failure: Failure) -> int:
     return next(rank for rank, kind in enumerate(BY_URGENCY) if isinstance(failure, kind))
 
 
+async def _with_intent(targets: list[Target], context: OperationContext) -> list[Target]:
+    """Commit which recordings the stop is about to stop. Unknown ones are adopted before that.
+
+    After a crash they may have ended, and then no list of live recordings shows them.
+    """
+    to_stop = [target for target in targets if target.status not in STOPPED]
+    if not to_stop:
+        return targets
+    adopted = {
+        target.recording_id: target.listed
+        for target in to_stop
+        if target.listed is not None
+        and not target.is_known
+        and not await context.may_be_of_start(target.listed.snapshot)
+    }
+    await context.keep_stopping([target.recording_id for target in to_stop], list(adopted.values()))
+    return [
+        msgspec.structs.replace(target, is_known=True) if target.recording_id in adopted else target
+        for target in targets
+    ]
+
+
 async def _act_on(
     target: Target,
     command: ControlCommand,
@@ -107,7 +131,7 @@ async def _act_on(
     api: RealtimeKitClient,
 ) -> None:
     if action == "stop" and target.status in STOPPED:
-        context.progress.add(target.recording_id, target.listed)
+        context.progress.add(target.recording_id, target.listed if target.is_known else None)
         return
 
     def on_answer_lost() -> None:
@@ -125,8 +149,7 @@ async def _act_on(
         if not target.may_be_over:
             raise
     else:
-        meeting_id = snapshot.meeting_id or command.meeting_id
-        snapshot = msgspec.structs.replace(snapshot, meeting_id=meeting_id)
+        snapshot = _of_meeting(snapshot, command.meeting_id)
         # An unknown recording is adopted, unless a start is still looking for it.
         adopts = target.is_known or not await context.may_be_of_start(snapshot)
         observation = context.observation(snapshot, asked_at) if adopts else None
@@ -193,11 +216,12 @@ async def _targets_of_meeting(
     listed: list[RecordingSnapshot] = []
     asked_at = context.now()
     try:
-        listed = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
+        found = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
+        listed = [_of_meeting(snapshot, meeting_id) for snapshot in found]
     except (Refused, Unavailable) as error:
         # If the API does not know the meeting, this is no failure if the command acts on a
         # recording.
-        if not (isinstance(error, NotFound) and (known or context.has_cancelled)):
+        if not (isinstance(error, NotFound) and (known or context.has_acted)):
             failures.append(error)
     targets = {
         snapshot.recording_id: _listed_target(snapshot, asked_at, context, known)
@@ -212,6 +236,11 @@ async def _targets_of_meeting(
         and kind in {None, recording.kind}
     ]
     return [*targets.values(), *unlisted], failures
+
+
+def _of_meeting(snapshot: RecordingSnapshot, meeting_id: str | None) -> RecordingSnapshot:
+    """The snapshot with the command's meeting, if it shows none."""
+    return msgspec.structs.replace(snapshot, meeting_id=snapshot.meeting_id or meeting_id)
 
 
 def _kind(known: Recording | None, snapshot: RecordingSnapshot) -> Kind | None:
@@ -231,7 +260,7 @@ def _listed_target(
         snapshot.status,
         is_new=is_new(recording, context),
         is_known=recording is not None,
-        listed=context.observation(snapshot, asked_at) if recording else None,
+        listed=context.observation(snapshot, asked_at),
     )
 
 

@@ -1,0 +1,170 @@
+"""A stop by meeting whose process dies or loses its claim still names all that it stopped."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import Eventually
+from tests.integration.command_bench import CommandBench, open_command_bench
+from tests.integration.tracking_bench import on_both_engines
+from tests.store_requests import observation_of
+from worker.broker.messages import Ack, Retry
+from worker.store.database.group_commit import GroupCommit
+from worker.store.queries import RecordingsFilter
+
+STOP = "change_recording"
+PAST_LEASE_SECONDS = 61.0
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, usual_database_url: str) -> AsyncIterator[CommandBench]:
+    async with open_command_bench(tmp_path, database_url=usual_database_url) as opened:
+        opened.sandbox.behaviour.change({"invoked_seconds": 0.0})
+        yield opened
+
+
+def stop(bench: CommandBench) -> dict[str, Any]:
+    return {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting}
+
+
+async def record(bench: CommandBench) -> list[str]:
+    """Begin recordings of the meeting: two of the worker, and then one of another program."""
+    for number in range(2):
+        await bench.send(bench.start(f"start-{number}"))
+    external = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
+    return [*(entry.recording_id for entry in bench.started()[:2]), external.recording_id]
+
+
+def statuses(bench: CommandBench, recording_ids: list[str]) -> set[str]:
+    return {bench.sandbox.recordings.index.get(each).status for each in recording_ids}
+
+
+def not_yet_executed(operation: str, **which: str) -> Fault:
+    """The call is on its way for an hour."""
+    return Fault(kind="late", operation=operation, seconds=3600, **which)
+
+
+async def die_in_stop(bench: CommandBench, eventually: Eventually) -> None:
+    """A worker executes the stop, and dies when it has met all faults."""
+    attempt = asyncio.create_task(bench.send(stop(bench)))
+    await eventually(lambda: all(fault.triggered for fault in bench.sandbox.faults.active()))
+    attempt.cancel()
+    await asyncio.wait([attempt])
+    assert attempt.cancelled()
+    bench.sandbox.faults.clear()
+
+
+async def pass_lease(bench: CommandBench) -> None:
+    """Until another worker may have the command. A sweep sees how recordings ended meanwhile."""
+    bench.pass_time(PAST_LEASE_SECONDS)
+    for known in await bench.store.recordings(RecordingsFilter()):
+        snapshot = await bench.api.get_recording(known.recording_id)
+        await bench.store.apply([observation_of(snapshot, datetime.now(UTC))])
+
+
+async def named_by_another(bench: CommandBench) -> list[str]:
+    """The recordings that the outcome names after an attempt by another worker."""
+    bench.handler = bench.new_handler()
+    assert await bench.send(stop(bench)) == Ack()
+    ids: list[str] = (await bench.outcome("stop"))["data"]["recording_ids"]
+    return sorted(ids)
+
+
+@on_both_engines
+@pytest.mark.parametrize("executed", [0, 1, 2, 3])
+async def test_a_stop_that_dies_after_some_of_its_calls_names_all_recordings_that_it_stopped(
+    bench: CommandBench, eventually: Eventually, executed: int
+) -> None:
+    recordings = await record(bench)
+    running, stopped = recordings[: 3 - executed], recordings[3 - executed :]
+    for each in stopped:
+        bench.sandbox.faults.add(Fault(kind="lost_hang", operation=STOP, recording_id=each))
+    for each in running:
+        bench.sandbox.faults.add(not_yet_executed(STOP, recording_id=each))
+    await die_in_stop(bench, eventually)
+    await pass_lease(bench)
+    assert statuses(bench, stopped) <= {"UPLOADED"}
+    assert await named_by_another(bench) == sorted(recordings)
+    assert statuses(bench, running) <= {"UPLOADING"}
+
+
+async def test_a_stop_that_dies_before_its_calls_does_not_name_what_others_stopped(
+    bench: CommandBench, eventually: Eventually
+) -> None:
+    recordings = await record(bench)
+    bench.sandbox.faults.add(not_yet_executed("list_recordings"))
+    await die_in_stop(bench, eventually)
+    for each in recordings:
+        await bench.api.control_recording(each, "stop")
+    await pass_lease(bench)
+    assert await named_by_another(bench) == []
+
+
+async def test_a_recording_of_another_program_is_followed_even_if_its_stop_dies(
+    bench: CommandBench, eventually: Eventually
+) -> None:
+    external = (await record(bench))[2]
+    bench.sandbox.faults.add(Fault(kind="lost_hang", operation=STOP, recording_id=external))
+    await die_in_stop(bench, eventually)
+    await pass_lease(bench)
+    events = await bench.store.unsent(100)
+    keys = [event.routing_key for event in events if event.subject == external]
+    assert keys[:2] == ["composite.recording", "composite.uploaded"]
+    assert keys[-1] == "composite.completed"
+
+
+async def test_a_stop_names_what_it_stopped_although_the_api_knows_the_meeting_no_longer(
+    bench: CommandBench, eventually: Eventually
+) -> None:
+    recordings = await record(bench)
+    bench.sandbox.faults.add(Fault(kind="lost_hang", operation=STOP, count=3))
+    await die_in_stop(bench, eventually)
+    await pass_lease(bench)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings", status=404))
+    assert await named_by_another(bench) == sorted(recordings)
+
+
+async def test_a_worker_that_has_lost_the_command_stops_no_recording_that_began_since(
+    bench: CommandBench, eventually: Eventually
+) -> None:
+    recordings = await record(bench)
+    bench.sandbox.faults.add(Fault(kind="late", operation="list_recordings", count=1, seconds=1.0))
+    frozen = asyncio.create_task(bench.send(stop(bench)))
+    await eventually(lambda: all(fault.triggered for fault in bench.sandbox.faults.active()))
+    bench.pass_time(PAST_LEASE_SECONDS)
+    assert await named_by_another(bench) == sorted(recordings)
+    later = await bench.api.start_track_recording({"meeting_id": bench.meeting})
+    assert isinstance(await frozen, Retry)
+    assert statuses(bench, [later.recording_id]) == {"RECORDING"}
+
+
+@on_both_engines
+async def test_a_stop_by_meeting_costs_one_transaction_more_than_one_by_recording(
+    bench: CommandBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[GroupCommit] = []
+    transaction = GroupCommit._transaction
+
+    def counted(group: GroupCommit) -> Any:
+        begun.append(group)
+        return transaction(group)
+
+    monkeypatch.setattr(GroupCommit, "_transaction", counted)
+
+    async def transactions(**command: Any) -> int:
+        begun.clear()
+        assert await bench.send({"id": f"command-{command}", **command}) == Ack()
+        return len(begun)
+
+    for number in range(3):
+        await bench.send(bench.start(f"start-{number}"))
+    first, meeting = bench.started()[0].recording_id, bench.meeting
+    assert await transactions(type="stop_recording", recording_id=first) == 2
+    assert await transactions(type="pause_recording", meeting_id=meeting) == 2
+    assert await transactions(type="stop_recording", meeting_id=meeting) == 3
+    assert await transactions(type="stop_recording", meeting_id=meeting, kind="composite") == 2

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.recording import StartRequest
 from recording_sandbox.waiting import eventually
 from tests.fault.archive_folder import archive_settings
 from tests.fault.fault_environment import FaultEnvironment
@@ -61,6 +62,10 @@ class Scenario(ABC):
     @abstractmethod
     def is_over(self, number: int) -> bool:
         """Whether all events of this round are published."""
+
+    def faults(self) -> list[str]:
+        """At the end: the commands with a wrong outcome that the report does not judge."""
+        return []
 
 
 class StartScenario(Scenario):
@@ -229,9 +234,56 @@ class SweepScenario(StartScenario):
         return any(event.routing_key.endswith(".completed") for event in about)
 
     def recording(self, number: int) -> str:
-        outcome = self.environment.recorder.outcomes[f"{self.name}-{number}"]
+        return self.named_by(f"{self.name}-{number}")[0]
+
+    def named_by(self, command_id: str) -> list[str]:
+        """The recordings that the outcome of this command names."""
+        outcome = self.environment.recorder.outcomes[command_id]
         data: dict[str, Any] = msgspec.json.decode(outcome.body)["data"]
-        return str(data["recording_ids"][0])
+        return list(data["recording_ids"])
+
+
+class StopMeetingScenario(SweepScenario):
+    """Recordings of a meeting are stopped: one of ours and one of another program.
+
+    Before the next attempt, those that were stopped have ended.
+    """
+
+    name = "meeting"
+
+    def work_name(self, number: int) -> str:
+        return f"command/{self._stop(number)}"
+
+    async def before(self, number: int) -> None:
+        recordings = self.environment.sandbox.recordings
+        meeting = self.meeting(number)
+        external = StartRequest(kind="composite", app_id="app", meeting_id=meeting)
+        self.environment.foreign.add(recordings.start(external).id)
+        await eventually(
+            lambda: {recording.status for recording in recordings.index.all()}
+            <= {"RECORDING", "UPLOADED"}
+        )
+
+    async def trigger(self, number: int) -> None:
+        stop = {"type": "stop_recording", "id": self._stop(number)}
+        await self.environment.sender.send(
+            {**stop, "meeting_id": self.meeting(number)}, allowed=SUCCEEDED
+        )
+
+    def is_over(self, number: int) -> bool:
+        return self._stop(number) in self.environment.recorder.outcomes
+
+    def faults(self) -> list[str]:
+        index = self.environment.sandbox.recordings.index
+        return [
+            self._stop(number)
+            for number, meeting in self.meetings.items()
+            if set(self.named_by(self._stop(number)))
+            != {recording.id for recording in index.of_meeting(meeting)}
+        ]
+
+    def _stop(self, number: int) -> str:
+        return f"{self.name}-{number}/stop"
 
 
 class RefreshScenario(SweepScenario):

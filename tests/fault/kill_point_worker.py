@@ -16,6 +16,7 @@ from aiohttp import web
 import worker.archive.assembly
 import worker.archive.storage.storage
 import worker.bootstrap
+import worker.commands.operations.control
 import worker.tracking.trackers
 from tests.fault.suspension_points import KillPoint, PointTracker
 from worker.__main__ import main
@@ -39,6 +40,7 @@ from worker.tracking.webhook_endpoint import WebhookAnswer, WebhookEndpoint
 def install(steps: PointTracker) -> None:
     """Build the worker of parts that are driven step by step."""
     _install_archive(steps)
+    _install_stops(steps)
 
     class SteppingConsumer(Consumer):
         async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
@@ -97,6 +99,21 @@ def _install_archive(steps: PointTracker) -> None:
     vars(worker.archive.assembly).update(
         FileCopies=SteppingFileCopies, ManifestWriter=SteppingManifestWriter
     )
+
+
+def _install_stops(steps: PointTracker) -> None:
+    """Stop the recordings of a meeting one after the other, each in its own task."""
+    control = worker.commands.operations.control
+    act_on = control._act_on
+
+    async def act_in_steps(target: Any, command: Any, *rest: Any) -> None:
+        acts = act_on(target, command, *rest)
+        if command.meeting_id is None:  # in the task of the command
+            await acts
+        else:
+            await steps.run_part(f"command/{command.id}", acts)
+
+    vars(control).update(_act_on=act_in_steps, MAX_CONCURRENT=1)
 
 
 def _stepping_relay(steps: PointTracker) -> type[OutboxRelay]:

@@ -19,6 +19,7 @@ from tests.fault.kill_point_scenarios import (
     RefreshScenario,
     RelayScenario,
     StartScenario,
+    StopMeetingScenario,
     StopScenario,
     SweepScenario,
     UnparkScenario,
@@ -43,6 +44,12 @@ WORKS: dict[type[StartScenario], tuple[str, ...]] = {
         "Store.finish",
     ),
     StopScenario: ("Store.claim", "RealtimeKitClient.control_recording", "Store.finish"),
+    StopMeetingScenario: (
+        "RealtimeKitClient.list_recordings",
+        "Store.keep_stopping",
+        "RealtimeKitClient.control_recording",
+        "Store.finish",
+    ),
     NonsenseScenario: ("Store.claim", "Store.finish", "Publisher.publish"),
     RelayScenario: ("Store.unsent", "Publisher.publish"),
     ParkScenario: (
@@ -97,9 +104,11 @@ async def environment(
 async def test_a_kill_at_any_suspension_point_loses_and_duplicates_nothing(
     environment: FaultEnvironment, kind: type[StartScenario]
 ) -> None:
-    killed_at = await kill_at_points(kind(environment), every_point=EVERY)
+    scenario = kind(environment)
+    killed_at = await kill_at_points(scenario, every_point=EVERY)
     found = await environment.settled()
     assert found.violations == ()
+    assert scenario.faults() == []
     assert list(folder_faults(environment.directory / "archive", environment.facts)) == []
     for stage in WORKS[kind]:
         phases = {point.rpartition(" ")[2] for point in killed_at if stage in point}

@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.recording import Recording, StartRequest
 from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.killable_worker import KillableWorker
@@ -136,3 +139,46 @@ async def test_a_leader_that_is_frozen_while_it_renews_its_lease_is_replaced(
     found = await environment.settled()
     assert found.violations == ()
     assert found.recordings == 1
+
+
+# Frozen or killed between the calls of a stop by meeting
+
+
+def external_recording(environment: FaultEnvironment, meeting: str) -> Recording:
+    request = StartRequest(kind="composite", app_id="app", meeting_id=meeting)
+    recording = environment.sandbox.recordings.start(request)
+    environment.foreign.add(recording.id)
+    return recording
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["frozen", "killed"])
+async def test_a_stop_whose_worker_halts_between_its_calls_has_one_outcome_with_all_recordings(
+    environment: FaultEnvironment, is_killed: bool
+) -> None:
+    halted = environment.worker()
+    halted.start()
+    command = start()
+    await environment.sender.send(command, allowed=SUCCEEDED)
+    await environment.recorder.outcome_of("start")
+    external = external_recording(environment, command["meeting_id"])
+    own, _ = recordings = environment.sandbox.recordings.index.all()
+    await eventually(lambda: {recording.status for recording in recordings} == {"RECORDING"})
+    late = Fault(kind="late", operation="change_recording", recording_id=own.id, seconds=3600)
+    environment.sandbox.faults.add(late)
+    stop = {"type": "stop_recording", "id": "stop", "meeting_id": command["meeting_id"]}
+    await environment.sender.send(stop, allowed=SUCCEEDED)
+    await eventually(lambda: external.status != "RECORDING")
+    halted.kill() if is_killed else halted.freeze()
+    environment.sandbox.faults.clear()
+    environment.amqp.cut()
+    await eventually(lambda: external.status == "UPLOADED")
+    heir = environment.worker()
+    heir.start()
+    outcome = await environment.recorder.outcome_of("stop", seconds=40)
+    named = msgspec.json.decode(outcome.body)["data"]["recording_ids"]
+    assert sorted(named) == sorted(recording.id for recording in recordings)
+    if not is_killed:
+        thaw(halted)
+        await halted.ready()
+    found = await environment.settled()
+    assert found.violations == ()

@@ -14,6 +14,7 @@ from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationResult
 from worker.domain.command_keys import start_slot
+from worker.domain.errors import NotYet
 from worker.domain.recording import Recording
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
@@ -36,6 +37,8 @@ class StubApi:
         self.listed, self.known = listed, known
         self.acted_on: list[int] = []
         self.omitted: tuple[str, ...] = ()
+        self.gone: set[int] = set()
+        self.over: set[int] = set()
         self.starting: dict[str, float] = {}
 
     async def execute(
@@ -60,15 +63,19 @@ class StubApi:
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.method == "PUT":
-            self.acted_on.append(UUID(request.url.path.rpartition("/")[2]).int)
+            number = UUID(request.url.path.rpartition("/")[2]).int
+            self.acted_on.append(number)
+            if number in self.gone | self.over:
+                return httpx.Response(404)
             return httpx.Response(200, json={"success": True, "data": self._answered_row()})
         if request.url.path.endswith("/recordings"):
             paging = {"total_count": len(self.listed), "end_offset": len(self.listed)}
             return httpx.Response(
                 200, json={"success": True, "data": self.listed, "paging": paging}
             )
-        ended = {"success": True, "data": row(1, Status.UPLOADED)}
-        return httpx.Response(200, json=ended)
+        number = UUID(request.url.path.rpartition("/")[2]).int
+        ended = {"success": True, "data": row(number, Status.UPLOADED)}
+        return httpx.Response(404) if number in self.gone else httpx.Response(200, json=ended)
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(None, {1, 2}), ("track", {1}), ("composite", {2})])
@@ -146,3 +153,31 @@ async def test_only_a_stop_takes_a_recording_that_has_ended_as_done(
     assert stub.acted_on == []
     await stub.execute(command_type(id="other", recording_id=id_of(1)))
     assert stub.acted_on == [1]
+
+
+# The list shows a recording that the API does not have, or that has just ended
+
+
+@pytest.mark.parametrize("command_type", [StopRecording, PauseRecording])
+async def test_a_listed_recording_that_is_gone_does_not_fail_the_command_for_its_meeting(
+    command_type: type[StopRecording | PauseRecording],
+) -> None:
+    stub = StubApi(row(1), row(2), known=(known(1, Status.RECORDING),))
+    stub.gone = {1}
+    result = await stub.execute(command_type(id="c", meeting_id=MEETING))
+    assert result.recording_ids == (id_of(2),)
+
+
+async def test_a_stop_waits_for_a_listed_recording_that_the_api_does_not_find_yet() -> None:
+    stub = StubApi(row(1), row(2), known=(known(2, Status.RECORDING),))
+    stub.gone = {1}
+    with pytest.raises(NotYet):
+        await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
+    assert set(stub.acted_on) == {1, 2}
+
+
+async def test_a_pause_of_a_meeting_leaves_out_a_recording_that_ends_after_the_list() -> None:
+    stub = StubApi(row(1), row(2))
+    stub.over = {1}
+    result = await stub.execute(PauseRecording(id="pause", meeting_id=MEETING))
+    assert result.recording_ids == (id_of(2),)

@@ -38,14 +38,12 @@ BY_URGENCY: Final = (NotYet, Unavailable, Refused)
 class Target(msgspec.Struct, frozen=True):
     """A recording to act on, with its status if that is certain.
 
-    `may_be_over`: the recording may have ended or be gone. Then nothing has to be done.
-    `is_new`: it has just begun. So a 404 does not mean that it is gone.
+    `is_new`: it may have just begun. So a 404 does not mean that it is gone.
     `is_known`: the store has it. `listed`: what the API's list shows of it.
     """
 
     recording_id: str
     status: Status | None = None
-    may_be_over: bool = False
     is_new: bool = False
     is_known: bool = False
     listed: Observation | None = None
@@ -146,7 +144,7 @@ async def _act_on(
     except Ended as ended:
         if target.is_new and isinstance(ended, Gone):
             raise NotYet(TOO_EARLY_CODES[action], ended.message) from ended
-        if not target.may_be_over:
+        if command.meeting_id is None:  # of a meeting, only what is live has to be done
             raise
     else:
         snapshot = _of_meeting(snapshot, command.meeting_id)
@@ -170,15 +168,16 @@ async def _targets(
 
 
 def _known_targets(context: OperationContext) -> list[Target]:
-    return [
-        Target(
-            recording.recording_id,
-            None if recording.timed_out else recording.status,
-            is_new=is_new(recording, context),
-            is_known=True,
-        )
-        for recording in context.known
-    ]
+    return [_known_target(recording, context) for recording in context.known]
+
+
+def _known_target(recording: Recording, context: OperationContext) -> Target:
+    return Target(
+        recording.recording_id,
+        None if recording.timed_out else recording.status,
+        is_new=is_new(recording, context),
+        is_known=True,
+    )
 
 
 def _started_targets(start_id: str, context: OperationContext, action: Action) -> list[Target]:
@@ -229,7 +228,7 @@ async def _targets_of_meeting(
         if kind in {None, _kind(known.get(snapshot.recording_id), snapshot)}
     }
     unlisted = [
-        _unlisted_target(recording, context)
+        _known_target(recording, context)
         for recording in known.values()
         if recording.recording_id not in targets
         and recording.status in statuses
@@ -258,17 +257,7 @@ def _listed_target(
     return Target(
         snapshot.recording_id,
         snapshot.status,
-        is_new=is_new(recording, context),
+        is_new=recording is None or is_new(recording, context),
         is_known=recording is not None,
         listed=context.observation(snapshot, asked_at),
-    )
-
-
-def _unlisted_target(recording: Recording, context: OperationContext) -> Target:
-    return Target(
-        recording.recording_id,
-        recording.status,
-        may_be_over=True,
-        is_new=is_new(recording, context),
-        is_known=True,
     )

@@ -260,8 +260,10 @@ class StopMeetingScenario(SweepScenario):
         external = StartRequest(kind="composite", app_id="app", meeting_id=meeting)
         self.environment.foreign.add(recordings.start(external).id)
         await eventually(
-            lambda: {recording.status for recording in recordings.index.all()}
-            <= {"RECORDING", "UPLOADED"}
+            lambda: (
+                {recording.status for recording in recordings.index.all()}
+                <= {"RECORDING", "UPLOADED"}
+            )
         )
 
     async def trigger(self, number: int) -> None:

@@ -44,9 +44,9 @@ def statuses(bench: CommandBench, recording_ids: list[str]) -> set[str]:
     return {bench.sandbox.recordings.index.get(each).status for each in recording_ids}
 
 
-def not_yet_executed(operation: str, **which: str) -> Fault:
+def not_yet_executed(operation: str, recording_id: str | None = None) -> Fault:
     """The call is on its way for an hour."""
-    return Fault(kind="late", operation=operation, seconds=3600, **which)
+    return Fault(kind="late", operation=operation, recording_id=recording_id, seconds=3600)
 
 
 async def die_in_stop(bench: CommandBench, eventually: Eventually) -> None:
@@ -85,7 +85,7 @@ async def test_a_stop_that_dies_after_some_of_its_calls_names_all_recordings_tha
     for each in stopped:
         bench.sandbox.faults.add(Fault(kind="lost_hang", operation=STOP, recording_id=each))
     for each in running:
-        bench.sandbox.faults.add(not_yet_executed(STOP, recording_id=each))
+        bench.sandbox.faults.add(not_yet_executed(STOP, each))
     await die_in_stop(bench, eventually)
     await pass_lease(bench)
     assert statuses(bench, stopped) <= {"UPLOADED"}
@@ -143,10 +143,9 @@ async def test_a_worker_that_has_lost_the_command_stops_no_recording_that_began_
     assert statuses(bench, [later.recording_id]) == {"RECORDING"}
 
 
-@on_both_engines
-async def test_a_stop_by_meeting_costs_one_transaction_more_than_one_by_recording(
-    bench: CommandBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def transactions(monkeypatch: pytest.MonkeyPatch) -> list[GroupCommit]:
+    """One item for each transaction of the store."""
     begun: list[GroupCommit] = []
     transaction = GroupCommit._transaction
 
@@ -155,16 +154,36 @@ async def test_a_stop_by_meeting_costs_one_transaction_more_than_one_by_recordin
         return transaction(group)
 
     monkeypatch.setattr(GroupCommit, "_transaction", counted)
+    return begun
 
-    async def transactions(**command: Any) -> int:
-        begun.clear()
-        assert await bench.send({"id": f"command-{command}", **command}) == Ack()
-        return len(begun)
+
+@on_both_engines
+async def test_a_stop_by_meeting_costs_one_transaction_more_than_one_by_recording(
+    bench: CommandBench, transactions: list[GroupCommit]
+) -> None:
+    async def cost_of(command_type: str, **target: Any) -> int:
+        transactions.clear()
+        command = {"id": f"{command_type}-{target}", "type": command_type, **target}
+        assert await bench.send(command) == Ack()
+        return len(transactions)
 
     for number in range(3):
         await bench.send(bench.start(f"start-{number}"))
     first, meeting = bench.started()[0].recording_id, bench.meeting
-    assert await transactions(type="stop_recording", recording_id=first) == 2
-    assert await transactions(type="pause_recording", meeting_id=meeting) == 2
-    assert await transactions(type="stop_recording", meeting_id=meeting) == 3
-    assert await transactions(type="stop_recording", meeting_id=meeting, kind="composite") == 2
+    assert await cost_of("stop_recording", recording_id=first) == 2
+    assert await cost_of("pause_recording", meeting_id=meeting) == 2
+    assert await cost_of("stop_recording", meeting_id=meeting) == 3
+    assert await cost_of("stop_recording", meeting_id=meeting, kind="composite") == 2
+
+
+async def test_a_stop_ends_together_with_the_starts_that_it_cancelled(
+    bench: CommandBench, transactions: list[GroupCommit]
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="start*", status=401))
+    for number in range(2):
+        await bench.send(bench.start(f"start-{number}"))
+    transactions.clear()
+    assert await bench.send(stop(bench)) == Ack()
+    assert len(transactions) == 2, "its claim and its end"
+    for command_id in ("start-0", "start-1", "stop"):
+        assert await bench.outcomes(command_id)

@@ -1,7 +1,8 @@
 """Completes a command by committing its outcome, or releases it for a later attempt."""
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,6 +18,7 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation
 from worker.domain.times import utc
 from worker.observability.tracing import Tracing
+from worker.store.cancelling import CancelledStart
 from worker.store.claims import LostCommand
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
@@ -79,10 +81,13 @@ class CommandCompleter:
                 called_at=called_at if may_be_executed else None,
             )
         outcome = decision.outcome
-        await self._complete_cancelled(command, decision)
-        await self.complete_with(
+        completes = self.complete_with(
             delivery, outcome, decision.observations, replay_ids=decision.replay_ids
         )
+        if decision.cancelled:  # in the same transaction
+            await asyncio.gather(*self._complete_cancelled(command, decision.cancelled), completes)
+        else:
+            await completes
         settlement: Settlement = Ack()
         if isinstance(outcome, CommandFailed) and outcome.last_error.code == outcomes.CRASHED:
             settlement = Dead(code=outcomes.CRASHED, reason=outcome.last_error.message)
@@ -118,16 +123,18 @@ class CommandCompleter:
         """Complete a command whose message is lost, as if it had reached its maximum age."""
         await self._complete_in_store(outcome_of_lost(lost), lost.reply)
 
-    async def _complete_cancelled(self, command: Command, decision: Complete) -> None:
+    def _complete_cancelled(
+        self, command: Command, starts: Iterable[CancelledStart]
+    ) -> Iterator[Coroutine[Any, Any, None]]:
         """Complete the starts that the command cancelled.
 
         Their outcomes must not wait, because their own deliveries may come back much later.
         """
-        for start in decision.cancelled:
+        for start in starts:
             outcome = outcomes.cancelled(
                 start.command_id, start.command_type, command.id, start.reply.metadata
             )
-            await self._complete_in_store(outcome, start.reply)
+            yield self._complete_in_store(outcome, start.reply)
 
     async def _complete_in_store(
         self,

@@ -455,7 +455,7 @@ async def test_files_that_wait_for_the_archive_are_due_at_the_target_also_those_
 ) -> None:
     source = await Store.open(database_url, source="test", archives=True)
     await end(source, "r1", "a", "b")
-    await source.apply([observation("r2", Status.ERRORED)])
+    await source.apply([observation("r2", Status.ERRORED, files=())])
     taken = await take(source, 1)
     assert len(taken) == len(await take_manifests(source)) == 1
     await source.close()

@@ -129,8 +129,10 @@ class Worker:
         return None
 
     async def _try_to_open_store(self) -> Store:
+        url = self._settings.database_url
         return await Store.open(
-            self._settings.database_url.reveal(),
+            url.reveal(),
+            current_url=url.reveal,
             source=self._settings.source,
             archives=self._settings.archive.archive_url is not None,
             pooler=self._settings.database_pooler,

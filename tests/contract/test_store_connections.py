@@ -1,7 +1,9 @@
 """How the store connects to PostgreSQL: several hosts, and PgBouncer in its transaction mode."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,7 +15,9 @@ from psycopg.pq import TransactionStatus
 from recording_sandbox.services.pgbouncer import PgBouncer
 from recording_sandbox.services.ports import free_ports
 from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import Eventually
 from tests.state_queries import read_state
+from worker.aio import cancel_all
 from worker.domain.errors import StoreUnavailable
 from worker.store.admin.copy import copy_store
 from worker.store.admin.read_only import open_read_only, read_only_engine
@@ -31,6 +35,11 @@ TIME_OUTS: Final = {
     "idle_in_transaction_session_timeout": "10s",
     "tcp_user_timeout": "15000",  # shown in milliseconds
 }
+SESSIONS: Final = (
+    "FROM pg_stat_activity WHERE datname = current_database()"
+    " AND application_name = 'recording-worker'"
+)
+"""The sessions of workers in this database."""
 PREPARED_AFTER = 5
 """The driver prepares a statement when it is executed more often than this."""
 
@@ -162,6 +171,48 @@ async def test_options_that_a_pooler_refuses_are_answered_with_the_setting(poole
         await Store.open(pooled_url, source="test")
 
 
+# Passwords that change while a worker runs
+
+
+async def test_each_new_connection_has_the_user_and_the_password_of_the_current_url(
+    postgresql_url: str, eventually: Eventually
+) -> None:
+    name = urlsplit(postgresql_url).path.lstrip("/")
+    former, latter = f"{name}_former", f"{name}_latter"
+    urls = [re.sub("//[^@]+@", f"//{role}@", postgresql_url) for role in (former, latter)]
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {former} LOGIN SUPERUSER".encode())
+        admin.execute(f"CREATE ROLE {latter} LOGIN SUPERUSER".encode())
+        store = await Store.open(urls[0], source="test", current_url=lambda: urls[0])
+        loops = [store.listen(), store.replicas.run("owner", call_seconds=1)]
+        tasks = [asyncio.create_task(loop) for loop in loops]
+        await eventually(lambda: uses_both_connections(store))
+        await eventually(lambda: users_of(admin) == [former] * 4)
+
+        urls[0] = urls[1]
+        admin.execute(f"ALTER ROLE {former} NOLOGIN".encode())
+        admin.execute(f"SELECT pg_terminate_backend(pid) {SESSIONS}".encode())
+        await eventually(lambda: uses_both_connections(store))
+        await eventually(lambda: users_of(admin) == [latter] * 4)
+        await cancel_all(tasks)
+        await store.close()
+        admin.execute(f"DROP ROLE {former}, {latter}".encode())
+
+
+def users_of(admin: psycopg.Connection[Any]) -> list[str]:
+    """The user of each of the worker's sessions."""
+    return [user for (user,) in admin.execute(f"SELECT usename {SESSIONS}".encode())]
+
+
+async def uses_both_connections(store: Store) -> bool:
+    """Whether the connections for commands and for background work both work."""
+    with suppress(StoreUnavailable):
+        await store.release_leases("owner")
+        await store.outbox_depth()
+        return True
+    return False
+
+
 # Defaults that an administrator set for the database or the role
 
 
@@ -236,11 +287,7 @@ async def test_a_worker_that_is_idle_keeps_its_connections(postgresql_url: str) 
 
 
 def sessions(connection: psycopg.Connection[Any]) -> set[int]:
-    query = (
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-        " AND application_name = 'recording-worker'"
-    )
-    return {pid for (pid,) in connection.execute(query.encode())}
+    return {pid for (pid,) in connection.execute(f"SELECT pid {SESSIONS}".encode())}
 
 
 @pytest.mark.parametrize("pooler", ["none", "transaction"])

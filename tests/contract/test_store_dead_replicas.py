@@ -213,7 +213,8 @@ async def test_a_replica_that_gets_no_session_works_by_its_leases(
         await eventually(without.elector.is_leader)
         await without.claim("c")
         host, port = server.sockets[0].getsockname()
-        without.store.replicas._parameters = {"host": host, "port": port, "sslmode": "disable"}
+        refused = {"host": host, "port": port, "sslmode": "disable"}
+        without.store.replicas._parameters = lambda: refused
         with_session = without.store.replicas.generation
         with psycopg.connect(postgresql_url, autocommit=True) as admin:
             admin.execute(TERMINATE)

@@ -83,7 +83,8 @@ class Console:
             is_public=options.is_public,
             peers=Peers(options.trusted_proxies),
         )
-        reader = StateReader(settings.database_url.reveal(), pooler=settings.database_pooler)
+        url = settings.database_url
+        reader = StateReader(url.reveal(), pooler=settings.database_pooler, current_url=url.reveal)
         self._state = ConsoleState(reader)
         self._stream = LiveStream()
         self._broker = BrokerWatch(

@@ -53,8 +53,8 @@ MAX_PAUSE_SECONDS: Final = 10.0
 class Replicas:
     """This replica's session, and its knowledge of the others.
 
-    `parameters` are those of the driver's `connect`; None: there are no sessions, and only leases
-    decide.
+    `parameters` returns those of the driver's next `connect`; None: there are no sessions, and only
+    leases decide.
 
     `now` is the clock of all replicas, in epoch seconds.
     """
@@ -63,7 +63,7 @@ class Replicas:
         self,
         group: GroupCommit,
         notifier: Notifier,
-        parameters: Mapping[str, Any] | None,
+        parameters: Callable[[], dict[str, Any]] | None,
         *,
         now: Callable[[], float],
     ) -> None:
@@ -121,7 +121,7 @@ class Replicas:
         self._owner, self._call_seconds = owner, call_seconds
         failures = 0
         while True:
-            if await self._hold_session(owner, self._parameters):
+            if await self._hold_session(owner, self._parameters()):
                 failures = 0
             else:
                 failures += 1

@@ -46,7 +46,7 @@ from worker.store.database.engine import make_private, open_engine, sqlite_lock
 from worker.store.database.group_commit import GroupCommit
 from worker.store.database.migrate import migrate
 from worker.store.database.notifications import Notifier, Topic
-from worker.store.database.postgresql import Pooler, connection_parameters
+from worker.store.database.postgresql import CurrentUrl, Pooler, current_parameters
 from worker.store.database.sqlite_files import SqliteFiles
 from worker.store.due_commands import DueCommand, ParkedCount
 from worker.store.due_reads import DueQuery, DueReads
@@ -115,12 +115,14 @@ class Store:
         source: str,
         archives: bool = False,
         pooler: Pooler = "none",
+        current_url: CurrentUrl | None = None,
         now: Callable[[], float] = time.time,
         ticks: Callable[[], float] | None = None,
     ) -> Self:
         """Connect, bring the tables up to date, and return the store.
 
-        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`. `pooler` is
+        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`. Each later
+        connection to PostgreSQL takes its user and its password from `current_url()`. `pooler` is
         the kind of pooler before PostgreSQL. `source` is the CloudEvents source of the published
         events. `archives`: the archive is on, so the files that are announced are queued for it.
         `now` is this machine's clock, which counts on SQLite only: PostgreSQL's own clock
@@ -130,7 +132,8 @@ class Store:
         Raises StoreUnavailable, also if another worker has the SQLite file open, and WrongSettings
         for a URL of no known database.
         """
-        engine = open_engine(url, pooler=pooler)
+        open_one = partial(open_engine, url, pooler=pooler, current_url=current_url)
+        engine = open_one()
         is_sqlite = engine.dialect.name == "sqlite"
         async with AsyncExitStack() as resources:
             files = None
@@ -140,7 +143,9 @@ class Store:
                 make_private(engine.url.database)
                 files = SqliteFiles.of(engine.url.database)
             listens = not is_sqlite and pooler == "none"
-            session_parameters = connection_parameters(url) if listens else None
+            session_parameters = (
+                current_parameters(url, current_url or (lambda: url)) if listens else None
+            )
             notifier = Notifier(session_parameters)
             clock = None if is_sqlite else DatabaseClock()
             machine_clock = MachineClock(now, ticks) if is_sqlite and ticks else None
@@ -148,7 +153,7 @@ class Store:
             resources.push_async_callback(group.close)
             background = group
             if not is_sqlite:  # whose file takes one writer at a time
-                background = GroupCommit(open_engine(url, pooler=pooler), notifier, clock=clock)
+                background = GroupCommit(open_one(), notifier, clock=clock)
                 resources.push_async_callback(background.close)
             await group.run(migrate)
             if files is not None:

@@ -17,6 +17,7 @@ from worker.store.database.migrate import HEAD, check_that_it_is_released, revis
 from worker.store.database.postgresql import (
     READER,
     URL_SYNTAX,
+    CurrentUrl,
     Pooler,
     is_postgresql,
     open_postgresql,
@@ -71,15 +72,22 @@ def check_revision(connection: sa.Connection, *, head: str = HEAD) -> None:
 
 
 def read_only_engine(
-    url: str, *, pooler: Pooler = "none", session: Mapping[str, str] = READER
+    url: str,
+    *,
+    pooler: Pooler = "none",
+    session: Mapping[str, str] = READER,
+    current_url: CurrentUrl | None = None,
 ) -> sa.Engine:
-    """An engine whose connections cannot write. `session` are settings of PostgreSQL.
+    """An engine whose connections cannot write. `session` are settings of PostgreSQL. There, each
+    connection takes its user and its password from `current_url()`.
 
     Raises StoreUnavailable if an SQLite file does not exist, and WrongSettings for a URL of no
     known database.
     """
     if is_postgresql(url):
-        return open_postgresql(url, pooler=pooler, session=session, poolclass=sa.NullPool)
+        return open_postgresql(
+            url, pooler=pooler, session=session, current_url=current_url, poolclass=sa.NullPool
+        )
     if database := sqlite_url(url).database:
         return _sqlite(Path(database))
     raise WrongSettings([URL_SYNTAX])

@@ -19,7 +19,7 @@ from worker.store.admin.read_only import (
     read_errors,
     read_only_engine,
 )
-from worker.store.database.postgresql import READER, Pooler, is_postgresql
+from worker.store.database.postgresql import READER, CurrentUrl, Pooler, is_postgresql
 
 READ_TIMEOUT_SECONDS: Final = 5.0
 
@@ -36,13 +36,20 @@ millisecond."""
 class StateReader:
     """Opens read-only connections to the database of a DATABASE_URL. Threads may share it.
 
-    The database may appear later, and workers may migrate it meanwhile.
+    The database may appear later, and workers may migrate it meanwhile. Each connection to
+    PostgreSQL takes its user and its password from `current_url()`.
     """
 
     def __init__(
-        self, url: str, *, pooler: Pooler = "none", timeout: float = READ_TIMEOUT_SECONDS
+        self,
+        url: str,
+        *,
+        pooler: Pooler = "none",
+        current_url: CurrentUrl | None = None,
+        timeout: float = READ_TIMEOUT_SECONDS,
     ) -> None:
         self._url = url
+        self._current_url = current_url
         self._pooler: Pooler = pooler
         self._timeout = timeout
         self._engine: sa.Engine | None = None
@@ -56,7 +63,7 @@ class StateReader:
         no known database.
         """
         engine = self._engine = self._engine or read_only_engine(
-            self._url, pooler=self._pooler, session=_SESSION
+            self._url, pooler=self._pooler, session=_SESSION, current_url=self._current_url
         )
         with read_errors(), engine.connect() as connection:
             if not is_postgresql(self._url):

@@ -16,6 +16,7 @@ from worker.domain.errors import StoreUnavailable, WrongSettings
 from worker.store.database.direct import begin_with
 from worker.store.database.postgresql import (
     URL_SYNTAX,
+    CurrentUrl,
     Pooler,
     is_postgresql,
     open_postgresql,
@@ -39,13 +40,18 @@ MAX_WAL_BYTES: Final = 64 * 2**20
 """The size to which SQLite's write-ahead log is cut back."""
 
 
-def open_engine(url: str, *, pooler: Pooler = "none") -> sa.Engine:
+def open_engine(
+    url: str, *, pooler: Pooler = "none", current_url: CurrentUrl | None = None
+) -> sa.Engine:
     """An engine with one connection, which is not connected yet.
 
+    On PostgreSQL, each connection takes its user and its password from `current_url()`.
     Raises WrongSettings if the URL names neither database. Its text never repeats the URL.
     """
     if is_postgresql(url):
-        return open_postgresql(url, pooler=pooler, pool_size=1, max_overflow=0)
+        return open_postgresql(
+            url, pooler=pooler, current_url=current_url, pool_size=1, max_overflow=0
+        )
     return _sqlite(sqlite_url(url))
 
 

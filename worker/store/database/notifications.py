@@ -8,7 +8,7 @@ with its connection. Therefore every subscriber also checks for work at interval
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, cast, get_args
 
 import sqlalchemy as sa
@@ -58,11 +58,11 @@ def _topics_of(connection: sa.Connection) -> set[Topic]:
 class Notifier:
     """The notifications of one store's commits and, on PostgreSQL, of the other replicas'.
 
-    `parameters` are those of the driver's `connect`. With None, there is no exchange with other
-    replicas: SQLite has none, and behind a pooler in transaction mode LISTEN does not work.
+    `parameters` returns those of the driver's next `connect`. With None, there is no exchange with
+    other replicas: SQLite has none, and behind a pooler in transaction mode LISTEN does not work.
     """
 
-    def __init__(self, parameters: Mapping[str, Any] | None) -> None:
+    def __init__(self, parameters: Callable[[], dict[str, Any]] | None) -> None:
         self._parameters = parameters
         self._subscribers: list[tuple[Topic, Callable[[], None]]] = []
         self._own_pids: dict[int, int] = {}  # of each store's thread
@@ -104,7 +104,7 @@ class Notifier:
     async def listen(self) -> None:
         """Listen for commits of other replicas, forever. Returns if there is no listening."""
         if self._parameters is not None:
-            await _listen(dict(self._parameters), self._on_notification)
+            await _listen(self._parameters, self._on_notification)
 
     def _on_notification(self, notification: "psycopg.Notify | None", schema: str) -> None:
         if notification is None:
@@ -129,17 +129,19 @@ def _pid(connection: sa.Connection) -> int:
     return driver.info.backend_pid
 
 
-async def _listen(arguments: dict[str, Any], on_notification: OnNotification) -> NoReturn:
+async def _listen(
+    arguments: Callable[[], dict[str, Any]], on_notification: OnNotification
+) -> NoReturn:
     """Call `on_notification` for each notification, and whenever a connection is new.
 
-    A lost connection is replaced, after pauses that grow to ten seconds. `arguments` are those of
-    the driver's `connect`.
+    A lost connection is replaced, after pauses that grow to ten seconds. `arguments` returns those
+    of the driver's next `connect`.
     """
     import psycopg  # SQLite does not need this driver
 
     failures = 0
     while True:
-        session = _ListenSession(arguments)
+        session = _ListenSession(arguments())
         try:
             await session.run(on_notification)
         except (psycopg.Error, OSError, TimeoutError) as error:

@@ -8,7 +8,7 @@ A client that is frozen or cut off inside a transaction keeps its row locks, and
 leader's lease or a command. Therefore the settings also limit how long the server waits for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
@@ -18,6 +18,9 @@ from worker.store.database.direct import begin_with
 
 Pooler = Literal["none", "transaction"]
 """What is between the worker and PostgreSQL: nothing, or a pooler in transaction mode."""
+
+CurrentUrl = Callable[[], str]
+"""Returns the DATABASE_URL as its file has it now, in any thread."""
 
 URL_SYNTAX: Final = (
     "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
@@ -138,6 +141,37 @@ def connection_parameters(
     return parameters
 
 
+def current_parameters(
+    url: str, current_url: CurrentUrl, *, pooler: Pooler = "none"
+) -> Callable[[], dict[str, Any]]:
+    """A function that returns the arguments of the next connection.
+
+    They are those of `connection_parameters`, with the user and the password of the current URL.
+    Raises WrongSettings as that function does.
+    """
+    of_start = connection_parameters(url, pooler=pooler)
+    return lambda: of_start | new_credentials(url, current_url())
+
+
+def new_credentials(url: str, current: str) -> dict[str, Any]:
+    """The user and the password of the current URL, if they are all that differs from `url`.
+
+    Another database counts after a restart: the leases and locks of this process are in this one.
+    """
+    if current == url or not is_postgresql(current):
+        return {}
+    from psycopg.conninfo import conninfo_to_dict
+
+    (place, _), (current_place, credentials) = map(_split, map(conninfo_to_dict, (url, current)))
+    return credentials if current_place == place else {}
+
+
+def _split(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The place of a database, and the user and the password."""
+    credentials = {name: parameters.get(name) for name in ("user", "password")}
+    return {k: v for k, v in parameters.items() if k not in credentials}, credentials
+
+
 def _escaped(value: str) -> str:
     """The value of a setting in the options of a connection."""
     return value.replace(" ", r"\ ")
@@ -167,9 +201,12 @@ def open_postgresql(
     *,
     pooler: Pooler,
     session: Mapping[str, str] = WRITER,
+    current_url: CurrentUrl | None = None,
     **pool: Any,  # noqa: ANN401 - SQLAlchemy's own
 ) -> sa.Engine:
     """An engine that is not connected yet. `pool` are SQLAlchemy's arguments about its pool.
+
+    Each connection takes its user and its password from `current_url()`, else from `url`.
 
     Raises WrongSettings as `connection_parameters` does.
     """
@@ -196,7 +233,8 @@ def open_postgresql(
         _arguments: Any,  # noqa: ANN401
         parameters: dict[str, Any],
     ) -> object:
-        return connect_bounded(timeout_seconds, at_first=at_first, **parameters)
+        credentials = new_credentials(url, current_url()) if current_url else {}
+        return connect_bounded(timeout_seconds, at_first=at_first, **{**parameters, **credentials})
 
     if pooler == "transaction":
         begin_with(engine, _begin_statement(session))

@@ -31,6 +31,11 @@ def test_uploads_are_listed_where_objects_are_written(
     assert url.startswith(expected)
 
 
+def test_the_description_of_the_service_is_read_once_for_all_clients() -> None:
+    first, second = (open_client(parse_storage_url(f"s3://{bucket}")) for bucket in ("one", "two"))
+    assert first.meta.service_model.metadata is second.meta.service_model.metadata
+
+
 @pytest.mark.parametrize(
     ("name", "key", "is_removed"),
     [

@@ -12,12 +12,14 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import botocore.client
 import botocore.config
 import botocore.exceptions
+import botocore.loaders
 import botocore.parsers
 import botocore.session
 
@@ -83,7 +85,9 @@ def open_client(url: StorageUrl) -> botocore.client.BaseClient:
         retries={"total_max_attempts": 2},
         s3={"addressing_style": "virtual" if virtual else "path"},
     )
-    return botocore.session.Session().create_client(
+    session = botocore.session.Session()
+    session.register_component("data_loader", _loader())
+    return session.create_client(
         "s3",
         # botocore puts the bucket into the host itself.
         endpoint_url=named.replace(f"//{url.bucket}.", "//", 1) if named and virtual else named,
@@ -91,6 +95,15 @@ def open_client(url: StorageUrl) -> botocore.client.BaseClient:
         config=config,
         verify=os.environ.get("SSL_CERT_FILE"),
     )
+
+
+@cache
+def _loader() -> botocore.loaders.Loader:
+    """botocore's descriptions of services, read once.
+
+    Reading them takes most of the time of a new client, and no other thread runs meanwhile.
+    """
+    return botocore.session.Session().get_component("data_loader")
 
 
 def _uploads(

@@ -209,7 +209,9 @@ async def test_a_silent_consumer_is_renewed_without_a_new_connection(
         await bench.consumer.drain()
         await asyncio.wait([bench.consumer_task])
         assert await bench.count(bench.topology.command_queue) == 0
-    assert not any(delivery.redelivered for delivery in bench.deliveries)
+    # The broker takes back what it delivered to a consumer that was being cancelled. Such a message
+    # was not handled before, although it is marked as redelivered.
+    assert bench.bodies == [b"%d" % number for number in range(20)]
     assert bench.connections == 1
 
 

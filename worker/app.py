@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from worker.aio import cancel_all, run_loop, wait_for_any, wait_until_set
+from worker.aio import cancel_all, first_of, run_loop, wait_for_any, wait_until_set
 from worker.bootstrap import Bootstrap
 from worker.broker.aiormq.versions import check_versions
 from worker.broker.publisher import Publisher
@@ -99,7 +99,7 @@ class Worker:
         back. An SQLite file that cannot be opened is an error.
         """
         try:
-            return await self._try_to_open_store()
+            return await self._try_to_open_store(stop)
         except StoreUnavailable as error:
             if self._settings.database_url.reveal().startswith("sqlite"):
                 raise
@@ -121,23 +121,30 @@ class Worker:
                 structlog.get_logger().warning("store_awaited", reason=reason, http_port=port)
                 await wait_until_set(stop, OPEN_STORE_INTERVAL_SECONDS)
                 try:
-                    return await self._try_to_open_store()
+                    return await self._try_to_open_store(stop)
                 except StoreUnavailable as error:
                     reason = str(error)
         finally:
             await http_server.stop()
         return None
 
-    async def _try_to_open_store(self) -> Store:
+    async def _try_to_open_store(self, stop: asyncio.Event) -> Store | None:
+        """The open store; None when `stop` was set first. A migration in progress is undone."""
         url = self._settings.database_url
-        return await Store.open(
-            url.reveal(),
-            current_url=url.reveal,
-            source=self._settings.source,
-            archives=self._settings.archive.archive_url is not None,
-            pooler=self._settings.database_pooler,
-            ticks=time.monotonic,
+        opening = asyncio.create_task(
+            Store.open(
+                url.reveal(),
+                current_url=url.reveal,
+                source=self._settings.source,
+                archives=self._settings.archive.archive_url is not None,
+                pooler=self._settings.database_pooler,
+                ticks=time.monotonic,
+            ),
+            name="opening the store",
         )
+        await first_of(opening, stop.wait())
+        await asyncio.wait([opening])
+        return None if opening.cancelled() else opening.result()
 
     # 2. run the loops
 

@@ -2,6 +2,7 @@
 subscribers."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import psycopg
 import pytest
 
 from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import eventually
 from recording_schemas import decode_event
+from tests.fault.killable_worker import KillableWorker
 from tests.fault.simulation import Simulation, open_simulation
+from tests.forked_process import FORK_SERVER
 from tests.store_requests import claim_request
 from worker.broker.messages import Dead
 from worker.domain.errors import StoreUnavailable
 from worker.store.claims import ClaimRequest
-from worker.store.database.migrate import ADVISORY_LOCK, HEAD
+from worker.store.database.migrate import ADVISORY_LOCK, HEAD, MIGRATION_LOCK_TIMEOUT_SECONDS
 from worker.store.store import Store
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
@@ -103,6 +107,31 @@ async def test_a_replica_waits_longer_for_a_migration_than_for_a_lock(url: str) 
         newer.rollback()
     await (await opening).close()
     assert revision(url) == HEAD
+
+
+async def test_sigterm_ends_a_worker_that_waits_for_the_migration_of_another_one(
+    url: str, tmp_path: Path
+) -> None:
+    app = {f"REALTIMEKIT_{name}": "x" for name in ("ACCOUNT_ID", "APP_ID", "API_TOKEN")}
+    log = tmp_path / "worker.log"
+    worker = KillableWorker({**app, "DATABASE_URL": url}, log, forks=FORK_SERVER)
+    with psycopg.connect(url, autocommit=True) as newer:
+        newer.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
+        worker.start()
+        try:
+            await eventually(lambda: newer.execute(WAITING).fetchone())
+            started = time.monotonic()
+            await asyncio.to_thread(worker.stop)
+        finally:
+            worker.kill()
+    assert worker.exit_code == 0, worker.last_words()
+    assert time.monotonic() - started < 0.8 * MIGRATION_LOCK_TIMEOUT_SECONDS
+
+
+WAITING = """
+SELECT 1 FROM pg_stat_activity
+WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_xact_lock%'
+"""
 
 
 async def test_a_failed_migration_leaves_nothing_behind(url: str) -> None:

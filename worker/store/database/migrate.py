@@ -37,8 +37,9 @@ FOLDER: Final = Path(__file__).parents[1] / "migrations"
 
 ADVISORY_LOCK: Final = 7_265_636_072
 
-MIGRATION_LOCK_TIMEOUT_SECONDS: Final = 60.0
-"""A replica waits this long while another replica migrates."""
+MIGRATION_LOCK_TIMEOUT_SECONDS: Final = 10.0
+"""A replica waits this long while another replica migrates. Then a worker reports the reason, and
+tries again."""
 
 MIGRATION_LOCK_INTERVAL_SECONDS: Final = 0.2
 
@@ -46,9 +47,9 @@ MIGRATION_LOCK_INTERVAL_SECONDS: Final = 0.2
 def migrate(connection: sa.Connection, *, head: str = HEAD, folder: Path = FOLDER) -> None:
     """Apply the missing migrations. Several replicas may start at the same time.
 
-    Raises StoreUnavailable if another replica migrates for more than a minute, or if the database
-    has tables of another program or of a version before the first release. `head` and `folder` are
-    for tests of later migrations.
+    Raises StoreUnavailable if another replica migrates for more than ten seconds, or if the
+    database has tables of another program or of a version before the first release. `head` and
+    `folder` are for tests of later migrations.
     """
     revision = revision_of(connection)
     if revision is None or revision < head:

@@ -126,6 +126,32 @@ async def test_a_worker_ends_when_its_database_file_is_replaced_and_loses_no_com
     assert isinstance((await environment.outcome("during")).data, CommandSucceeded)
 
 
+async def test_a_worker_that_may_not_add_events_is_not_ready_and_loses_none(
+    amqp_url: str, names_prefix: str, tmp_path: Path, url: str, eventually: Eventually
+) -> None:
+    with psycopg.connect(url, autocommit=True) as admin:
+        role = admin.info.dbname
+        admin.execute(f"CREATE ROLE {role} LOGIN".encode())
+        admin.execute(b"GRANT ALL ON SCHEMA public TO PUBLIC")
+        more: dict[str, Any] = {"DATABASE_URL": url.replace("postgres@", f"{role}@")}
+        async with open_worker_environment(amqp_url, names_prefix, tmp_path, **more) as environment:
+            admin.execute(f"REVOKE INSERT ON outbox FROM {role}".encode())
+
+            async def says_so() -> bool:
+                status, answer = await environment.worker.probe("/readyz")
+                reason = answer["checks"]["store"]["reason"] or ""
+                return status == 503 and "lacks rights: INSERT on outbox (" in reason
+
+            await eventually(says_so)
+            await environment.start("during")
+            await eventually(says_so)
+            admin.execute(f"GRANT INSERT ON outbox TO {role}".encode())
+            await environment.worker.ready()
+            assert isinstance((await environment.outcome("during")).data, CommandSucceeded)
+        admin.execute(f"DROP OWNED BY {role}".encode())
+        admin.execute(f"DROP ROLE {role}".encode())
+
+
 async def test_a_worker_whose_role_has_too_few_connections_keeps_running_and_says_so(
     amqp_url: str,
     names_prefix: str,

@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.store.database.notifications import notify_on_commit
+from worker.store.database.privileges import lacking_rights
 from worker.store.database.schema import leases
 
 LEADER: Final = "leader"
@@ -24,13 +25,21 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     until: float
 
 
-def acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
-    """Take or extend a lease; False if another owner holds it.
+class LeaseResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the lease is held, and which rights on tables the role lacks; None if it has all."""
+
+    held: bool
+    lacking_rights: str | None = None
+
+
+def acquire(connection: sa.Connection, request: LeaseRequest) -> LeaseResult:
+    """Take or extend a lease.
 
     It always writes, so that its commit proves that this replica can write. Without the lease, it
     writes a separate lease.
     """
-    extended = connection.execute(
+    lacking = lacking_rights(connection)
+    update = (
         sa.update(leases)
         .where(
             leases.c.name == request.name,
@@ -38,22 +47,24 @@ def acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
         )
         .values(owner=request.owner, until=request.until)
     )
+    extended = connection.execute(update if lacking is None else update.returning(lacking))
     if extended.rowcount:
-        return True
-    other_until = connection.execute(
-        sa.select(leases.c.until).where(leases.c.name == request.name)
-    ).scalar_one_or_none()
-    if other_until is not None:
-        if other_until > request.until + MAX_AHEAD_SECONDS:
+        return LeaseResult(
+            held=True, lacking_rights=None if lacking is None else extended.scalar_one()
+        )
+    columns = (leases.c.until,) if lacking is None else (leases.c.until, lacking)
+    other = connection.execute(sa.select(*columns).where(leases.c.name == request.name)).first()
+    if other is not None:
+        if other.until > request.until + MAX_AHEAD_SECONDS:
             _shorten(connection, request)
         _note_presence(connection, request)
-        return False
+        return LeaseResult(held=False, lacking_rights=None if lacking is None else other[1])
     # Two replicas may insert at the same time. The second insert fails, its transaction is run
     # again and then finds the lease taken.
     connection.execute(
         sa.insert(leases).values(name=request.name, owner=request.owner, until=request.until)
     )
-    return True
+    return LeaseResult(held=True)  # the next attempt, seconds later, shows the rights
 
 
 def _shorten(connection: sa.Connection, request: LeaseRequest) -> None:

@@ -100,6 +100,7 @@ class Store:
         self._background = background
         self._notifier = notifier
         self._resources = resources
+        self._lacking_rights: str | None = None
         self.now = now
         """The clock of everybody who shares the database, in seconds since the epoch."""
         self.replicas = replicas
@@ -181,7 +182,11 @@ class Store:
 
     @property
     def commit_error(self) -> str | None:
-        """Why the last transaction could not be committed; None if it was committed."""
+        """Why the last transaction could not be committed, or why others cannot be: the role lacked
+        rights on tables when a lease was last acquired. None if all is well."""
+        if self._lacking_rights is not None:
+            text = f"the role of DATABASE_URL lacks rights: {self._lacking_rights}"
+            return f"{text} (GRANT them, or let the role own the tables)"
         return self._group.commit_error or self._background.commit_error
 
     @property
@@ -454,7 +459,9 @@ class Store:
 
     async def acquire_lease(self, request: LeaseRequest) -> bool:
         """Take or extend a lease; False if another owner holds it."""
-        return await self._group.run(leases.acquire, request, urgent=True)
+        result = await self._group.run(leases.acquire, request, urgent=True)
+        self._lacking_rights = result.lacking_rights
+        return result.held
 
     async def release_leases(self, owner: str) -> None:
         """Release every lease of this owner."""

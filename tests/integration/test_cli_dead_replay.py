@@ -269,6 +269,10 @@ async def test_a_replay_under_a_new_id_that_was_killed_has_the_same_new_id_when_
     copies = [await broker.take(), await broker.take()]
     new_id = repeated.lines[0]["new_command_id"]
     assert [copy.message_id for copy in copies] == [new_id, new_id], "it is executed once"
+    assert repeated.lines[0]["sent_before"] is None
+    assert "is executed once. The state, which shows that, cannot be read: there is no" in (
+        repeated.err
+    )
 
 
 async def test_a_connection_lost_at_the_publish_leaves_the_letter(

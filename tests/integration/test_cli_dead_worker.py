@@ -13,6 +13,7 @@ from recording_sandbox.api.server import Sandbox
 from recording_sandbox.waiting import Eventually
 from tests.integration.cli_process import CommandLine, RunningProcess, worker_command_line
 from tests.integration.dead_letter_queue import BrokerQueues, has, open_broker_queues, refuse, send
+from tests.integration.test_cli_dead_replay import kill_replay_before_ack
 
 
 @pytest.fixture
@@ -47,6 +48,24 @@ async def worker(cli: CommandLine, outcomes: RunningProcess) -> AsyncIterator[Ru
     async with cli.running("run") as running:
         await running.says("started")
         yield running
+
+
+async def test_a_repeated_replay_under_a_new_id_says_that_nothing_is_executed_again(
+    cli: CommandLine,
+    broker: BrokerQueues,
+    worker: RunningProcess,
+    outcomes: RunningProcess,
+    amqp_url: str,
+) -> None:
+    await broker.bury(start("one"))
+    await kill_replay_before_ack(cli, amqp_url, "--new-id")
+    first = await next_outcome(outcomes)
+
+    (repeated,) = (await cli("dead", "replay", "one", "--new-id")).lines
+    again = await next_outcome(outcomes)
+
+    assert again["id"] == first["id"]
+    assert (repeated["new_command_id"], repeated["sent_before"]) == (first["subject"], True)
 
 
 async def next_outcome(outcomes: RunningProcess) -> dict[str, Any]:
@@ -98,6 +117,7 @@ async def test_a_command_with_an_outcome_is_executed_only_under_a_new_id(
     second = await next_outcome(outcomes)
 
     assert again["id"] == first["id"]
+    assert replayed["sent_before"] is False
     assert second["data"]["command_id"] == replayed["new_command_id"]
     assert second["data"]["recording_ids"]
     assert second["data"]["recording_ids"] != first["data"]["recording_ids"]

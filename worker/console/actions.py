@@ -9,13 +9,15 @@ import msgspec
 import structlog
 
 from recording_schemas import ArchiveRecording, Command, StopRecording
+from worker.cli.dead.format import SENT_BEFORE
 from worker.cli.sending import send
 from worker.cli.text import counted
 from worker.console.dead_letters import DeadLetters, gone_lines
 from worker.console.state import ConsoleState
-from worker.domain.errors import BrokerUnavailable
+from worker.domain.errors import BrokerUnavailable, StoreUnavailable
 from worker.domain.recording import STOPPABLE, Recording
 from worker.settings.settings import CommonSettings
+from worker.store.admin.past_commands import find_command
 from worker.store.admin.recording_details import find_details
 
 MAX_LETTERS: Final = 1000
@@ -109,7 +111,7 @@ class Actions:
                 name = "replay_with_new_id" if action.new_id else "replay"
                 rows = await self._letters.replay(
                     set(action.letters),
-                    new_id=action.new_id,
+                    is_known=self._is_known if action.new_id else None,
                     report=partial(_audit_letter, name, actor),
                 )
                 return _letters_done("replayed", rows, len(set(action.letters)))
@@ -125,6 +127,12 @@ class Actions:
             case ArchiveAgain():
                 recording = await self._recording(action.recording_id)
                 return await self._send("archive", ArchiveRecording, recording, actor)
+
+    async def _is_known(self, command_id: str) -> bool | None:
+        try:
+            return await self._state.read(find_command, command_id) is not None
+        except StoreUnavailable:
+            return None
 
     async def _recording(self, recording_id: str) -> Recording:
         found = await self._state.read(find_details, recording_id, max_events=1)
@@ -191,6 +199,11 @@ def _letters_done(word: str, rows: Sequence[dict[str, Any]], selected: int) -> D
     refused = [row for row in rows if row["result"] == "refused"]
     done = len(rows) - len(refused)
     lines = [f"{counted(done, 'letter')} {word}."]
+    lines += [
+        f"{row['letter']} as {row['new_command_id']}: {SENT_BEFORE}."
+        for row in rows
+        if row.get("sent_before")
+    ][:10]
     lines += [f"{row['letter']} stays: {row['detail']}." for row in refused[:10]]
     lines += gone_lines(rows, selected)
     return Done(lines=tuple(lines), command_ids=tuple(_replayed_ids(rows)))

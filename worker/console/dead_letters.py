@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from worker.cli.dead.actions import (
     Action,
+    IsKnown,
     act_on_letters,
     drop_letter,
     find_letters,
@@ -79,12 +80,13 @@ class DeadLetters:
         return [*lines, *gone_lines(rows, len(fingerprints)), *_names(rows)]
 
     async def replay(
-        self, fingerprints: Collection[str], *, new_id: bool, report: Report
+        self, fingerprints: Collection[str], *, is_known: IsKnown | None, report: Report
     ) -> list[Row]:
-        """Send these letters back to the queue of commands. Reports each as soon as it is done."""
+        """Send these letters back to the queue of commands, under new ids with `is_known`. Reports
+        each as soon as it is done."""
 
         async def act(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
-            return await replay_letter(queue, decoded, new_id=new_id)
+            return await replay_letter(queue, decoded, is_known=is_known)
 
         return await self._walk(fingerprints, act, report)
 

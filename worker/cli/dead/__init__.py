@@ -2,5 +2,6 @@
 
 `commands` has the four subcommands. `options` has the flags that select letters, `selection` the
 rule that they express. `actions` reads the queue and acts on each selected letter. `letter` decodes
-one letter; `format` renders it for users and for scripts.
+one letter; `format` renders it for users and for scripts. `known_commands` asks the state whether
+an earlier replay was interrupted.
 """

@@ -28,6 +28,9 @@ _NEW_IDS: Final = uuid.UUID("5f0c3f7e-52f4-4bb5-9d0a-6c1d0f4f9b57")
 Action = Callable[["DeadLetterQueue", DecodedLetter], Awaitable[Row]]
 """Acts on one letter and returns the fields of its result."""
 
+IsKnown = Callable[[str], Awaitable[bool | None]]
+"""Whether workers have received a command id before. None if that cannot be found out."""
+
 
 async def list_letters(
     settings: "CommonSettings", selection: Selection, limit: int | None
@@ -98,15 +101,26 @@ async def act_on_letters(
     return rows
 
 
-async def replay_letter(queue: "DeadLetterQueue", decoded: DecodedLetter, *, new_id: bool) -> Row:
-    """Send the letter back, optionally under a new id. If that is impossible, the letter stays."""
-    new_command_id = _new_id_of(decoded) if new_id else None
+async def replay_letter(
+    queue: "DeadLetterQueue", decoded: DecodedLetter, *, is_known: IsKnown | None
+) -> Row:
+    """Send the letter back. If that is impossible, the letter stays.
+
+    With `is_known` the command gets a new id. It is then known already if an earlier replay of this
+    letter was interrupted after it had sent the copy.
+    """
+    new_command_id = was_known = None
+    letter = decoded.letter
     try:
-        letter = decoded.letter if new_command_id is None else with_new_id(decoded, new_command_id)
+        if is_known is not None:
+            new_command_id = _new_id_of(decoded)
+            letter = with_new_id(decoded, new_command_id)
+            was_known = await is_known(new_command_id)  # before the copy arrives
         await queue.replay(letter)
     except ValueError as error:
         return {"result": "refused", "detail": str(error)}
-    return {"result": "replayed", "new_command_id": new_command_id}
+    result: Row = {"result": "replayed", "new_command_id": new_command_id}
+    return result if is_known is None else {**result, "sent_before": was_known}
 
 
 def _new_id_of(decoded: DecodedLetter) -> str:

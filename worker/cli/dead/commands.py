@@ -25,6 +25,7 @@ from worker.cli.dead.format import (
     print_letters,
     print_result,
 )
+from worker.cli.dead.known_commands import KnownCommands
 from worker.cli.dead.letter import DecodedLetter
 from worker.cli.dead.options import Change, change_options, filter_options
 from worker.cli.dead.selection import Selection
@@ -146,10 +147,13 @@ def show(letter: str, raw: bool, as_json: bool) -> None:
 def replay(context: click.Context, /, change: Change, new_id: bool, as_json: bool) -> None:
     """Send letters back to the queue of commands."""
 
-    async def action(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
-        return await replay_letter(queue, decoded, new_id=new_id)
-
     settings = common_settings()
+    known = KnownCommands(settings)
+    is_known = known.includes if new_id else None
+
+    async def action(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
+        return await replay_letter(queue, decoded, is_known=is_known)
+
     change = _with_whole_names(settings, change)
     rows = _apply(settings, change, action, would="would_replay", as_json=as_json)
     with_outcome = sum(bool(row["has_outcome"]) for row in rows)
@@ -159,6 +163,14 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
             "so that they are executed",
             err=True,
         )
+    if known.unread_reason is not None and any(row.get("new_command_id") for row in rows):
+        click.echo(
+            "If an earlier replay of a letter was interrupted, its command may have been sent "
+            "before, and is executed once. The state, which shows that, cannot be read: "
+            f"{known.unread_reason}",
+            err=True,
+        )
+    known.close()
     context.exit(_exit_code(settings, rows, change.selection))
 
 

@@ -27,6 +27,12 @@ COLUMNS: Final = (
     Column("last", "last_seen", "time"),
     Column("replays", "replays", "name", spare=True),
 )
+SENT_BEFORE: Final = (
+    "not executed a second time, because workers have it from an earlier replay of this letter; "
+    "they publish its outcome again"
+)
+"""What a replay under a new id means if workers have received that id."""
+
 _RESULTS: Final = {
     "replayed": "Replayed",
     "would_replay": "Would replay",
@@ -142,6 +148,8 @@ def print_result(row: Row) -> None:
     words += [f"({row['reason_code']})", row.get("detail")]
     if row.get("new_command_id"):
         words.append(f"as {row['new_command_id']}")
+    if row.get("sent_before"):
+        words[-1] += f": {SENT_BEFORE}"
     click.echo(escape_controls(" ".join(str(word) for word in words if word)))
 
 

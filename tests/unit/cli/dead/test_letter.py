@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.unit.cli.dead.letters import SYNC, letter
-from worker.cli.dead.format import letter_details, letter_row
+from worker.cli.dead.format import letter_details, letter_row, result_printer
 from worker.cli.dead.letter import decode_letter, with_new_id
 
 
@@ -111,3 +111,15 @@ def test_the_secret_of_a_packed_letter_is_shown_raw_only(body: bytes, encoding: 
     assert base64.b64encode(body[:12]) not in shown
     raw = letter_details(packed, raw=True)
     assert raw["body"] in {base64.b64encode(body).decode(), body.decode(errors="replace")}
+
+
+@pytest.mark.parametrize("sent_before", [True, False, None])
+def test_a_replay_says_whether_workers_had_the_new_id_before(
+    sent_before: bool | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"result": "replayed", "command_type": "start_recording", "letter": "one"}
+    replayed = {"reason_code": "crashed", "new_command_id": "new", "sent_before": sent_before}
+    result_printer(as_json=False)({**row, **replayed})
+    line = capsys.readouterr().out.rstrip("\n")
+    assert line.startswith("Replayed start_recording one (crashed) as new")
+    assert ("not executed a second time" in line) is bool(sent_before)

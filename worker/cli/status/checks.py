@@ -256,9 +256,11 @@ def _replicas(overview: Overview | str) -> int | None:
 # The broker
 
 _FOREIGN_CONSUMERS: Final = (
-    "a worker with another database, one that cannot write to this one, or another program takes "
-    "commands"
+    "a worker that died may still be counted for a minute; if this stays, a worker with another "
+    "database, one that cannot write to this one, or another program takes commands"
 )
+"""RabbitMQ keeps the consumer of a dead host until its heartbeats are missed. Its lease in the
+database may have ended before, so one look cannot tell it from a foreign consumer."""
 
 
 def _queue_checks(queues: QueueCounts, replicas: int | None) -> Iterator[Check]:

@@ -212,7 +212,7 @@ async def test_pages_show_each_recording_once_the_latest_change_first(
 async def test_a_page_has_only_the_requested_statuses(sqlite_url: str) -> None:
     store = await Store.open(sqlite_url, source="test")
     await store.apply([observation("live"), observation("paused", Status.PAUSED)])
-    await store.apply([observation("over", Status.ERRORED)])
+    await store.apply([observation("over", Status.ERRORED, files=())])
     await store.close()
 
     assert await pages(sqlite_url, statuses=[Status.PAUSED]) == ["paused"]

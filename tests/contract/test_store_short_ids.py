@@ -27,7 +27,7 @@ async def fill(store: Store) -> None:
             observation("ffff"),
         ]
     )
-    await store.apply([observation(SECOND_ID, Status.ERRORED)])
+    await store.apply([observation(SECOND_ID, Status.ERRORED, files=())])
     await store.claim(claim("order-2026-000000000017", meeting_id="M-1"))
     await store.finish(finish("order-2026-000000000017"))
 
@@ -74,7 +74,9 @@ async def test_every_short_id_that_a_table_shows_finds_its_recording(
 ) -> None:
     ids = [str(uuid.uuid4()) for _ in range(200)]
     await store.apply([observation(recording_id) for recording_id in ids])
-    await store.apply([observation(recording_id, Status.ERRORED) for recording_id in ids[::2]])
+    await store.apply(
+        [observation(recording_id, Status.ERRORED, files=()) for recording_id in ids[::2]]
+    )
 
     for recording_id, short in list(shorten(ids).items())[::10]:
         assert read_state(database_url, find_whole_ids, short, ["recording"]) == [recording_id]

@@ -224,7 +224,7 @@ async def test_recordings_are_sorted_and_selected_by_age(database_url: str, tmp_
     for hours, app in ((1, "eu"), (2, "default"), (3, "eu")):
         first = NOW - timedelta(hours=hours)
         await store.apply([observation(f"live-{hours}", at=first, app=app)])
-        over = observation(f"over-{hours}", Status.ERRORED, at=first, app=app)
+        over = observation(f"over-{hours}", Status.ERRORED, at=first, app=app, files=())
         await store.apply([over])
     changed = observation("live-3", Status.PAUSED, at=NOW, app="eu")
     await store.apply([changed])

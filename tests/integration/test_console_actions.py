@@ -27,7 +27,7 @@ async def environ(
     url = f"sqlite:///{tmp_path / 'state.db'}"
     store = await Store.open(url, source="test")
     await store.apply([observation(RECORDING)])
-    await store.apply([observation("ended", Status.ERRORED)])
+    await store.apply([observation("ended", Status.ERRORED, files=())])
     await store.close()
     return {
         "AMQP_URL": amqp_url,

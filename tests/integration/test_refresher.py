@@ -63,7 +63,8 @@ async def test_a_running_sweep_is_not_followed_by_another_for_the_same_webhooks(
     for recording_id in ids:
         await bench.apply_webhook(recording_id, Status.PAUSED)
     items = [{"id": recording_id, "status": "PAUSED", "type": "TRACK"} for recording_id in ids]
-    page = {"success": True, "data": items, "paging": {"total_count": 20, "end_offset": 20}}
+    places = {"total_count": 20, "start_offset": 1, "end_offset": 20}
+    page = {"success": True, "data": items, "paging": places}
     asked: list[str] = []
 
     async def answer(request: httpx.Request) -> httpx.Response:

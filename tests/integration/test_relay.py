@@ -217,7 +217,10 @@ def _seen(recording_id: str, status: Status) -> Observation:
     snapshot = RecordingSnapshot(
         recording_id=recording_id, status=status, kind="track", meeting_id="m"
     )
-    return Observation(snapshot=snapshot, observed_by="sweep", asked_at=NOW, observed_at=NOW)
+    files = () if status is Status.ERRORED else None  # the participants were read
+    return Observation(
+        snapshot=snapshot, observed_by="sweep", asked_at=NOW, observed_at=NOW, files=files
+    )
 
 
 def _subject(message: AbstractIncomingMessage) -> str:

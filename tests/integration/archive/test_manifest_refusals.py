@@ -44,7 +44,7 @@ async def test_a_refusal_is_reported_once_even_if_the_fifth_attempt_was_no_refus
     unavailable: int, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await Store.open(sqlite_url, source="test", archives=True)
-    await store.apply([observation("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED, files=())])
     for _ in range(unavailable):
         with pytest.raises(StorageUnavailable):
             await attempt(store, 503, monkeypatch)

@@ -127,7 +127,7 @@ async def test_a_folder_of_a_volume_that_is_missing_at_the_first_start_is_waited
     volume.unmount()
     async with archiving(sqlite_url, folder) as store, FileSource(BODY) as source:
         await end(store, "r1", source.url)
-        await store.apply([observation("r2", Status.ERRORED, at=utc(time.time()))])
+        await store.apply([observation("r2", Status.ERRORED, at=utc(time.time()), files=())])
         for recording in ("r1", "r2"):
             error = await waits(sqlite_url, recording)
             assert error.startswith("folder_missing: ")
@@ -163,7 +163,7 @@ async def test_a_manifest_waits_while_its_volume_is_not_mounted(
     async with archiving(sqlite_url, volume.mount_point) as store:
         await in_use(store, volume.mount_point)
         volume.unmount()
-        await store.apply([observation("r1", Status.ERRORED, at=utc(time.time()))])
+        await store.apply([observation("r1", Status.ERRORED, at=utc(time.time()), files=())])
         assert (await waits(sqlite_url, "r1")).startswith("folder_not_mounted: ")
         volume.mount()
         await archived(store, 1)

@@ -45,7 +45,7 @@ class FailingSession:
 async def store(sqlite_url: str) -> AsyncIterator[Store]:
     """An ended recording whose participants have not been read."""
     opened = await Store.open(sqlite_url, source="test", archives=True)
-    ended = observation("r1", Status.ERRORED)
+    ended = observation("r1", Status.ERRORED, files=())
     snapshot = msgspec.structs.replace(ended.snapshot, session_id="s")
     await opened.apply([msgspec.structs.replace(ended, snapshot=snapshot)])
     yield opened

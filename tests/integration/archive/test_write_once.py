@@ -108,7 +108,7 @@ async def published_types(store: Store) -> list[str]:
 async def test_a_manifest_that_a_killed_worker_wrote_is_announced(
     store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
-    await store.apply([observation("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED, files=())])
     (task,) = await take_manifests(store)
     await die_after_writing(store, storage, task)
     assert (await published_types(store), len(bucket.objects)) == ([], 1)
@@ -121,7 +121,7 @@ async def test_another_object_in_the_place_of_a_manifest_is_a_refusal(
     other: bytes, store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
     bucket.objects["/bucket/r1.json"] = other
-    await store.apply([observation("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED, files=())])
     for _ in range(7):
         (task,) = await take_manifests(store)
         await write(store, storage, task)
@@ -133,7 +133,7 @@ async def test_another_object_in_the_place_of_a_manifest_is_a_refusal(
 async def test_other_bytes_of_the_same_length_are_no_manifest_of_an_earlier_attempt(
     store: Store, bucket: WriteOnceS3, storage: ArchiveStorage
 ) -> None:
-    await store.apply([observation("r1", Status.ERRORED)])
+    await store.apply([observation("r1", Status.ERRORED, files=())])
     (task,) = await take_manifests(store)
     await die_after_writing(store, storage, task)
     ((path, body),) = bucket.objects.items()

@@ -21,11 +21,15 @@ from recording_schemas.faststream import event_decoder
 COMMANDS: Final = RabbitExchange("recording.commands", type=ExchangeType.TOPIC, declare=False)
 
 
+class IdConflict(Exception):
+    """Another command had this id before. This one was not executed: give it another id."""
+
+
 async def execute(broker: RabbitBroker, command: Command, *, seconds: float) -> Outcome:
     """Publish a command, and return its outcome.
 
     After a TimeoutError, execute the same command again. That is safe because the worker executes
-    an id once.
+    an id once. Raises IdConflict if another command had the id before.
     """
     reply = await broker.request(
         encode_command(command),
@@ -35,6 +39,8 @@ async def execute(broker: RabbitBroker, command: Command, *, seconds: float) -> 
         persist=True,
         timeout=seconds,
     )
+    if reply.headers.get("x-id-conflict"):  # the outcome is that of the other command
+        raise IdConflict(f"the id {command.id} is taken")
     event = await event_decoder(reply)
     assert isinstance(event.data, Outcome)
     return event.data

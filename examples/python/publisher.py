@@ -28,6 +28,10 @@ PERMANENT: Final = (PublishError, ChannelAccessRefused, ChannelNotFoundEntity)
 log = logging.getLogger(__name__)
 
 
+class IdConflict(Exception):
+    """Another command had this id before. This one was not executed: give it another id."""
+
+
 class CommandClient:
     """`async with CommandClient(url) as client:` is all that a process needs.
 
@@ -66,6 +70,7 @@ class CommandClient:
 
         Raises:
             Malformed: if the command breaks a rule of the schema.
+            IdConflict: if another command had its id before.
             PublishError: if the broker has no queue for commands.
             ChannelAccessRefused: if the user may not write to `recording.commands`.
             ChannelNotFoundEntity: if that exchange was deleted.
@@ -105,6 +110,9 @@ class CommandClient:
     async def _on_reply(self, message: AbstractIncomingMessage) -> None:
         outcome = self._outcomes.get(message.correlation_id or "")
         if outcome is not None and not outcome.done():
+            if message.headers.get("x-id-conflict"):  # the outcome is that of the other command
+                outcome.set_exception(IdConflict(f"the id {message.correlation_id} is taken"))
+                return
             event = decode_event(message.body)
             assert isinstance(event.data, Outcome)
             outcome.set_result(event.data)

@@ -31,6 +31,18 @@ class PublisherTests:
         status = await environment.event(StatusChanged, meeting_id=meeting)
         assert printed == [f"{status.subject}\n"] * 2
 
+    async def test_another_command_with_its_id_is_an_error(
+        self, virtual_host: VirtualHost, environment: WorkerEnvironment
+    ) -> None:
+        """Its reply has the outcome of the first command, whose recording is not its own."""
+        url, meeting = virtual_host.user(self.user), str(uuid.uuid4())
+        await environment.send(
+            type="start_track_recording", id=f"taken-{meeting}", meeting_id=str(uuid.uuid4())
+        )
+        await environment.outcome(f"taken-{meeting}")
+        command = (*self.program, meeting, f"taken-{meeting}")
+        assert "is taken" in await error_of(command, folder=self.folder, AMQP_URL=url)
+
     async def test_a_command_that_no_queue_takes_is_an_error(self, unroutable_url: str) -> None:
         assert self.unroutable_error in await self._error(unroutable_url)
 

@@ -21,6 +21,10 @@ const (
 // errUnroutable means that no worker was ever started on this broker.
 var errUnroutable = errors.New("no queue takes commands")
 
+// errIDConflict means that another command had the id before. This one was not executed: give it
+// another id.
+var errIDConflict = errors.New("the command's id is taken")
+
 // permanent has the AMQP errors that stay, however long one waits.
 var permanent = map[int]string{
 	amqp.AccessRefused: "ACCESS_REFUSED",
@@ -54,8 +58,8 @@ func (o Outcome) RecordingIDs() ([]string, error) {
 
 // Execute publishes a command and returns its outcome. After a lost connection, or a minute without
 // an outcome, it publishes the command again. That is safe because the worker executes an id once.
-// The command's deadline limits the wait. A wrong password, a missing exchange and a missing
-// permission are errors at once.
+// The command's deadline limits the wait. An id that another command had before, a wrong
+// password, a missing exchange and a missing permission are errors at once.
 func Execute(ctx context.Context, url string, command Command) (Outcome, error) {
 	body, err := json.Marshal(command)
 	if err != nil {
@@ -104,6 +108,9 @@ func attempt(ctx context.Context, url string, command Command, body []byte) (Out
 		if !open {
 			return outcome, lost(<-closed)
 		}
+		if _, taken := reply.Headers["x-id-conflict"]; taken { // the outcome of the other command
+			return outcome, errIDConflict
+		}
 		return outcome, json.Unmarshal(reply.Body, &outcome)
 	case _, open := <-returned: // the library closes it, too, when the connection is lost
 		if !open {
@@ -143,7 +150,7 @@ func stays(err error) bool {
 	if errors.As(err, &reason) {
 		return permanent[reason.Code] != ""
 	}
-	return errors.Is(err, errUnroutable)
+	return errors.Is(err, errUnroutable) || errors.Is(err, errIDConflict)
 }
 
 // named puts AMQP's word before an error: the library gives a wrong password only a number.

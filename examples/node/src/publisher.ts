@@ -18,14 +18,15 @@ const PERMANENT = /: (403|404|530) \(/;
 /**
  * Publishes a command and returns its outcome. After a lost connection it publishes the command
  * again. That is safe because the worker executes an id once. The command's `deadline` limits the
- * wait. A wrong password, a missing exchange and a missing permission are errors at once.
+ * wait. An id that another command had before, a wrong password, a missing exchange and a missing permission are errors at once.
  */
 export async function execute(url: string, command: Command): Promise<Outcome> {
   for (;;) {
     try {
       return await attempt(url, command);
     } catch (error) {
-      if (error instanceof UnroutableError || PERMANENT.test(`${error}`)) throw error;
+      const stays = error instanceof UnroutableError || error instanceof IdConflictError;
+      if (stays || PERMANENT.test(`${error}`)) throw error;
       console.warn(`publishing ${command.id} again: ${error}`);
       await new Promise((resolve) => setTimeout(resolve, 1_000));
     }
@@ -34,6 +35,9 @@ export async function execute(url: string, command: Command): Promise<Outcome> {
 
 /** The broker has no queue for commands: no worker was ever started on it. */
 export class UnroutableError extends Error {}
+
+/** Another command had this id before. This one was not executed: give it another id. */
+export class IdConflictError extends Error {}
 
 async function attempt(url: string, command: Command): Promise<Outcome> {
   const connection = await connect(url);
@@ -48,7 +52,7 @@ async function attempt(url: string, command: Command): Promise<Outcome> {
       });
       channel.on("error", reject);
       channel.on("return", () => reject(new UnroutableError("no queue takes commands")));
-      publish(channel, command, resolve).catch(reject);
+      publish(channel, command, resolve, reject).catch(reject);
     });
   } finally {
     await connection.close().catch(() => undefined); // it may be lost already
@@ -59,12 +63,20 @@ async function publish(
   channel: ConfirmChannel,
   command: Command,
   onOutcome: (outcome: Outcome) => void,
+  onConflict: (error: IdConflictError) => void,
 ): Promise<void> {
   const name = `my-service.replies.${randomUUID()}`;
   const { queue } = await channel.assertQueue(name, { exclusive: true });
   await channel.consume(
     queue,
-    (message) => message && onOutcome(JSON.parse(message.content.toString()) as Outcome),
+    (message) => {
+      // With this header the outcome is that of the other command.
+      if (message?.properties.headers?.["x-id-conflict"]) {
+        onConflict(new IdConflictError(`the id ${command.id} is taken`));
+      } else if (message) {
+        onOutcome(JSON.parse(message.content.toString()) as Outcome);
+      }
+    },
     { noAck: true },
   );
   channel.publish("recording.commands", command.type, Buffer.from(JSON.stringify(command)), {

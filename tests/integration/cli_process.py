@@ -30,8 +30,9 @@ class FinishedProcess(msgspec.Struct, frozen=True):
 
     @property
     def lines(self) -> list[Any]:
-        """Its output, as JSON lines."""
-        return [msgspec.json.decode(line) for line in self.out.splitlines()]
+        """Its output, as JSON lines, or as one indented object after another."""
+        ends = "\n}\n" if self.out.startswith("{\n") else "\n"
+        return [msgspec.json.decode(f"{text}{ends}") for text in self.out.split(ends)[:-1]]
 
 
 class RunningProcess:

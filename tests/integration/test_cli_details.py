@@ -134,6 +134,7 @@ async def test_a_recording_is_shown_with_everything_that_is_known(
 
     await store.close()
     (details,) = shown.lines
+    assert '\n  "status": "UPLOADED",\n' in shown.out, "grep finds a field"
     assert (details["recording_id"], details["status"]) == ("r-1", "UPLOADED")
     assert details["metadata"] == {"case": HOSTILE}
     assert details["start"]["custom_ids"] == {"alice": "alice@example.com"}
@@ -183,7 +184,7 @@ async def test_a_start_without_a_recording_is_shown_with_its_outcome(
     await run(store, rejected("start-2", "already_recording"))
     await store.close()
 
-    shown = await cli("recordings", "show", "start-2")
+    shown = await cli("recordings", "show", "start-2", "--json")
     table = await cli("recordings", "show", "start-2", "--no-json")
 
     (details,) = shown.lines

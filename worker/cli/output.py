@@ -12,8 +12,9 @@ from worker.cli.tables import WIDE, print_table
 from worker.domain.escaping import escape_json_controls
 
 __all__ = [
-    "MAX_LIMIT", "Column", "Decorated", "Row", "json_option", "limit_option", "no_color_option",
-    "print_json", "print_rows", "table_options",
+    "MAX_LIMIT", "Column", "Decorated", "Row", "details_options", "json_option", "limit_option",
+    "no_color_option", "object_option", "print_json", "print_object", "print_rows",
+    "table_options",
 ]  # fmt: skip
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
@@ -21,22 +22,45 @@ Decorated = TypeVar("Decorated", bound=Callable[..., object])
 MAX_LIMIT: Final = 100_000
 
 
+_INDENT: Final = "indent"
+"""The key in click's `meta` of whether `print_object` indents."""
+
+
 def json_option(command: Decorated) -> Decorated:
     """Add `--no-color`, and `--json/--no-json` as `as_json`. Its default for pipes is JSON."""
+    text = "Print JSON lines, or text. Default: text on a terminal, JSON in a pipe."
+    return _with_json(command, text)
+
+
+def object_option(command: Decorated) -> Decorated:
+    """As `json_option`, for a command that prints one object with `print_object`."""
+    text = "Print JSON in one line, or text. Default: text on a terminal, indented JSON in a pipe."
+    return _with_json(command, text)
+
+
+def _with_json(command: Decorated, help_text: str) -> Decorated:
     json = click.option(
-        "--json/--no-json",
-        "as_json",
-        default=None,
-        callback=lambda _context, _parameter, value: (
-            not sys.stdout.isatty() if value is None else value
-        ),
-        help="Print JSON lines, or text. Default: text on a terminal, JSON in a pipe.",
+        "--json/--no-json", "as_json", default=None, callback=_choose_json, help=help_text
     )
     return json(no_color_option(command))
 
 
+def _choose_json(context: click.Context, _parameter: click.Parameter, value: bool | None) -> bool:
+    context.meta[_INDENT] = value is None
+    return not sys.stdout.isatty() if value is None else value
+
+
 def table_options(command: Decorated) -> Decorated:
     """Add the options of `json_option`, and `--wide`, which `print_rows` follows."""
+    return _with_wide(json_option(command))
+
+
+def details_options(command: Decorated) -> Decorated:
+    """Add the options of `object_option`, and `--wide`."""
+    return _with_wide(object_option(command))
+
+
+def _with_wide(command: Decorated) -> Decorated:
     wide = click.option(
         "--wide",
         is_flag=True,
@@ -44,7 +68,7 @@ def table_options(command: Decorated) -> Decorated:
         callback=lambda context, _parameter, value: context.meta.update({WIDE: value}),
         help="On a terminal: whole ids, exact times and every column.",
     )
-    return wide(json_option(command))
+    return wide(command)
 
 
 def limit_option(help_text: str = "Show at most this many.") -> Callable[[Decorated], Decorated]:
@@ -79,6 +103,15 @@ def print_json(value: object) -> None:
     """Print one JSON line and flush, so that the reader of a pipe has it at once."""
     click.echo(escape_json_controls(msgspec.json.encode(value).decode()))
     sys.stdout.flush()
+
+
+def print_object(value: object) -> None:
+    """Print one JSON object: in one line with `--json`, else indented, for `grep` and for files."""
+    text = escape_json_controls(msgspec.json.encode(value).decode())
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(_INDENT):
+        text = msgspec.json.format(text, indent=2)
+    click.echo(text)
 
 
 def print_rows(

@@ -11,7 +11,15 @@ from worker.cli.database import read_state
 from worker.cli.groups import SuggestingGroup
 from worker.cli.ids import complete, ids_that_begin, only_id_that_begins
 from worker.cli.moments import duration
-from worker.cli.output import Column, Row, limit_option, print_json, print_rows, table_options
+from worker.cli.output import (
+    Column,
+    Row,
+    details_options,
+    limit_option,
+    print_object,
+    print_rows,
+    table_options,
+)
 from worker.cli.suggestions import Choice
 from worker.cli.text import utf8
 
@@ -197,7 +205,7 @@ def _refuse_flags(context: click.Context) -> None:
     type=click.IntRange(1, 100_000),
     help="Show at most this many events, oldest first.",
 )
-@table_options
+@details_options
 def show(wanted_id: str, max_events: int, as_json: bool) -> None:
     """Show everything that is known of a recording: its start, timeline, files and events."""
     from worker.cli.outcomes import command_json
@@ -209,7 +217,7 @@ def show(wanted_id: str, max_events: int, as_json: bool) -> None:
     found = read_state(settings, find_details, whole_id, max_events=max_events)
     for details in found.recordings:
         if as_json:
-            print_json(details_json(details))
+            print_object(details_json(details))
         else:
             print_details(details)
         if details.has_more_events:
@@ -224,7 +232,7 @@ def show(wanted_id: str, max_events: int, as_json: bool) -> None:
             f"no recording and no start command has the id {wanted_id}{known}"
         )
     if as_json:
-        print_json({"recording_id": None, "start_command": command_json(found.start)})
+        print_object({"recording_id": None, "start_command": command_json(found.start)})
     else:
         print_command(found.start)
     click.echo("No recording of this command is known.", err=True)

@@ -31,7 +31,15 @@ from worker.cli.dead.options import Change, change_options, filter_options
 from worker.cli.dead.selection import Selection
 from worker.cli.groups import SuggestingGroup
 from worker.cli.ids import complete_among
-from worker.cli.output import Row, json_option, limit_option, print_json, table_options
+from worker.cli.output import (
+    Row,
+    json_option,
+    limit_option,
+    object_option,
+    print_json,
+    print_object,
+    table_options,
+)
 from worker.cli.text import counted
 from worker.domain.short_ids import beginning
 
@@ -128,13 +136,13 @@ def list_(selection: Selection, limit: int, as_json: bool) -> None:
 @command.command(epilog=SHOW_EPILOG)
 @click.argument("letter", metavar="LETTER|POSITION")
 @click.option("--raw", is_flag=True, help="Show the original body, with its secrets.")
-@json_option
+@object_option
 def show(letter: str, raw: bool, as_json: bool) -> None:
     """Show everything about one letter. POSITION is the number in `list`."""
     for decoded in asyncio.run(find_letters(common_settings(), letter)):
         details = letter_details(decoded, raw=raw)
         if as_json:
-            print_json(details)
+            print_object(details)
         else:
             print_details(details)
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.unit.cli.dead.letters import SYNC, letter
-from worker.cli.dead.format import letter_details, letter_row, result_printer
+from worker.cli.dead.format import letter_details, letter_row, print_result
 from worker.cli.dead.letter import decode_letter, with_new_id
 
 
@@ -119,7 +119,7 @@ def test_a_replay_says_whether_workers_had_the_new_id_before(
 ) -> None:
     row = {"result": "replayed", "command_type": "start_recording", "letter": "one"}
     replayed = {"reason_code": "crashed", "new_command_id": "new", "sent_before": sent_before}
-    result_printer(as_json=False)({**row, **replayed})
+    print_result({**row, **replayed})
     line = capsys.readouterr().out.rstrip("\n")
     assert line.startswith("Replayed start_recording one (crashed) as new")
     assert ("not executed a second time" in line) is bool(sent_before)

@@ -27,6 +27,6 @@ pauses.py             how long to wait before the next attempt
 denials.py            when to give up a file whose source refuses it
 verification.py       reads copies back, for `archive verify`
 threads.py            the archive's threads, for calls that block
-unforeseen.py         logs unexpected errors
+unexpected.py         logs unexpected errors
 errors.py             the errors, and the reaction to each
 """

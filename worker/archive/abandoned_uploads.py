@@ -8,7 +8,7 @@ import structlog
 
 from worker.archive.errors import ArchiveError
 from worker.archive.storage import ArchiveStorage
-from worker.archive.unforeseen import log_unforeseen
+from worker.archive.unexpected import log_unexpected
 from worker.domain.times import utc
 
 MAX_UPLOAD_SECONDS: Final = 2 * 86_400.0
@@ -49,8 +49,8 @@ class AbandonedUploads:
             try:
                 if is_leader():
                     await self._remove(self._now() - MAX_UPLOAD_SECONDS, None)
-            except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
-                log_unforeseen("abandoned_uploads_broke", error)
+            except Exception as error:  # noqa: BLE001 - see `log_unexpected`
+                log_unexpected("abandoned_uploads_broke", error)
             await self._sleep(INTERVAL_SECONDS)
 
     async def _remove(self, started_before: float, key: str | None) -> None:

@@ -21,7 +21,7 @@ from worker.archive.file_lease import LEASE_SECONDS
 from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import ManifestWriter
 from worker.archive.pauses import pause_after
-from worker.archive.unforeseen import log_unforeseen
+from worker.archive.unexpected import log_unexpected
 from worker.domain.errors import StoreUnavailable
 from worker.store.archive_leases import Extension
 from worker.store.archive_manifests import ManifestTask
@@ -112,8 +112,8 @@ class Archiver:
             return self._seconds_until(await self._store.next_due())
         except StoreUnavailable:
             pass  # readiness reports it
-        except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
-            log_unforeseen("archive_queue_broke", error)
+        except Exception as error:  # noqa: BLE001 - see `log_unexpected`
+            log_unexpected("archive_queue_broke", error)
         return POLL_INTERVAL_SECONDS
 
     def _seconds_until(self, due_at: float | None) -> float:
@@ -201,7 +201,7 @@ class Archiver:
         except StoreUnavailable as error:
             structlog.get_logger().warning("archive_interrupted", reason=str(error))
         except Exception as error:  # noqa: BLE001 - see above
-            log_unforeseen("archive_attempt_broke", error)
+            log_unexpected("archive_attempt_broke", error)
         else:
             if has_answered:
                 self._storage_failures = 0
@@ -216,8 +216,8 @@ class Archiver:
                 await self._extend_leases()
             except StoreUnavailable:
                 pass  # readiness reports it
-            except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
-                log_unforeseen("archive_leases_broke", error)
+            except Exception as error:  # noqa: BLE001 - see `log_unexpected`
+                log_unexpected("archive_leases_broke", error)
 
     async def _extend_leases(self) -> None:
         if self._copying or self._writing:

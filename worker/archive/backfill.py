@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from worker.archive.unforeseen import log_unforeseen
+from worker.archive.unexpected import log_unexpected
 from worker.domain.errors import StoreUnavailable
 from worker.store.archive_backfill import (
     MAX_RECORDINGS,
@@ -65,8 +65,8 @@ class Backfill:
                     await self.search_once(is_leader)
                 except StoreUnavailable as error:
                     structlog.get_logger().warning("archive_backfill_failed", reason=str(error))
-                except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
-                    log_unforeseen("archive_backfill_broke", error)
+                except Exception as error:  # noqa: BLE001 - see `log_unexpected`
+                    log_unexpected("archive_backfill_broke", error)
             await self._sleep(LEADER_CHECK_SECONDS)
 
     async def search_once(self, is_leader: Callable[[], bool] = lambda: True) -> None:

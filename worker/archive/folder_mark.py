@@ -24,7 +24,7 @@ from worker.archive.storage.durable_files import sync_to_disk
 from worker.archive.storage.open_stores import folder_missing
 from worker.archive.storage.storage_errors import translated_errors
 from worker.archive.threads import in_thread
-from worker.archive.unforeseen import log_unforeseen
+from worker.archive.unexpected import log_unexpected
 from worker.domain.errors import StoreUnavailable
 from worker.store.archive_store import ArchiveStore
 
@@ -57,8 +57,8 @@ class FolderMark:
             )
         except StoreUnavailable:
             pass  # readiness reports it, and the first copy checks again
-        except Exception as error:  # noqa: BLE001 - see `log_unforeseen`
-            log_unforeseen("archive_folder_broke", error)
+        except Exception as error:  # noqa: BLE001 - see `log_unexpected`
+            log_unexpected("archive_folder_broke", error)
 
     async def check(self) -> None:
         """Raise StorageUnavailable if the folder is missing, or is known and its mark is missing.

@@ -110,7 +110,7 @@ async def archiving(
         await store.close()
 
 
-async def test_an_unforeseen_error_at_one_file_keeps_no_other_from_the_archive(
+async def test_an_unexpected_error_at_one_file_keeps_no_other_from_the_archive(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     async with (
@@ -126,7 +126,7 @@ async def test_an_unforeseen_error_at_one_file_keeps_no_other_from_the_archive(
         )
 
 
-async def test_an_unforeseen_error_while_the_queue_is_read_does_not_end_the_archive(
+async def test_an_unexpected_error_while_the_queue_is_read_does_not_end_the_archive(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     async with archiving(sqlite_url, tmp_path) as archive, FileSource(b"bytes") as source:
@@ -138,7 +138,7 @@ async def test_an_unforeseen_error_while_the_queue_is_read_does_not_end_the_arch
         await eventually(manifest.exists, seconds=20, description="the manifest")
 
 
-async def test_an_unforeseen_error_does_not_end_the_loop_that_extends_leases(
+async def test_an_unexpected_error_does_not_end_the_loop_that_extends_leases(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     async with (
@@ -157,7 +157,7 @@ async def test_an_unforeseen_error_does_not_end_the_loop_that_extends_leases(
 
 
 @pytest.mark.parametrize("breaks", [1, 3])
-async def test_an_unforeseen_error_does_not_end_the_removal_of_abandoned_uploads(
+async def test_an_unexpected_error_does_not_end_the_removal_of_abandoned_uploads(
     breaks: int, sqlite_url: str, tmp_path: Path
 ) -> None:
     async with archiving(sqlite_url, tmp_path, leads=True) as archive:

@@ -6,7 +6,7 @@ import traceback
 import structlog
 
 
-def log_unforeseen(event: str, error: Exception) -> None:
+def log_unexpected(event: str, error: Exception) -> None:
     """Log where the error was raised, but not its text, which may contain a URL with its
     signature."""
     frame = traceback.extract_tb(error.__traceback__)[-1]

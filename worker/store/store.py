@@ -41,13 +41,9 @@ from worker.store.budgets import grant_tokens
 from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor, find_cursor, set_cursor
-from worker.store.database.clock import DatabaseClock, MachineClock
-from worker.store.database.engine import make_private, open_engine, sqlite_lock
-from worker.store.database.group_commit import GroupCommit
-from worker.store.database.migrate import migrate
-from worker.store.database.notifications import Notifier, Topic
-from worker.store.database.postgresql import CurrentUrl, Pooler, current_parameters
-from worker.store.database.sqlite_files import SqliteFiles
+from worker.store.database.notifications import Topic
+from worker.store.database.opening import OpenDatabase, open_database
+from worker.store.database.postgresql import CurrentUrl, Pooler
 from worker.store.due_commands import DueCommand, ParkedCount
 from worker.store.due_reads import DueQuery, DueReads
 from worker.store.finishing import FinishRequest
@@ -83,27 +79,24 @@ class Store:
 
     def __init__(
         self,
-        group: GroupCommit,
-        background: GroupCommit,
-        notifier: Notifier,
+        database: OpenDatabase,
         resources: AsyncExitStack,
         *,
         source: str,
         archives: bool,
-        now: Callable[[], float],
-        is_shared: bool,
-        replicas: Replicas,
     ) -> None:
-        self.archive = ArchiveStore(background, source=source)
-        self._is_shared = is_shared
-        self._group = group
-        self._background = background
-        self._notifier = notifier
+        self._is_shared = database.is_shared
+        self._group = database.group
+        self._background = database.background
+        self._notifier = database.notifier
         self._resources = resources
         self._lacking_rights: str | None = None
-        self.now = now
+        self.now = database.now
         """The clock of everybody who shares the database, in seconds since the epoch."""
-        self.replicas = replicas
+        self.archive = ArchiveStore(self._background, source=source)
+        self.replicas = Replicas(
+            self._group, self._notifier, database.session_parameters, now=self.now
+        )
         """Which replicas have ended."""
         self._apply_batch = partial(apply_batch, source=source, archives=archives)
         self._prune_recordings = partial(pruning.prune_recordings, archives=archives)
@@ -133,48 +126,15 @@ class Store:
         Raises StoreUnavailable, also if another worker has the SQLite file open, and WrongSettings
         for a URL of no known database.
         """
-        open_one = partial(open_engine, url, pooler=pooler, current_url=current_url)
-        engine = open_one()
-        is_sqlite = engine.dialect.name == "sqlite"
         async with AsyncExitStack() as resources:
-            files = None
-            if is_sqlite:
-                if lock := sqlite_lock(engine.url.database):
-                    resources.enter_context(lock)
-                make_private(engine.url.database)
-                files = SqliteFiles.of(engine.url.database)
-            listens = not is_sqlite and pooler == "none"
-            session_parameters = (
-                current_parameters(url, current_url or (lambda: url)) if listens else None
+            database = await open_database(
+                url, resources, pooler=pooler, current_url=current_url, now=now, ticks=ticks
             )
-            notifier = Notifier(session_parameters)
-            clock = None if is_sqlite else DatabaseClock()
-            machine_clock = MachineClock(now, ticks) if is_sqlite and ticks else None
-            group = GroupCommit(engine, notifier, clock=clock or machine_clock, files=files)
-            resources.push_async_callback(group.close)
-            background = group
-            if not is_sqlite:  # whose file takes one writer at a time
-                background = GroupCommit(open_one(), notifier, clock=clock)
-                resources.push_async_callback(background.close)
-            await group.run(migrate)
-            if files is not None:
-                files.remember()
-            if is_sqlite:  # no other process uses the file: every owner of a lease is dead
-                await group.run(releasing.free_leases)
-                await group.run(leases.release_all)
-                await group.run(archive_leases.free_owned)
-            now = clock.now if clock else now
-            return cls(
-                group,
-                background,
-                notifier,
-                resources.pop_all(),
-                source=source,
-                archives=archives,
-                now=now,
-                is_shared=not is_sqlite,
-                replicas=Replicas(group, notifier, session_parameters, now=now),
-            )
+            if not database.is_shared:  # no other process uses it: every owner of a lease is dead
+                await database.group.run(releasing.free_leases)
+                await database.group.run(leases.release_all)
+                await database.group.run(archive_leases.free_owned)
+            return cls(database, resources.pop_all(), source=source, archives=archives)
 
     async def close(self) -> None:
         """Commit what was submitted before, then close the database."""

@@ -7,6 +7,7 @@ transactions that they share, and `store_thread` the thread that runs them. `clo
 all who share the database. `dialects` has the differences of the engines, and `bulk` and `direct`
 the fastest calls of their drivers. `notifications` informs other replicas of commits.
 `lock_session` is a session that ends with its replica, and `psycopg_timeout` a connection that
-never waits forever. `migrate` upgrades tables. `advice` explains errors of PostgreSQL, and
-`privileges` finds the rights that the worker's role lacks.
+never waits forever. `migrate` upgrades tables. `opening` puts these parts together for a worker.
+`advice` explains errors of PostgreSQL, and `privileges` finds the rights that the worker's role
+lacks.
 """

@@ -59,7 +59,7 @@ SWEEP_SHARE_OF_RATE: Final = 0.5
 """Sweeps may use this share of an app's sustained request rate. Commands and reads of single
 recordings need the rest."""
 
-LOOK_SHARE_OF_RATE: Final = 0.1
+SESSION_POLL_SHARE_OF_RATE: Final = 0.1
 """Lists of live sessions may use this share, while starts wait for a session."""
 
 

@@ -36,7 +36,7 @@ from worker.store.database.notifications import Notifier
 from worker.store.repeated_warning import RepeatedWarning
 from worker.store.taking_over import EndedReplica, take_over, unregister
 
-LOOK_INTERVAL_SECONDS: Final = 0.5
+CHECK_INTERVAL_SECONDS: Final = 0.5
 PROOF_SECONDS: Final = 1.5
 GRACE_SECONDS: Final = 2.0
 """Longer than a proof. After a restart of PostgreSQL, each replica has this long for a new session.
@@ -76,8 +76,8 @@ class Replicas:
         self._is_registered: bool | None = None  # None: a row of an earlier run may be there
         self._session: LockSession | None = None
         self._session_warning = RepeatedWarning("replica_session_lost")
-        self._looked_at = float("-inf")
-        self._looked = asyncio.Event()
+        self._checked_at = float("-inf")
+        self._checked = asyncio.Event()
         self._free_since: dict[str, float] = {}
         self._ended: set[str] = set()
         self.has_joined = asyncio.Event()
@@ -88,7 +88,7 @@ class Replicas:
 
     def is_proved(self) -> bool:
         """Whether no other replica can have taken over this one's leases before their end."""
-        return not self._is_registered or boottime() < self._looked_at + PROOF_SECONDS
+        return not self._is_registered or boottime() < self._checked_at + PROOF_SECONDS
 
     async def has_ended(self, owner: str, *, waited: float) -> bool:
         """Whether another replica has ended, so that its claims are free. Waits for the answer.
@@ -104,9 +104,9 @@ class Replicas:
             was_free |= is_free
             if owner in self._ended:
                 return True
-            if not is_free and self._looked_at >= began - waited + SETTLE_SECONDS:
+            if not is_free and self._checked_at >= began - waited + SETTLE_SECONDS:
                 return was_free
-            await wait_until_set(self._looked, LOOK_INTERVAL_SECONDS)
+            await wait_until_set(self._checked, CHECK_INTERVAL_SECONDS)
         return False
 
     async def run(self, owner: str, *, call_seconds: float) -> None:
@@ -146,39 +146,39 @@ class Replicas:
         """Hold one session until it is lost. Returns whether it lasted for at least one check."""
         import psycopg  # SQLite does not need this driver
 
-        has_looked = False
+        has_checked = False
         try:
             self._session = await LockSession.open(parameters, owner)
             self._is_registered = True  # before other replicas may see it
             await self._session.register()
             self._change_generation()
             while True:
-                await self._look(self._session, owner)
-                has_looked = True
+                await self._check_others(self._session, owner)
+                has_checked = True
                 self._session_warning.worked()
                 self.has_joined.set()
-                await asyncio.sleep(LOOK_INTERVAL_SECONDS)
+                await asyncio.sleep(CHECK_INTERVAL_SECONDS)
         except (psycopg.Error, OSError, TimeoutError) as error:
             lines = str(error).splitlines() or [type(error).__name__]
             self._session_warning.failed(lines[0][:300])
-            return has_looked
+            return has_checked
         finally:
             self._close_session()
 
-    async def _look(self, session: LockSession, owner: str) -> None:
+    async def _check_others(self, session: LockSession, owner: str) -> None:
         began = boottime()
         free = await session.find_unlocked()
         if owner in free:
             raise OSError("the lock of this replica is gone")
-        was_long_ago = began - self._looked_at > PROOF_SECONDS
+        was_long_ago = began - self._checked_at > PROOF_SECONDS
         before = {} if was_long_ago else self._free_since
         self._free_since = {replica: before.get(replica, began) for replica in free}
-        self._looked_at = began
+        self._checked_at = began
         for replica, since in sorted(self._free_since.items()):
             if began - since >= GRACE_SECONDS:
                 await self._take_over(replica)
-        self._looked.set()
-        self._looked = asyncio.Event()
+        self._checked.set()
+        self._checked = asyncio.Event()
 
     async def _take_over(self, owner: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # then at the next check

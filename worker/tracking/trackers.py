@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from worker.budget.priorities import LOOK_SHARE_OF_RATE, SWEEP_SHARE_OF_RATE, Priority
+from worker.budget.priorities import SESSION_POLL_SHARE_OF_RATE, SWEEP_SHARE_OF_RATE, Priority
 from worker.domain.timeouts import Timeouts
 from worker.domain.times import utc
 from worker.observability.metrics import Metrics
@@ -107,7 +107,7 @@ def build_trackers(
         sweep_api,
         app=app.name,
         interval=settings.sweep_interval_seconds,
-        rate=app.sustained_rate * LOOK_SHARE_OF_RATE,
+        rate=app.sustained_rate * SESSION_POLL_SHARE_OF_RATE,
         breaker=app.breaker,
         now=store.now,
     )

@@ -67,25 +67,29 @@ def starts_of_named(
     return StartsOfCommand(state="pending")
 
 
-def starts_of_meeting(
+def pending_starts_of_meeting(
+    rows: ClaimedRows, slots: tuple[str, ...], *, since: float
+) -> StartsOfCommand:
+    """The unfinished starts of a meeting, without parked ones: their sessions have not begun."""
+    starts = rows.unfinished_starts(slots, since=since)
+    return StartsOfCommand(pending=sum(not row.may_be_parked for row in starts))
+
+
+def cancel_starts_of_meeting(
     rows: ClaimedRows,
     slots: tuple[str, ...],
     *,
     command_id: str,
-    cancels: bool,
     is_first_claim: bool,
     came_at: float | None,
     since: float,
 ) -> StartsOfCommand:
-    """The unfinished starts of a meeting. With `cancels`, earlier ones are cancelled.
+    """Cancel the earlier starts of a meeting. Returns those that the command has cancelled.
 
     A start is earlier if it arrived before the command's first claim, and before `came_at` if the
-    command was postponed until that claim. Later starts are not affected. Without `cancels`, parked
-    starts do not count: their sessions have not begun.
+    command was postponed until that claim. Later starts are not affected.
     """
     starts = rows.unfinished_starts(slots, since=since)
-    if not cancels:
-        return StartsOfCommand(pending=sum(not row.may_be_parked for row in starts))
     if is_first_claim:
         earlier = [row for row in starts if came_at is None or row.first_seen_at <= came_at]
         starts = [_cancel(rows, row, command_id) for row in earlier]

@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from worker.domain.recording import Recording
 from worker.store.cancelling import (
     StartsOfCommand,
+    cancel_starts_of_meeting,
     cancels_in_advance,
     find_cancelling_stop,
-    starts_of_meeting,
+    pending_starts_of_meeting,
     starts_of_named,
     stopped_slot,
 )
@@ -252,14 +253,16 @@ def _find_starts(rows: ClaimedRows, row: InboxRow | None, request: ClaimRequest)
             cancels=cancels,
             now=request.now,
         )
-    return starts_of_meeting(
+    since = request.abandoned_before
+    if not cancels:
+        return pending_starts_of_meeting(rows, request.rival_slots, since=since)
+    return cancel_starts_of_meeting(
         rows,
         request.rival_slots,
         command_id=request.command_id,
-        cancels=cancels,
         is_first_claim=row is None or row.is_placeholder,
         came_at=request.first_seen,
-        since=request.abandoned_before,
+        since=since,
     )
 
 

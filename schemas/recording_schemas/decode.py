@@ -22,6 +22,7 @@ from recording_schemas.cloud_events import (
 )
 from recording_schemas.commands import COMMAND_TYPES, Command
 from recording_schemas.explain import explain
+from recording_schemas.leap_seconds import without_leap_deadline
 from recording_schemas.metadata import check_size, named_value, readable_metadata
 from recording_schemas.numbers import with_whole_numbers
 from recording_schemas.rules import RuleBroken
@@ -211,9 +212,11 @@ def _command(text: bytes, fields: Fields) -> Command:
         try:
             return _COMMANDS.decode(text)
         except msgspec.ValidationError:
-            if (with_integers := with_whole_numbers(text)) is None:
+            without_leap = without_leap_deadline(text)
+            with_integers = with_whole_numbers(without_leap or text)
+            if (readable := with_integers or without_leap) is None:
                 raise
-            return _COMMANDS.decode(with_integers)
+            return _COMMANDS.decode(readable)
     except msgspec.ValidationError as error:
         raise named_value(explain(error, struct), fields.get("metadata")) from error
     except _UNDECODABLE as error:

@@ -1,6 +1,7 @@
 """For every rule of a command, a command that breaks it: JSON Schema and the decoder refuse it."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -311,6 +312,39 @@ def test_a_missing_required_field_is_named(name: str) -> None:
 
     with pytest.raises(Malformed, match=f"missing_field: field `{field}` is missing"):
         decode_command(json.dumps({"type": name, "id": "c-1"}).encode())
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2016-12-31T23:59:60Z",
+        "2016-12-31t23:59:60.5z",
+        "2017-01-01 00:59:60+01:00",
+        "2016-12-31T18:29:60.123456789-05:30",
+    ],
+)
+def test_a_deadline_may_be_a_leap_second(time: str) -> None:
+    body = {"type": "stop_recording", "id": "c-1", "start_id": "s", "deadline": time}
+    Draft202012Validator(SCHEMAS["stop_recording"]).validate(body)
+    command = decode_command(json.dumps(body).encode())
+    assert command.deadline == datetime(2016, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2016-12-30T23:59:60Z",
+        "2016-12-31T23:58:60Z",
+        "2016-12-31T23:59:61Z",
+        "2016-12-31T23:59:60",
+        "2016-13-31T23:59:60Z",
+        "9999-12-31T23:59:60Z",
+    ],
+)
+def test_another_second_60_is_no_deadline(time: str) -> None:
+    body = {"type": "stop_recording", "id": "c-1", "start_id": "s", "deadline": time}
+    with pytest.raises(Malformed, match="invalid_field: field `deadline`"):
+        decode_command(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)

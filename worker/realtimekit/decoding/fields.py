@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from recording_schemas.leap_seconds import without_leap_second
 from recording_schemas.values import UUID_PATTERN
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ def aware_time(value: object) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        at = datetime.fromisoformat(value)
+        at = datetime.fromisoformat(without_leap_second(value))
     except ValueError:
         return None
     if at.year not in YEARS:

@@ -197,6 +197,11 @@ def test_a_duration_is_whole_seconds_in_any_spelling(duration: object, seconds: 
     assert snapshot(recording_duration=duration).recording_duration == seconds
 
 
+def test_a_leap_second_is_read() -> None:
+    stopped = snapshot(stopped_time="2016-12-31T23:59:60.250Z").stopped_time
+    assert stopped == datetime(2016, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
 def test_times_with_a_space_and_microseconds_are_read() -> None:
     at = snapshot(started_time="2023-04-14 04:46:08.306221Z").started_time
     assert at == datetime(2023, 4, 14, 4, 46, 8, 306221, tzinfo=UTC)

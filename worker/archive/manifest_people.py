@@ -157,7 +157,8 @@ def _is_expected(person: _Person, recording: Recording) -> bool:
     if recording.start and recording.start.user_ids:
         return person.user_id in recording.start.user_ids
     return not person.stays or any(
-        overlaps(stay, recording.started_time, recording.stopped_time) for stay in person.stays
+        overlaps(stay, recording.started_time or recording.invoked_time, recording.stopped_time)
+        for stay in person.stays
     )
 
 

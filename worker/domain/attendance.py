@@ -30,8 +30,16 @@ class _Person(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def was_recorded(stay: Participant, snapshot: RecordingSnapshot, known: Recording | None) -> bool:
-    """Whether the stay and the recording overlap, with the times that are known."""
-    started = snapshot.started_time or (known.started_time if known else None)
+    """Whether the stay and the recording overlap, with the times that are known.
+
+    A recording that failed may have no time of its start. It did not start before it was invoked.
+    """
+    started = (
+        snapshot.started_time
+        or (known.started_time if known else None)
+        or snapshot.invoked_time
+        or (known.invoked_time if known else None)
+    )
     stopped = snapshot.stopped_time or (known.stopped_time if known else None)
     return overlaps(stay, started, stopped)
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
+
 from recording_schemas import ParticipantWithoutFile, Status
 from worker.domain.attendance import MAX_PEOPLE, people_without_file
 from worker.domain.recording import Recording, StartContext
@@ -68,6 +70,14 @@ def test_without_a_list_everybody_is_expected_who_was_there_while_it_was_recorde
         ("mute", "m@example.com", True),
         ("leaver", None, True),
     ]
+
+
+def test_who_left_before_a_recording_was_invoked_is_not_expected_if_it_never_started() -> None:
+    failed = RecordingSnapshot(recording_id="r", status=Status.ERRORED)
+    known = msgspec.structs.replace(asking(), invoked_time=NOW)
+    stays = [stay("p1", "early", joined=-50, left=0), stay("p2", "there", joined=-50, left=1)]
+    people = people_without_file((), failed, known, stays)
+    assert [person.user_id for person in people] == ["there"]
 
 
 def test_only_the_people_asked_for_are_expected_in_their_order() -> None:

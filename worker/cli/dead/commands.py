@@ -156,8 +156,8 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
     """Send letters back to the queue of commands."""
 
     settings = common_settings()
-    known = KnownCommands(settings)
-    is_known = known.includes if new_id else None
+    known = KnownCommands(settings) if new_id else None
+    is_known = known.includes if known else None
 
     async def action(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
         return await replay_letter(queue, decoded, is_known=is_known)
@@ -171,14 +171,15 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
             "so that they are executed",
             err=True,
         )
-    if known.unread_reason is not None and any(row.get("new_command_id") for row in rows):
+    if known and known.unread_reason and any(row.get("new_command_id") for row in rows):
         click.echo(
             "If an earlier replay of a letter was interrupted, its command may have been sent "
             "before, and is executed once. The state, which shows that, cannot be read: "
             f"{known.unread_reason}",
             err=True,
         )
-    known.close()
+    if known:
+        known.close()
     context.exit(_exit_code(settings, rows, change.selection))
 
 

@@ -25,6 +25,9 @@ class LogOutput:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._rest = b""
+        self._ends_within_line = False
+        self.has_failed = False
+        """Whether the last text could not be written, for another reason than its reader's pace."""
 
     @property
     def is_waiting(self) -> bool:
@@ -36,38 +39,58 @@ class LogOutput:
         """Whether so much text waits that no more should be added."""
         return len(self._rest) > MAX_WAITING_BYTES
 
-    def write(self, text: str) -> None:
-        """Write what the reader takes now: the text that waits, and then this one."""
+    def write(self, text: str) -> int:
+        """Write what the reader takes now: the text that waits, and then this one.
+
+        Returns how many lines were dropped because they could not be written.
+        """
         try:
             number = self._stream.fileno()
         except (io.UnsupportedOperation, ValueError):
             with suppress(OSError, ValueError):  # a stream in memory, or a closed one
                 self._stream.write(text)
                 self._stream.flush()
-            return
+            return 0
         encoded = text.encode(self._stream.encoding, self._stream.errors or "backslashreplace")
-        try:
-            self._rest = _write(number, self._rest + encoded)
-        except OSError:
-            self._rest = b""
+        if encoded and self._ends_within_line and not self._rest:
+            self._rest = b"\n"  # the rest of that line was dropped
+        return self._write(number, encoded)
 
     def wait(self, seconds: float) -> None:
         """Write the text that waits, as the reader takes it, for at most so many seconds."""
         until = time.monotonic() + seconds
-        while self._rest and (left := until - time.monotonic()) > 0:
-            _is_ready(self._stream.fileno(), left)
-            self.write("")
+        with suppress(ValueError):  # the stream was closed
+            while self._rest and (left := until - time.monotonic()) > 0:
+                _is_ready(self._stream.fileno(), left)
+                self.write("")
 
-
-def _write(number: int, data: bytes) -> bytes:
-    """Write to this file descriptor as long as it is ready. Returns the rest."""
-    rest = memoryview(data)
-    while rest and _is_ready(number):
+    def _write(self, number: int, added: bytes) -> int:
+        """Write to this file descriptor as long as it is ready, and keep the rest."""
+        data = self._rest + added
+        if not data:
+            return 0
+        position, self.has_failed = 0, False
         try:
-            rest = rest[os.write(number, rest[:PIECE_BYTES]) :]
+            while position < len(data) and _is_ready(number):
+                position += os.write(number, data[position : _end_of_piece(data, position)])
         except BlockingIOError:  # another program made the pipe non-blocking
-            break
-    return bytes(rest)
+            pass
+        except OSError:
+            self.has_failed = True
+        if position:
+            self._ends_within_line = data[position - 1 : position] != b"\n"
+        if not self.has_failed:
+            self._rest = data[position:]
+            return 0
+        self._rest = b""
+        return data.count(b"\n", position) - data.startswith(b"\n", position)
+
+
+def _end_of_piece(data: bytes, start: int) -> int:
+    """The end of the last whole line that a pipe takes at once, so that the lines of several
+    programs stay whole. A longer line is cut."""
+    longest = start + PIECE_BYTES
+    return data.rfind(b"\n", start, longest) + 1 or longest
 
 
 def _is_ready(number: int, seconds: float = 0.0) -> bool:

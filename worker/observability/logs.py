@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import sys
+import time
 from threading import Lock
 from typing import Final, Literal, TextIO
 
@@ -37,8 +38,8 @@ class LineWriter:
     """Writes whole lines in their order, from any thread, and never waits for their reader.
 
     Lines up to `info` are written together at the end of the event loop's turn, because commands
-    end many at a time. While the reader of a pipe takes nothing, lines wait. When the output is
-    full, lines are dropped, and a line `log_lines_dropped` with their number follows later.
+    end many at a time. While the reader of a pipe takes nothing, lines wait. When the output or the
+    disk is full, lines are dropped, and a line `log_lines_dropped` with their number follows later.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -74,11 +75,11 @@ class LineWriter:
             if self._output.is_full:
                 self._dropped += len(lines)
                 lines = []
-            self._output.write("\n".join((*lines, "")))
+            self._dropped += self._output.write("\n".join((*lines, "")))
             dropped = 0
             if self._output.is_waiting:
                 self._flush_later()
-            else:
+            elif not self._output.has_failed:
                 dropped, self._dropped = self._dropped, 0
         if dropped:
             structlog.get_logger().warning("log_lines_dropped", lines=dropped)
@@ -95,9 +96,17 @@ class LineWriter:
         self.flush()
 
     def _finish(self) -> None:
-        self.flush()
+        until = time.monotonic() + EXIT_SECONDS
+        # First what waits: a full output would drop the last lines, which may say why the process
+        # ends. The second time for the number of those that were dropped before.
+        for _ in range(2):
+            self._wait(until)
+            self.flush()
+        self._wait(until)
+
+    def _wait(self, until: float) -> None:
         with self._lock:
-            self._output.wait(EXIT_SECONDS)
+            self._output.wait(until - time.monotonic())
 
     # The methods that structlog calls.
     debug = info = write_soon

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, TextIO
 
 import pytest
@@ -107,3 +108,59 @@ def test_a_process_ends_although_nobody_reads_its_last_lines() -> None:
             process.kill()
             pipe.stream.close()
             pipe.close_reader()
+
+
+FULL_UNTIL_THE_EXIT: Final = """
+import atexit, structlog
+from worker.observability.logs import configure_logs
+configure_logs(format="json")
+atexit.register(lambda: print("ready", flush=True))  # called first
+log = structlog.get_logger()
+for number in range(12_000):
+    log.info("said", number=number, filler="x" * 200)
+"""
+
+
+def test_the_number_of_dropped_lines_is_written_at_the_exit_if_the_reader_comes_in_time(
+    pipe: Pipe,
+) -> None:
+    command = [sys.executable, "-c", FULL_UNTIL_THE_EXIT]
+    with subprocess.Popen(command, stderr=pipe.stream, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        read = b""
+        while process.poll() is None:
+            read += pipe.read()
+        lines = [json.loads(line) for line in (read + pipe.read()).splitlines()]
+    assert [line["event"] for line in lines if line["event"] != "said"] == ["log_lines_dropped"]
+    said = [line["number"] for line in lines if line["event"] == "said"]
+    assert lines[-1]["lines"] == 12_000 - len(said)
+
+
+ON_A_FULL_DISK: Final = """
+import resource, structlog, sys
+from worker.observability.logs import configure_logs
+configure_logs(format="json", stream=open(sys.argv[1], "w"))
+log = structlog.get_logger()
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+for number in range(20):
+    log.info("said", number=number)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+for number in range(20, 23):
+    log.info("said", number=number)
+"""
+
+
+def test_lines_after_a_full_disk_are_whole_and_those_that_it_cost_are_counted(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "worker.log"
+    subprocess.run([sys.executable, "-c", ON_A_FULL_DISK, file], check=True, timeout=20)
+    lines = file.read_text().splitlines()
+    whole = [json.loads(line) for line in lines if line.endswith("}")]
+    said = [line["number"] for line in whole if line["event"] == "said"]
+    (dropped,) = (line["lines"] for line in whole if line["event"] == "log_lines_dropped")
+    assert said[-3:] == [20, 21, 22]
+    assert len(lines) - len(whole) == 1
+    assert dropped == 23 - len(said)

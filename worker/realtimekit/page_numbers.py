@@ -7,10 +7,12 @@ that it is the first one. The first row that matches counts:
     page 1                          page 0                          the first page is
     begins after the first item     has items                       0
     begins with the first item      not requested                   1
-    empty, and the API counts none  not requested                   undecided: page 1 is the answer
+    empty, with an offset and the   not requested                   undecided: page 1 is the answer
+    total 0
     has items, but no offset        refused, or empty               1
     has items, but no offset        the same items                  1
-    has items, but no offset        only other items                0
+    has items, but no offset        only other items than page 1    0
+                                    when requested again
     empty                           has items, and page 1 is empty  0
                                     when requested again
     otherwise                                                       undecided
@@ -41,7 +43,7 @@ class Position(Enum):
     UNKNOWN = auto()
     """It has items, and no number of the first of them."""
     BEYOND_THE_END = auto()
-    """It has no items, and the API does not say that the list has none."""
+    """It has no items, and the API does not prove that the list has none."""
     NO_LIST = auto()
     """The list has no items, or cannot be read."""
 
@@ -97,7 +99,7 @@ class PageNumbers:
             self._is_certain = self._is_certain or bool(view_1.ids)
             return page_1
         if not _is_decided(view_0, view_1):
-            # An item may have been added or removed between the requests.
+            # Items may have been added or removed between the requests, in a short list all.
             page_1, view_1 = await _get_with_view(1, decode_page, get_page)
         if _comes_before(view_0, view_1):
             self._first, self._is_certain = 0, True
@@ -110,7 +112,7 @@ class PageNumbers:
 def _is_decided(view_0: _View, view_1: _View) -> bool:
     """Whether the two pages show which of them is the first one."""
     if view_1.position is Position.UNKNOWN:
-        return view_0.ids == view_1.ids or view_0.ids.isdisjoint(view_1.ids)
+        return view_0.ids == view_1.ids
     return view_1.position is not Position.BEYOND_THE_END
 
 
@@ -170,12 +172,13 @@ def view_of(body: bytes | bytearray) -> _View:
     rows = page.data if isinstance(page.data, _Rows) else _Rows(page.data)
     paging = read_paging(page.paging) or read_paging(rows.paging)
     items = rows.participants or rows.sessions
+    start = non_negative_int(paging.start_offset) if paging else None
     if not items:
         total = non_negative_int(paging.total_count) if paging else None
         has_list = page.data is not None and rows != _Rows()
-        is_open = total is None and has_list
+        # Without an offset, the total 0 may be that of the page.
+        is_open = has_list and (total is None or start is None)
         return _View(Position.BEYOND_THE_END, frozenset()) if total or is_open else _NO_VIEW
-    start = non_negative_int(paging.start_offset) if paging else None
     position = Position.FIRST if start in FIRST_OFFSETS else Position.LATER
     ids = frozenset(map(_id_of, items))
     return _View(Position.UNKNOWN if start is None else position, ids)

@@ -149,6 +149,19 @@ async def test_a_list_without_paging_that_changes_between_two_requests_does_not_
     assert await recordings(api.client) == after
 
 
+async def test_a_list_whose_items_are_all_replaced_between_two_requests_does_not_deceive() -> None:
+    api = Api(1, 2, paging=False)
+    api.shift = 2
+    await recordings(api.client)
+    api.count, api.shift = 250, 0
+    assert await recordings(api.client) == 250
+
+
+async def test_a_list_that_counts_the_items_of_an_empty_page_1_is_read_from_page_0() -> None:
+    api = Api(0, 3, offsets=False, uncounted=-3)
+    assert await recordings(api.client) == 3
+
+
 async def test_an_api_without_paging_that_refuses_page_0_is_asked_for_it_once() -> None:
     api = Api(1, 150, paging=False, refused=(0,))
     assert await recordings(api.client) == 150
@@ -248,6 +261,7 @@ async def test_all_views_of_a_client_know_the_number_of_the_first_page(view: str
         ({"data": [], "paging": {"total_count": 1}}, Position.BEYOND_THE_END),
         ({"data": {"participants": []}, "paging": {"total_count": 1}}, Position.BEYOND_THE_END),
         ({"data": [], "paging": {"total_count": 0, "start_offset": 101}}, Position.NO_LIST),
+        ({"data": [], "paging": {"total_count": 0}}, Position.BEYOND_THE_END),
         ({"data": []}, Position.BEYOND_THE_END),
         ({"data": {"sessions": []}}, Position.BEYOND_THE_END),
         ({"data": {}}, Position.NO_LIST),

@@ -2,11 +2,13 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 _TIME: Final = r"(\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:)60(?:\.\d+)?([Zz]|[+\-]\d{2}:?\d{2})"
 _WHOLE: Final = re.compile(_TIME)
-_DEADLINE: Final = re.compile(rb'("deadline"\s*:\s*")' + _TIME.encode() + rb'(?=")')
+_DEADLINE: Final = re.compile(rb'"deadline"\s*:\s*"' + _TIME.encode() + rb'"')
 
 
 def without_leap_second(text: str) -> str:
@@ -29,10 +31,13 @@ def without_leap_second(text: str) -> str:
 def without_leap_deadline(text: bytes) -> bytes | None:
     """The JSON text of a command whose `deadline` is a leap second, with the time before it. None
     for any other text."""
-
-    def replaced(found: re.Match[bytes]) -> bytes:
-        time = found[0].removeprefix(found[1])
-        return found[1] + without_leap_second(time.decode()).encode()
-
-    changed = _DEADLINE.sub(replaced, text)
-    return None if changed == text else changed
+    if not _DEADLINE.search(text):
+        return None
+    try:
+        # Decoded, because `metadata` may have such a name, too, and must come back unchanged.
+        fields = msgspec.json.decode(text, type=dict[str, Any])
+        deadline = fields.get("deadline")
+        before = without_leap_second(deadline) if isinstance(deadline, str) else deadline
+        return None if before == deadline else msgspec.json.encode({**fields, "deadline": before})
+    except (ValueError, RecursionError, OverflowError):
+        return None

@@ -8,7 +8,14 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from recording_schemas import COMMAND_TYPES, Malformed, decode_command, encode_command, examples
+from recording_schemas import (
+    COMMAND_TYPES,
+    Malformed,
+    StartTrackRecording,
+    decode_command,
+    encode_command,
+    examples,
+)
 from recording_schemas.export import HOME
 from recording_schemas.rules import field_names, type_at
 from tests.contract.message_schemas import SCHEMAS
@@ -328,6 +335,20 @@ def test_a_deadline_may_be_a_leap_second(time: str) -> None:
     Draft202012Validator(SCHEMAS["stop_recording"]).validate(body)
     command = decode_command(json.dumps(body).encode())
     assert command.deadline == datetime(2016, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+def test_metadata_with_the_name_of_the_deadline_stays_as_it_is() -> None:
+    leap = "2026-12-31T23:59:60Z"
+    body = {
+        "type": "start_track_recording",
+        "id": "c-1",
+        "meeting_id": MEETING,
+        "deadline": leap,
+        "metadata": {"deadline": leap},
+    }
+    command = decode_command(json.dumps(body).encode())
+    assert isinstance(command, StartTrackRecording)
+    assert command.metadata == {"deadline": leap}
 
 
 @pytest.mark.parametrize(

@@ -163,9 +163,13 @@ def _recordings(overview: Overview) -> Iterator[Check]:
 def _by_status(overview: Overview, app: str) -> str:
     counts = [count for count in overview.recordings if count.app == app]
     live = [f"{count.count} {count.status}" for count in counts if count.live]
-    awaited = sum(count.count for count in counts if not count.live)
-    text = ", ".join(live) or "none is live"
-    return f"{text}; files of {awaited} awaited" if awaited else text
+    parts = [", ".join(live) or "none is live"]
+    parts += [
+        f"{'participants' if count.status is Status.ERRORED else 'files'} of {count.count} awaited"
+        for count in counts
+        if not count.live
+    ]
+    return "; ".join(parts)
 
 
 def _outbox(overview: Overview) -> Check:

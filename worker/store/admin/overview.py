@@ -38,7 +38,8 @@ class Leader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many recordings of an app have a status. `live` is False while only files are awaited."""
+    """How many recordings of an app have a status. `live` is False while only files, or the
+    participants of a failed recording, are awaited."""
 
     app: str
     status: Status

@@ -253,6 +253,15 @@ def test_files_that_may_be_lost_are_noticed(
     assert words in found.text
 
 
+def test_ended_recordings_are_counted_by_what_they_wait_for() -> None:
+    counts = tuple(
+        OpenCount(app="default", status=status, live=False, count=number)
+        for status, number in ((Status.UPLOADED, 3), (Status.ERRORED, 1))
+    )
+    found = check("recordings", facts(overview=overview(recordings=counts)))
+    assert found.text == "none is live; files of 3 awaited; participants of 1 awaited"
+
+
 # The broker
 
 

@@ -123,7 +123,7 @@ async def test_they_wait_while_the_api_is_unavailable(environment: FaultEnvironm
         begin(environment, meeting)
     worker.kill()
     worker.start()
-    await eventually(lambda: "session_look_failed" in worker.log.read_text(), seconds=60)
+    await eventually(lambda: "session_poll_failed" in worker.log.read_text(), seconds=60)
     await environment.api.restore()
     await all_started(environment)
 

@@ -50,7 +50,7 @@ class AbandonedUploads:
                 if is_leader():
                     await self._remove(self._now() - MAX_UPLOAD_SECONDS, None)
             except Exception as error:  # noqa: BLE001 - see `log_unexpected`
-                log_unexpected("abandoned_uploads_broke", error)
+                log_unexpected("abandoned_uploads_failed_unexpectedly", error)
             await self._sleep(INTERVAL_SECONDS)
 
     async def _remove(self, started_before: float, key: str | None) -> None:

@@ -113,7 +113,7 @@ class Archiver:
         except StoreUnavailable:
             pass  # readiness reports it
         except Exception as error:  # noqa: BLE001 - see `log_unexpected`
-            log_unexpected("archive_queue_broke", error)
+            log_unexpected("archive_queue_failed_unexpectedly", error)
         return POLL_INTERVAL_SECONDS
 
     def _seconds_until(self, due_at: float | None) -> float:
@@ -201,7 +201,7 @@ class Archiver:
         except StoreUnavailable as error:
             structlog.get_logger().warning("archive_interrupted", reason=str(error))
         except Exception as error:  # noqa: BLE001 - see above
-            log_unexpected("archive_attempt_broke", error)
+            log_unexpected("archive_attempt_failed_unexpectedly", error)
         else:
             if has_answered:
                 self._storage_failures = 0
@@ -217,7 +217,7 @@ class Archiver:
             except StoreUnavailable:
                 pass  # readiness reports it
             except Exception as error:  # noqa: BLE001 - see `log_unexpected`
-                log_unexpected("archive_leases_broke", error)
+                log_unexpected("archive_leases_failed_unexpectedly", error)
 
     async def _extend_leases(self) -> None:
         if self._copying or self._writing:

@@ -66,7 +66,7 @@ class Backfill:
                 except StoreUnavailable as error:
                     structlog.get_logger().warning("archive_backfill_failed", reason=str(error))
                 except Exception as error:  # noqa: BLE001 - see `log_unexpected`
-                    log_unexpected("archive_backfill_broke", error)
+                    log_unexpected("archive_backfill_failed_unexpectedly", error)
             await self._sleep(LEADER_CHECK_SECONDS)
 
     async def search_once(self, is_leader: Callable[[], bool] = lambda: True) -> None:

@@ -58,7 +58,7 @@ class FolderMark:
         except StoreUnavailable:
             pass  # readiness reports it, and the first copy checks again
         except Exception as error:  # noqa: BLE001 - see `log_unexpected`
-            log_unexpected("archive_folder_broke", error)
+            log_unexpected("archive_folder_failed_unexpectedly", error)
 
     async def check(self) -> None:
         """Raise StorageUnavailable if the folder is missing, or is known and its mark is missing.

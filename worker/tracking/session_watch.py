@@ -71,7 +71,7 @@ class SessionWatch:
                 self._polled_at = self._monotonic()
                 await self.poll()
         except (ApiError, StoreUnavailable) as error:
-            structlog.get_logger().warning("session_look_failed", app=self._app, reason=str(error))
+            structlog.get_logger().warning("session_poll_failed", app=self._app, reason=str(error))
 
     async def poll(self) -> int:
         """Read the list once, and make the starts of the listed sessions due; returns how many.

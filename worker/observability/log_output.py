@@ -51,7 +51,7 @@ class LogOutput:
                 self._stream.write(text)
                 self._stream.flush()
             return 0
-        encoded = text.encode(self._stream.encoding, self._stream.errors or "backslashreplace")
+        encoded = text.encode(self._stream.encoding, "backslashreplace")
         if encoded and self._ends_within_line and not self._rest:
             self._rest = b"\n"  # the rest of that line was dropped
         return self._write(number, encoded)

@@ -12,9 +12,9 @@ from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, Sto
 from tests.operation_contexts import operation_context
 from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
-from worker.commands.operations.context import OperationResult
+from worker.commands.operations.context import OperationResult, Progress
 from worker.domain.command_keys import start_slot
-from worker.domain.errors import NotYet
+from worker.domain.errors import NotYet, StoreUnavailable
 from worker.domain.recording import Recording
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
@@ -42,14 +42,14 @@ class StubApi:
         self.starting: dict[str, float] = {}
 
     async def execute(
-        self, command: StopRecording | PauseRecording | ResumeRecording
+        self, command: StopRecording | PauseRecording | ResumeRecording, **fields: Any
     ) -> OperationResult:
         context = operation_context(
             answered_client(self._answer),
             command.id,
             now=lambda: T0,
             known=self.known,
-            find_starting=self._find_starting,
+            **{"find_starting": self._find_starting, **fields},
         )
         return await execute(command, context)
 
@@ -129,6 +129,18 @@ async def test_a_stop_of_a_meeting_does_not_adopt_a_recording_that_a_start_is_lo
     result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
     assert set(result.recording_ids) == {id_of(1), id_of(2), id_of(3)}
     assert {item.snapshot.recording_id for item in result.observations} == {id_of(2), id_of(3)}
+
+
+async def test_a_recording_counts_as_stopped_even_if_the_store_fails_after_the_call() -> None:
+    async def fail(_slots: Collection[str]) -> dict[str, float]:
+        raise StoreUnavailable("away")
+
+    stub, progress = StubApi(), Progress()
+    command = StopRecording(id="stop", recording_id=id_of(1))
+    with pytest.raises(StoreUnavailable):
+        await stub.execute(command, find_starting=fail, progress=progress)
+    assert stub.acted_on == [1]
+    assert progress.result().recording_ids == (id_of(1),)
 
 
 @pytest.mark.parametrize(

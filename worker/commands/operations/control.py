@@ -147,11 +147,21 @@ async def _act_on(
         if command.meeting_id is None:  # of a meeting, only what is live has to be done
             raise
     else:
-        snapshot = _of_meeting(snapshot, command.meeting_id)
-        # An unknown recording is adopted, unless a start is still looking for it.
-        adopts = target.is_known or not await context.may_be_of_start(snapshot)
-        observation = context.observation(snapshot, asked_at) if adopts else None
-        context.progress.add(target.recording_id, observation)
+        snapshot, observation = _of_meeting(snapshot, command.meeting_id), None
+        try:
+            observation = await _observation(snapshot, target, context, asked_at)
+        finally:  # the store may fail or be too slow, and the recording has been acted on
+            context.progress.add(target.recording_id, observation)
+
+
+async def _observation(
+    snapshot: RecordingSnapshot, target: Target, context: OperationContext, asked_at: datetime
+) -> Observation | None:
+    """The observation of the API's answer. None for an unknown recording that a start is still
+    looking for: the others are adopted."""
+    if not target.is_known and await context.may_be_of_start(snapshot):
+        return None
+    return context.observation(snapshot, asked_at)
 
 
 async def _targets(

@@ -140,12 +140,14 @@ async def _live(store: Store, life: Life) -> None:
             await store.apply([_seen(life, status, minutes=minutes)])
     if life.is_stopped:
         await _command(store, life, "stop", minutes=58)
-    ended = _seen(life, life.status, minutes=59)
-    if life.status is Status.UPLOADED:
-        found = tuple(_file(life, stay) for stay in people)
-        ended = msgspec.structs.replace(
-            ended, files=found, files_final=True, participants=people, without_file=()
-        )
+    found = tuple(_file(life, stay) for stay in people)
+    ended = msgspec.structs.replace(
+        _seen(life, life.status, minutes=59),
+        files=found,
+        files_final=True,
+        participants=people,
+        without_file=(),
+    )
     await store.apply([ended])
     if life.is_archived:
         await _archive(store, life)

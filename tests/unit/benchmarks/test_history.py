@@ -72,6 +72,7 @@ async def test_each_recording_of_a_filled_history_is_found_with_all_that_belongs
         assert found.start.command_id == history.id_of("start", number)
         assert (len(found.files), found.recording.status) == (life.people, life.status)
         assert len(found.events) >= life.people + 2
+        assert not found.recording.is_open
         assert found.recording.changed_at is not None
         ended_at = found.recording.changed_at.timestamp()
         assert ended_at == pytest.approx(history.ended_at(number), abs=60.0)

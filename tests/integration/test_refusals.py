@@ -10,7 +10,7 @@ import pytest
 from recording_sandbox.model.faults import Fault
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from worker.broker.messages import Ack, Retry
-from worker.domain.errors import Unavailable
+from worker.domain.errors import Throttled, Unavailable
 from worker.realtimekit.circuit_breaker import FAILURE_THRESHOLD, MAX_OPEN_SECONDS
 
 STATUSES = [400, 403, 409, 422, 429, 500, 503]
@@ -76,6 +76,19 @@ async def test_a_refusal_of_the_gateway_delays_all_starts(
     bench.sandbox.faults.add(fault)
     await bench.send(bench.start())
     assert bench.breaker.is_open
+
+
+async def test_a_repeat_leaves_the_probe_of_an_open_circuit_to_the_next_command(
+    bench: CommandBench,
+) -> None:
+    await bench.send(bench.start("first"))
+    bench.breaker.record(Throttled("throttled", "no"))
+    bench.ahead += MAX_OPEN_SECONDS
+    assert await bench.send(bench.start("first")) == Ack()
+    assert bench.breaker.is_open, "the repeat made no request"
+    assert bench.breaker.allow_request()
+    assert await bench.send(bench.start("second", meeting_id=str(uuid.uuid4()))) == Ack()
+    assert not bench.breaker.is_open
 
 
 async def test_a_stop_goes_first_through_a_circuit_that_failing_starts_opened(

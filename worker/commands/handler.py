@@ -11,6 +11,7 @@ Nothing is acknowledged before its effects are durable: the settlement is the re
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Final
 
 from structlog.contextvars import bound_contextvars
@@ -151,12 +152,12 @@ class CommandHandler:
         arrived_at = time.monotonic()
         app = self._apps.find(command.app)
         keys = command_keys(command, app.name if app else None)
-        async with self._locks.hold(*lock_names(delivery, keys)):
-            is_over = self._is_over(delivery, command)
+        async with self._locks.hold(*lock_names(delivery, keys)), AsyncExitStack() as at_end:
             # Before the claim, because waiting for the API must not use up an attempt.
-            needs_api = keys.uses_api and not is_over
-            if app and needs_api and not await self._may_call(app, urgent=keys.cancels_starts):
-                return await self._postpone(delivery, command, app, keys)
+            if app and keys.uses_api and not self._is_over(delivery, command):
+                if not await self._may_call(app, urgent=keys.cancels_starts):
+                    return await self._postpone(delivery, command, app, keys)
+                at_end.callback(app.breaker.return_probe, urgent=keys.cancels_starts)
             lease = self._new_lease()
             # The deadline may have passed during the wait, so check again.
             is_over = self._is_over(delivery, command)
@@ -196,7 +197,6 @@ class CommandHandler:
         """Whether the app's circuit allows a call. Waits for it only if all circuits are open.
 
         Stops are urgent. They may probe the API while starts fail.
-
         While any app can be served, no command waits here. A waiting command would occupy the
         prefetch that other apps need.
         """

@@ -42,8 +42,8 @@ class CircuitBreaker:
       long after each failed probe, at most `MAX_OPEN_SECONDS`; never shorter than the API's
       `Retry-After`.
     - **Half-open**, when the pause is over: `acquire_probe` lets one request through, and the next
-      one after another pause. Any answer of the API, also a refusal, closes the circuit; any
-      failure opens it again.
+      one after another pause, or at once if `return_probe` says that none was sent. Any answer of
+      the API, also a refusal, closes the circuit; any failure opens it again.
 
     Urgent callers (stops) do not wait for that pause. One of them is let through every
     `MIN_OPEN_SECONDS`, except while the API itself asked for a pause.
@@ -62,6 +62,7 @@ class CircuitBreaker:
         self._probe_sent = False
         self._probe_lock = asyncio.Lock()
         self._urgent_at = 0.0
+        self._urgent_probe_sent = False
         self._urgent_lock = asyncio.Lock()
         self._stopped = False
         self._callbacks: list[Callable[[], None]] = []
@@ -116,6 +117,17 @@ class CircuitBreaker:
         except TimeoutError:
             return False
 
+    def return_probe(self, *, urgent: bool = False) -> None:
+        """Let the next caller probe at once, if no request failed since the last probe.
+
+        To be called after each `acquire_probe` that returned True. Its caller may have made no
+        request, because its command had ended before. The next one must not wait for a pause then.
+        """
+        if urgent and self._urgent_probe_sent:
+            self._urgent_probe_sent, self._urgent_at = False, self._now()
+        elif not urgent and self._probe_sent:
+            self._probe_sent, self._half_open_at = False, self._now()
+
     async def _wait_for_probe(self) -> bool:
         async with self._probe_lock:
             if not await self._wait_until(lambda: self._half_open_at):
@@ -130,6 +142,7 @@ class CircuitBreaker:
             if not await self._wait_until(lambda: self._urgent_at):
                 return False
             self._urgent_at = max(self._urgent_at, self._now() + MIN_OPEN_SECONDS)
+            self._urgent_probe_sent = True
         return True
 
     async def _wait_until(self, due: Callable[[], float]) -> bool:
@@ -144,6 +157,7 @@ class CircuitBreaker:
         now = self._now()
         retry_after = (error.retry_after if isinstance(error, Unanswered) else None) or 0.0
         self._urgent_at = max(self._urgent_at, now + max(MIN_OPEN_SECONDS, retry_after))
+        self._urgent_probe_sent = False
         if self.is_open and not self._probe_sent and now < self._half_open_at:
             # Requests that were already sent when the circuit opened fail as well. Regardless of
             # their number, they must not double the pause.

@@ -140,6 +140,21 @@ async def test_a_half_open_circuit_allows_one_probe_at_a_time(
     assert not await breaker.acquire_probe(0.01)
 
 
+@pytest.mark.parametrize("urgent", [False, True])
+async def test_a_probe_that_no_request_used_passes_to_the_next_caller(
+    breaker: CircuitBreaker, clock: Clock, urgent: bool
+) -> None:
+    breaker.record(Throttled("throttled", "x"))
+    clock.seconds += MIN_OPEN_SECONDS
+    for _ in range(3):
+        assert await breaker.acquire_probe(0.0, urgent=urgent)
+        breaker.return_probe(urgent=urgent)
+    assert await breaker.acquire_probe(0.0, urgent=urgent)
+    breaker.record(Throttled("throttled", "x"))
+    breaker.return_probe(urgent=urgent)
+    assert not await breaker.acquire_probe(0.0, urgent=urgent), "a request used this one"
+
+
 @pytest.mark.parametrize("code", ["capacity", "forbidden"])
 def test_a_temporary_refusal_of_the_product_closes_the_circuit_and_never_opens_it(
     breaker: CircuitBreaker, code: str

@@ -1,5 +1,6 @@
 """Refusals of the API: which recordings they affect, and which continue."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -89,6 +90,19 @@ async def test_a_repeat_leaves_the_probe_of_an_open_circuit_to_the_next_command(
     assert bench.breaker.allow_request()
     assert await bench.send(bench.start("second", meeting_id=str(uuid.uuid4()))) == Ack()
     assert not bench.breaker.is_open
+
+
+async def test_a_repeat_from_before_the_circuit_opened_does_not_return_the_probe_of_another_command(
+    bench: CommandBench,
+) -> None:
+    await bench.send(bench.start("first"))
+    repeat = asyncio.create_task(bench.send(bench.start("first")))
+    await asyncio.sleep(0)  # it is claimed now
+    bench.breaker.record(Throttled("throttled", "no"))
+    bench.ahead += MAX_OPEN_SECONDS
+    assert await bench.breaker.acquire_probe(0.0)
+    assert await repeat == Ack()
+    assert not bench.breaker.allow_request()
 
 
 async def test_a_stop_goes_first_through_a_circuit_that_failing_starts_opened(

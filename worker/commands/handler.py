@@ -157,7 +157,8 @@ class CommandHandler:
             if app and keys.uses_api and not self._is_over(delivery, command):
                 if not await self._may_call(app, urgent=keys.cancels_starts):
                     return await self._postpone(delivery, command, app, keys)
-                at_end.callback(app.breaker.return_probe, urgent=keys.cancels_starts)
+                if app.breaker.is_open:  # else it has no probe, and another command may have one
+                    at_end.callback(app.breaker.return_probe, urgent=keys.cancels_starts)
             lease = self._new_lease()
             # The deadline may have passed during the wait, so check again.
             is_over = self._is_over(delivery, command)
@@ -197,6 +198,7 @@ class CommandHandler:
         """Whether the app's circuit allows a call. Waits for it only if all circuits are open.
 
         Stops are urgent. They may probe the API while starts fail.
+
         While any app can be served, no command waits here. A waiting command would occupy the
         prefetch that other apps need.
         """

@@ -120,8 +120,9 @@ class CircuitBreaker:
     def return_probe(self, *, urgent: bool = False) -> None:
         """Let the next caller probe at once, if no request failed since the last probe.
 
-        To be called after each `acquire_probe` that returned True. Its caller may have made no
-        request, because its command had ended before. The next one must not wait for a pause then.
+        To be called after each `acquire_probe` that returned True while the circuit was open. Its
+        caller may have made no request, because its command had ended before. The next one must not
+        wait for a pause then.
         """
         if urgent and self._urgent_probe_sent:
             self._urgent_probe_sent, self._urgent_at = False, self._now()

@@ -193,6 +193,22 @@ async def test_the_end_of_a_timed_out_recording_is_taken_from_a_list_that_shows_
     assert "get_recording" not in bench.take_operations()
 
 
+async def test_a_recording_that_a_list_shows_live_after_its_time_out_is_read_when_it_ends(
+    bench: TrackingBench,
+) -> None:
+    await bench.start()  # keeps the lists going
+    bench.sandbox.behaviour.change({"invoked_seconds": 1500.0})
+    recording_id = await bench.start()
+    for seconds in (10, TIMEOUTS.invoked_timeout, 600, 600):  # the next check of its end is then
+        await bench.run_due(seconds)  # 20 minutes away
+    assert await last_status(bench, recording_id) == "ERRORED"
+    await bench.run_due(300)
+    assert await last_status(bench, recording_id) == "RECORDING"
+    await bench.api.control_recording(recording_id, "stop")
+    await bench.run_due(10)
+    assert await last_status(bench, recording_id) == "UPLOADED"
+
+
 @pytest.mark.parametrize(("status", "ends"), [(Status.UPLOADED, 1), (Status.ERRORED, 0)])
 async def test_a_listed_end_counts_for_a_timed_out_recording_only_with_another_status(
     bench: TrackingBench, status: Status, ends: int

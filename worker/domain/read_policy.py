@@ -20,6 +20,9 @@ that no read is scheduled. A recording is due when `read_at` has passed.
     an answer to a request that was sent at or after `read_at`          None
     an answer to a request that was sent before `read_at`               as it was
 
+If an ended recording is open again, the `read_at` before counts as None: it was the time to check
+the end again, perhaps hours later.
+
 "At once" keeps a `read_at` that is earlier than the observation. A webhook settles nothing, because
 the moment that it describes is unknown. Only an end stays true: a sweep that missed the recording
 on its list made it due, and the end explains that. Webhooks that contradict each other also make it
@@ -94,6 +97,7 @@ def next_read_at(
     `before` and `after` are the states around the observation, `read_at` is the time that was
     scheduled before it, `webhook_at` is when the last webhook arrived. Times are epoch seconds.
     """
+    read_at = _without_recheck(before, after, read_at)
     if _is_overtaken(after, observation, read_at=read_at, webhook_at=webhook_at):
         return read_at
     if observation.read_again_at is not None:
@@ -110,6 +114,13 @@ def next_read_at(
             return _at_once(observation, read_at)
         return None if _has_explained_absence(before, after, read_at, webhook_at) else read_at
     return read_at if _was_sent_before(observation, read_at) else None
+
+
+def _without_recheck(
+    before: Recording | None, after: Recording, read_at: float | None
+) -> float | None:
+    is_open_again = before is not None and not before.is_open and after.is_open
+    return None if is_open_again else read_at
 
 
 def _is_overtaken(

@@ -201,6 +201,15 @@ def test_a_webhook_leaves_the_read_scheduled_that_an_end_does_not_settle(
     assert next_read(end, before=before, after=after, scheduled=90, webhook=webhook) == 90
 
 
+@pytest.mark.parametrize("by", ["sweep", "command"])
+def test_a_recording_that_is_live_again_is_not_left_until_the_next_check_of_its_end(
+    by: ObservedBy,
+) -> None:
+    timed_out = recording(Status.ERRORED, completed=True, timed_out=True)
+
+    assert next_read(observed(by=by), before=timed_out, scheduled=5000) is None
+
+
 @pytest.mark.parametrize(("scheduled", "expected"), [(None, None), (100, None), (100.1, 100.1)])
 def test_an_answer_settles_only_a_read_that_was_due_when_the_request_was_sent(
     scheduled: float | None, expected: float | None

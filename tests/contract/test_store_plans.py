@@ -36,6 +36,7 @@ from worker.store.database.engine import open_engine
 from worker.store.database.migrate import migrate
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.due_reads import DueQuery
+from worker.store.late_adoption import LateAdoption
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, apply_batch
 from worker.store.outbox import Reply
@@ -162,6 +163,9 @@ async def everything(store: Any) -> None:
     )
     intent = StopIntent(command_id="stop-meeting", owner="me", recording_ids=["a"])
     await store.keep_stopping(intent, [observation("external")])
+    for status in (Status.RECORDING, Status.UPLOADING):
+        await store.apply([observation("of-a-start", status, awaits_start=True)])
+    await store.adopt_deferred(LateAdoption(app="default", now=NOW.timestamp()))
     await store.claim(claim("postponed", slot="p/track", first_seen=NOW.timestamp()))
     await store.claim(claim("stop-start", start_id="start-a"))
     await store.claim(claim("stop-recording", recording_id="a"))

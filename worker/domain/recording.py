@@ -223,6 +223,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
     `surplus_of` is set if the start that made the recording has another one, `cancelled_by` if a
     stop cancelled that start.
+    `awaits_start`: an unfinished start may have begun it. If the store does not have the recording,
+    it is adopted when that start has ended.
     """
 
     snapshot: RecordingSnapshot
@@ -243,6 +245,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     missing: bool = False
     renews_urls: bool = False
     archives_again: bool = False
+    awaits_start: bool = False
     read_again_at: datetime | None = None
 
     @classmethod

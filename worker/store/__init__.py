@@ -11,10 +11,11 @@ A command: `inbox` claims it, with `claims`, `inbox_row`, `claimed_rows`, `cance
 `parked_claims` claims it. `stop_times` has the recordings that the worker itself must stop.
 
 A change: `observations` applies a batch, `recordings` one observation, and `announced_files` has
-the files with an event. `recording_rows` reads and writes the rows of recordings. `outbox` stores
-the events, `event_positions` their positions in a recording's row. `unsent_events` reads them, and
-`outbox_marks` stores their results. `replaying` publishes them again, page by page
-(`replay_pages`).
+the files with an event. `recording_rows` reads and writes the rows of recordings.
+`deferred_recordings` keeps those that an unfinished start may have begun, and `late_adoption`
+adopts them. `outbox` stores the events, `event_positions` their positions in a recording's row.
+`unsent_events` reads them, and `outbox_marks` stores their results. `replaying` publishes them
+again, page by page (`replay_pages`).
 
 Reads: `read_schedule`, `due_reads` and `cursors` have the recordings to read next. `acted_on` has
 the recordings of a command, and `queries` has other queries. `pruner` removes old rows with

@@ -22,6 +22,7 @@ from worker.store import archive_intake
 from worker.store.announced_files import AnnouncedFiles
 from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
+from worker.store.deferred_recordings import defer
 from worker.store.outbox import add_events, event_rows
 from worker.store.recording_rows import NO_ROW, RecordingRow, load_rows, note_positions, save_rows
 
@@ -62,6 +63,7 @@ def apply_observations(
     batch = [observation for observations in requests for observation in observations]
     before = load_rows(connection, recording_ids(batch)) if locked is None else locked
     rows = dict(before)
+    deferred: list[Observation] = []
     files = AnnouncedFiles(connection, _with_known_files(before, batch))
     events: list[dict[str, Any]] = []
     results = []
@@ -73,12 +75,17 @@ def apply_observations(
                 continue
             if _has_no_status(rows, observation):
                 continue
+            if observation.awaits_start and observation.snapshot.recording_id not in rows:
+                deferred.append(observation)
+                continue
             events += _apply(connection, rows, files, observation, source, archives=archives)
             after.append(rows[observation.snapshot.recording_id])
         results.append(_result(after, events=len(events) - first_event))
     files.save()
     note_positions(rows, add_events(connection, events, positions))
     save_rows(connection, before, rows)
+    if deferred:
+        defer(connection, deferred)
     if _anything_became_due(before, rows, batch):
         notify_on_commit(connection, "due")
     return results

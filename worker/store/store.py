@@ -47,6 +47,7 @@ from worker.store.database.postgresql import CurrentUrl, Pooler
 from worker.store.due_commands import DueCommand, ParkedCount
 from worker.store.due_reads import DueQuery, DueReads
 from worker.store.finishing import FinishRequest
+from worker.store.late_adoption import LateAdoption, adopt_deferred
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
 from worker.store.outbox_marks import PageMarks
@@ -99,6 +100,7 @@ class Store:
         )
         """Which replicas have ended."""
         self._apply_batch = partial(apply_batch, source=source, archives=archives)
+        self._adopt_deferred = partial(adopt_deferred, source=source, archives=archives)
         self._prune_recordings = partial(pruning.prune_recordings, archives=archives)
 
     @classmethod
@@ -273,6 +275,11 @@ class Store:
         return await self._background.submit(
             self._apply_batch, observations, size=len(observations)
         )
+
+    async def adopt_deferred(self, request: LateAdoption) -> None:
+        """Adopt the recordings that commands acted on, and that no unfinished start may have begun
+        any more."""
+        await self._background.run(self._adopt_deferred, request)
 
     async def apply_page(self, observations: Sequence[Observation]) -> int:
         """Commit a page of observations in order, a few at a time. Returns how many events they

@@ -18,6 +18,7 @@ from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
 from worker.store.cursors import Cursor, missed_webhook_cursor, sweep_cursor, webhook_cursor
+from worker.store.late_adoption import LateAdoption
 from worker.store.read_schedule import OverdueQuery, ScheduledRead
 from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
@@ -96,6 +97,7 @@ class Sweep:
         self._pages = 1
         self._last_single_read = ""
         self._single_reads_at = 0.0  # seconds by `monotonic`
+        self._adopted_at = float("-inf")  # seconds by `monotonic`
 
     def state(self) -> SweepState:
         """The figures by which the refresher chooses between one sweep and many reads."""
@@ -134,6 +136,7 @@ class Sweep:
                 await self._sweep_and_report(is_leader)
             if is_leader():
                 await self._schedule_single_reads()
+                await self._adopt_deferred()
         except StoreUnavailable as error:
             self._log_failure(error)
 
@@ -188,6 +191,14 @@ class Sweep:
         self._last_single_read = ids[-1] if ids else ""
         if ids:
             await self._store.schedule_read(ScheduledRead(ids=ids, at=self._now().timestamp()))
+
+    async def _adopt_deferred(self) -> None:
+        """Adopt what commands have ended while a start might have begun it. Rarely is there any."""
+        if self._monotonic() - self._adopted_at < self._interval.base_interval:
+            return
+        self._adopted_at = self._monotonic()
+        now = self._now().timestamp()
+        await self._store.adopt_deferred(LateAdoption(app=self._app, now=now))
 
     def _log_failure(self, error: ApiError | StoreUnavailable) -> None:
         structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))

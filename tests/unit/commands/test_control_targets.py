@@ -128,7 +128,8 @@ async def test_a_stop_of_a_meeting_does_not_adopt_a_recording_that_a_start_is_lo
     stub.starting = {start_slot("default", MEETING, "track"): T0.timestamp()}
     result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
     assert set(result.recording_ids) == {id_of(1), id_of(2), id_of(3)}
-    assert {item.snapshot.recording_id for item in result.observations} == {id_of(2), id_of(3)}
+    waiting = {item.snapshot.recording_id: item.awaits_start for item in result.observations}
+    assert waiting == {id_of(1): True, id_of(2): False, id_of(3): False}
 
 
 async def test_a_recording_counts_as_stopped_even_if_the_store_fails_after_the_call() -> None:
@@ -153,7 +154,7 @@ async def test_a_stop_adopts_a_recording_that_began_before_the_call_of_a_start(
     stub = StubApi(row(1) | {"invoked_time": began})
     stub.starting = {start_slot("default", MEETING, "track"): T0.timestamp()}
     result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
-    assert bool(result.observations) is is_adopted
+    assert [item.awaits_start for item in result.observations] == [not is_adopted]
 
 
 @pytest.mark.parametrize("command_type", [PauseRecording, ResumeRecording])

@@ -107,18 +107,24 @@ async def _with_intent(targets: list[Target], context: OperationContext) -> list
     to_stop = [target for target in targets if target.status not in STOPPED]
     if not to_stop:
         return targets
-    adopted = {
-        target.recording_id: target.listed
+    unknown = [
+        await _unless_of_start(target.listed, context)
         for target in to_stop
-        if target.listed is not None
-        and not target.is_known
-        and not await context.may_be_of_start(target.listed.snapshot)
-    }
-    await context.keep_stopping([target.recording_id for target in to_stop], list(adopted.values()))
+        if target.listed is not None and not target.is_known
+    ]
+    await context.keep_stopping([target.recording_id for target in to_stop], unknown)
+    adopted = {each.snapshot.recording_id for each in unknown if not each.awaits_start}
     return [
         msgspec.structs.replace(target, is_known=True) if target.recording_id in adopted else target
         for target in targets
     ]
+
+
+async def _unless_of_start(observation: Observation, context: OperationContext) -> Observation:
+    """The observation of an unknown recording, which is adopted unless an unfinished start may have
+    begun it. Then it is adopted when that start has ended, if it is not the start's."""
+    awaits_start = await context.may_be_of_start(observation.snapshot)
+    return msgspec.structs.replace(observation, awaits_start=awaits_start)
 
 
 async def _act_on(
@@ -156,12 +162,9 @@ async def _act_on(
 
 async def _observation(
     snapshot: RecordingSnapshot, target: Target, context: OperationContext, asked_at: datetime
-) -> Observation | None:
-    """The observation of the API's answer. None for an unknown recording that a start is still
-    looking for: the others are adopted."""
-    if not target.is_known and await context.may_be_of_start(snapshot):
-        return None
-    return context.observation(snapshot, asked_at)
+) -> Observation:
+    observation = context.observation(snapshot, asked_at)
+    return observation if target.is_known else await _unless_of_start(observation, context)
 
 
 async def _targets(

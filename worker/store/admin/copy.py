@@ -22,6 +22,7 @@ from worker.store.database.postgresql import Pooler, is_postgresql
 COPIED: Final = (
     schema.inbox,
     schema.recordings,
+    schema.deferred,
     schema.files,
     archive_schema.archive_files,
     archive_schema.archive_recordings,

@@ -26,7 +26,7 @@ from worker.domain.errors import StoreUnavailable
 from worker.store.database import archive_schema  # noqa: F401 - its tables are part of `metadata`
 from worker.store.database.schema import inbox, metadata
 
-HEAD: Final = "0018"
+HEAD: Final = "0019"
 """The newest revision. A test compares it with the files in migrations/versions."""
 
 FIRST_RELEASE: Final = "0017"

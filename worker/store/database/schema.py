@@ -213,6 +213,18 @@ sa.Index(
 sa.Index("recordings_changed", recordings.c.changed_at)
 sa.Index("recordings_status", recordings.c.status, recordings.c.changed_at)
 
+# Recordings that a command acted on while an unfinished start may have begun them, with what it
+# observed. They are adopted when that start has ended. See worker/store/deferred_recordings.py.
+deferred = sa.Table(
+    "deferred_recordings",
+    metadata,
+    sa.Column("recording_id", sa.String(128), primary_key=True),
+    sa.Column("app", sa.String(64), nullable=False),
+    sa.Column("deferred_at", sa.Double, nullable=False),
+    # JSON list of observations, in order.
+    sa.Column("observations", sa.Text, nullable=False),
+)
+
 files = sa.Table(
     "files",
     metadata,

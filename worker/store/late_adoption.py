@@ -1,0 +1,68 @@
+"""Adopts recordings that commands acted on, when no unfinished start may have begun them."""
+
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+
+from worker.domain.command_keys import slots_of_recording
+from worker.domain.recording import Observation
+from worker.store.deferred_recordings import DeferredRecording, read_deferred, remove_deferred
+from worker.store.recordings import apply_observations
+from worker.store.slots import find_starting
+
+MAX_WAIT_SECONDS: Final = 86_400.0
+"""A start that is unfinished for longer is lost. Then the recording is adopted all the same."""
+
+
+class LateAdoption(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for the adoption of an app's recordings at `now`, in seconds since the epoch."""
+
+    app: str
+    now: float
+
+
+def adopt_deferred(
+    connection: sa.Connection, request: LateAdoption, *, source: str, archives: bool
+) -> None:
+    """Apply what commands observed of the recordings that no unfinished start may have begun.
+
+    A recording that the start has adopted meanwhile takes these observations as late ones.
+    """
+    waiting = read_deferred(connection, request.app)
+    if not waiting:
+        return
+    slots = {slot for recording in waiting for slot in _slots(recording, request.app)}
+    # Before the recordings are read, because a start commits its end together with its recording.
+    (starting,) = find_starting(connection, [slots])
+    free = [
+        recording
+        for recording in waiting
+        if starting.keys().isdisjoint(_slots(recording, request.app))
+        or request.now - recording.since > MAX_WAIT_SECONDS
+    ]
+    if not free:
+        return
+    apply_observations(
+        connection,
+        [[_final(each) for each in recording.observations] for recording in free],
+        source=source,
+        archives=archives,
+    )
+    remove_deferred(connection, [recording.recording_id for recording in free])
+    structlog.get_logger().info(
+        "external_recordings_adopted", app=request.app, recordings=len(free)
+    )
+
+
+def _slots(recording: DeferredRecording, app: str) -> set[str]:
+    return {
+        slot
+        for observation in recording.observations
+        for slot in slots_of_recording(app, observation.snapshot)
+    }
+
+
+def _final(observation: Observation) -> Observation:
+    return msgspec.structs.replace(observation, awaits_start=False)

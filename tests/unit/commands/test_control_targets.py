@@ -171,22 +171,30 @@ async def test_only_a_stop_takes_a_recording_that_has_ended_as_done(
 # The list shows a recording that the API does not have, or that has just ended
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize(
+    ("command_type", "code"),
+    [(StopRecording, "not_stoppable"), (PauseRecording, "not_pausable")],
+)
+async def test_a_command_for_a_meeting_waits_while_the_api_lists_a_recording_that_it_does_not_find(
+    command_type: type[StopRecording | PauseRecording], code: str, is_known: bool
+) -> None:
+    stub = StubApi(row(1), row(2), known=(known(1, Status.RECORDING),) if is_known else ())
+    stub.gone = {1}
+    text = f"the API lists recording {id_of(1)} as RECORDING, but answers 404"
+    with pytest.raises(NotYet, match=f"{code}: {text}"):
+        await stub.execute(command_type(id="c", meeting_id=MEETING))
+    assert set(stub.acted_on) == {1, 2}
+
+
 @pytest.mark.parametrize("command_type", [StopRecording, PauseRecording])
-async def test_a_listed_recording_that_is_gone_does_not_fail_the_command_for_its_meeting(
+async def test_a_recording_that_neither_the_list_nor_the_api_has_does_not_fail_the_command(
     command_type: type[StopRecording | PauseRecording],
 ) -> None:
-    stub = StubApi(row(1), row(2), known=(known(1, Status.RECORDING),))
+    stub = StubApi(row(2), known=(known(1, Status.RECORDING),))
     stub.gone = {1}
     result = await stub.execute(command_type(id="c", meeting_id=MEETING))
     assert result.recording_ids == (id_of(2),)
-
-
-async def test_a_stop_waits_for_a_listed_recording_that_the_api_does_not_find_yet() -> None:
-    stub = StubApi(row(1), row(2), known=(known(2, Status.RECORDING),))
-    stub.gone = {1}
-    with pytest.raises(NotYet):
-        await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
-    assert set(stub.acted_on) == {1, 2}
 
 
 async def test_a_pause_of_a_meeting_leaves_out_a_recording_that_ends_after_the_list() -> None:

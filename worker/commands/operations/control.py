@@ -38,8 +38,9 @@ BY_URGENCY: Final = (NotYet, Unavailable, Refused)
 class Target(msgspec.Struct, frozen=True):
     """A recording to act on, with its status if that is certain.
 
-    `is_new`: it may have just begun. So a 404 does not mean that it is gone.
-    `is_known`: the store has it. `listed`: what the API's list shows of it.
+    `is_new`: it has just begun. So a 404 does not mean that it is gone.
+    `is_known`: the store has it. `listed`: what the API's list shows of it. Then it is not gone
+    either, because the API contradicts itself.
     """
 
     recording_id: str
@@ -148,8 +149,8 @@ async def _act_on(
             api, target.recording_id, action, on_answer_lost=on_answer_lost
         )
     except Ended as ended:
-        if target.is_new and isinstance(ended, Gone):
-            raise NotYet(TOO_EARLY_CODES[action], ended.message) from ended
+        if isinstance(ended, Gone) and (target.is_new or target.listed is not None):
+            raise NotYet(TOO_EARLY_CODES[action], _contradiction(target, ended)) from ended
         if command.meeting_id is None:  # of a meeting, only what is live has to be done
             raise
     else:
@@ -158,6 +159,14 @@ async def _act_on(
             observation = await _observation(snapshot, target, context, asked_at)
         finally:  # the store may fail or be too slow, and the recording has been acted on
             context.progress.add(target.recording_id, observation)
+
+
+def _contradiction(target: Target, gone: Gone) -> str:
+    """Why a 404 does not end the command. The outcome has this text if the wait is over."""
+    if target.listed is None:
+        return gone.message
+    shown = f"the API lists recording {target.recording_id} as {target.status}"
+    return f"{shown}, but answers 404 for it: {gone.message}"
 
 
 async def _observation(
@@ -270,7 +279,6 @@ def _listed_target(
     return Target(
         snapshot.recording_id,
         snapshot.status,
-        is_new=recording is None or is_new(recording, context),
         is_known=recording is not None,
         listed=context.observation(snapshot, asked_at),
     )

@@ -1,7 +1,7 @@
 """A stop by meeting whose process dies or loses its claim still names all that it stopped."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ import pytest
 
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.waiting import Eventually
+from tests.commit_counter import CommitCounter, counted_commits
 from tests.integration.command_bench import CommandBench, open_command_bench
 from tests.integration.tracking_bench import on_both_engines
 from tests.store_requests import observation_of
 from worker.broker.messages import Ack, Retry
-from worker.store.database.group_commit import GroupCommit
 from worker.store.queries import RecordingsFilter
 
 STOP = "change_recording"
@@ -22,7 +22,15 @@ PAST_LEASE_SECONDS = 61.0
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, usual_database_url: str) -> AsyncIterator[CommandBench]:
+def commits(tmp_path: Path) -> Iterator[CommitCounter]:
+    with counted_commits(tmp_path / "libpq.trace") as counter:
+        yield counter
+
+
+@pytest.fixture
+async def bench(
+    tmp_path: Path, usual_database_url: str, commits: CommitCounter
+) -> AsyncIterator[CommandBench]:
     async with open_command_bench(tmp_path, database_url=usual_database_url) as opened:
         opened.sandbox.behaviour.change({"invoked_seconds": 0.0})
         yield opened
@@ -143,29 +151,15 @@ async def test_a_worker_that_has_lost_the_command_stops_no_recording_that_began_
     assert statuses(bench, [later.recording_id]) == {"RECORDING"}
 
 
-@pytest.fixture
-def transactions(monkeypatch: pytest.MonkeyPatch) -> list[GroupCommit]:
-    """One item for each transaction of the store."""
-    begun: list[GroupCommit] = []
-    transaction = GroupCommit._transaction
-
-    def counted(group: GroupCommit) -> Any:
-        begun.append(group)
-        return transaction(group)
-
-    monkeypatch.setattr(GroupCommit, "_transaction", counted)
-    return begun
-
-
 @on_both_engines
 async def test_a_stop_by_meeting_costs_one_transaction_more_than_one_by_recording(
-    bench: CommandBench, transactions: list[GroupCommit]
+    bench: CommandBench, commits: CommitCounter
 ) -> None:
     async def cost_of(command_type: str, **target: Any) -> int:
-        transactions.clear()
+        before = commits.count()
         command = {"id": f"{command_type}-{target}", "type": command_type, **target}
         assert await bench.send(command) == Ack()
-        return len(transactions)
+        return commits.count() - before
 
     for number in range(3):
         await bench.send(bench.start(f"start-{number}"))
@@ -177,13 +171,13 @@ async def test_a_stop_by_meeting_costs_one_transaction_more_than_one_by_recordin
 
 
 async def test_a_stop_ends_together_with_the_starts_that_it_cancelled(
-    bench: CommandBench, transactions: list[GroupCommit]
+    bench: CommandBench, commits: CommitCounter
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="refuse", operation="start*", status=401))
     for number in range(2):
         await bench.send(bench.start(f"start-{number}"))
-    transactions.clear()
+    before = commits.count()
     assert await bench.send(stop(bench)) == Ack()
-    assert len(transactions) == 2, "its claim and its end"
+    assert commits.count() - before == 2, "its claim and its end"
     for command_id in ("start-0", "start-1", "stop"):
         assert await bench.outcomes(command_id)

@@ -16,7 +16,7 @@ def operation_context(
     defaults: dict[str, Any] = {
         "check_deadline": lambda: None,
         "confirm_lease": _confirm,
-        "keep_stopping": _keep,
+        "keep_intent": _keep,
         "find_replayable": _find_nothing,
         "find_starting": _find_no_calls,
         "find_start_id": _find_no_start,

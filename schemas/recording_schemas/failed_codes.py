@@ -108,20 +108,20 @@ FAILED_CODES: Final = (
     ),
     _failed(
         "not_stoppable",
-        "Within `WORKER_STOP_WAIT_SECONDS` the recording had no status in which the API can stop it, "
-        "or the API listed it as live and answered 404 for it.",
+        "Within `WORKER_STOP_WAIT_SECONDS` the recording had no status in which the API can stop "
+        "it, or the API listed it as live and answered 404 for it.",
         "Look at the recording's status. It may still be recording.",
     ),
     _failed(
         "not_pausable",
-        "Within `WORKER_STOP_WAIT_SECONDS` the recording had no status in which the API can pause it, "
-        "or the API listed it as live and answered 404 for it.",
+        "Within `WORKER_STOP_WAIT_SECONDS` the recording had no status in which the API can pause "
+        "it, or the API listed it as live and answered 404 for it.",
         "Look at the recording's status. It may still be recording.",
     ),
     _failed(
         "not_resumable",
-        "Within `WORKER_STOP_WAIT_SECONDS` the recording had no status in which the API can resume it, "
-        "or the API listed it as live and answered 404 for it.",
+        "Within `WORKER_STOP_WAIT_SECONDS` the recording had no status in which the API can resume "
+        "it, or the API listed it as live and answered 404 for it.",
         "Look at the recording's status.",
     ),
     _failed(

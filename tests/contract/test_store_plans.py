@@ -20,6 +20,7 @@ from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording
 from worker.domain.track_files import TrackFile
 from worker.store import inbox as store_inbox
+from worker.store.action_intents import ActionIntent
 from worker.store.admin.overview import read_overview
 from worker.store.admin.past_commands import (
     PastCommandsFilter,
@@ -49,7 +50,6 @@ from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import OverdueQuery, ScheduledRead, UnlistedQuery
 from worker.store.releasing import ReleaseRequest
 from worker.store.replay_pages import PAGE_EVENTS
-from worker.store.stop_intents import StopIntent
 from worker.store.stop_times import DueStopsQuery, MovedStop
 from worker.store.store import Store
 
@@ -161,8 +161,8 @@ async def everything(store: Any) -> None:
     await store.claim(
         claim("stop-meeting", meeting_id="m", rival_slots=rivals, cancels_starts=True)
     )
-    intent = StopIntent(command_id="stop-meeting", owner="me", recording_ids=["a"])
-    await store.keep_stopping(intent, [observation("external")])
+    intent = ActionIntent(command_id="stop-meeting", owner="me", recording_ids=["a"])
+    await store.keep_intent(intent, [observation("external")])
     for status in (Status.RECORDING, Status.UPLOADING):
         await store.apply([observation("of-a-start", status, awaits_start=True)])
     await store.adopt_deferred(LateAdoption(app="default", now=NOW.timestamp()))

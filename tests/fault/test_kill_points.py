@@ -46,7 +46,7 @@ WORKS: dict[type[StartScenario], tuple[str, ...]] = {
     StopScenario: ("Store.claim", "RealtimeKitClient.control_recording", "Store.finish"),
     StopMeetingScenario: (
         "RealtimeKitClient.list_recordings",
-        "Store.keep_stopping",
+        "Store.keep_intent",
         "RealtimeKitClient.control_recording",
         "Store.finish",
     ),

@@ -25,8 +25,8 @@ from worker.domain.errors import DeadlinePassed, LeaseLost
 from worker.domain.recording import Observation
 from worker.domain.times import utc
 from worker.realtimekit.apps import App, Apps
+from worker.store.action_intents import ActionIntent
 from worker.store.claims import ClaimResult
-from worker.store.stop_intents import StopIntent
 from worker.store.store import Store
 
 
@@ -100,7 +100,7 @@ class AttemptRunner:
             known=claim.known_recordings,
             check_deadline=partial(self._check_deadline, command),
             confirm_lease=partial(attempt.lease.confirm, command.id),
-            keep_stopping=partial(self._keep_stopping, command.id, attempt.lease.owner),
+            keep_intent=partial(self._keep_intent, command.id, attempt.lease.owner),
             start_state=claim.start_state,
             people=self._people.finder(command, claim, app, attempt.arrived_at),
             starts_pending=claim.pending_starts,
@@ -114,15 +114,15 @@ class AttemptRunner:
             archives=self._archives,
         )
 
-    async def _keep_stopping(
+    async def _keep_intent(
         self,
         command_id: str,
         owner: str,
         recording_ids: Sequence[str],
         adopted: Sequence[Observation],
     ) -> None:
-        intent = StopIntent(command_id=command_id, owner=owner, recording_ids=recording_ids)
-        if not await self._store.keep_stopping(intent, adopted):
+        intent = ActionIntent(command_id=command_id, owner=owner, recording_ids=recording_ids)
+        if not await self._store.keep_intent(intent, adopted):
             raise LeaseLost("lease_lost", "another replica has taken the command over")
 
     def _check_deadline(self, command: Command) -> None:

@@ -5,7 +5,7 @@
 A command: `inbox` claims it, with `claims`, `inbox_row`, `claimed_rows`, `cancelling` and `slots`.
 `id_conflicts` handles other bodies of its id, and `repeats` answers a command that has ended.
 `command_leases` has the end of its claim, `people_of_starts` the people whom a start names, and
-`stop_intents` the recordings that a stop is about to stop.
+`action_intents` the recordings that a stop, pause or resume is about to act on.
 `releasing` returns a command, `finishing` ends it, and `lost_claims` restores what a failover lost.
 `parking` keeps a command that waits outside the queue. `due_commands` finds it again, and
 `parked_claims` claims it. `stop_times` has the recordings that the worker itself must stop.

@@ -35,6 +35,7 @@ from worker.store import (
     stop_times,
     unsent_events,
 )
+from worker.store.action_intents import ActionIntent, keep_intent
 from worker.store.app_identities import AppIdentity
 from worker.store.archive_store import ArchiveStore
 from worker.store.budgets import grant_tokens
@@ -67,7 +68,6 @@ from worker.store.recordings import ApplyResult
 from worker.store.releasing import ReleaseRequest
 from worker.store.replicas import Replicas
 from worker.store.slots import find_calling, find_starting
-from worker.store.stop_intents import StopIntent, keep_stopping
 from worker.store.stop_times import DueStop, DueStopsQuery, MovedStop
 from worker.store.unsent_events import OutboxDepth, PageRequest, UnsentEvent
 
@@ -200,10 +200,10 @@ class Store:
         """Keep whom a claimed start is about to ask for. False if the claim is lost."""
         return await self._group.run(people_of_starts.keep_people, request, urgent=True)
 
-    async def keep_stopping(self, intent: StopIntent, adopted: Sequence[Observation]) -> bool:
-        """Keep which recordings a claimed stop is about to stop, and the observations of those that
-        it adopts. False if the claim is lost."""
-        kept: Awaitable[bool] = self._group.submit(keep_stopping, intent, urgent=True)
+    async def keep_intent(self, intent: ActionIntent, adopted: Sequence[Observation]) -> bool:
+        """Keep which recordings a claimed command is about to act on, and the observations of those
+        that it adopts. False if the claim is lost."""
+        kept: Awaitable[bool] = self._group.submit(keep_intent, intent, urgent=True)
         if not adopted:
             return await kept
         # In one transaction. The recordings are locked before the command, as everywhere.

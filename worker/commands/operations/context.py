@@ -68,7 +68,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     check_deadline  raises DeadlinePassed if the command's deadline has passed
     confirm_lease   raises LeaseLost if the claim is not fresh and another replica may have the
                     command
-    keep_stopping   commits which recordings a stop is about to stop, after the observations of
+    keep_intent     commits which recordings a command is about to act on, after the observations of
                     those that it adopts; raises LeaseLost if another replica has the command
     find_replayable finds the recordings of which any event is still kept
     find_starting   finds the slots in which an unfinished start may have begun a recording, and
@@ -94,7 +94,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     start_context: StartContext
     check_deadline: Callable[[], None]
     confirm_lease: BeforeSend
-    keep_stopping: Callable[[Sequence[str], Sequence[Observation]], Awaitable[None]]
+    keep_intent: Callable[[Sequence[str], Sequence[Observation]], Awaitable[None]]
     find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]]
     find_starting: Callable[[Collection[str]], Awaitable[Mapping[str, float]]]
     find_start_id: Callable[[str], Awaitable[str | None]]

@@ -71,7 +71,7 @@ async def _control(
     """Act on all targets, even if some of them fail. Then raise the most urgent failure."""
     api = context.control_api(Priority.STOP if action == "stop" else Priority.COMMAND)
     targets, failures = await _targets(command, context, action, api)
-    if action == "stop" and command.meeting_id is not None:
+    if command.meeting_id is not None:
         targets = await _with_intent(targets, context)
     slots = asyncio.Semaphore(MAX_CONCURRENT)
 
@@ -101,19 +101,19 @@ def _urgency(failure: Failure) -> int:
 
 
 async def _with_intent(targets: list[Target], context: OperationContext) -> list[Target]:
-    """Commit which recordings the stop is about to stop. Unknown ones are adopted before that.
+    """Commit which recordings the command is about to act on. Unknown ones are adopted before that.
 
     After a crash they may have ended, and then no list of live recordings shows them.
     """
-    to_stop = [target for target in targets if target.status not in STOPPED]
-    if not to_stop:
+    to_act_on = [target for target in targets if target.status not in STOPPED]
+    if not to_act_on:
         return targets
     unknown = [
         await _unless_of_start(target.listed, context)
-        for target in to_stop
+        for target in to_act_on
         if target.listed is not None and not target.is_known
     ]
-    await context.keep_stopping([target.recording_id for target in to_stop], unknown)
+    await context.keep_intent([target.recording_id for target in to_act_on], unknown)
     adopted = {each.snapshot.recording_id for each in unknown if not each.awaits_start}
     return [
         msgspec.structs.replace(target, is_known=True) if target.recording_id in adopted else target
@@ -139,9 +139,8 @@ async def _act_on(
         context.progress.add(target.recording_id, target.listed if target.is_known else None)
         return
 
-    def on_answer_lost() -> None:
-        if action == "stop":  # perhaps executed, and the next attempt may find it ended
-            context.progress.add(target.recording_id)
+    def on_answer_lost() -> None:  # perhaps executed, and the next attempt may find it ended
+        context.progress.add(target.recording_id)
 
     asked_at = context.now()
     try:

@@ -92,9 +92,9 @@ inbox = sa.Table(
     # The digest of the body that has the id (`domain/command_digest.py`). Null in a placeholder of
     # a stop, and in rows that older versions wrote: then the next claim writes it.
     sa.Column("digest", sa.String(32)),
-    # JSON list of recording ids, for a running stop by meeting: the recordings that its attempt is
-    # about to stop. They are written before the first call. A later claim moves them to `acted_on`,
-    # because the attempt has died and its calls may have been executed.
+    # JSON list of recording ids, for a running stop, pause or resume by meeting: those that its
+    # attempt is about to act on. They are written before the first call. A later claim moves them
+    # to `acted_on`, because the attempt has died and its calls may have been executed.
     sa.Column("stopping", sa.Text),
     sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
     sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),

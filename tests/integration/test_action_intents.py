@@ -1,4 +1,4 @@
-"""A stop by meeting whose process dies or loses its claim still names all that it stopped."""
+"""A command for a meeting whose process dies or loses its claim names all that it acted on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +17,7 @@ from tests.store_requests import observation_of
 from worker.broker.messages import Ack, Retry
 from worker.store.queries import RecordingsFilter
 
-STOP = "change_recording"
+CHANGE = "change_recording"
 PAST_LEASE_SECONDS = 61.0
 
 
@@ -37,7 +37,11 @@ async def bench(
 
 
 def stop(bench: CommandBench) -> dict[str, Any]:
-    return {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting}
+    return command(bench, "stop")
+
+
+def command(bench: CommandBench, action: str) -> dict[str, Any]:
+    return {"type": f"{action}_recording", "id": action, "meeting_id": bench.meeting}
 
 
 async def record(bench: CommandBench) -> list[str]:
@@ -57,9 +61,9 @@ def not_yet_executed(operation: str, recording_id: str | None = None) -> Fault:
     return Fault(kind="late", operation=operation, recording_id=recording_id, seconds=3600)
 
 
-async def die_in_stop(bench: CommandBench, eventually: Eventually) -> None:
-    """A worker executes the stop, and dies when it has met all faults."""
-    attempt = asyncio.create_task(bench.send(stop(bench)))
+async def die_in(bench: CommandBench, eventually: Eventually, action: str = "stop") -> None:
+    """A worker executes the command, and dies when it has met all faults."""
+    attempt = asyncio.create_task(bench.send(command(bench, action)))
     await eventually(lambda: all(fault.triggered for fault in bench.sandbox.faults.active()))
     attempt.cancel()
     await asyncio.wait([attempt])
@@ -75,11 +79,11 @@ async def pass_lease(bench: CommandBench) -> None:
         await bench.store.apply([observation_of(snapshot, datetime.now(UTC))])
 
 
-async def named_by_another(bench: CommandBench) -> list[str]:
+async def named_by_another(bench: CommandBench, action: str = "stop") -> list[str]:
     """The recordings that the outcome names after an attempt by another worker."""
     bench.handler = bench.new_handler()
-    assert await bench.send(stop(bench)) == Ack()
-    ids: list[str] = (await bench.outcome("stop"))["data"]["recording_ids"]
+    assert await bench.send(command(bench, action)) == Ack()
+    ids: list[str] = (await bench.outcome(action))["data"]["recording_ids"]
     return sorted(ids)
 
 
@@ -91,14 +95,45 @@ async def test_a_stop_that_dies_after_some_of_its_calls_names_all_recordings_tha
     recordings = await record(bench)
     running, stopped = recordings[: 3 - executed], recordings[3 - executed :]
     for each in stopped:
-        bench.sandbox.faults.add(Fault(kind="lost_hang", operation=STOP, recording_id=each))
+        bench.sandbox.faults.add(Fault(kind="lost_hang", operation=CHANGE, recording_id=each))
     for each in running:
-        bench.sandbox.faults.add(not_yet_executed(STOP, each))
-    await die_in_stop(bench, eventually)
+        bench.sandbox.faults.add(not_yet_executed(CHANGE, each))
+    await die_in(bench, eventually)
     await pass_lease(bench)
     assert statuses(bench, stopped) <= {"UPLOADED"}
     assert await named_by_another(bench) == sorted(recordings)
     assert statuses(bench, running) <= {"UPLOADING"}
+
+
+@pytest.mark.parametrize("action", ["pause", "resume"])
+async def test_a_pause_or_resume_that_dies_names_also_what_has_ended_before_the_next_attempt(
+    bench: CommandBench, eventually: Eventually, action: str
+) -> None:
+    recordings = await record(bench)
+    if action == "resume":
+        assert await bench.send(command(bench, "pause")) == Ack()
+    executed, running = recordings[1:], recordings[:1]
+    for each in executed:
+        bench.sandbox.faults.add(Fault(kind="lost_hang", operation=CHANGE, recording_id=each))
+    bench.sandbox.faults.add(not_yet_executed(CHANGE, running[0]))
+    await die_in(bench, eventually, action)
+    for each in executed:
+        await bench.api.control_recording(each, "stop")
+    await pass_lease(bench)
+    assert await named_by_another(bench, action) == sorted(recordings)
+    assert statuses(bench, running) == {"PAUSED" if action == "pause" else "RECORDING"}
+
+
+async def test_a_pause_whose_answer_was_lost_names_what_has_ended_before_the_next_attempt(
+    bench: CommandBench,
+) -> None:
+    recordings = await record(bench)
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation=CHANGE, recording_id=recordings[0]))
+    assert isinstance(await bench.send(command(bench, "pause")), Retry)
+    bench.sandbox.faults.clear()
+    await bench.api.control_recording(recordings[0], "stop")
+    await pass_lease(bench)
+    assert await named_by_another(bench, "pause") == sorted(recordings)
 
 
 async def test_a_stop_that_dies_before_its_calls_does_not_name_what_others_stopped(
@@ -106,7 +141,7 @@ async def test_a_stop_that_dies_before_its_calls_does_not_name_what_others_stopp
 ) -> None:
     recordings = await record(bench)
     bench.sandbox.faults.add(not_yet_executed("list_recordings"))
-    await die_in_stop(bench, eventually)
+    await die_in(bench, eventually)
     for each in recordings:
         await bench.api.control_recording(each, "stop")
     await pass_lease(bench)
@@ -117,8 +152,8 @@ async def test_a_recording_of_another_program_is_followed_even_if_its_stop_dies(
     bench: CommandBench, eventually: Eventually
 ) -> None:
     external = (await record(bench))[2]
-    bench.sandbox.faults.add(Fault(kind="lost_hang", operation=STOP, recording_id=external))
-    await die_in_stop(bench, eventually)
+    bench.sandbox.faults.add(Fault(kind="lost_hang", operation=CHANGE, recording_id=external))
+    await die_in(bench, eventually)
     await pass_lease(bench)
     events = await bench.store.unsent(100)
     keys = [event.routing_key for event in events if event.subject == external]
@@ -130,8 +165,8 @@ async def test_a_stop_names_what_it_stopped_although_the_api_knows_the_meeting_n
     bench: CommandBench, eventually: Eventually
 ) -> None:
     recordings = await record(bench)
-    bench.sandbox.faults.add(Fault(kind="lost_hang", operation=STOP, count=3))
-    await die_in_stop(bench, eventually)
+    bench.sandbox.faults.add(Fault(kind="lost_hang", operation=CHANGE, count=3))
+    await die_in(bench, eventually)
     await pass_lease(bench)
     bench.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings", status=404))
     assert await named_by_another(bench) == sorted(recordings)
@@ -152,7 +187,7 @@ async def test_a_worker_that_has_lost_the_command_stops_no_recording_that_began_
 
 
 @on_both_engines
-async def test_a_stop_by_meeting_costs_one_transaction_more_than_one_by_recording(
+async def test_a_command_for_a_meeting_costs_one_transaction_more_than_one_for_a_recording(
     bench: CommandBench, commits: CommitCounter
 ) -> None:
     async def cost_of(command_type: str, **target: Any) -> int:
@@ -165,7 +200,7 @@ async def test_a_stop_by_meeting_costs_one_transaction_more_than_one_by_recordin
         await bench.send(bench.start(f"start-{number}"))
     first, meeting = bench.started()[0].recording_id, bench.meeting
     assert await cost_of("stop_recording", recording_id=first) == 2
-    assert await cost_of("pause_recording", meeting_id=meeting) == 2
+    assert await cost_of("pause_recording", meeting_id=meeting) == 3
     assert await cost_of("stop_recording", meeting_id=meeting) == 3
     assert await cost_of("stop_recording", meeting_id=meeting, kind="composite") == 2
 

@@ -1,7 +1,7 @@
-"""Stores which recordings a stop by meeting is about to stop, before it calls.
+"""Stores which recordings a stop, pause or resume by meeting is about to act on, before it calls.
 
-A process may die after some of the calls. If the stopped recordings end before the next attempt,
-no list of live recordings shows them. Then only this shows that the command may have stopped them.
+A process may die after some of the calls. If these recordings end before the next attempt, no list
+of live recordings shows them. Then only this shows that the command may have acted on them.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from worker.store.database.schema import inbox
 from worker.store.database.submissions import LateResult
 
 
-class StopIntent(msgspec.Struct, frozen=True, kw_only=True):
-    """The recordings that this attempt of the claimed command is about to stop."""
+class ActionIntent(msgspec.Struct, frozen=True, kw_only=True):
+    """The recordings that this attempt of the claimed command is about to act on."""
 
     command_id: str
     owner: str
     recording_ids: Sequence[str]
 
 
-def keep_stopping(
-    connection: sa.Connection, requests: Sequence[StopIntent]
+def keep_intent(
+    connection: sa.Connection, requests: Sequence[ActionIntent]
 ) -> list[LateResult[bool]]:
     """Operation: store each intent with its command. False if the owner does not have the command.
 
@@ -33,7 +33,7 @@ def keep_stopping(
     return [LateResult(_KEEP.later_rows(connection, _values(intent)), bool) for intent in requests]
 
 
-def _values(intent: StopIntent) -> dict[str, str]:
+def _values(intent: ActionIntent) -> dict[str, str]:
     return {
         "id": intent.command_id,
         "owner": intent.owner,

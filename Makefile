@@ -39,7 +39,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-archive bench-history bench-kills bench-tracking check-speed check docs docs-pages docs-pictures docs-serve format schemas chart dist sbom image lock clean
+.PHONY: help setup demo run test lowest newest pythons faults chaos oracle campaign bench bench-archive bench-history bench-kills bench-tracking check-speed check docs docs-pages docs-pictures docs-serve format schemas chart dist sbom image lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -105,7 +105,12 @@ chaos: setup ## kill workers at random and check that no event is lost (SEED= KI
 	$(BIN)/python -m tests.fault.chaos $(if $(SEED),--seed $(SEED)) --kills $(KILLS) \
 		--commands $(COMMANDS) --replicas $(REPLICAS)
 
-campaign: chaos faults ## run chaos, then faults
+HISTORIES ?= 20
+
+oracle: setup ## run random histories against an API that shares no code with the sandbox (SEED= HISTORIES=)
+	$(BIN)/python -m tests.oracle $(if $(SEED),--seed $(SEED)) --histories $(HISTORIES)
+
+campaign: chaos faults oracle ## run chaos, then faults, then oracle
 
 ROUNDS ?= 3
 ONLY ?=

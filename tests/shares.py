@@ -84,6 +84,7 @@ SECONDS_PER_FILE = {
     "integration/test_silent_losses.py": 18.0,
     "integration/test_trace_propagation.py": 5.0,
     "integration/test_webhook_endpoint.py": 10.0,
+    "oracle/test_histories.py": 6.0,
 }
 """Files of tests that mostly wait, unless the figure of their folder says enough."""
 MAX_COMPUTING_PROCESSES = 2

@@ -1,0 +1,71 @@
+"""What has to come has come: outcomes, replies, last statuses, files and completions."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from tests.oracle.evidence import Evidence, Received
+from tests.oracle.truth import ENDED, Recording
+
+CONCLUDED: Final = {"stalled", "vanished"}
+"""Error codes of ends that the worker has concluded itself."""
+
+
+def check_missing(evidence: Evidence) -> Iterator[str]:
+    """Yield what is missing."""
+    yield from _outcomes(evidence)
+    yield from _replies(evidence)
+    events = evidence.events()
+    for recording in evidence.truth.recordings.values():
+        if is_tracked(recording, evidence, events.get(recording.id, [])):
+            yield from _end(recording, events.get(recording.id, []))
+
+
+def is_tracked(recording: Recording, evidence: Evidence, events: list[Received]) -> bool:
+    """Whether its events are due: of every recording of a worker, and of any that has events."""
+    return recording.by_worker or bool(events)
+
+
+def _outcomes(evidence: Evidence) -> Iterator[str]:
+    outcomes = evidence.outcomes()
+    for command_id in evidence.commands():
+        if command_id not in outcomes:
+            yield f"no outcome of {command_id}"
+
+
+def _replies(evidence: Evidence) -> Iterator[str]:
+    due = Counter(
+        (sent.id, sent.correlation_id or sent.id)
+        for sent in evidence.sent
+        if sent.reply_to is not None
+    )
+    came = Counter(
+        (reply.data.get("command_id"), reply.correlation_id)
+        for reply in evidence.replies
+        if reply.kind.startswith("command.")
+    )
+    for (command_id, correlation), count in due.items():
+        if came[command_id, correlation] < count:
+            yield f"{count - came[command_id, correlation]} replies missing to {command_id}"
+
+
+def _end(recording: Recording, events: list[Received]) -> Iterator[str]:
+    statuses = [event.data for event in events if event.kind == "recording.status_changed.v1"]
+    if not statuses:
+        yield f"no status of {recording.id} ({recording.status})"
+        return
+    last = statuses[-1]
+    is_concluded = (last.get("error") or {}).get("code") in CONCLUDED
+    if recording.status in ENDED and last["status"] != recording.status:
+        yield f"{recording.id} is {recording.status}, and the last event says {last['status']}"
+    if recording.status not in ENDED and not is_concluded:
+        yield f"{recording.id} stays {recording.status}, and no end of it was concluded"
+    if not any(event.kind == "recording.completed.v1" for event in events):
+        yield f"no completion of {recording.id} ({recording.status})"
+    named = {event.data["file_name"] for event in events if event.kind == "recording.file_ready.v1"}
+    media = {
+        event.data["media_kind"] for event in events if event.kind == "recording.file_ready.v1"
+    }
+    for file in recording.files:
+        if file.name not in named and (file.name or file.media not in media):
+            yield f"no event of file {file.name or file.media} of {recording.id}"

@@ -1,0 +1,97 @@
+"""Statuses never go backwards, were all true, and each that was shown for long is told."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from tests.oracle.check_missing import CONCLUDED
+from tests.oracle.evidence import Evidence, Received
+from tests.oracle.truth import Recording
+
+RANKS: Final = {
+    "INVOKED": 0,
+    "RECORDING": 1,
+    "PAUSED": 1,
+    "UPLOADING": 2,
+    "UPLOADED": 3,
+    "ERRORED": 3,
+}
+UNDISTURBED_SECONDS: Final = 3.0
+"""A replica that runs for so long after an answer must have told what it showed."""
+
+
+def check_statuses(evidence: Evidence) -> Iterator[str]:
+    """Yield what is wrong."""
+    for recording_id, events in evidence.events().items():
+        changes = [event for event in events if event.kind == "recording.status_changed.v1"]
+        yield from _wrong_course(recording_id, changes)
+        recording = evidence.truth.recordings.get(recording_id)
+        if recording is not None:
+            yield from _untrue(recording, changes)
+            yield from _untold(recording, changes, evidence)
+
+
+def _wrong_course(recording_id: str, changes: list[Received]) -> Iterator[str]:
+    previous: str | None = None
+    is_concluded = False
+    for change in changes:
+        status = change.data["status"]
+        if change.data["previous_status"] != previous:
+            yield (
+                f"{recording_id}: the event of {status} says {change.data['previous_status']} was "
+                f"before, and {previous} was"
+            )
+        if previous is not None and not is_concluded:
+            is_return = {previous, status} == {"RECORDING", "PAUSED"}
+            if not is_return and RANKS[status] <= RANKS[previous]:
+                yield f"{recording_id} went from {previous} to {status}"
+            if RANKS[previous] == RANKS["UPLOADED"]:
+                yield f"{recording_id}: {status} follows {previous}"
+        previous = status
+        is_concluded = (change.data.get("error") or {}).get("code") in CONCLUDED
+
+
+def _untrue(recording: Recording, changes: list[Received]) -> Iterator[str]:
+    """Each status must have been true before it was told, and in this order."""
+    true = iter(recording.changes)
+    pauses = any(change.status == "PAUSED" for change in recording.changes)
+    for change in changes:
+        status = change.data["status"]
+        if (change.data.get("error") or {}).get("code") in CONCLUDED:
+            continue
+        if pauses and status in {"RECORDING", "PAUSED"}:
+            continue  # an answer that lags may show the one before again
+        if not any(each.status == status and each.at <= change.at for each in true):
+            yield f"{recording.id} was told to be {status}: {recording.changes}"
+
+
+def _untold(recording: Recording, changes: list[Received], evidence: Evidence) -> Iterator[str]:
+    told = [(RANKS[change.data["status"]], change.data["status"], change.at) for change in changes]
+    first = min(at for _, _, at in told) if told else 0.0
+    for status, at in sorted(_shown(recording, evidence)):
+        if at < first or any(name == status for _, name, _ in told):
+            continue
+        if not any(rank >= RANKS[status] and when < at + 0.5 for rank, _, when in told):
+            yield f"{recording.id} was shown as {status} at {at:.2f}, and that was not told"
+            return
+
+
+def _shown(recording: Recording, evidence: Evidence) -> Iterator[tuple[str, float]]:
+    """Statuses that a replica was shown by an answer or a webhook, and then ran undisturbed."""
+    for request in evidence.truth.requests:
+        if request.done is not None and request.fault in {"none", "slow"}:
+            for shown_id, status in request.shown:
+                if shown_id == recording.id and _runs(request.replica, request.done, evidence):
+                    yield status, request.done
+    for delivery in evidence.truth.deliveries:
+        is_ours = delivery.recording == recording.id and delivery.status is not None
+        if is_ours and delivery.answer == 204 and not delivery.forged and delivery.status:
+            yield delivery.status, delivery.at
+
+
+def _runs(replica: int, at: float, evidence: Evidence) -> bool:
+    return not any(
+        absence.replica == replica
+        and absence.begin < at + UNDISTURBED_SECONDS
+        and absence.end > at - 1.0
+        for absence in evidence.absences
+    )

@@ -1,0 +1,149 @@
+"""Runs one history: real workers between a real broker and the stand-in. The seed decides."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import aio_pika
+
+from tests.fault.tcp_proxy import TcpProxy
+from tests.oracle.behaviour import Behaviour, draw_behaviour
+from tests.oracle.check_missing import check_missing
+from tests.oracle.commands import CommandDrawer
+from tests.oracle.evidence import Evidence
+from tests.oracle.meeting_life import MeetingLife
+from tests.oracle.replicas import APP, Place, Replicas, draw_settings
+from tests.oracle.sender import Sender
+from tests.oracle.stand_in import StandIn
+from tests.oracle.strikes import Strikes
+from tests.oracle.subscriber import Subscriber
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a history is made of. Times are seconds."""
+
+    seed: int
+    behaviour: Behaviour
+    settings: dict[str, str]
+    replicas: int = 1
+    seconds: float = 8.0
+    pause: float = 0.3
+    """Between two commands, on average."""
+    strike_pause: float | None = 1.5
+    """Between two strikes, on average; None for no strikes."""
+    settle_seconds: float = 40.0
+
+
+def draw_script(seed: int) -> Script:
+    """The history of a seed."""
+    dice = random.Random(seed)
+    return Script(
+        seed,
+        draw_behaviour(dice),
+        draw_settings(dice),
+        replicas=dice.choice((1, 1, 2, 3)),
+        seconds=dice.choice((5.0, 8.0)),
+        pause=dice.choice((0.1, 0.3, 0.6)),
+        strike_pause=dice.choice((None, 0.8, 1.5, 3.0)),
+    )
+
+
+async def run_history(script: Script, place: Place) -> Evidence:
+    """Run it, and return what is known afterwards. No process is left."""
+    dice = random.Random(script.seed)
+    evidence = Evidence()
+    evidence.limits.list_lag = script.behaviour.list_lag
+    api = StandIn(script.behaviour, dice)
+    evidence.truth = api.truth
+    async with api.serving(), _linked(place) as (link, linked_place):
+        replicas = Replicas(script.replicas, linked_place, api, script.settings, evidence.limits)
+        evidence.absences = replicas.absences
+        try:
+            await replicas.start()
+            async with _subscribed(place, evidence) as (sender, connection):
+                strikes = Strikes(dice, replicas, link, api, script.strike_pause or 0.0)
+                await _act(script, dice, api, sender, strikes)
+                await _settle(script, api, strikes, evidence)
+                for worker in replicas.workers:
+                    await asyncio.to_thread(worker.stop, seconds=10)
+                await _look_at_queues(connection, place.prefix, evidence)
+        finally:
+            replicas.kill()
+    return evidence
+
+
+@asynccontextmanager
+async def _linked(place: Place) -> AsyncIterator[tuple[TcpProxy, Place]]:
+    """The place with a proxy before the broker, by which the workers reach it."""
+    url = urlsplit(place.amqp_url)
+    assert url.port is not None
+    async with TcpProxy(url.port) as link:
+        login = f"{url.username}:{url.password}@" if url.username else ""
+        netloc = f"{login}127.0.0.1:{link.port}"
+        amqp_url = urlunsplit(url._replace(netloc=netloc))
+        yield link, Place(amqp_url, place.database_url, place.directory, place.prefix)
+
+
+@asynccontextmanager
+async def _subscribed(
+    place: Place, evidence: Evidence
+) -> AsyncIterator[tuple[Sender, aio_pika.abc.AbstractConnection]]:
+    connection = await aio_pika.connect(place.amqp_url)
+    async with connection:
+        subscriber = Subscriber(place.prefix, evidence.received, evidence.replies, evidence.dead)
+        await subscriber.subscribe(await connection.channel())
+        channel = await connection.channel()
+        commands = await channel.get_exchange(f"{place.prefix}.commands", ensure=False)
+        sender = Sender(commands, subscriber.reply_queue, evidence.sent)
+        yield sender, connection
+
+
+async def _act(
+    script: Script, dice: random.Random, api: StandIn, sender: Sender, strikes: Strikes
+) -> None:
+    """The part in which commands are sent and things go wrong."""
+    life = MeetingLife(dice, api.world, APP)
+    life.open()
+    tasks = [asyncio.create_task(life.live_on())]
+    if script.strike_pause is not None:
+        tasks.append(asyncio.create_task(strikes.strike_on()))
+    drawer = CommandDrawer(dice, api.truth)
+    end = time.time() + script.seconds
+    try:
+        while time.time() < end:
+            await sender.send(drawer.draw(), dice)
+            await asyncio.sleep(dice.expovariate(1 / script.pause))
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _settle(script: Script, api: StandIn, strikes: Strikes, evidence: Evidence) -> None:
+    """Nothing goes wrong any more; wait until everything has come that must come."""
+    api.faults.calm = True
+    await strikes.repair()
+    MeetingLife(strikes.dice, api.world, APP).close()
+    evidence.calm_from = time.time()
+    end = time.time() + script.settle_seconds
+    quiet_looks = 0
+    while time.time() < end and quiet_looks < 3:
+        await asyncio.sleep(0.3)
+        quiet_looks = 0 if any(check_missing(evidence)) else quiet_looks + 1
+
+
+async def _look_at_queues(
+    connection: aio_pika.abc.AbstractConnection, prefix: str, evidence: Evidence
+) -> None:
+    channel = await connection.channel()
+    queue = await channel.declare_queue(f"{prefix}.commands", passive=True)
+    evidence.left_in_queues = queue.declaration_result.message_count or 0
+    dead = await channel.get_queue(f"{prefix}.commands.dead", ensure=False)
+    await Subscriber(prefix, dead=evidence.dead).take_dead(dead)

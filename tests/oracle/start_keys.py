@@ -1,0 +1,81 @@
+"""Tells which start commands a recording may belong to, without believing the worker.
+
+A start's request has the members of its command. Commands whose requests would look the same share
+a key. Then the number of their recordings is compared with the number of commands.
+"""
+
+import json
+from typing import Final
+
+from tests.oracle.evidence import STARTS, Evidence, Json, Sent
+from tests.oracle.truth import Kind, Meeting, Recording
+
+LOCAL: Final = frozenset(
+    {"type", "id", "deadline", "app", "metadata", "wait_for_session", "custom_participant_ids"}
+)
+"""Members of a start that the API does not get. Of tracks, `max_seconds` is another one."""
+
+CLOCK_SECONDS: Final = 1.5
+"""The worker knows the API's clock to a second."""
+
+
+def key_of_recording(recording: Recording) -> str:
+    """The key of the request that started it."""
+    return _key(recording.kind, recording.body)
+
+
+def key_of_request(kind: Kind, body: Json) -> str:
+    """The key of any start request."""
+    return _key(kind, body)
+
+
+def starts_by_key(evidence: Evidence) -> dict[str, list[Sent]]:
+    """The right start messages, by the key that their request would have."""
+    found: dict[str, list[Sent]] = {}
+    for sent in evidence.sent:
+        if sent.is_right and sent.command is not None and sent.type in STARTS:
+            meeting = evidence.truth.meetings.get(sent.command["meeting_id"])
+            found.setdefault(_key_of_command(sent.command, meeting), []).append(sent)
+    return found
+
+
+def has_double(recording: Recording, evidence: Evidence) -> bool:
+    """Whether another program's recording looks like one of the worker's, here or in its place.
+
+    Both are of one meeting and kind, and the other one began about when a start was sent. If that
+    start's answer is lost, nobody can tell them apart.
+    """
+    return any(
+        (other.meeting, other.kind) == (recording.meeting, recording.kind)
+        and not other.by_worker
+        and _began_with_a_start(other, evidence)
+        for other in evidence.truth.recordings.values()
+    )
+
+
+def _began_with_a_start(other: Recording, evidence: Evidence) -> bool:
+    longest = evidence.limits.reconcile + CLOCK_SECONDS
+    return any(
+        request.operation == f"start_{other.kind}"
+        and request.body["meeting_id"] == other.meeting.id
+        and -CLOCK_SECONDS < other.began - request.at < longest
+        for request in evidence.truth.requests
+    )
+
+
+def _key_of_command(command: Json, meeting: Meeting | None) -> str:
+    kind: Kind = "track" if command["type"] == "start_track_recording" else "composite"
+    local = LOCAL | {"max_seconds"} if kind == "track" else LOCAL
+    body = {name: part for name, part in command.items() if name not in local}
+    if customs := command.get("custom_participant_ids"):
+        people = meeting.people if meeting else []
+        ids = {person.user_id for person in people if person.custom_id in customs}
+        body["user_ids"] = sorted({*ids, *body.get("user_ids", [])})
+    return _key(kind, body)
+
+
+def _key(kind: Kind, body: Json) -> str:
+    whole = {name: part for name, part in body.items() if part is not None}
+    if "user_ids" in whole:
+        whole["user_ids"] = sorted(whole["user_ids"])
+    return json.dumps([kind, whole], sort_keys=True)

@@ -1,8 +1,8 @@
 """Decodes the bytes of a message into a command, or explains why they are not a command.
 
 Three forms are accepted: plain JSON, a structured CloudEvent 1.0 whose `data` is the command, and a
-CloudEvent in binary mode, whose attributes are headers and whose body is the command. If an object
-has a field twice, the last one counts; a `type` that is given twice must be the same.
+CloudEvent in binary mode, whose attributes are headers and whose body is the command. No object may
+have a field twice.
 """
 
 import re
@@ -26,6 +26,7 @@ from recording_schemas.leap_seconds import without_leap_deadline
 from recording_schemas.metadata import check_size, named_value, readable_metadata
 from recording_schemas.numbers import with_whole_numbers
 from recording_schemas.rules import RuleBroken
+from recording_schemas.unique_names import check_unique_names
 from recording_schemas.values import CommandId
 
 Fields = dict[str, msgspec.Raw]
@@ -135,12 +136,17 @@ def _decode(body: bytes, content_type: str | None, attributes: Fields) -> Comman
         return _from_binary_event(body, attributes)
     if media_type == _JSON and len(body) <= _MAX_QUICK_BYTES:
         try:
-            return _COMMANDS.decode(body)
+            command = _COMMANDS.decode(body)
         except _UNDECODABLE:
             pass  # It may still be a CloudEvent that is labelled as JSON.
+        else:
+            check_unique_names(body)
+            return command
     fields = _fields(body)
     if media_type == _CLOUDEVENTS or "specversion" in fields:
-        return _from_envelope(fields)
+        command = _from_envelope(fields)
+        check_unique_names(body)
+        return command
     return _command(body, fields)
 
 
@@ -208,6 +214,12 @@ def _command(text: bytes, fields: Fields) -> Command:
         known = ", ".join(COMMAND_TYPES)
         raise RuleBroken("unknown_type", "type", f"must be one of {known}")
     check_size(struct, fields.get("metadata"))
+    command = _valid(text, fields, struct)
+    check_unique_names(text)
+    return command
+
+
+def _valid(text: bytes, fields: Fields, struct: type[Command]) -> Command:
     try:
         try:
             return _COMMANDS.decode(text)

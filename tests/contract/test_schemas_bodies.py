@@ -258,12 +258,7 @@ def test_a_number_with_a_point_among_many_values_is_refused_with_its_field() -> 
     assert found.code in {"invalid_field", "unknown_field"}
 
 
-# Fields that are given twice
-
-
-def test_of_two_ids_the_last_one_counts() -> None:
-    body = b'{"type":"stop_recording","id":"a","start_id":"s","id":"b"}'
-    assert decode_command(body).id == "b"
+# Two types
 
 
 @pytest.mark.parametrize("types", [("stop", "pause"), ("pause", "stop"), ("jump", "stop")])

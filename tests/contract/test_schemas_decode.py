@@ -224,12 +224,6 @@ def test_a_wrong_number_of_any_size_is_refused_with_its_field(number: str) -> No
     )
 
 
-def test_if_a_field_is_given_twice_the_last_one_counts() -> None:
-    body = b'{"type":"stop_recording","id":"a","start_id":"first","start_id":"last"}'
-
-    assert decode_command(body) == StopRecording(id="a", start_id="last")
-
-
 def test_the_name_of_an_unknown_field_is_shown_short_and_printable() -> None:
     refusal = _refusal(START | {"\x1b[31m" + "x" * 500: 1})
 

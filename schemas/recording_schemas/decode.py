@@ -21,6 +21,7 @@ from recording_schemas.cloud_events import (
     text_of,
 )
 from recording_schemas.commands import COMMAND_TYPES, Command
+from recording_schemas.deadline_text import check_deadline
 from recording_schemas.explain import explain
 from recording_schemas.leap_seconds import without_leap_deadline
 from recording_schemas.metadata import check_size, named_value, readable_metadata
@@ -140,8 +141,7 @@ def _decode(body: bytes, content_type: str | None, attributes: Fields) -> Comman
         except _UNDECODABLE:
             pass  # It may still be a CloudEvent that is labelled as JSON.
         else:
-            check_unique_names(body)
-            return command
+            return _checked(command, body)
     fields = _fields(body)
     if media_type == _CLOUDEVENTS or "specversion" in fields:
         command = _from_envelope(fields)
@@ -214,8 +214,14 @@ def _command(text: bytes, fields: Fields) -> Command:
         known = ", ".join(COMMAND_TYPES)
         raise RuleBroken("unknown_type", "type", f"must be one of {known}")
     check_size(struct, fields.get("metadata"))
-    command = _valid(text, fields, struct)
+    return _checked(_valid(text, fields, struct), text)
+
+
+def _checked(command: Command, text: bytes) -> Command:
+    """The command, if its text keeps the rules that the decoder does not know."""
     check_unique_names(text)
+    if command.deadline is not None:
+        check_deadline(text)
     return command
 
 

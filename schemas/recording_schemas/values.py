@@ -46,9 +46,13 @@ _URI: Final = (
     r"^(?!.*\s)[A-Za-z][A-Za-z0-9+.\-]*:"
     r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+$"
 )
-_RFC3339: Final = (
-    r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:(?:[0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+\-]\d{2}:\d{2})$(?!\n)"
+_MINUTE: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+RFC3339_PATTERN: Final = (
+    r"^(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[Tt ]"
+    rf"{_MINUTE}:(?:[0-5][0-9]|60)(?:\.[0-9]+)?(?:[Zz]|[+\-]{_MINUTE})$(?!\n)"
 )
+"""A time of RFC 3339 with any number of digits after the second. The space is its second form."""
+
 
 CommandId = Annotated[
     str,
@@ -140,7 +144,7 @@ Deadline = Annotated[
     Meta(
         tz=True,
         extra={"rule": "an RFC 3339 time with an offset, such as 2030-01-31T12:00:00Z"},
-        extra_json_schema={"pattern": _RFC3339},
+        extra_json_schema={"pattern": RFC3339_PATTERN},
     ),
 ]
 MaxSeconds = Annotated[int, Meta(ge=60, le=86400)]

@@ -21,6 +21,7 @@ from recording_schemas.rules import field_names, type_at
 from tests.contract.message_schemas import SCHEMAS
 
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
+EVENT = {"specversion": "1.0", "id": "e-1", "source": "/shop", "type": "com.example.stop"}
 TARGETED = ("stop_recording", "pause_recording", "resume_recording")
 LONG = "x" * 20_000
 
@@ -335,6 +336,83 @@ def test_a_deadline_may_be_a_leap_second(time: str) -> None:
     Draft202012Validator(SCHEMAS["stop_recording"]).validate(body)
     command = decode_command(json.dumps(body).encode())
     assert command.deadline == datetime(2016, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("time", "is_valid"),
+    [
+        ("2036-01-01T10:05:00Z", True),
+        ("2036-01-01t10:05:00z", True),
+        ("2036-01-01 10:05:00Z", True),
+        ("2036-01-01\t10:05:00Z", False),
+        ("2036-01-01\u00a010:05:00Z", False),
+        ("2036-01-01_10:05:00Z", False),
+        ("2036-01-01T10:05:00+02:00", True),
+        ("2036-01-01T10:05:00-00:00", True),
+        ("2036-01-01T10:05:00+23:59", True),
+        ("2036-01-01T10:05:00+24:00", False),
+        ("2036-01-01T10:05:00+02:60", False),
+        ("2036-01-01T10:05:00+0200", False),
+        ("2036-01-01t10:05:00.5-0330", False),
+        ("2036-06-30T23:59:60+0000", False),
+        ("2036-01-01T10:05:00+02", False),
+        ("2036-01-01T10:05:00\u221202:00", False),
+        ("2036-01-01T10:05:00 +02:00", False),
+        ("2036-01-01T10:05:00+02:00[Europe/Paris]", False),
+        ("2036-01-01T10:05:00", False),
+        ("2036-01-01T10:05Z", False),
+        ("2036-01-01", False),
+        ("2036-01-01T10:05:00.1Z", True),
+        ("2036-01-01T10:05:00.1234567890123456789Z", True),
+        ("2036-01-01T10:05:00.Z", False),
+        ("2036-01-01T10:05:00,5Z", False),
+        ("2036-01-01T00:00:00Z", True),
+        ("2036-01-01T24:00:00Z", False),
+        ("2036-01-01T10:60:00Z", False),
+        ("2036-01-01T10:05:61Z", False),
+        ("2036-00-01T10:05:00Z", False),
+        ("2036-13-01T10:05:00Z", False),
+        ("2036-01-00T10:05:00Z", False),
+        ("2036-01-32T10:05:00Z", False),
+        ("2036-1-1T10:05:00Z", False),
+        ("20360101T100500Z", False),
+        ("2036-W01-1T10:05:00Z", False),
+        ("0000-01-01T10:05:00Z", False),
+        ("0001-01-01T10:05:00Z", True),
+        ("9999-12-31T23:59:59Z", True),
+        ("10000-01-01T10:05:00Z", False),
+        ("-036-01-01T10:05:00Z", False),
+        ("\uff12036-01-01T10:05:00Z", False),
+        (" 2036-01-01T10:05:00Z", False),
+    ],
+)
+def test_the_schema_and_the_decoder_accept_the_same_deadlines(time: str, is_valid: bool) -> None:
+    body = {"type": "stop_recording", "id": "c-1", "start_id": "s", "deadline": time}
+    assert Draft202012Validator(SCHEMAS["stop_recording"]).is_valid(body) is is_valid
+    in_event = EVENT | {"data": body}
+    for text in (json.dumps(body), json.dumps(in_event), json.dumps(body) + " " * 200_000):
+        assert _is_refused_for(text.encode(), "deadline") is not is_valid
+
+
+def _is_refused_for(body: bytes, field: str) -> bool:
+    try:
+        decode_command(body)
+    except Malformed as refused:
+        return (refused.code, refused.field) == ("invalid_field", field)
+    return False
+
+
+@pytest.mark.parametrize("time", ["2036-02-30T10:05:00Z", "2036-01-01T10:05:60Z"])
+def test_of_a_date_that_does_not_exist_the_schema_shows_the_form_alone(time: str) -> None:
+    body = {"type": "stop_recording", "id": "c-1", "start_id": "s", "deadline": time}
+    assert Draft202012Validator(SCHEMAS["stop_recording"]).is_valid(body)
+    assert _is_refused_for(json.dumps(body).encode(), "deadline")
+
+
+def test_a_deadline_in_metadata_may_have_any_form() -> None:
+    own = {"deadline": "2036-01-01T10:05:00Z", "metadata": {"deadline": "at ten"}}
+    body = {"type": "start_track_recording", "id": "c-1", "meeting_id": MEETING} | own
+    assert decode_command(json.dumps(body).encode()).id == "c-1"
 
 
 def test_metadata_with_the_name_of_the_deadline_stays_as_it_is() -> None:

@@ -15,13 +15,10 @@ from worker.domain.recording import Completeness, Observation, ObservedBy, Recor
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.domain.track_files import TrackFile, owned_files
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
+from worker.realtimekit.decoding.fields import SHORT_PAGE
 
 DEFAULT_FILE_PREFIX: Final = "default"
 """The API begins the file names of a track recording with this if the start has no prefix."""
-
-SHORT_PAGE: Final = 20
-"""A page with fewer recordings is short, and may be the last one. The API may limit the length of
-pages, and may count only those of the page. 20 is its length of other lists."""
 
 
 async def fetch_all_recordings(

@@ -23,7 +23,8 @@ class Api:
     Without `offsets` it leaves out their places in the list, without `paging` also their number.
     It takes page 0 for page 1 if its first page is 1. `refused` are pages that it refuses,
     `uncounted` is by how many its count exceeds its items. After each request it has the next of
-    `counts` items, if any are left. `damage` is added to each item.
+    `counts` items, if any are left. `damage` is added to each item. `cut` is the length of its
+    pages, if that is shorter than was requested.
     """
 
     def __init__(
@@ -37,11 +38,12 @@ class Api:
         uncounted: int = 0,
         counts: tuple[int, ...] = (),
         damage: bytes = b"",
+        cut: int = PAGE_SIZE,
     ) -> None:
         self.first, self.count = first, count
         self.offsets, self.paging = offsets, paging
         self.refused, self.uncounted = refused, uncounted
-        self.counts, self.damage = list(counts), damage
+        self.counts, self.damage, self.cut = list(counts), damage, cut
         self.pages: list[int] = []
         self.failing: set[int] = set()
         self.shift = 0
@@ -54,8 +56,8 @@ class Api:
             return httpx.Response(503)
         if page_no in self.refused:
             return httpx.Response(400, json={"success": False})
-        start = max(page_no - self.first, 0) * PAGE_SIZE
-        numbers = range(start, self.count)[:PAGE_SIZE]
+        start = max(page_no - self.first, 0) * self.cut
+        numbers = range(start, self.count)[: self.cut]
         paging = {"total_count": self.count + self.uncounted}
         if self.offsets:
             paging |= {"start_offset": start + 1, "end_offset": start + len(numbers)}
@@ -128,6 +130,20 @@ async def test_each_list_without_paging_is_read_whatever_the_number_of_its_first
     api = Api(first, 7, paging=False)
     assert await read(api.client) == 7
     assert await read(api.client) == 7
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_no_stay_is_missing_if_the_api_cuts_pages_and_sends_no_paging(first: int) -> None:
+    api = Api(first, 50, paging=False, cut=20)
+    assert await session_participants(api.client) == 50
+
+
+async def test_a_short_list_of_stays_without_paging_costs_one_request() -> None:
+    api = Api(1, 7, paging=False)
+    await session_participants(api.client)  # finds out the first page
+    api.pages.clear()
+    assert await session_participants(api.client) == 7
+    assert api.pages == [1]
 
 
 @pytest.mark.parametrize("first", [0, 1])

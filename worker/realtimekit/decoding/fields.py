@@ -19,6 +19,10 @@ MAX_ID_LENGTH: Final = 256
 MAX_NAME_LENGTH: Final = 256
 """The name of a person or preset is cut to this many characters."""
 
+SHORT_PAGE: Final = 20
+"""A page with fewer items is short, and may be the last one. The API may limit the length of pages,
+and may count only the items of the page. 20 is the length of its other lists."""
+
 YEARS: Final = range(2000, 3000)
 """The years of plausible times. None of them is so near the end of the calendar that arithmetic
 with the time overflows."""
@@ -156,7 +160,8 @@ def read_paging(value: object) -> Paging | None:
 def is_last_page(paging: Paging | None, items: int, per_page: int | None) -> bool:
     """Whether this is the last page.
 
-    Without usable `paging`, a page is the last one if it has fewer items than were requested.
+    Without usable `paging`, a page is the last one if it has fewer items than were requested, and
+    fewer than `SHORT_PAGE`.
     """
     if not items:
         return True
@@ -164,4 +169,4 @@ def is_last_page(paging: Paging | None, items: int, per_page: int | None) -> boo
     end = non_negative_int(paging.end_offset) if paging else None
     if total is not None and end is not None:
         return end >= total
-    return per_page is None or items < per_page
+    return per_page is None or items < min(per_page, SHORT_PAGE)

@@ -423,6 +423,8 @@ def test_a_list_that_is_null_is_empty_only_if_the_api_counts_no_recording() -> N
         ([ITEM], {}, 2, True),
         ([ITEM], {}, None, True),
         ([ITEM], {"paging": {}}, 1, False),
+        ([ITEM] * 19, {}, 100, True),
+        ([ITEM] * 20, {}, 100, False),
     ],
 )
 def test_the_last_page_is_known_by_its_offset_or_by_not_being_full(

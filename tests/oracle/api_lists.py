@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from tests.oracle import views
 from tests.oracle.answers import Answer
@@ -11,6 +11,10 @@ from tests.oracle.behaviour import Behaviour
 from tests.oracle.truth import Meeting, Recording, Truth
 
 Query = Mapping[str, list[str]]
+
+DEFAULT_PAGE: Final = 20
+LONGEST_PAGE: Final = 20
+"""Of lists of sessions and people. That of recordings is the behaviour's `max_per_page`."""
 
 
 class ApiLists:
@@ -35,7 +39,7 @@ class ApiLists:
         )
         if found and self._dice.random() < self._behaviour.gap_chance:
             found.remove(self._dice.choice(found))
-        page, paging = self._page(found, query)
+        page, paging = self._page(found, query, self._behaviour.max_per_page)
         rows = [views.row_json(recording, at, self._behaviour) for recording in page]
         shown = tuple((row["id"], row["status"]) for row in rows)
         return Answer(200, {"success": True, "data": rows, **paging}, shown)
@@ -70,9 +74,11 @@ class ApiLists:
         page, paging = self._page(rows, query)
         return Answer(200, {"success": True, "data": page, **paging})
 
-    def _page(self, rows: Sequence[Any], query: Query) -> tuple[Sequence[Any], views.Json]:
+    def _page(
+        self, rows: Sequence[Any], query: Query, longest: int = LONGEST_PAGE
+    ) -> tuple[Sequence[Any], views.Json]:
         """One page of the rows, and the paging beside it. A page before the first one is that."""
-        size = min(int(_one(query, "per_page") or 0) or 20, self._behaviour.max_per_page)
+        size = min(int(_one(query, "per_page") or 0) or DEFAULT_PAGE, longest)
         number = int(_one(query, "page_no") or self._behaviour.first_page)
         begin = max(number - self._behaviour.first_page, 0) * size
         page = rows[begin : begin + size]

@@ -13,6 +13,8 @@ CONCLUDED: Final = {"stalled", "vanished"}
 
 def check_missing(evidence: Evidence) -> Iterator[str]:
     """Yield what is missing."""
+    for replica in evidence.never_ready:
+        yield f"replica {replica} does not become ready"
     yield from _outcomes(evidence)
     yield from _replies(evidence)
     events = evidence.events()

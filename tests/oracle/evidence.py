@@ -122,6 +122,8 @@ class Evidence:
     calm_from: float = 0.0
     """From then on nothing was broken any more."""
     left_in_queues: int = 0
+    never_ready: list[int] = field(default_factory=list)
+    """Replicas that were not ready although nothing went wrong any more."""
 
     def commands(self) -> dict[str, list[Sent]]:
         """The messages of each command id, in the order in which they were sent."""

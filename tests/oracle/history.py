@@ -129,7 +129,7 @@ async def _act(
 async def _settle(script: Script, api: StandIn, strikes: Strikes, evidence: Evidence) -> None:
     """Nothing goes wrong any more; wait until everything has come that must come."""
     api.faults.calm = True
-    await strikes.repair()
+    evidence.never_ready = await strikes.repair()
     MeetingLife(strikes.dice, api.world, APP).close()
     evidence.calm_from = time.time()
     end = time.time() + script.settle_seconds

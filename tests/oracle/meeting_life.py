@@ -24,7 +24,9 @@ class MeetingLife:
     def open(self) -> None:
         """Some meetings, most of them live."""
         for _ in range(self.dice.choice((2, 3, 4))):
-            meeting = self.world.add_meeting(self.app, self.dice.choice((1, 2, 3, 5)))
+            meeting = self.world.add_meeting(
+                self.app, self.dice.choice((1, 1, 2, 2, 3, 3, 5, 5, 23))
+            )
             if self.dice.random() < 0.7:
                 self.world.begin_session(meeting)
 

@@ -4,13 +4,15 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.tcp_proxy import TcpProxy
 from tests.oracle.replicas import Replicas
 from tests.oracle.request_faults import Condition
 from tests.oracle.stand_in import StandIn
+
+READY_SECONDS: Final = 40.0
 
 
 @dataclass
@@ -34,8 +36,8 @@ class Strikes:
                 await strike
                 raise
 
-    async def repair(self) -> None:
-        """Let everything run again."""
+    async def repair(self) -> list[int]:
+        """Let everything run again. Returns the replicas that do not become ready."""
         await self.broker.restore()
         for number, worker in enumerate(self.replicas.workers):
             if worker.running:
@@ -43,8 +45,13 @@ class Strikes:
             else:
                 worker.start()
             self.replicas.come_back(number)
-        for worker in self.replicas.workers:
-            await worker.ready()
+        late = []
+        for number, worker in enumerate(self.replicas.workers):
+            try:
+                await worker.ready(seconds=READY_SECONDS)
+            except AssertionError:
+                late.append(number)
+        return late
 
     def _draw(self) -> Callable[[], Coroutine[Any, Any, None]]:
         weights = {

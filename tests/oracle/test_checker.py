@@ -108,6 +108,10 @@ SPOILED: Final[dict[str, tuple[Spoil, str]]] = {
     ),
     "a file has no event": (_file_without_event, "no event of file other.webm"),
     "a completion is missing": (_drop(7), "no completion of"),
+    "a replica is not ready": (
+        lambda evidence: evidence.never_ready.append(0),
+        "replica 0 does not become ready",
+    ),
     "a garbage message is no dead letter": (_send(GARBAGE), "no dead letter of"),
     "a right command is a dead letter": (
         lambda evidence: evidence.dead.append(DeadLetter(evidence.sent[0].body, HEADERS)),

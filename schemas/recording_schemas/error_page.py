@@ -23,7 +23,10 @@ _INTRODUCTION: Final = """\
 <!-- Generated from recording_schemas/error_codes.py. To change it: make schemas -->
 # Error codes
 
-A code is a word for programs. Its meaning does not change. Later versions may add codes, so treat a
+This page says for every error code when it is sent, and what to do. It is for developers and
+operators.
+
+Programs may depend on a code: its meaning does not change. Later versions may add codes, so treat a
 code that you do not know as permanent: do not retry. The `message` next to a code is for people: it
 names the field, or has the API's own words. In outcomes it ends with the code's section on
 this page, such as `(see docs/errors.md#not_found)`. Do not let a program read it.

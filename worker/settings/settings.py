@@ -404,7 +404,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_STOP_WAIT_SECONDS",
             seconds(0, _DAY),
-            "How long a stop, pause or resume without a deadline waits for its start.",
+            "How long a stop, pause or resume without a deadline waits for its start, and for a "
+            "status in which the API can do it.",
             default="300",
         ),
     ]

@@ -76,6 +76,20 @@ def test_every_section_is_of_an_alert_that_there_is() -> None:
     assert re.findall(r"^### (.*)$", RUNBOOKS, re.MULTILINE) == [alert["alert"] for alert in ALERTS]
 
 
+def test_every_line_of_status_that_may_not_be_ok_leads_to_a_section() -> None:
+    source = (PROJECT / "worker" / "cli" / "status" / "checks.py").read_text()
+    wiring = (PROJECT / "worker" / "bootstrap.py").read_text()
+    lines = {*re.findall(r'(?:name=|_named\()"([a-z ]+)"', source)}
+    lines |= {*re.findall(r'^ +"([a-z]+)": lambda: self\.', wiring, re.MULTILINE)}
+    table = RUNBOOKS.partition("| line | continue at |")[2].partition("\n\n")[0]
+    listed = {
+        name for row in table.split("\n|") for name in re.findall("`([^`]+)`", row.split("|")[0])
+    }
+
+    assert {"outbox", "consuming", "dead letters"} <= lines
+    assert lines - {"recordings", "waiting"} == listed  # these two are always ok
+
+
 @pytest.mark.parametrize("words", program_lines(), ids=" ".join)
 def test_every_command_line_is_one_that_the_program_takes(words: list[str]) -> None:
     command: click.Command = root

@@ -275,6 +275,18 @@ async def test_a_path_that_is_no_file_is_refused_and_keeps_its_mode(
     assert other.stat().st_mode & 0o777 == 0o666
 
 
+async def test_a_file_of_another_program_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    """As root, a worker could otherwise take `/etc/passwd` away from all other users."""
+    path = tmp_path / "passwd"
+    path.write_text("root:x:0:0:root:/root:/bin/bash\n")
+    path.chmod(0o644)
+    with pytest.raises(StoreUnavailable, match=f"^{path} is not a database"):
+        await Store.open(f"sqlite:///{path}", source="test")
+    make_private(str(path))
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(tmp_path.iterdir()) == [path]
+
+
 async def test_a_missing_folder_is_named_and_not_created(tmp_path: Path) -> None:
     folder = tmp_path / "not-mounted"
     with pytest.raises(StoreUnavailable, match=f"^the folder {folder} does not exist$"):

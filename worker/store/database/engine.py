@@ -36,6 +36,9 @@ of a large commit must fit into the cache, or some are written twice."""
 _LOCK_IS_HELD: Final = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 """The errors of a held lock. Another error means that the file system has no locks."""
 
+_SQLITE_MAGIC: Final = b"SQLite format 3\0"
+"""The first bytes of every SQLite database, unless it is still empty."""
+
 MAX_WAL_BYTES: Final = 64 * 2**20
 """The size to which SQLite's write-ahead log is cut back."""
 
@@ -109,6 +112,8 @@ def make_private(database: str | None) -> None:
     if not database or database == ":memory:" or database.startswith("file:"):
         return
     database = os.path.realpath(database)  # SQLite's other files are in its folder
+    if _is_foreign(database):  # another program may need its mode
+        return
     with contextlib.suppress(OSError):  # SQLite reports what is wrong with the path
         os.close(os.open(database, os.O_RDWR | os.O_CREAT, PRIVATE_MODE))
     for suffix in ("", "-wal", "-shm", ".lock"):
@@ -117,6 +122,18 @@ def make_private(database: str | None) -> None:
             mode = path.stat().st_mode
             if stat.S_ISREG(mode) and mode & 0o077:  # never a device, which all programs share
                 path.chmod(PRIVATE_MODE)
+
+
+def _is_foreign(file: str) -> bool:
+    """Whether the path is that of a file with other content than an SQLite database."""
+    path = Path(file)
+    if not path.is_file():  # a pipe would block
+        return False
+    try:
+        with path.open("rb") as opened:
+            return opened.read(len(_SQLITE_MAGIC)) not in {b"", _SQLITE_MAGIC}
+    except OSError:
+        return False  # it is missing, or another user's
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own
@@ -142,13 +159,15 @@ def sqlite_lock(database: str | None) -> IO[bytes] | None:
 
     The lock is in the folder of the real file, even if the path has links. None for a database in
     memory. Raises StoreUnavailable if another process has the lock, if the volume has no locks, or
-    if the path is that of a device, a pipe or a folder.
+    if the path is that of a device, a pipe, a folder or a file with other content.
     """
     if not database or database == ":memory:":
         return None
     file = os.path.realpath(database)
     if os.path.lexists(file) and not os.path.isfile(file):  # noqa: PTH113 - a text, not a Path
         raise StoreUnavailable(f"{file} is not a file, so it cannot be a database")
+    if _is_foreign(file):
+        raise StoreUnavailable(f"{file} is not a database: it has other content")
     path = Path(f"{file}.lock")
     try:
         lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_MODE), "ab")

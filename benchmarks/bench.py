@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +39,7 @@ async def one_round(
 ) -> ContestantRound:
     """A contestant's part of one round: start, idle, paced, a backlog, a backlog with a slow
     API."""
-    heap = round(commands * contestant.share)
+    backlog = round(commands * contestant.share)
     async with run_contestant(contestant, environment) as process:
         await asyncio.sleep(0.3)  # until the work of a start is over
         idle_rss = process.usage.rss
@@ -49,8 +49,8 @@ async def one_round(
             ready_seconds=process.ready_seconds,
             idle_rss=idle_rss,
             paced=[await process.paced(*pace) for pace in rates.items()],
-            fast_api=await process.burst(heap, delay=0.0),
-            slow_api=await process.burst(heap, delay=SLOW_API_SECONDS),
+            fast_api=await process.burst(backlog, delay=0.0),
+            slow_api=await process.burst(backlog, delay=SLOW_API_SECONDS),
         )
 
 
@@ -63,11 +63,7 @@ async def run(
     rates: Mapping[float, float] = PACED_SECONDS,
 ) -> BenchResults:
     """Measure everything; progress goes to stderr."""
-    begun = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"{time.monotonic() - begun:6.1f} s  {text}", file=sys.stderr, flush=True)
-
+    say = _progress_printer()
     say("starting RabbitMQ and what else is needed")
     databases = {contestant.database for contestant in contestants}
     async with open_bench_environment(with_postgresql="postgresql" in databases) as environment:
@@ -89,13 +85,19 @@ async def run(
 
 async def run_everyday(*, rounds: int) -> list[EverydayRound]:
     """Measure everyday rates alone; progress goes to stderr."""
+    say = _progress_printer()
+    async with open_bench_environment(with_postgresql=True) as environment:
+        return await measure_everyday(environment, entries(), say, rounds=rounds)
+
+
+def _progress_printer() -> Callable[[str], None]:
+    """Prints lines with the seconds since now."""
     begun = time.monotonic()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun:6.1f} s  {text}", file=sys.stderr, flush=True)
 
-    async with open_bench_environment(with_postgresql=True) as environment:
-        return await measure_everyday(environment, entries(), say, rounds=rounds)
+    return say
 
 
 def _line(result: ContestantRound) -> str:
@@ -122,7 +124,7 @@ def main() -> None:
     """Read the command line, measure, and write the results."""
     parser = argparse.ArgumentParser(description="Compare the worker with the alternatives.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--commands", type=int, default=6000, help="in a heap")
+    parser.add_argument("--commands", type=int, default=6000, help="in a backlog")
     parser.add_argument(
         "--only", default="", help=f"contestants, separated by commas, or {EVERYDAY}: their rates"
     )

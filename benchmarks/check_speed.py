@@ -58,7 +58,7 @@ async def _measure_single() -> list[Goal]:
 
 
 def main() -> int:
-    """Measure, print and judge."""
+    """Measure, print and compare with the bounds."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = runner.run(
             run(
@@ -70,11 +70,11 @@ def main() -> int:
             )
         )
         single = runner.run(_measure_single())
-    judged = [*bounds(measured), *single]
-    for goal in judged:
+    all_goals = [*bounds(measured), *single]
+    for goal in all_goals:
         verdict = "ok" if goal.met else "TOO SLOW" if goal.unit else "WRONG"
         print(f"{goal.name}: {goal.figure:.2f} ({goal.bound}) {verdict}")
-    return 0 if all(goal.met for goal in judged) else 1
+    return 0 if all(goal.met for goal in all_goals) else 1
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from recording_sandbox.waiting import eventually
 
 READY_TIMEOUT_SECONDS: Final = 30.0
 OUTCOMES_TIMEOUT_SECONDS: Final = 90.0
-_LOOK_SECONDS: Final = 0.01
-_AFTERWARDS_SECONDS: Final = 0.3
+_POLL_INTERVAL_SECONDS: Final = 0.01
+_SETTLE_SECONDS: Final = 0.3
 
 
 class BurstResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,15 +72,7 @@ class ContestantProcess:
 
     async def wait_ready(self, since: float) -> None:
         """Return when it consumes. Raises LaunchError with its last output if it ended instead."""
-
-        async def consumes_or_ended() -> bool:
-            return not self._process.running or await self._environment.consumers() > 0
-
-        await eventually(
-            consumes_or_ended, seconds=READY_TIMEOUT_SECONDS, description=self._contestant.name
-        )
-        if not self._process.running:
-            raise LaunchError(f"{self._contestant.name} ended:\n{self._process.log_tail()}")
+        await wait_until_consuming(self._contestant, self._environment, self._process)
         self.ready_seconds = time.monotonic() - since
 
     async def burst(self, commands: int, *, delay: float) -> BurstResult:
@@ -90,18 +82,18 @@ class ContestantProcess:
         between would count half-done work fully or not at all. Some commands are sent before, so
         that connections are open.
         """
-        await self.api.order(delay=delay)
-        warm = new_start_commands(min(self._contestant.in_flight, commands // 2))
-        await self._pile_up(warm)
-        await self._outcomes(len(warm))
-        heap = new_start_commands(commands)
-        begun = await self._pile_up(heap)
-        done = await self._outcomes(len(warm) + commands)
-        await asyncio.sleep(_AFTERWARDS_SECONDS)  # acknowledgements and commits after the outcomes
-        ended = self._look()
+        await self.api.configure(delay=delay)
+        warm_up = new_start_commands(min(self._contestant.in_flight, commands // 2))
+        await self._queue_at_once(warm_up)
+        await self._outcomes(len(warm_up))
+        backlog = new_start_commands(commands)
+        begun = await self._queue_at_once(backlog)
+        done = await self._outcomes(len(warm_up) + commands)
+        await asyncio.sleep(_SETTLE_SECONDS)  # acknowledgements and commits after the outcomes
+        ended = self._usage_sample()
         async with self._environment.receive_outcomes() as received:
-            await self._await_outcomes([*warm, *heap], received)
-        lost, doubled = await self._account([*warm, *heap], received)
+            await self._await_outcomes([*warm_up, *backlog], received)
+        lost, doubled = await self._account([*warm_up, *backlog], received)
         return BurstResult(
             commands=commands,
             per_second=commands / (done.at - begun.at),
@@ -114,8 +106,8 @@ class ContestantProcess:
     async def paced(self, per_second: float, seconds: float) -> PacedResult:
         """Send commands at an even rate. Measures the delays of each to the API and to its
         outcome."""
-        await self.api.order(delay=0.0)
-        line = new_start_commands(round(per_second * seconds))
+        await self.api.configure(delay=0.0)
+        commands = new_start_commands(round(per_second * seconds))
         sent: dict[str, float] = {}
         confirmed: dict[str, float] = {}
 
@@ -127,32 +119,38 @@ class ContestantProcess:
         before = self.usage.cpu
         async with self._environment.receive_outcomes() as received, asyncio.TaskGroup() as sending:
             begin = time.monotonic()
-            for number, start in enumerate(line):
+            for number, start in enumerate(commands):
                 await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
                 sending.create_task(send(start))
-            await self._await_outcomes(line, received)
-        await asyncio.sleep(_AFTERWARDS_SECONDS)  # acknowledgements and commits after the outcomes
-        cpu_ms = (self.usage.cpu - before) * 1000 / len(line)
-        asked = await self.api.asked()
+            await self._await_outcomes(commands, received)
+        await asyncio.sleep(_SETTLE_SECONDS)  # acknowledgements and commits after the outcomes
+        cpu_ms = (self.usage.cpu - before) * 1000 / len(commands)
+        start_times = await self.api.start_times()
         outcome_at = {outcome.command_id: outcome.at for outcome in reversed(received)}
-        lost, doubled = await self._account(line, received)
-        answered = [start for start in line if start.id in outcome_at and start.meeting_id in asked]
+        lost, doubled = await self._account(commands, received)
+        answered = [
+            start
+            for start in commands
+            if start.id in outcome_at and start.meeting_id in start_times
+        ]
         return PacedResult(
             per_second=per_second,
             to_confirm=[(confirmed[start.id] - sent[start.id]) * 1000 for start in answered],
-            to_request=[(asked[start.meeting_id][0] - sent[start.id]) * 1000 for start in answered],
+            to_request=[
+                (start_times[start.meeting_id][0] - sent[start.id]) * 1000 for start in answered
+            ],
             to_outcome=[(outcome_at[start.id] - sent[start.id]) * 1000 for start in answered],
             cpu_ms=cpu_ms,
             lost=lost,
             doubled=doubled,
         )
 
-    async def _pile_up(self, heap: Sequence[StartCommand]) -> "UsageSample":
+    async def _queue_at_once(self, backlog: Sequence[StartCommand]) -> "UsageSample":
         """Let it start on the whole backlog. Returns the sample of the moment before."""
         os.killpg(self._process.pid, signal.SIGSTOP)
         try:
-            await self._environment.send(heap, self._contestant.form)
-            return self._look()
+            await self._environment.send(backlog, self._contestant.form)
+            return self._usage_sample()
         finally:
             os.killpg(self._process.pid, signal.SIGCONT)
 
@@ -165,10 +163,10 @@ class ContestantProcess:
         while True:
             waiting = await self._environment.outcomes_waiting()
             if waiting >= count or time.monotonic() > deadline:
-                return self._look()
-            await asyncio.sleep(_LOOK_SECONDS)
+                return self._usage_sample()
+            await asyncio.sleep(_POLL_INTERVAL_SECONDS)
 
-    def _look(self) -> "UsageSample":
+    def _usage_sample(self) -> "UsageSample":
         return UsageSample(time.monotonic(), self.usage.cpu, self._environment.broker_cpu())
 
     async def _await_outcomes(
@@ -189,17 +187,30 @@ class ContestantProcess:
     ) -> tuple[int, int]:
         """The number of lost commands (no request or no outcome), and of doubled ones (more than
         one)."""
-        asked = await self.api.asked()
+        start_times = await self.api.start_times()
         outcomes = Counter(
             command
             for command, _ in {(outcome.command_id, outcome.event_id) for outcome in received}
         )
         lost = doubled = 0
         for start in sent:
-            counts = (len(asked.get(start.meeting_id, ())), outcomes[start.id])
+            counts = (len(start_times.get(start.meeting_id, ())), outcomes[start.id])
             lost += min(counts) == 0
             doubled += max(counts) > 1
         return lost, doubled
+
+
+async def wait_until_consuming(
+    contestant: Contestant, environment: BenchEnvironment, process: OwnedProcess
+) -> None:
+    """Return when the process consumes. Raises LaunchError with its last output if it ended."""
+
+    async def consumes_or_ended() -> bool:
+        return not process.running or await environment.consumers() > 0
+
+    await eventually(consumes_or_ended, seconds=READY_TIMEOUT_SECONDS, description=contestant.name)
+    if not process.running:
+        raise LaunchError(f"{contestant.name} ended:\n{process.log_tail()}")
 
 
 class UsageSample(msgspec.Struct, frozen=True):
@@ -232,9 +243,9 @@ async def run_contestant(
             contestant.command, environ=process_environ({**environ, **(settings or {})}), log=log
         )
         try:
-            entrant = ContestantProcess(contestant, environment, process, api)
-            await entrant.wait_ready(since)
-            yield entrant
+            running = ContestantProcess(contestant, environment, process, api)
+            await running.wait_ready(since)
+            yield running
         finally:
             await asyncio.to_thread(process.end, signal.SIGTERM, seconds=20)
             left = await environment.sweep_up()

@@ -90,7 +90,7 @@ async def measure_everyday(
 
 async def _one_round(environment: BenchEnvironment, entry: Entry, number: int) -> EverydayRound:
     async with run_contestant(entry.contestant, environment, settings=entry.settings) as process:
-        await process.api.order(listed=0)
+        await process.api.configure(listed=0)
         await process.paced(*WARM_UP)  # what opens its connections is no everyday
         paced = [await process.paced(*rate) for rate in RATES.items()]
         return EverydayRound(entry=entry.name, number=number, paced=paced)

@@ -7,7 +7,7 @@ from typing import Final
 from benchmarks.contestant_process import PacedResult
 from benchmarks.everyday import RATES, Entry, EverydayRound, entries
 from benchmarks.goals import Goal
-from benchmarks.report import Table, judgement, markdown, replace_section
+from benchmarks.report import Table, goals_table, markdown, replace_section
 from benchmarks.results import median, percentile
 
 MAX_RATIOS: Final = {"sqlite": 2.0, "postgresql": 3.0}
@@ -139,7 +139,7 @@ def everyday_section(rounds: Sequence[EverydayRound]) -> str:
         markdown(everyday_table(rounds)),
         "p99 and CPU of the worker that follows, less those of the one that does not:",
         markdown(following_table(rounds)),
-        markdown(judgement(everyday_goals(rounds))),
+        markdown(goals_table(everyday_goals(rounds))),
     )
     return "\n\n".join(parts)
 

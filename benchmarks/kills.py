@@ -25,24 +25,25 @@ from benchmarks.contestant_list import (
     contestants_named,
     new_start_commands,
 )
-from benchmarks.contestant_process import READY_TIMEOUT_SECONDS
+from benchmarks.contestant_process import READY_TIMEOUT_SECONDS, wait_until_consuming
 from benchmarks.report import Table, markdown, replace_section
 from benchmarks.stub_process import stub_api
-from recording_sandbox.services.processes import LaunchError, OwnedProcess
+from recording_sandbox.services.processes import OwnedProcess
 from recording_sandbox.waiting import eventually
 
 PER_SECOND: Final = 20.0
 ANSWER_SECONDS: Final = 0.3
 KILL_INTERVAL_SECONDS: Final = 2.0
-SOON_SECONDS: Final = 5.0
-PATIENCE_SECONDS: Final = 150.0
+LATE_AFTER_SECONDS: Final = 5.0
+OUTCOMES_TIMEOUT_SECONDS: Final = 150.0
 """After the last kill. Longer than every documented delay: this worker repeats a call after 42 s,
 procrastinate's task for stalled jobs needs up to 90 s."""
 
 
 class KillsResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The commands' results. `late`: the number without outcome SOON_SECONDS after the last kill.
+    """The commands' results.
 
+    `late` is the number of commands without outcome LATE_AFTER_SECONDS after the last kill.
     `finished_seconds` is from the last kill to the last outcome.
     """
 
@@ -56,7 +57,7 @@ class KillsResult(msgspec.Struct, frozen=True, kw_only=True):
     finished_seconds: float
 
 
-class _Killed:
+class _KillableContestant:
     """A contestant's process, which is killed and started again."""
 
     def __init__(
@@ -73,13 +74,7 @@ class _Killed:
 
     async def ready(self) -> None:
         """Return when it consumes. Raises LaunchError if it ended instead."""
-
-        async def consumes_or_ended() -> bool:
-            return not self._process.running or await self._environment.consumers() > 0
-
-        await eventually(consumes_or_ended, seconds=READY_TIMEOUT_SECONDS)
-        if not self._process.running:
-            raise LaunchError(f"{self._contestant.name} ended:\n{self._process.log_tail()}")
+        await wait_until_consuming(self._contestant, self._environment, self._process)
 
     async def kill_and_restart(self) -> None:
         await asyncio.to_thread(self._process.kill)
@@ -97,8 +92,10 @@ class _Killed:
 async def measure(contestant: Contestant, environment: BenchEnvironment, kills: int) -> KillsResult:
     """Measure a contestant under kills, until each command has an outcome or the time-out."""
     async with stub_api(environment.directory) as api:
-        await api.order(delay=ANSWER_SECONDS)
-        process = _Killed(contestant, environment, settings_of(contestant, environment, api.url))
+        await api.configure(delay=ANSWER_SECONDS)
+        process = _KillableContestant(
+            contestant, environment, settings_of(contestant, environment, api.url)
+        )
         sent: list[StartCommand] = []
         try:
             await process.ready()
@@ -112,7 +109,7 @@ async def measure(contestant: Contestant, environment: BenchEnvironment, kills: 
                 await asyncio.wait([sending])
                 await _await_outcomes(sent, received)
                 await asyncio.sleep(1.0)  # a repeated call may arrive last
-                asked = await api.asked()
+                start_times = await api.start_times()
         finally:
             process.end()
             await environment.sweep_up()
@@ -124,9 +121,9 @@ async def measure(contestant: Contestant, environment: BenchEnvironment, kills: 
         label=contestant.label,
         kills=kills,
         commands=len(sent),
-        called_twice=sum(len(asked.get(start.meeting_id, ())) > 1 for start in sent),
+        called_twice=sum(len(start_times.get(start.meeting_id, ())) > 1 for start in sent),
         lost=lost,
-        late=lost + sum(seconds > SOON_SECONDS for seconds in after_kill),
+        late=lost + sum(seconds > LATE_AFTER_SECONDS for seconds in after_kill),
         finished_seconds=max(0.0, *after_kill),
     )
 
@@ -146,7 +143,8 @@ async def _await_outcomes(sent: Sequence[StartCommand], received: list[ReceivedO
     ids = {start.id for start in sent}
     with suppress(AssertionError):  # the figures will show it
         await eventually(
-            lambda: ids <= {outcome.command_id for outcome in received}, seconds=PATIENCE_SECONDS
+            lambda: ids <= {outcome.command_id for outcome in received},
+            seconds=OUTCOMES_TIMEOUT_SECONDS,
         )
 
 
@@ -154,7 +152,7 @@ def table(results: Sequence[KillsResult]) -> Table:
     """A row for each contestant."""
     head = (
         "", "API calls made twice", "events lost",
-        f"no outcome {SOON_SECONDS:g} s after the last kill", "last outcome after it, s",
+        f"no outcome {LATE_AFTER_SECONDS:g} s after the last kill", "last outcome after it, s",
     )  # fmt: skip
     return [
         head,

@@ -22,7 +22,7 @@ def text(measured: BenchResults) -> str:
         "Latency, milliseconds",
         markdown(latency(measured)),
         "Goals",
-        markdown(judgement(goals(measured))),
+        markdown(goals_table(goals(measured))),
     )
     return "\n\n".join(parts)
 
@@ -72,7 +72,7 @@ def _spread(ordered: Sequence[float]) -> str:
     return f"{percentile(ordered, 0.5):.1f} · {percentile(ordered, 0.99):.1f}"
 
 
-def judgement(goals: Iterable[Goal]) -> Table:
+def goals_table(goals: Iterable[Goal]) -> Table:
     """A row for each goal."""
     rows = [
         (goal.name, goal.bound, f"{goal.figure:.2f} {goal.unit}", "met" if goal.met else "NOT MET")
@@ -117,7 +117,7 @@ def write(measured: BenchResults, page: Path) -> None:
         "Milliseconds from the publish of a command:",
         markdown(latency(measured)),
         "### Goals",
-        markdown(judgement(goals(measured))),
+        markdown(goals_table(goals(measured))),
     )
     replace_section(page, "bench", "make bench", "\n\n".join(parts))
 

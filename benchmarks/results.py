@@ -22,8 +22,8 @@ class ContestantRound(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def wrong(self) -> int:
         """The number of lost or doubled commands."""
-        heaps = sum(burst.lost + burst.doubled for burst in (self.fast_api, self.slow_api))
-        return heaps + sum(burst.lost + burst.doubled for burst in self.paced)
+        bursts = sum(burst.lost + burst.doubled for burst in (self.fast_api, self.slow_api))
+        return bursts + sum(burst.lost + burst.doubled for burst in self.paced)
 
 
 class WorkerAloneResults(msgspec.Struct, frozen=True, kw_only=True):

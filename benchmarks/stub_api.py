@@ -28,7 +28,7 @@ class Start(msgspec.Struct):
     meeting_id: str
 
 
-class Orders(msgspec.Struct, forbid_unknown_fields=True):
+class StubSettings(msgspec.Struct, forbid_unknown_fields=True):
     """POST /bench: how to behave from now on. Delays in seconds; `files` of every recording got;
     `listed`: 0 if the list is to stay empty."""
 
@@ -43,7 +43,7 @@ class Stub:
     def __init__(self) -> None:
         self.delay = 0.0
         self.files = 0
-        self.asked: dict[str, list[float]] = {}
+        self.start_times: dict[str, list[float]] = {}
         self.is_listed = True
         self._rows: dict[str, dict[str, object]] = {}
         self._uploaded: dict[str, dict[str, object]] = {}
@@ -52,22 +52,24 @@ class Stub:
         """The delay and the body of the answer."""
         path = urlsplit(target).path
         if path.startswith("/bench"):
-            return 0.0, self._obey(body) if method == b"POST" else msgspec.json.encode(self.asked)
+            return 0.0, self._configure(body) if method == b"POST" else msgspec.json.encode(
+                self.start_times
+            )
         if method == b"POST":
             return self.delay, self._start(msgspec.json.decode(body, type=Start).meeting_id)
         if path.endswith("/recordings"):
             return self.delay, self._page(parse_qs(urlsplit(target).query))
-        return self.delay, self._one(path.rsplit("/", 1)[-1])
+        return self.delay, self._recording(path.rsplit("/", 1)[-1])
 
-    def _obey(self, body: bytes) -> bytes:
-        orders = msgspec.json.decode(body, type=Orders)
-        self.delay = self.delay if orders.delay is None else orders.delay
-        self.files = self.files if orders.files is None else orders.files
-        self.is_listed = self.is_listed if orders.listed is None else bool(orders.listed)
+    def _configure(self, body: bytes) -> bytes:
+        settings = msgspec.json.decode(body, type=StubSettings)
+        self.delay = self.delay if settings.delay is None else settings.delay
+        self.files = self.files if settings.files is None else settings.files
+        self.is_listed = self.is_listed if settings.listed is None else bool(settings.listed)
         return b"{}"
 
     def _start(self, meeting_id: str) -> bytes:
-        self.asked.setdefault(meeting_id, []).append(time.monotonic())
+        self.start_times.setdefault(meeting_id, []).append(time.monotonic())
         row = _row(str(uuid.uuid4()), meeting_id)
         self._rows[str(row["id"])] = row
         return msgspec.json.encode({"success": True, "data": {"recording": row}})
@@ -87,7 +89,7 @@ class Stub:
         }
         return msgspec.json.encode({"success": True, "data": page, "paging": paging})
 
-    def _one(self, recording_id: str) -> bytes:
+    def _recording(self, recording_id: str) -> bytes:
         row = self._rows.get(recording_id)
         if self.files:
             if recording_id not in self._uploaded:

@@ -1,4 +1,4 @@
-"""A stub of the API in a separate process, with its orders and its records."""
+"""A stub of the API in a separate process, with its settings and its records."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -20,12 +20,12 @@ class StubApi:
         self.url = url
         self._http = http
 
-    async def order(self, **orders: float) -> None:
+    async def configure(self, **settings: float) -> None:
         """Set `delay`, `files` or `listed`."""
-        async with self._http.post(f"{self.url}/bench", json=orders) as answer:
+        async with self._http.post(f"{self.url}/bench", json=settings) as answer:
             answer.raise_for_status()
 
-    async def asked(self) -> dict[str, list[float]]:
+    async def start_times(self) -> dict[str, list[float]]:
         """Meeting ids, and the times of their start requests, on the monotonic clock."""
         async with self._http.get(f"{self.url}/bench") as answer:
             return msgspec.json.decode(await answer.read(), type=dict[str, list[float]])

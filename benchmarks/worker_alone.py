@@ -29,7 +29,7 @@ EVENT_BYTES: Final = 1_100
 """The usual size of a file's event, which the bare publisher sends, too."""
 
 WINDOWS: Final = (1, 100)
-_PATIENCE_SECONDS: Final = 120.0
+_OUTCOMES_TIMEOUT_SECONDS: Final = 120.0
 _FILES_KEY: Final = "track.audio.ready"
 
 
@@ -133,7 +133,7 @@ async def _files(environment: BenchEnvironment, count: int) -> tuple[float, bool
         run_contestant(worker, environment) as contestant_process,
         _received_events(environment) as received,
     ):
-        await contestant_process.api.order(files=count)
+        await contestant_process.api.configure(files=count)
         command = {"type": "sync_recording", "id": str(uuid.uuid4())}
         body = msgspec.json.encode({**command, "recording_id": str(uuid.uuid4())})
         connection = await aio_pika.connect(environment.node.amqp_url)
@@ -197,5 +197,5 @@ async def _received_events(environment: BenchEnvironment) -> AsyncIterator[Arriv
 
 
 async def _rate(received: Arrivals, count: int) -> float:
-    await eventually(lambda: len(received) >= count, seconds=_PATIENCE_SECONDS)
+    await eventually(lambda: len(received) >= count, seconds=_OUTCOMES_TIMEOUT_SECONDS)
     return (count - 1) / (received[count - 1][0] - received[0][0])

@@ -78,7 +78,7 @@ def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> 
     """Write the history into a database whose tables are there and empty."""
     engine = patient_engine(url)
     try:
-        with _hurry(engine) as connection:
+        with _unsynced_connection(engine) as connection:
             began = time.monotonic()
             with connection.begin():
                 for first in range(0, history.recordings, CHUNK):
@@ -93,7 +93,7 @@ def fill(url: str, history: History, rows: Rows, say: Callable[[str], None]) -> 
 
 
 @contextmanager
-def _hurry(engine: sa.Engine) -> Iterator[sa.Connection]:
+def _unsynced_connection(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A connection that does not wait for the disk. PostgreSQL's indexes are built at its end."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":

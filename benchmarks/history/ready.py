@@ -30,5 +30,5 @@ async def measure_processes(
                 cpu[place].append((await process.burst(commands, delay=0.0)).cpu_ms)
     return [
         Measured(group=GROUP, name=name, short=tuple(times[0]), long=tuple(times[1]))
-        for name, times in (("start to ready", ready), ("CPU of a start in a heap", cpu))
+        for name, times in (("start to ready", ready), ("CPU of a start in a burst", cpu))
     ]

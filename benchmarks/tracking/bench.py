@@ -30,7 +30,7 @@ from recording_sandbox.services.processes import OwnedDirectory
 from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
 from recording_schemas import Kind
 
-HOWS: Final = "naive,sweep,webhooks,endings,storms"
+WAYS: Final = "naive,sweep,webhooks,endings,storms"
 _KINDS: Final[tuple[Kind, ...]] = ("track", "composite")
 
 
@@ -52,27 +52,27 @@ STORMS: Final = (
 def scenarios(
     live: Sequence[int],
     replicas: Sequence[int],
-    hows: str,
+    ways: str,
 ) -> Iterator[Scenario]:
     """The scenarios: polling, without and with webhooks, then mass endings; the smallest first.
 
     At `MANY_LIVE` recordings, storms are added. With more, there is no polling and no mass ending.
     """
     for count in live:
-        if "naive" in hows and count <= MANY_LIVE:
+        if "naive" in ways and count <= MANY_LIVE:
             yield Scenario(live=count, replicas=0, webhooks=False)
-        for webhooks, how in ((False, "sweep"), (True, "webhooks")):
-            if how in hows:
+        for webhooks, way in ((False, "sweep"), (True, "webhooks")):
+            if way in ways:
                 for number in replicas:
                     yield Scenario(live=count, replicas=number, webhooks=webhooks)
-        yield from _endings(count, hows)
+        yield from _endings(count, ways)
 
 
-def _endings(count: int, hows: str) -> Iterator[Scenario]:
-    if "endings" in hows and count <= MANY_LIVE:
+def _endings(count: int, ways: str) -> Iterator[Scenario]:
+    if "endings" in ways and count <= MANY_LIVE:
         for kind, webhooks in product(_KINDS, (False, True)):
             yield Scenario(live=count, replicas=1, webhooks=webhooks, all_end=True, kind=kind)
-    if "storms" in hows and count == MANY_LIVE:
+    if "storms" in ways and count == MANY_LIVE:
         yield from STORMS
 
 
@@ -166,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Follow thousands of recordings on a budget.")
     parser.add_argument("--live", type=_numbers, default=[1000, 10_000])
     parser.add_argument("--replicas", type=_numbers, default=[1, 3])
-    parser.add_argument("--hows", default=HOWS, help=f"which ways, of {HOWS}")
+    parser.add_argument("--ways", default=WAYS, help=f"which ways, of {WAYS}")
     parser.add_argument(
         "--seconds", type=float, default=LoadProfile().seconds, help="of the steady part"
     )
@@ -203,7 +203,7 @@ def main() -> None:
             mass_seconds=chosen.mass_seconds,
             mass_drain_seconds=chosen.drain,
         )
-        chosen_scenarios = list(scenarios(chosen.live, chosen.replicas, chosen.hows))
+        chosen_scenarios = list(scenarios(chosen.live, chosen.replicas, chosen.ways))
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         keep = partial(_write, chosen.json)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -66,7 +66,7 @@ async def drain(received: EventTimes, ended: set[str], seconds: float) -> None:
         return  # the figures will show it
 
 
-async def all_told(
+async def await_status(
     received: EventTimes, recordings: set[str], status: str, seconds: float, *, must: bool = True
 ) -> None:
     """Wait until each recording has an event with this status. With `must`, a time-out is an

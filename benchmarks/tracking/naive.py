@@ -56,9 +56,9 @@ class Naive:
                 status = msgspec.json.decode(await answer.read(), type=_Answer).data.status
             if self._known[recording_id] != status:
                 self._known[recording_id] = status
-                self._tell(recording_id, status)
+                self._print_change(recording_id, status)
 
-    def _tell(self, recording_id: str, status: str) -> None:
+    def _print_change(self, recording_id: str, status: str) -> None:
         change = {"recording_id": recording_id, "status": status, "at": time.time()}
         print(msgspec.json.encode(change).decode(), flush=True)
 

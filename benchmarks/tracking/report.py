@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.colors import OTHERS, OURS
 from benchmarks.goals import Goal
-from benchmarks.report import Table, judgement, markdown, replace_section
+from benchmarks.report import Table, goals_table, markdown, replace_section
 from benchmarks.tracking.results import (
     MANY_LIVE,
     MAX_LIVE,
@@ -35,7 +35,7 @@ def line(outcome: ScenarioResult) -> str:
 
 def text(tracked: TrackingResults) -> str:
     """All tables, for people."""
-    tables = (table(tracked), mass_table(tracked), judgement(goals(tracked)))
+    tables = (table(tracked), mass_table(tracked), goals_table(goals(tracked)))
     return "\n\n".join(markdown(part) for part in tables if len(part) > 1)
 
 
@@ -184,7 +184,7 @@ def _steady_section(tracked: TrackingResults, page: Path) -> str:
         markdown(table(tracked)),
         f"![Delay and requests by live recordings](performance/{picture.name})",
         "### Goals for following",
-        markdown(judgement(goals(tracked))),
+        markdown(goals_table(goals(tracked))),
     )
     return "\n\n".join(parts)
 
@@ -193,7 +193,7 @@ def _mass_section(tracked: TrackingResults, _page: Path) -> str:
     parts = (
         _mass_setting(tracked.profile),
         markdown(mass_table(tracked)),
-        markdown(judgement(goals(tracked))),
+        markdown(goals_table(goals(tracked))),
     )
     return "\n\n".join(parts)
 

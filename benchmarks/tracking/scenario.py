@@ -11,7 +11,7 @@ from benchmarks.tracking.measuring import (
     FILL_PER_SECOND,
     Adoption,
     ScenarioServices,
-    all_told,
+    await_status,
     drain,
     outcome,
     steady,
@@ -77,7 +77,7 @@ async def _adopted(
     rate = FAST_FILL_PER_SECOND if scenario.is_prepared else FILL_PER_SECOND
     await api.fill(scenario.live, rate, scenario.kind)
     services.say(f"{scenario.label}: {scenario.live} are live")
-    await all_told(received, set(api.meetings), "RECORDING", ADOPTED_WITHIN)
+    await await_status(received, set(api.meetings), "RECORDING", ADOPTED_WITHIN)
     seconds = time.monotonic() - begun
     services.say(f"{scenario.label}: all are followed after {seconds:.0f} s")
     return Adoption(seconds=seconds)
@@ -115,5 +115,5 @@ async def _burst(
     services.say(f"{scenario.label}: {2 * ends:g} changes/s")
     burst = set(await api.end_some(ends, profile.burst_seconds))
     await asyncio.sleep(profile.upload_seconds)
-    await all_told(received, burst, "UPLOADED", profile.drain_seconds, must=False)
+    await await_status(received, burst, "UPLOADED", profile.drain_seconds, must=False)
     return burst

@@ -99,7 +99,7 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert math.isnan(percentile([], 0.5))
 
 
-def test_who_does_not_take_part_is_named() -> None:
+def test_a_contestant_that_does_not_take_part_is_named() -> None:
     with pytest.raises(ValueError, match="nobody: not among bare, "):
         contestants_named("bare,nobody")
 
@@ -273,7 +273,7 @@ def test_a_stop_is_late_by_the_time_until_the_api_is_asked_to_stop_that_recordin
 
 
 def test_a_hundred_thousand_are_neither_polled_nor_do_all_of_them_end() -> None:
-    found = list(tracking.scenarios([100_000], [1, 3], tracking.HOWS))
+    found = list(tracking.scenarios([100_000], [1, 3], tracking.WAYS))
     assert [(scenario.replicas, scenario.webhooks) for scenario in found] == [
         (1, False),
         (3, False),
@@ -363,7 +363,7 @@ async def test_the_stub_answers_as_the_worker_expects(stub: tuple[Stub, Realtime
     listed = {recording.recording_id for page in pages for recording in page.recordings}
     assert listed == {recording.recording_id for recording in started}
     assert [page.is_last for page in pages] == [False, True]
-    assert [len(server.asked[meeting]) for meeting in meetings] == [1] * 150
+    assert [len(server.start_times[meeting]) for meeting in meetings] == [1] * 150
 
 
 async def test_the_stub_gives_a_recording_the_requested_number_of_files(

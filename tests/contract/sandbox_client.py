@@ -50,7 +50,7 @@ class Client:
 
 
 @asynccontextmanager
-async def talking_to(options: SandboxOptions | None = None) -> AsyncIterator[Client]:
+async def connected_client(options: SandboxOptions | None = None) -> AsyncIterator[Client]:
     """Serve a sandbox on a free port. Time moves only by `sandbox.clock.advance`."""
     options = options or SandboxOptions(seed=1)
     async with (

@@ -29,7 +29,7 @@ from worker.realtimekit.retry import RequestRetry
 
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 OTHER_MEETING = "11140c6a-140b-40a9-9499-b23fd7a3868a"
-NOBODY = "00000000-0000-4000-8000-000000000000"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 PREFIX = "job_7_a"
 EVENTS = ("recording.statusUpdate", "meeting.ended")
 
@@ -49,7 +49,7 @@ async def client(sandbox: Sandbox) -> AsyncIterator[RealtimeKitClient]:
 
 
 def client_of(sandbox: Sandbox, **changed: Any) -> RealtimeKitClient:
-    knobs: dict[str, Any] = {
+    options: dict[str, Any] = {
         "base_url": sandbox.base_url,
         "account_id": "acc",
         "app_id": "app",
@@ -57,7 +57,7 @@ def client_of(sandbox: Sandbox, **changed: Any) -> RealtimeKitClient:
         "timeout": 10.0,
         "retry": RequestRetry(attempts=3, base_seconds=0.001),
     }
-    return RealtimeKitClient(**(knobs | changed))
+    return RealtimeKitClient(**(options | changed))
 
 
 def track_body(meeting_id: str = MEETING, **fields: object) -> dict[str, object]:
@@ -269,7 +269,7 @@ async def test_no_track_recording_starts_without_a_live_session(
 
 async def test_an_unknown_recording_is_not_found(client: RealtimeKitClient) -> None:
     with pytest.raises(NotFound):
-        await client.get_recording(NOBODY)
+        await client.get_recording(UNKNOWN_ID)
 
 
 async def test_the_list_is_read_page_by_page_to_its_end(client: RealtimeKitClient) -> None:

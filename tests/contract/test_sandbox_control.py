@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from recording_sandbox.api.options import SandboxOptions
-from tests.contract.sandbox_client import Client, talking_to
+from tests.contract.sandbox_client import Client, connected_client
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    async with talking_to() as client:
+    async with connected_client() as client:
         yield client
 
 
@@ -149,7 +149,9 @@ async def test_an_error_names_the_invalid_field(
 
 async def test_a_bounded_request_log_drops_entries_and_keeps_counts(tmp_path: Path) -> None:
     lines = tmp_path / "requests.jsonl"
-    async with talking_to(SandboxOptions(request_log_limit=2, request_log_path=lines)) as client:
+    async with connected_client(
+        SandboxOptions(request_log_limit=2, request_log_path=lines)
+    ) as client:
         for _ in range(5):
             await client.get("/recordings")
         log = client.sandbox.request_log

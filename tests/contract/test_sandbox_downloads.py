@@ -11,7 +11,7 @@ import pytest
 from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.model.behaviour import Behaviour
 from recording_sandbox.model.faults import Fault
-from tests.contract.sandbox_client import Client, talking_to
+from tests.contract.sandbox_client import Client, connected_client
 from tests.plain_http import NO_AUTHORITIES
 
 SIZE = 700_000
@@ -20,7 +20,7 @@ SIZE = 700_000
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
     options = SandboxOptions(seed=1, behaviour=Behaviour(file_bytes=SIZE))
-    async with talking_to(options) as client:
+    async with connected_client(options) as client:
         yield client
 
 

@@ -12,12 +12,12 @@ import pytest
 from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.model.behaviour import Behaviour
 from recording_sandbox.model.faults import Fault
-from tests.contract.sandbox_client import Client, talking_to
+from tests.contract.sandbox_client import Client, connected_client
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    async with talking_to() as client:
+    async with connected_client() as client:
         yield client
 
 
@@ -276,7 +276,7 @@ async def test_a_revoked_token_is_refused_until_it_is_allowed_again(client: Clie
 
 async def test_a_breach_of_the_rate_limit_blocks_every_call_and_is_logged() -> None:
     behaviour = Behaviour(rate_limits=("3/60",))
-    async with talking_to(SandboxOptions(behaviour=behaviour)) as client:
+    async with connected_client(SandboxOptions(behaviour=behaviour)) as client:
         answers = [await client.call("GET", "/recordings") for _ in range(5)]
 
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]

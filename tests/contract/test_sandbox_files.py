@@ -8,13 +8,13 @@ import pytest
 
 from recording_sandbox.model.meetings import participant_ids
 from recording_sandbox.model.webm import duration_seconds
-from tests.contract.sandbox_client import Client, talking_to
+from tests.contract.sandbox_client import Client, connected_client
 from tests.plain_http import NO_AUTHORITIES
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    async with talking_to() as client:
+    async with connected_client() as client:
         yield client
 
 

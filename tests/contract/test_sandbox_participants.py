@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.contract.sandbox_client import Client, talking_to
+from tests.contract.sandbox_client import Client, connected_client
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    async with talking_to() as client:
+    async with connected_client() as client:
         yield client
 
 

@@ -9,14 +9,14 @@ import pytest
 
 from recording_sandbox.model.meetings import participant_ids
 from tests.contract import realtimekit_facts as facts
-from tests.contract.sandbox_client import Client, talking_to
+from tests.contract.sandbox_client import Client, connected_client
 
 HOOK = {"name": "ours", "url": "http://127.0.0.1:1/hook", "events": ["recording.statusUpdate"]}
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    async with talking_to() as client:
+    async with connected_client() as client:
         client.sandbox.behaviour.track_download_url = "string"  # The shape that is declared.
         client.sandbox.behaviour.list_track_urls = True
         yield client
@@ -28,13 +28,13 @@ def faults(answer: httpx.Response, kind: str, status: int = 200) -> list[str]:
     return facts.faults_of(answer.json(), kind)
 
 
-async def test_start_of_a_composite_recording(client: Client) -> None:
+async def test_a_start_of_a_composite_recording_answers_as_documented(client: Client) -> None:
     answer = await client.call("POST", "/recordings", json={"meeting_id": client.meeting_id})
 
     assert faults(answer, "one_recording") == []
 
 
-async def test_start_of_a_track_recording(client: Client) -> None:
+async def test_a_start_of_a_track_recording_answers_as_documented(client: Client) -> None:
     answer = await client.call("POST", "/recordings/track", json={"meeting_id": client.meeting_id})
 
     assert faults(answer, "started_track") == []
@@ -42,7 +42,7 @@ async def test_start_of_a_track_recording(client: Client) -> None:
 
 
 @pytest.mark.parametrize("kind", ["track", "composite"])
-async def test_a_recording_in_each_status(client: Client, kind: str) -> None:
+async def test_a_recording_is_shown_as_documented_in_each_status(client: Client, kind: str) -> None:
     start = client.start_track if kind == "track" else client.start_composite
     path = f"/recordings/{await start()}"
     answers = [await client.call("GET", path)]
@@ -59,7 +59,7 @@ async def test_a_recording_in_each_status(client: Client, kind: str) -> None:
     assert statuses == ["INVOKED", "PAUSED", "RECORDING", "UPLOADING", "UPLOADED"]
 
 
-async def test_the_list_of_recordings(client: Client) -> None:
+async def test_the_list_of_recordings_answers_as_documented(client: Client) -> None:
     await client.uploaded(await client.start_track())
     await client.uploaded(await client.start_composite())
     await client.start_track()
@@ -71,7 +71,7 @@ async def test_the_list_of_recordings(client: Client) -> None:
     assert {item["type"] for item in answer.json()["data"]} == {""}
 
 
-async def test_the_active_recording_of_a_meeting(client: Client) -> None:
+async def test_the_active_recording_of_a_meeting_is_shown_as_documented(client: Client) -> None:
     missing = await client.call("GET", f"/recordings/active-recording/{client.meeting_id}")
     await client.start_track()
     found = await client.call("GET", f"/recordings/active-recording/{client.meeting_id}")
@@ -80,7 +80,7 @@ async def test_the_active_recording_of_a_meeting(client: Client) -> None:
     assert faults(found, "active_recording") == []
 
 
-async def test_sessions_and_their_participants(client: Client) -> None:
+async def test_sessions_and_their_participants_are_shown_as_documented(client: Client) -> None:
     active = await client.call("GET", f"/meetings/{client.meeting_id}/active-session")
     path = f"/sessions/{active.json()['data']['id']}"
     client.sandbox.meetings.rejoin(client.meeting_id, participant_ids(client.meeting_id)[0])
@@ -103,7 +103,7 @@ async def test_the_list_of_sessions_includes_ended_ones(client: Client) -> None:
     assert [session["status"] for session in answer.json()["data"]["sessions"]] == ["ENDED"]
 
 
-async def test_no_active_session(client: Client) -> None:
+async def test_a_meeting_without_an_active_session_is_refused_as_documented(client: Client) -> None:
     client.sandbox.meetings.create(client.meeting_id)
 
     answer = await client.call("GET", f"/meetings/{client.meeting_id}/active-session")
@@ -111,7 +111,7 @@ async def test_no_active_session(client: Client) -> None:
     assert faults(answer, "refused", 404) == []
 
 
-async def test_the_webhooks_resource(client: Client) -> None:
+async def test_webhooks_can_be_changed_as_documented(client: Client) -> None:
     added = await client.call("POST", "/webhooks", json=HOOK)
     path = f"/webhooks/{added.json()['data']['id']}"
     answers = [
@@ -128,7 +128,7 @@ async def test_the_webhooks_resource(client: Client) -> None:
     assert faults(await client.call("GET", path), "refused", 404) == []
 
 
-async def test_the_list_of_webhooks_and_of_events(client: Client) -> None:
+async def test_the_lists_of_webhooks_and_of_events_answer_as_documented(client: Client) -> None:
     await client.call("POST", "/webhooks", json=HOOK)
 
     assert faults(await client.call("GET", "/webhooks"), "webhooks") == []
@@ -148,14 +148,16 @@ async def test_the_list_of_webhooks_and_of_events(client: Client) -> None:
         ("GET", "/webhooks/not-a-uuid", None),
     ],
 )
-async def test_a_malformed_request(client: Client, method: str, path: str, body: Any) -> None:
+async def test_a_malformed_request_is_refused_as_documented(
+    client: Client, method: str, path: str, body: Any
+) -> None:
     answer = await client.call(method, path, json=body)
 
     assert faults(answer, "refused", 400) == []
 
 
 @pytest.mark.parametrize("path", ["recordings", "sessions", "webhooks"])
-async def test_an_unknown_id(client: Client, path: str) -> None:
+async def test_an_unknown_id_is_refused_as_documented(client: Client, path: str) -> None:
     assert faults(await client.call("GET", f"/{path}/{uuid.uuid4()}"), "refused", 404) == []
 
 

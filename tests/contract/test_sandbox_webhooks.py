@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from recording_sandbox.model.faults import Fault
-from tests.contract.sandbox_client import Client, talking_to
+from tests.contract.sandbox_client import Client, connected_client
 
 
 class Delivery(NamedTuple):
@@ -66,7 +66,7 @@ async def hook() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def client(hook: Receiver) -> AsyncIterator[Client]:
-    async with talking_to() as client:
+    async with connected_client() as client:
         client.sandbox.behaviour.real_webhook_retry_seconds = 0.01
         await subscribe(client, hook.url)
         yield client

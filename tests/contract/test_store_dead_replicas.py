@@ -89,7 +89,7 @@ async def test_the_work_of_a_dead_replica_is_free_soon_and_that_of_others_is_not
     async with AsyncExitStack() as stack:
         killed, frozen, older, successor = [
             await stack.enter_async_context(replica(postgresql_url, name))
-            for name in ("killed", "frozen", "older", "heir")
+            for name in ("killed", "frozen", "older", "successor")
         ]
         await killed.run()
         await eventually(killed.elector.is_leader)
@@ -119,7 +119,7 @@ async def test_the_work_of_a_dead_replica_is_free_soon_and_that_of_others_is_not
         assert called["command of killed"] >= noticed_at + CALL_SECONDS, "its call may still last"
         assert {owner for (owner,) in rows(postgresql_url, replica_sessions.c.owner)} == {
             "frozen",
-            "heir",
+            "successor",
         }
 
 
@@ -153,7 +153,10 @@ async def test_a_replica_that_is_cut_off_from_postgresql_neither_leads_nor_holds
     url = URL(postgresql_url)
     async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         through = str(url.with_host("127.0.0.1").with_port(link.port))
-        async with replica(through, "lost") as lost, replica(postgresql_url, "heir") as successor:
+        async with (
+            replica(through, "lost") as lost,
+            replica(postgresql_url, "successor") as successor,
+        ):
             await lost.run()
             await eventually(lost.elector.is_leader)
             await lost.claim("c")
@@ -243,7 +246,7 @@ async def test_without_sessions_leases_alone_decide(
         await killed.run()
         await killed.elector.try_acquire()
         await killed.claim("c")
-        successor = Replica(killed.store, "heir")
+        successor = Replica(killed.store, "successor")
         assert (await successor.claim("c")).leased_by == "killed"
         assert not await successor.store.replicas.has_ended("killed", waited=0)
         assert killed.elector.is_leader()

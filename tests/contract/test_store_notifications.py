@@ -85,8 +85,8 @@ async def test_a_commit_without_a_topic_causes_no_notification(
 
 
 async def test_listening_on_sqlite_returns_at_once(sqlite_url: str) -> None:
-    async with replica(sqlite_url, listening=False) as lone:
-        await lone.store.listen()
+    async with replica(sqlite_url, listening=False) as single:
+        await single.store.listen()
 
 
 async def test_a_commit_notifies_the_other_replica_and_its_own_subscribers_once(

@@ -107,7 +107,7 @@ async def test_a_start_that_ends_while_its_stop_is_claimed_has_its_recording(
     await store.close()
 
 
-async def test_an_event_follows_those_of_a_transaction_that_its_own_waited_for(
+async def test_an_event_follows_the_events_of_the_transaction_that_its_transaction_waited_for(
     postgresql_url: str, eventually: Eventually
 ) -> None:
     store = await Store.open(postgresql_url, source="test")

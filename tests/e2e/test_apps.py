@@ -59,8 +59,8 @@ async def test_a_refused_token_of_one_app_does_not_stop_the_other_app(
                 assert completed.data.file_count == 3
 
             status, report = await environment.worker.probe("/readyz")
-            troubled = {name for name, check in report["checks"].items() if not check["ok"]}
-            assert (status, troubled) == (200, {"api/eu"})
+            failing = {name for name, check in report["checks"].items() if not check["ok"]}
+            assert (status, failing) == (200, {"api/eu"})
             _, metrics = await environment.worker.probe("/metrics")
             assert 'recording_worker_api_circuit_open{app="eu"} 1.0' in metrics
             assert 'recording_worker_api_circuit_open{app="us"} 0.0' in metrics

@@ -159,10 +159,10 @@ class Section:
         """Wait for a log line that the section names."""
         assert f"`{event}`" in self.text
 
-        async def is_so() -> bool:
+        async def is_shown() -> bool:
             return any(words in str(line["reason"]) for line in self.bench.log(event))
 
-        await eventually(is_so, seconds=30)
+        await eventually(is_shown, seconds=30)
 
 
 # The sections, in an order in which each leaves the worker well

@@ -22,7 +22,7 @@ async def pooled_url(pgbouncer: PgBouncer, postgresql: PostgreSQLServer) -> Asyn
     postgresql.drop_database(url)
 
 
-async def test_it_records_the_people_who_have_the_ids_when_the_session_begins(
+async def test_a_waiting_start_records_the_people_who_have_the_ids_when_the_session_begins(
     amqp_url: str, names_prefix: str, tmp_path: Path, pooled_url: str, eventually: Eventually
 ) -> None:
     more: dict[str, Any] = {"DATABASE_URL": pooled_url, "WORKER_DATABASE_POOLER": "transaction"}

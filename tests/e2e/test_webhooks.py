@@ -171,10 +171,10 @@ async def test_webhooks_refused_while_a_starting_worker_waits_for_its_database_a
         _, metrics = await environment.worker.probe("/metrics")
         assert 'recording_worker_webhooks_total{verdict="unavailable"}' in metrics
         await asyncio.to_thread(private_postgresql.start)
-        await eventually(lambda: taken_of(environment, before) == 2, seconds=30)
+        await eventually(lambda: webhooks_taken_since(environment, before) == 2, seconds=30)
 
 
-def taken_of(environment: WorkerEnvironment, before: int) -> int:
+def webhooks_taken_since(environment: WorkerEnvironment, before: int) -> int:
     """The number of accepted webhooks since `before`."""
     return [delivery.response_status for delivery in deliveries(environment)[before:]].count(204)
 

@@ -22,7 +22,7 @@ class PublisherTests:
 
     unroutable_error: ClassVar[str] = "PublishError"
 
-    async def test_it_prints_the_recording_also_when_it_is_run_again(
+    async def test_the_publisher_prints_the_recording_also_when_it_is_run_again(
         self, virtual_host: VirtualHost, environment: WorkerEnvironment
     ) -> None:
         url, meeting = virtual_host.user(self.user), str(uuid.uuid4())
@@ -46,7 +46,7 @@ class PublisherTests:
     async def test_a_command_that_no_queue_takes_is_an_error(self, unroutable_url: str) -> None:
         assert self.unroutable_error in await self._error(unroutable_url)
 
-    async def test_it_ends_when_it_is_refused(
+    async def test_the_publisher_ends_when_it_is_refused(
         self, virtual_host: VirtualHost, environment: WorkerEnvironment
     ) -> None:
         """Neither a wrong password nor a missing permission is tried again and again."""
@@ -55,7 +55,7 @@ class PublisherTests:
         for url in (subscriber, wrong_password):
             assert "ACCESS_REFUSED" in await self._error(url)
 
-    async def test_it_ends_without_its_exchange(self, rabbitmq: RabbitMQNode) -> None:
+    async def test_the_publisher_ends_without_its_exchange(self, rabbitmq: RabbitMQNode) -> None:
         empty = VirtualHost(rabbitmq)
         try:
             error = await self._error(empty.amqp_url)

@@ -67,7 +67,7 @@ class Campaign:
     def __init__(self, environment: FaultEnvironment, options: CampaignOptions, say: Print) -> None:
         self._environment = environment
         self._options = options
-        self._say = say
+        self._print = say
         environment.settings |= archive_settings(environment.directory)
         self._workers = [environment.worker() for _ in range(options.replicas)]
         self._strikes = Strikes(environment, self._workers, Random(f"moments/{options.seed}"))
@@ -85,8 +85,8 @@ class Campaign:
         for worker in self._workers:
             worker.start()
         await eventually(self._subscribed, seconds=60)
-        for trouble in FAULTS:
-            environment.sandbox.faults.add(trouble)
+        for fault in FAULTS:
+            environment.sandbox.faults.add(fault)
         environment.sandbox.behaviour.change({"list_lag_seconds": 0.5})
         async with asyncio.TaskGroup() as together:
             together.create_task(self._send_all(plan_messages(options.seed, options.commands)))
@@ -143,7 +143,7 @@ class Campaign:
             await self._strikes.freeze_sometimes()
             await self._strikes.kill()
             if number % 10 == 9:
-                self._tell(f"kill {number + 1}/{options.kills}")
+                self._report_progress(f"kill {number + 1}/{options.kills}")
         if not options.kills:
             self._allow(options.commands)
 
@@ -160,17 +160,13 @@ class Campaign:
             found = report_on(self._environment.facts)
             if not found.missing:
                 return
-            if not self._owed():
+            if not self._environment.count_without_outcome():
                 await self._stop_what_is_live()
             now = (len(found.missing), len(self._environment.recorder.received))
             if now != before:
                 moved, before = time.monotonic(), now
-            self._tell(f"settling, {len(found.missing)} missing")
+            self._report_progress(f"settling, {len(found.missing)} missing")
             await asyncio.sleep(CHECK_INTERVAL_SECONDS)
-
-    def _owed(self) -> int:
-        sent = {message.command_id for message in self._environment.sender.sent}
-        return len(sent - self._environment.recorder.outcomes.keys())
 
     async def _stop_what_is_live(self) -> None:
         """Recordings whose stops were not sent before the script ended."""
@@ -180,18 +176,18 @@ class Campaign:
             await self._environment.sender.send({**stop, "recording_id": recording_id})
 
     def _subscribed(self) -> bool:
-        asked = self._environment.sandbox.request_log.requests
         return any(
-            request.operation == "add_webhook" and request.status == 201 for request in asked
+            request.operation == "add_webhook" and request.status == 201
+            for request in self._environment.sandbox.request_log.requests
         )
 
-    def _heard(self) -> int:
+    def _webhooks_taken(self) -> int:
         return sum(
             delivery.response_status == 204
             for delivery in self._environment.sandbox.request_log.webhooks
         )
 
-    def _tell(self, where: str) -> None:
+    def _report_progress(self, where: str) -> None:
         seconds = time.monotonic() - self._began
         sent, received = (
             len(self._environment.sender.sent),
@@ -199,9 +195,9 @@ class Campaign:
         )
         share = sent / self._options.commands
         left = f", about {seconds / share - seconds:.0f} s to go" if 0 < share < 1 else ""
-        self._say(
+        self._print(
             f"{seconds:6.0f} s  {where}: {sent} sent ({sent / seconds:.1f}/s), "
-            f"{self._owed()} without outcome, {received} received, "
-            f"{self._heard()} webhooks taken, {self._strikes.links} links broken, "
+            f"{self._environment.count_without_outcome()} without outcome, {received} received, "
+            f"{self._webhooks_taken()} webhooks taken, {self._strikes.links} links broken, "
             f"{self._strikes.freezes} freezes{left}"
         )

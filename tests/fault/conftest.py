@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.simulation import Simulation, open_simulation
 
 
 @pytest.fixture
@@ -18,3 +19,10 @@ async def environment(
         amqp_url, database, tmp_path, prefix=names_prefix, seed=1
     ) as environment:
         yield environment
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[Simulation]:
+    """Broker, API and clock in this process, with no replica yet."""
+    async with open_simulation() as world:
+        yield world

@@ -35,9 +35,9 @@ class EventStreamCheck:
             before = self._bodies.setdefault(message.message_id, message.body)
             assert before == message.body, f"{message.message_id} says something else this time"
             if before is message.body:
-                self._hear_first(decode_event(message.body))
+                self._receive_first(decode_event(message.body))
 
-    def _hear_first(self, event: CloudEvent) -> None:
+    def _receive_first(self, event: CloudEvent) -> None:
         if not isinstance(event.sequence, str):
             known = self._outcomes.setdefault(event.subject, event)
             assert known is event, f"{event.subject} ended twice: {known.data}, {event.data}"

@@ -14,6 +14,7 @@ from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.model.behaviour import Behaviour
 from recording_sandbox.model.clock import Clock
+from recording_sandbox.model.log_entries import RequestEntry
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.recorder import Recorder
 from tests.fault.reliability_report import ReliabilityReport, report_on
@@ -88,6 +89,13 @@ class FaultEnvironment:
         self.workers.append(worker)
         return worker
 
+    async def ready_worker(self) -> KillableWorker:
+        """Add a worker, and return it when it is ready."""
+        worker = self.worker()
+        worker.start()
+        await worker.ready()
+        return worker
+
     @asynccontextmanager
     async def webhooks_to(self, workers: Sequence[KillableWorker]) -> AsyncIterator[None]:
         """Workers started from now on receive the API's webhooks on these ports, through a link."""
@@ -138,6 +146,16 @@ class FaultEnvironment:
         """Every link between workers and dependencies, and from the API to the workers."""
         links = (self.api, self.amqp, self.database, self.webhooks)
         return tuple(link for link in links if link is not None)
+
+    def count_without_outcome(self) -> int:
+        """The number of commands that have no outcome yet."""
+        sent = {message.command_id for message in self.sender.sent}
+        return len(sent - self.recorder.outcomes.keys())
+
+    def start_requests(self) -> list[RequestEntry]:
+        """The requests to start a track recording."""
+        requests = self.sandbox.request_log.requests
+        return [request for request in requests if request.operation == "start_track_recording"]
 
     def live_recordings(self) -> Iterator[str]:
         """Recordings of our starts that have not been stopped."""

@@ -38,16 +38,18 @@ RANK: Final = {
 
 
 def commands_without_outcome(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
-    """Every command that the broker confirmed is owed an outcome on the exchange."""
-    owed = {message.command_id for message in facts.sent if message.confirmed}
-    for command_id in sorted(owed - published.outcomes.keys()):
+    """Every command that the broker confirmed has an outcome on the exchange."""
+    confirmed = {message.command_id for message in facts.sent if message.confirmed}
+    for command_id in sorted(confirmed - published.outcomes.keys()):
         yield f"command {command_id} was confirmed and has no outcome"
 
 
 def missing_replies(facts: RunRecord, published: PublishedEvents) -> Iterator[str]:
     """Every command with a `reply_to` must also have its outcome in the reply queue."""
-    owed = {message.command_id for message in facts.sent if message.confirmed and message.reply_to}
-    for command_id in sorted(owed - published.replied):
+    confirmed = {
+        message.command_id for message in facts.sent if message.confirmed and message.reply_to
+    }
+    for command_id in sorted(confirmed - published.replied):
         yield f"command {command_id} asked for a reply and got none"
 
 

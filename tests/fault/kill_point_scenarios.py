@@ -347,7 +347,7 @@ class LimitScenario(SweepScenario):
 class WebhookScenario(SweepScenario):
     """A webhook reports the end of a recording; sweeps are too rare to find it."""
 
-    name = "heard"
+    name = "webhook"
 
     async def prepare(self, worker: KillableWorker, rounds: range) -> None:
         worker.settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{worker.port}"

@@ -205,7 +205,7 @@ class Simulation:
 
         await eventually(has, seconds=30)
 
-    async def look_around(self, replica: SimulatedReplica) -> None:
+    async def sweep_and_read(self, replica: SimulatedReplica) -> None:
         """One sweep and the reads that are due; API errors are ignored."""
         with suppress(ApiError):
             await replica.sweep.sweep()
@@ -239,7 +239,7 @@ class Simulation:
             replica = next(taking)
             for message in self.ready():
                 await self.deliver(message, replica)
-            await self.look_around(replica)
+            await self.sweep_and_read(replica)
             await self.relay(replica.store)
             following = [
                 recording

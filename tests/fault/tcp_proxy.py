@@ -106,7 +106,7 @@ class TcpProxy:
         with self._ending(pair):
             if self._swallows:
                 pair.lossy = True
-                await self._drink(reader, pair)
+                await self._discard(reader, pair)
                 return
             async with connected_to(self._host, next(self._ports)) as (from_target, to_target):
                 pair.join(to_target)
@@ -157,7 +157,7 @@ class TcpProxy:
         await self._going.wait()
         await pair.going.wait()
 
-    async def _drink(self, reader: asyncio.StreamReader, pair: "_ProxiedConnection") -> None:
+    async def _discard(self, reader: asyncio.StreamReader, pair: "_ProxiedConnection") -> None:
         while data := await reader.read(CHUNK_BYTES):
             self._count(len(data), up=True)
         await pair.ended()

@@ -47,7 +47,7 @@ async def send_stops(environment: FaultEnvironment, numbers: Iterable[int]) -> N
         await environment.sender.send(stop, allowed=SUCCEEDED)
 
 
-async def all_ends_well(environment: FaultEnvironment, numbers: range) -> None:
+async def all_are_recorded_and_stopped(environment: FaultEnvironment, numbers: range) -> None:
     """Stop the started recordings; then nothing may be lost, doubled or unexpected."""
     await send_stops(environment, numbers)
     found = await environment.settled(seconds=75)
@@ -100,7 +100,7 @@ async def test_a_throttled_worker_sends_nothing_for_the_requested_time_and_then_
     throttle(environment, "60/5")
     await running(environment)
     await send_starts(environment, range(COMMANDS))
-    await all_ends_well(environment, range(COMMANDS))
+    await all_are_recorded_and_stopped(environment, range(COMMANDS))
     assert environment.sandbox.rate_limiter.breaches >= 1
     assert max(len(block) for block in blocks(environment)) <= PREFETCH + MAX_READS
     environment.may_breach = False
@@ -165,7 +165,7 @@ async def test_a_failing_or_slow_api_loses_and_duplicates_nothing(
     await struck(environment, FAILURE_THRESHOLD + 2)
     environment.sandbox.faults.clear(fault_id)
     await worker.ready()
-    await all_ends_well(environment, range(COMMANDS))
+    await all_are_recorded_and_stopped(environment, range(COMMANDS))
     assert worker.starts == 1
 
 
@@ -193,7 +193,7 @@ async def test_during_an_outage_one_command_at_a_time_probes_and_the_others_stay
     assert len(attempts(environment)) <= PREFETCH + probes + 1, "the others are not taken up"
     await environment.api.restore()
     await worker.ready()
-    await all_ends_well(environment, range(COMMANDS))
+    await all_are_recorded_and_stopped(environment, range(COMMANDS))
     of_starts = {name: made for name, made in attempts(environment).items() if "start" in name}
     assert sum(of_starts.values()) <= COMMANDS + PREFETCH + 2 * probes
     assert worker.starts == 1
@@ -208,7 +208,7 @@ async def test_a_silent_api_is_detected_and_so_is_its_return(
     await says_that_the_api_is_unavailable(worker)
     await environment.api.restore()
     await worker.ready()
-    await all_ends_well(environment, range(COMMANDS))
+    await all_are_recorded_and_stopped(environment, range(COMMANDS))
     assert worker.starts == 1
 
 
@@ -221,7 +221,7 @@ async def test_a_lease_shorter_than_a_request_does_not_hide_an_api_outage(
     await says_that_the_api_is_unavailable(worker)
     await environment.api.restore()
     await worker.ready()
-    await all_ends_well(environment, range(COMMANDS))
+    await all_are_recorded_and_stopped(environment, range(COMMANDS))
 
 
 # A token that is revoked
@@ -251,7 +251,7 @@ async def test_a_revoked_token_is_replaced_through_its_file_without_a_restart(
 
     path.write_text("third")
     await worker.ready()
-    await all_ends_well(environment, range(COMMANDS))
+    await all_are_recorded_and_stopped(environment, range(COMMANDS))
     assert worker.starts == 1
     assert not {"first", "second", "third"} & set(worker.log.read_text().split('"'))
 

@@ -2,14 +2,13 @@
 
 import itertools
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import psycopg
 import pytest
 
 from recording_sandbox.model.faults import Fault
-from tests.fault.simulation import RETRY_POLICY, Simulation, open_simulation
+from tests.fault.simulation import RETRY_POLICY, Simulation
 from tests.store_requests import claim_request
 from worker.store.claims import ClaimRequest
 from worker.store.database.clock import CLOCK_READ_INTERVAL_SECONDS
@@ -31,12 +30,6 @@ class Wrong:
 
     def __call__(self) -> float:
         return self._world.now + self.error
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[Simulation]:
-    async with open_simulation() as world:
-        yield world
 
 
 def start(command_id: str = "start", meeting: str | None = None) -> dict[str, Any]:
@@ -208,10 +201,10 @@ async def test_leadership_passes_in_time_although_the_clock_of_the_leader_was_an
 ) -> None:
     ahead: list[float] = [0.0]
     dead = await Store.open(postgresql_url, source="test", now=lambda: HOUR)
-    heir = await Store.open(postgresql_url, source="test")
+    successor = await Store.open(postgresql_url, source="test")
     await LeaderElector(dead, owner="dead", lease_seconds=15, now=dead.now).try_acquire()
     inherits = LeaderElector(
-        heir, owner="heir", lease_seconds=15, now=lambda: heir.now() + ahead[0]
+        successor, owner="successor", lease_seconds=15, now=lambda: successor.now() + ahead[0]
     )
     await inherits.try_acquire()
     assert not inherits.is_leader()
@@ -219,7 +212,7 @@ async def test_leadership_passes_in_time_although_the_clock_of_the_leader_was_an
     await inherits.try_acquire()
     assert inherits.is_leader()
     await dead.close()
-    await heir.close()
+    await successor.close()
 
 
 # A replica that has lost a command to another one

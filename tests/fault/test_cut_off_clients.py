@@ -48,14 +48,14 @@ async def test_another_replica_leads_soon_after_the_leader_was_cut_off_while_it_
     async with TcpProxy(URL(url).port or 5432, host=URL(url).host or "127.0.0.1") as link:
         through = str(URL(url).with_host("127.0.0.1").with_port(link.port))
         lost = await Store.open(through, source="test", pooler=pooler)
-        heir = await Store.open(url, source="test", pooler=pooler)
+        successor = await Store.open(url, source="test", pooler=pooler)
         await elector_of(lost, "lost").try_acquire()
         renewing = asyncio.create_task(lost._group.submit(CutOff(link), None))
-        heirs = elector_of(heir, "heir")
+        elector = elector_of(successor, "successor")
         began = time.monotonic()
-        running = asyncio.create_task(heirs.run())
+        running = asyncio.create_task(elector.run())
         await eventually(
-            heirs.is_leader, seconds=TAKEOVER_SECONDS, description="another replica leads"
+            elector.is_leader, seconds=TAKEOVER_SECONDS, description="another replica leads"
         )
         assert time.monotonic() - began < TAKEOVER_SECONDS
         running.cancel()
@@ -65,7 +65,7 @@ async def test_another_replica_leads_soon_after_the_leader_was_cut_off_while_it_
         await elector_of(lost, "lost").try_acquire()
         assert lost.commit_error is None
         await lost.close()
-        await heir.close()
+        await successor.close()
 
 
 def elector_of(store: Store, owner: str) -> LeaderElector:

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests.fault.fault_environment import open_fault_environment
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.reliability_report import RunFigures, report_lines
 from tests.fault.run_record import SUCCEEDED
-from tests.fault.simulation import SimulatedReplica, Simulation, open_simulation
+from tests.fault.simulation import SimulatedReplica, Simulation
 from tests.fault.tcp_proxy import TcpProxy
 from tests.store_requests import claim_request
 from worker.domain.errors import StoreUnavailable
@@ -47,13 +47,7 @@ def start(command_id: str = "start") -> dict[str, Any]:
     return {"type": "start_track_recording", "id": command_id, "meeting_id": MEETING}
 
 
-@pytest.fixture
-async def world() -> AsyncIterator[Simulation]:
-    async with open_simulation() as world:
-        yield world
-
-
-async def is_put_off(world: Simulation, replica: SimulatedReplica) -> bool:
+async def waits_for_the_store(world: Simulation, replica: SimulatedReplica) -> bool:
     """Whether the command waits for the store, and the API has received no request."""
     (message,) = world.queue
     message.due = world.now
@@ -61,13 +55,13 @@ async def is_put_off(world: Simulation, replica: SimulatedReplica) -> bool:
     return world.queue == [message] and not world.sandbox.request_log.started
 
 
-async def ends_well(world: Simulation, replica: SimulatedReplica) -> bool:
+async def ends_with_one_recording(world: Simulation, replica: SimulatedReplica) -> bool:
     await world.drain([replica])
     outcomes = [message for message in world.published if message.exchange == "results"]
     return len(outcomes) == len(world.sandbox.request_log.started) == 1
 
 
-def trouble_of(store: Store) -> str | None:
+def commit_error_of(store: Store) -> str | None:
     return store.commit_error
 
 
@@ -82,11 +76,11 @@ async def test_while_postgresql_is_down_no_command_is_completed_and_afterwards_w
     replica = world.replica(store)
     world.send(start())
     await asyncio.to_thread(getattr(private_postgresql, how))
-    assert await is_put_off(world, replica)
-    assert trouble_of(store) is not None
+    assert await waits_for_the_store(world, replica)
+    assert commit_error_of(store) is not None
     await asyncio.to_thread(private_postgresql.start)
-    assert await ends_well(world, replica)
-    assert trouble_of(store) is None
+    assert await ends_with_one_recording(world, replica)
+    assert commit_error_of(store) is None
     await store.close()
 
 
@@ -101,8 +95,8 @@ async def test_a_connection_that_was_cut_is_replaced_at_the_next_transaction(
         )
     world.send(start())
     replica = world.replica(store)
-    assert await is_put_off(world, replica)
-    assert await ends_well(world, replica)
+    assert await waits_for_the_store(world, replica)
+    assert await ends_with_one_recording(world, replica)
     await store.close()
 
 
@@ -155,14 +149,14 @@ async def test_a_command_waits_until_a_database_connection_is_free(
     with suppress(psycopg.OperationalError):
         while True:
             others.append(await asyncio.to_thread(psycopg.connect, url))
-    assert await is_put_off(world, replica), "its old connection is broken"
-    assert await is_put_off(world, replica), "and there is no new one"
+    assert await waits_for_the_store(world, replica), "its old connection is broken"
+    assert await waits_for_the_store(world, replica), "and there is no new one"
     assert "connection slots" in (store.commit_error or "") or "too many" in (
         store.commit_error or ""
     )
     for connection in others:
         connection.close()
-    assert await ends_well(world, replica)
+    assert await ends_with_one_recording(world, replica)
     await store.close()
 
 
@@ -174,8 +168,8 @@ async def test_a_worker_waits_at_most_five_seconds_for_a_locked_row(
     world.send(start())
     with psycopg.connect(postgresql_url) as admin:
         admin.execute("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE")
-        assert await is_put_off(world, replica)
-    assert await ends_well(world, replica)
+        assert await waits_for_the_store(world, replica)
+    assert await ends_with_one_recording(world, replica)
     await store.close()
 
 
@@ -185,15 +179,15 @@ async def test_a_silent_postgresql_connection_is_detected_and_replaced(
     url = URL(postgresql.new_database())
     async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         proxied_url = url.with_host("127.0.0.1").with_port(link.port)
-        hasty = proxied_url.with_query(tcp_user_timeout="750", connect_timeout="2")
-        store = await Store.open(str(hasty), source="test")
+        impatient_url = proxied_url.with_query(tcp_user_timeout="750", connect_timeout="2")
+        store = await Store.open(str(impatient_url), source="test")
         replica = world.replica(store)
         world.send(start())
         link.black_hole()
-        assert await is_put_off(world, replica)
+        assert await waits_for_the_store(world, replica)
         assert "silent for 1 s" in (store.commit_error or "")
         await link.restore()
-        assert await ends_well(world, replica)
+        assert await ends_with_one_recording(world, replica)
         await store.close()
 
 
@@ -217,9 +211,9 @@ async def test_a_worker_leaves_a_server_that_became_a_standby_for_the_new_primar
     replica = world.replica(store)
     world.send(start())
     await store._group.submit(_statements, "SET default_transaction_read_only = on")
-    assert await is_put_off(world, replica)
+    assert await waits_for_the_store(world, replica)
     assert "read-only" in (store.commit_error or "")
-    assert await ends_well(world, replica), "a new connection finds who writes now"
+    assert await ends_with_one_recording(world, replica), "a new connection finds who writes now"
     await store.close()
 
 
@@ -299,11 +293,11 @@ async def test_a_worker_waits_for_a_locked_database_file_and_then_reports_it(
     world.send(start())
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert await is_put_off(world, replica)
+    assert await waits_for_the_store(world, replica)
     assert "locked" in (store.commit_error or "")
     other.execute("ROLLBACK")
     other.close()
-    assert await ends_well(world, replica)
+    assert await ends_with_one_recording(world, replica)
     await store.close()
 
 
@@ -314,10 +308,10 @@ async def test_a_worker_loses_nothing_on_a_full_disk_and_continues_when_there_is
     replica = world.replica(store)
     await fill(store)
     world.send(start("x" * 128))
-    assert await is_put_off(world, replica)
+    assert await waits_for_the_store(world, replica)
     assert "full" in (store.commit_error or "")
     await store._group.submit(_statements, "PRAGMA max_page_count = 1000000")
-    assert await ends_well(world, replica)
+    assert await ends_with_one_recording(world, replica)
     await store.close()
 
 
@@ -345,8 +339,10 @@ async def test_requests_that_wait_for_a_silent_database_all_fail_together(
 ) -> None:
     url = URL(postgresql.new_database())
     async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
-        hasty = url.with_host("127.0.0.1").with_port(link.port).with_query(tcp_user_timeout="750")
-        store = await Store.open(str(hasty), source="test")
+        impatient_url = (
+            url.with_host("127.0.0.1").with_port(link.port).with_query(tcp_user_timeout="750")
+        )
+        store = await Store.open(str(impatient_url), source="test")
         link.black_hole()
         began = time.monotonic()
         asked = [store.outbox_depth() for _ in range(50)]

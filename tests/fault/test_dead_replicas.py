@@ -56,11 +56,6 @@ def start(number: int) -> dict[str, Any]:
     }
 
 
-def starts(environment: FaultEnvironment) -> list[Any]:
-    requests = environment.sandbox.request_log.requests
-    return [request for request in requests if request.operation == "start_track_recording"]
-
-
 async def begin_starts(environment: FaultEnvironment, *, answer_seconds: float = 30.0) -> None:
     """Send starts. Returns when the API has executed all and answered none."""
     slow = Fault(kind="slow", operation="start*", seconds=answer_seconds)
@@ -91,22 +86,15 @@ async def nothing_is_lost_or_doubled(environment: FaultEnvironment) -> None:
     found = await environment.settled()
     assert found.violations == ()
     assert found.recordings == COMMANDS
-    assert len(starts(environment)) == COMMANDS
-
-
-async def ready_worker(environment: FaultEnvironment) -> KillableWorker:
-    worker = environment.worker()
-    worker.start()
-    await worker.ready()
-    return worker
+    assert len(environment.start_requests()) == COMMANDS
 
 
 async def test_a_replica_finishes_the_work_of_a_killed_leader_long_before_its_leases_end(
     environment: FaultEnvironment,
 ) -> None:
-    killed = await ready_worker(environment)  # alone, so it leads and has all commands
+    killed = await environment.ready_worker()  # alone, so it leads and has all commands
     await begin_starts(environment)
-    await ready_worker(environment)
+    await environment.ready_worker()
     killed.kill()
     await all_succeed(environment, seconds=SOON_SECONDS)
     await nothing_is_lost_or_doubled(environment)
@@ -115,7 +103,7 @@ async def test_a_replica_finishes_the_work_of_a_killed_leader_long_before_its_le
 async def test_a_restarted_worker_finishes_its_commands_long_before_its_leases_end(
     environment: FaultEnvironment,
 ) -> None:
-    worker = await ready_worker(environment)
+    worker = await environment.ready_worker()
     await begin_starts(environment)
     worker.kill()
     worker.start()
@@ -161,7 +149,7 @@ async def test_a_living_replica_that_lost_its_session_during_its_calls_doubles_n
 ) -> None:
     async with worker_to_cut_off(environment, amqp_url, postgresql_url) as lost:
         await begin_starts(environment, answer_seconds=6.0)
-        await ready_worker(environment)
+        await environment.ready_worker()
         lost.cut()
         await all_succeed(environment, seconds=SOON_SECONDS)
         await lost.restore()  # it has its answers by now, or gets them soon
@@ -186,10 +174,10 @@ async def test_a_call_that_the_api_executes_after_the_takeover_is_awaited_and_no
         async with worker_to_cut_off(environment, amqp_url, postgresql_url) as lost:
             await environment.sender.send(start(0), allowed=SUCCEEDED)
             await eventually(lambda: is_triggered(environment), description="the call is in flight")
-            await ready_worker(environment)
+            await environment.ready_worker()
             lost.cut()
             await environment.recorder.outcome_of("start-0")
-            assert len(starts(environment)) == 1
+            assert len(environment.start_requests()) == 1
             await lost.restore()
             stop = {"type": "stop_recording", "id": "stop", "start_id": "start-0"}
             await environment.sender.send(stop, allowed=SUCCEEDED)
@@ -214,7 +202,7 @@ async def test_after_a_restart_of_postgresql_every_replica_keeps_its_commands(
         WORKER_LEASE_SECONDS=f"{LEASE_SECONDS:g}",
         WORKER_API_TIMEOUT_SECONDS="20",
     ) as environment:
-        replicas = [await ready_worker(environment) for _ in range(2)]
+        replicas = [await environment.ready_worker() for _ in range(2)]
         await begin_starts(environment, answer_seconds=4.0)
         await asyncio.to_thread(private_postgresql.stop)
         await asyncio.to_thread(private_postgresql.start)
@@ -226,11 +214,11 @@ async def test_after_a_restart_of_postgresql_every_replica_keeps_its_commands(
 async def test_a_frozen_replica_keeps_its_commands_and_doubles_none_when_it_continues(
     environment: FaultEnvironment,
 ) -> None:
-    frozen = await ready_worker(environment)
+    frozen = await environment.ready_worker()
     await begin_starts(environment, answer_seconds=1.0)
     frozen.freeze()
     environment.amqp.cut()  # the broker gives its commands to the other one
-    other = await ready_worker(environment)
+    other = await environment.ready_worker()
     killed = environment.worker()  # its end is noticed after the other one could notice the first
     killed.start()
     await killed.ready()

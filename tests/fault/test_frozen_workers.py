@@ -76,23 +76,18 @@ def thaw(worker: KillableWorker) -> None:
     os.kill(worker.pid, signal.SIGCONT)
 
 
-def starts(environment: FaultEnvironment) -> list[Any]:
-    requests = environment.sandbox.request_log.requests
-    return [request for request in requests if request.operation == "start_track_recording"]
-
-
 async def test_a_worker_frozen_at_the_commit_of_its_claim_does_not_call_once_another_one_has(
     environment: FaultEnvironment,
 ) -> None:
     frozen = await freeze_in_a_start(environment)
     await executed_by_another(environment)
-    assert len(starts(environment)) == 1
+    assert len(environment.start_requests()) == 1
     thaw(frozen)
     await frozen.ready()
     await stop(environment)
     found = await environment.settled()
     assert found.violations == ()
-    assert len(starts(environment)) == 1
+    assert len(environment.start_requests()) == 1
     assert found.recordings == 1
 
 
@@ -111,7 +106,7 @@ async def test_a_command_whose_claim_is_frozen_before_its_commit_is_executed_by_
     await stop(environment)
     found = await environment.settled()
     assert found.violations == ()
-    assert len(starts(environment)) == 1
+    assert len(environment.start_requests()) == 1
     assert found.recordings == 1
 
 
@@ -119,11 +114,11 @@ async def test_a_leader_that_is_frozen_while_it_renews_its_lease_is_replaced(
     environment: FaultEnvironment, tmp_path: Path
 ) -> None:
     now = tmp_path / "now"
-    frozen, heir = environment.worker(), environment.worker()
+    frozen, successor = environment.worker(), environment.worker()
     frozen.start(FREEZING_MODULE, FREEZE_AT="lease", FREEZE_FILE=str(now))
     await frozen.ready()
-    heir.start()
-    await heir.ready()
+    successor.start()
+    await successor.ready()
     now.touch()
     await eventually(lambda: is_frozen(frozen), seconds=20, description="the leader is frozen")
     environment.amqp.cut()
@@ -131,7 +126,7 @@ async def test_a_leader_that_is_frozen_while_it_renews_its_lease_is_replaced(
     await environment.sender.send(start(), allowed=SUCCEEDED)
     await environment.recorder.outcome_of("start", seconds=TAKEOVER_SECONDS)
     assert time.monotonic() - began < TAKEOVER_SECONDS
-    await heir.ready()
+    await successor.ready()
     now.unlink()
     thaw(frozen)
     await frozen.ready()
@@ -172,8 +167,8 @@ async def test_a_stop_whose_worker_halts_between_its_calls_has_one_outcome_with_
     environment.sandbox.faults.clear()
     environment.amqp.cut()
     await eventually(lambda: external.status == "UPLOADED")
-    heir = environment.worker()
-    heir.start()
+    successor = environment.worker()
+    successor.start()
     outcome = await environment.recorder.outcome_of("stop", seconds=40)
     named = msgspec.json.decode(outcome.body)["data"]["recording_ids"]
     assert sorted(named) == sorted(recording.id for recording in recordings)

@@ -9,7 +9,7 @@ from tests.fault.fault_environment import FaultEnvironment
 from tests.fault.host_names import HostNameTable
 from tests.fault.test_api_storms import (
     COMMANDS,
-    all_ends_well,
+    all_are_recorded_and_stopped,
     readiness,
     running,
     says_that_the_api_is_unavailable,
@@ -35,7 +35,7 @@ async def test_with_an_unknown_host_name_commands_wait_and_the_worker_stops_clea
     assert lost.exit_code == 0
     assert not environment.recorder.outcomes
     await running(environment)
-    await all_ends_well(environment, range(COMMANDS))
+    await all_are_recorded_and_stopped(environment, range(COMMANDS))
 
 
 @pytest.mark.usefixtures("bubblewrap")
@@ -53,5 +53,5 @@ async def test_a_worker_recovers_without_a_restart_when_a_host_name_resolves_aga
     assert not environment.sandbox.request_log.requests
     names.add(NAME)
     await worker.ready()
-    await all_ends_well(environment, range(COMMANDS))
+    await all_are_recorded_and_stopped(environment, range(COMMANDS))
     assert worker.starts == 1

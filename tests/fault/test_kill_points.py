@@ -30,7 +30,7 @@ from tests.fault.kill_point_scenarios import (
 EVERY = bool(os.environ.get("FAULT_EVERY_POINT"))
 """The long form: also points that have the name of an earlier one."""
 
-WORKS: dict[type[StartScenario], tuple[str, ...]] = {
+SCENARIOS: dict[type[StartScenario], tuple[str, ...]] = {
     StartScenario: ("Store.claim", "RealtimeKitClient.start_track_recording", "Store.finish"),
     NamedPeopleScenario: (
         "RealtimeKitClient.list_meeting_participants",
@@ -100,7 +100,7 @@ async def environment(
 
 
 @pytest.mark.timeout(1200 if EVERY else 120)
-@pytest.mark.parametrize("kind", WORKS, ids=lambda kind: str(kind.name))
+@pytest.mark.parametrize("kind", SCENARIOS, ids=lambda kind: str(kind.name))
 async def test_a_kill_at_any_suspension_point_loses_and_duplicates_nothing(
     environment: FaultEnvironment, kind: type[StartScenario]
 ) -> None:
@@ -110,6 +110,6 @@ async def test_a_kill_at_any_suspension_point_loses_and_duplicates_nothing(
     assert found.violations == ()
     assert scenario.faults() == []
     assert list(folder_faults(environment.directory / "archive", environment.facts)) == []
-    for stage in WORKS[kind]:
+    for stage in SCENARIOS[kind]:
         phases = {point.rpartition(" ")[2] for point in killed_at if stage in point}
         assert phases == {"(asleep)", "(awake)"}, (stage, killed_at)

@@ -117,18 +117,11 @@ async def leader_among(
     return next(worker for worker in workers if str(owner) in worker.log.read_text())
 
 
-async def running(environment: FaultEnvironment) -> KillableWorker:
-    worker = environment.worker()
-    worker.start()
-    await worker.ready()
-    return worker
-
-
 @pytest.mark.timeout(150)
 async def test_a_worker_that_is_killed_before_and_started_after_the_time_stops_the_recording(
     environment: FaultEnvironment,
 ) -> None:
-    worker = await running(environment)
+    worker = await environment.ready_worker()
     recording_id = await started(environment)
     worker.kill()
     await end_soon(environment, 0.1)
@@ -143,7 +136,7 @@ async def test_a_killed_leaders_stop_is_made_by_another_replica(
     async with open_fault_environment(
         amqp_url, postgresql.new_database(), tmp_path, prefix=names_prefix, seed=1
     ) as environment:
-        workers = [await running(environment) for _ in range(2)]
+        workers = [await environment.ready_worker() for _ in range(2)]
         recording_id = await started(environment)
         await end_soon(environment)
         (await leader_among(environment, workers)).kill()
@@ -154,7 +147,7 @@ async def test_a_killed_leaders_stop_is_made_by_another_replica(
 async def test_an_api_that_is_unavailable_when_a_stop_is_due_executes_one_stop_later(
     environment: FaultEnvironment,
 ) -> None:
-    await running(environment)
+    await environment.ready_worker()
     recording_id = await started(environment)
     environment.api.refuse()
     environment.api.cut()

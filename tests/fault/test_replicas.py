@@ -77,7 +77,7 @@ async def test_racing_replicas_start_each_recording_once_and_publish_each_fact_o
         world.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=SLOW_SECONDS))
         for _ in range(3):
             await deliver_all_at_once(world, replicas)
-            await asyncio.gather(*(world.look_around(replica) for replica in replicas))
+            await asyncio.gather(*(world.sweep_and_read(replica) for replica in replicas))
             world.sandbox.clock.advance(6.0)
         await world.drain(replicas)
         check(world, commands)
@@ -99,15 +99,15 @@ async def test_a_replica_that_dies_in_a_race_is_replaced_within_one_lease(
         commands = {command["id"]: command for command in the_race()}
         for command in commands.values():
             world.send(command)
-        dying = world.ready()[0]
-        await world.crash(dying, replicas.pop(0), "start_track_recording")
+        crashed = world.ready()[0]
+        await world.crash(crashed, replicas.pop(0), "start_track_recording")
         for _ in range(3):
             await deliver_all_at_once(world, replicas)
             world.sandbox.clock.advance(6.0)
-        assert dying in world.queue, "whoever died may still be calling"
+        assert crashed in world.queue, "whoever died may still be calling"
         world.sandbox.clock.advance(RETRY_POLICY.lease)
-        await world.deliver(dying, replicas[0])
-        assert dying not in world.queue
+        await world.deliver(crashed, replicas[0])
+        assert crashed not in world.queue
         await world.drain(replicas)
         check(world, commands)
 
@@ -119,16 +119,16 @@ def surely_executed(commands: dict[str, dict[str, Any]]) -> set[str]:
 
 
 def check(world: Simulation, commands: dict[str, dict[str, Any]]) -> None:
-    shelf = world.sandbox.recordings.index.all()
-    by_start = {str(recording.request.prefix): [recording.id] for recording in shelf}
+    recordings = world.sandbox.recordings.index.all()
+    by_start = {str(recording.request.prefix): [recording.id] for recording in recordings}
     assert surely_executed(commands) <= by_start.keys() <= commands.keys()
-    assert len(by_start) == len(shelf), "each start has one recording"
-    for recording in shelf:
+    assert len(by_start) == len(recordings), "each start has one recording"
+    for recording in recordings:
         assert recording.request.user_ids == participant_ids(recording.request.meeting_id)[:1]
     checked = EventStreamCheck()
     checked.add(world.published)
     checked.check_outcomes(commands, by_start)
-    checked.check_ends(shelf)
+    checked.check_ends(recordings)
 
 
 async def test_one_replica_leads_and_another_takes_over_after_its_lease(

@@ -47,7 +47,7 @@ async def test_repeated_broker_restarts_under_load_lose_and_duplicate_nothing(
                 if kept_restarting.done() and number >= STREAM:
                     break
                 await eventually(
-                    lambda: owed(environment) < BACKLOG,
+                    lambda: environment.count_without_outcome() < BACKLOG,
                     seconds=60,
                     description="the worker follows",
                 )
@@ -60,11 +60,6 @@ async def test_repeated_broker_restarts_under_load_lose_and_duplicate_nothing(
     assert worker.starts == 1
     assert found.confirmed == 2 * number
     assert found.recordings + environment.recorder.cancelled == number
-
-
-def owed(environment: FaultEnvironment) -> int:
-    """Commands that have no outcome yet."""
-    return len(environment.sender.sent) - len(environment.recorder.outcomes)
 
 
 async def restart_in_a_row(node: RabbitMQNode, environment: FaultEnvironment) -> None:

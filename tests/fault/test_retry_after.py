@@ -8,7 +8,7 @@ from tests.fault.fault_environment import FaultEnvironment
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.test_api_storms import (
     BLOCK_SECONDS,
-    all_ends_well,
+    all_are_recorded_and_stopped,
     blocks,
     running,
     send_starts,
@@ -35,7 +35,7 @@ async def test_an_api_that_answers_429_gets_no_request_before_the_time_it_named(
     environment.sandbox.behaviour.change({"rate_limits": []})
     await asyncio.to_thread(alone.stop)
     await running(environment)
-    await all_ends_well(environment, range(FEW))
+    await all_are_recorded_and_stopped(environment, range(FEW))
 
 
 async def test_an_api_that_answers_503_gets_no_request_before_the_time_it_named(
@@ -56,7 +56,7 @@ async def test_an_api_that_answers_503_gets_no_request_before_the_time_it_named(
     assert pause >= BLOCK_SECONDS, "a worker that is slow asks later still"
     await asyncio.to_thread(alone.stop)
     await running(environment)
-    await all_ends_well(environment, range(FEW))
+    await all_are_recorded_and_stopped(environment, range(FEW))
 
 
 async def running_alone(environment: FaultEnvironment) -> KillableWorker:

@@ -81,7 +81,9 @@ async def test_scaling_replicas_under_load_loses_duplicates_and_reorders_nothing
         if scaling.done():
             break
         await eventually(
-            lambda: owed(environment) < BACKLOG, seconds=60, description="the workers follow"
+            lambda: environment.count_without_outcome() < BACKLOG,
+            seconds=60,
+            description="the workers follow",
         )
         for command in a_meeting(number):
             allowed = SUCCEEDED if command["id"].startswith("stop") else EITHER
@@ -113,11 +115,6 @@ async def goes_on(environment: FaultEnvironment, *, after: int) -> None:
         return min(more) >= PASSING
 
     await eventually(got_by, seconds=60, description=f"the load goes on after change {after}")
-
-
-def owed(environment: FaultEnvironment) -> int:
-    """Commands that have no outcome yet."""
-    return len(environment.sender.sent) - len(environment.recorder.outcomes)
 
 
 def a_meeting(number: int) -> Iterator[dict[str, Any]]:

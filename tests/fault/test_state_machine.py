@@ -128,11 +128,11 @@ class AnyInterleaving(RuleBasedStateMachine):
     @precondition(lambda self: len(self.world.sandbox.recordings.index) > 0)
     @rule(data=st.data())
     def sync(self, data: st.DataObject) -> None:
-        shelf = self.world.sandbox.recordings.index
-        known = [recording.request.prefix for recording in shelf.all()]
+        index = self.world.sandbox.recordings.index
+        known = [recording.request.prefix for recording in index.all()]
         number = known.index(data.draw(st.sampled_from(known)))
         command_id = f"sync-{next(self._ids)}"
-        recording_id = shelf.number(number).id
+        recording_id = index.number(number).id
         self._send({"type": "sync_recording", "id": command_id, "recording_id": recording_id})
 
     @precondition(lambda self: self.sent)
@@ -185,8 +185,8 @@ class AnyInterleaving(RuleBasedStateMachine):
         self.run(self.store.claim(claim))
 
     @rule(number=REPLICA_NUMBERS)
-    def look_around(self, number: int) -> None:
-        self.run(self.world.look_around(self.replicas[number]))
+    def sweep_and_read(self, number: int) -> None:
+        self.run(self.world.sweep_and_read(self.replicas[number]))
 
     # Actions of the API and of time
 
@@ -240,21 +240,21 @@ class AnyInterleaving(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             if hasattr(self, "replicas"):
-                self.run(self._end_well())
+                self.run(self._drain())
         finally:
             self.run(self._stack.aclose())
             self._runner.close()
 
-    async def _end_well(self) -> None:
+    async def _drain(self) -> None:
         """Without further faults every command ends, and every recording is reported to its end."""
         await self.world.drain(self.replicas)
         self.checked.add(self.world.published)
         recordings = self._recordings_by_start()
-        shelf = self.world.sandbox.recordings.index
+        index = self.world.sandbox.recordings.index
         self.checked.check_outcomes(self.sent, recordings)
-        self.checked.check_ends(shelf.all())
+        self.checked.check_ends(index.all())
         DONE.update(
-            examples=1, commands=len(self.sent), recordings=len(shelf), events=len(self.checked)
+            examples=1, commands=len(self.sent), recordings=len(index), events=len(self.checked)
         )
 
 

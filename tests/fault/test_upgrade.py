@@ -3,7 +3,6 @@ subscribers."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,7 @@ from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import eventually
 from recording_schemas import decode_event
 from tests.fault.killable_worker import KillableWorker
-from tests.fault.simulation import Simulation, open_simulation
+from tests.fault.simulation import Simulation
 from tests.forked_process import FORK_SERVER
 from tests.store_requests import claim_request
 from worker.broker.messages import Dead
@@ -25,12 +24,6 @@ from worker.store.store import Store
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
 NEWER = "9999"
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[Simulation]:
-    async with open_simulation() as world:
-        yield world
 
 
 @pytest.fixture
@@ -98,10 +91,10 @@ async def test_replicas_that_start_together_on_an_empty_database_all_start(url: 
 
 
 async def test_a_replica_waits_longer_for_a_migration_than_for_a_lock(url: str) -> None:
-    hasty = f"{url}?options=-clock_timeout%3D500ms%20-cstatement_timeout%3D500ms"
+    impatient_url = f"{url}?options=-clock_timeout%3D500ms%20-cstatement_timeout%3D500ms"
     with psycopg.connect(url) as newer:
         newer.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-        opening = asyncio.create_task(Store.open(hasty, source="test"))
+        opening = asyncio.create_task(Store.open(impatient_url, source="test"))
         done, _ = await asyncio.wait([opening], timeout=1.5)
         assert not done
         newer.rollback()

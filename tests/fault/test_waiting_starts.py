@@ -80,7 +80,7 @@ async def all_started(environment: FaultEnvironment) -> None:
     assert len(environment.sandbox.recordings.index) == STARTS
 
 
-async def test_a_kill_while_they_wait_loses_none(environment: FaultEnvironment) -> None:
+async def test_a_kill_loses_no_waiting_start(environment: FaultEnvironment) -> None:
     worker = await running(environment)
     meetings = await send_waiting(environment)
     worker.kill()
@@ -90,7 +90,7 @@ async def test_a_kill_while_they_wait_loses_none(environment: FaultEnvironment) 
     await all_started(environment)
 
 
-async def test_a_webhook_starts_them_at_once(environment: FaultEnvironment) -> None:
+async def test_a_webhook_executes_waiting_starts_at_once(environment: FaultEnvironment) -> None:
     worker = environment.worker(WORKER_SWEEP_INTERVAL_SECONDS=RARELY)
     async with environment.webhooks_to([worker]):
         worker.start()
@@ -102,7 +102,9 @@ async def test_a_webhook_starts_them_at_once(environment: FaultEnvironment) -> N
         await all_started(environment)
 
 
-async def test_a_lost_webhook_costs_one_interval(environment: FaultEnvironment) -> None:
+async def test_a_lost_webhook_delays_waiting_starts_by_one_interval(
+    environment: FaultEnvironment,
+) -> None:
     lost = Fault(kind="webhook_drop", operation="meeting.started")
     environment.sandbox.faults.add(lost)
     worker = environment.worker()
@@ -113,7 +115,7 @@ async def test_a_lost_webhook_costs_one_interval(environment: FaultEnvironment) 
         await all_started(environment)
 
 
-async def test_they_wait_while_the_api_is_unavailable(environment: FaultEnvironment) -> None:
+async def test_starts_wait_while_the_api_is_unavailable(environment: FaultEnvironment) -> None:
     worker = await running(environment)
     meetings = await send_waiting(environment)
     await eventually(lambda: worker.log.read_text().count('"parked"') >= STARTS, seconds=60)
@@ -128,7 +130,7 @@ async def test_they_wait_while_the_api_is_unavailable(environment: FaultEnvironm
     await all_started(environment)
 
 
-async def test_replicas_share_them_while_leaders_die(
+async def test_replicas_share_waiting_starts_while_leaders_die(
     amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
 ) -> None:
     url = postgresql.new_database()

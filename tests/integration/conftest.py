@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aio_pika
 import pytest
+from aio_pika.abc import AbstractChannel
 
 from tests.integration.broker_bench import BrokerBenches, open_broker_benches
 from tests.integration.cli_process import CommandLine
@@ -28,3 +30,10 @@ async def benches(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBench
     """Consumers and publishers with the exchanges and queues of this test."""
     async with open_broker_benches(amqp_url, names_prefix) as benches:
         yield benches
+
+
+@pytest.fixture
+async def channel(amqp_url: str) -> AsyncIterator[AbstractChannel]:
+    """A channel of its own."""
+    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
+        yield await connection.channel()

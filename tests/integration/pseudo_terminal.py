@@ -14,30 +14,30 @@ class PseudoTerminal:
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._heard = b""
-        self._news = asyncio.Event()
-        self._silent = asyncio.Event()
+        self._output = b""
+        self._has_output = asyncio.Event()
+        self._is_closed = asyncio.Event()
         asyncio.get_running_loop().add_reader(number, self._read)
 
     def _read(self) -> None:
         try:
-            self._heard += os.read(self._number, 65536)
+            self._output += os.read(self._number, 65536)
         except OSError:  # the other side is closed
             asyncio.get_running_loop().remove_reader(self._number)
-            self._silent.set()
-        self._news.set()
+            self._is_closed.set()
+        self._has_output.set()
 
     async def says(self, words: str) -> None:
         async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
-            while words.encode() not in self._heard:
-                self._news.clear()
-                await self._news.wait()
+            while words.encode() not in self._output:
+                self._has_output.clear()
+                await self._has_output.wait()
 
     async def all(self) -> str:
         """All output, after the other side is closed."""
         async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
-            await self._silent.wait()
-        return self._heard.decode()
+            await self._is_closed.wait()
+        return self._output.decode()
 
     def types(self, text: bytes) -> None:
         os.write(self._number, text)

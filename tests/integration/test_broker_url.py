@@ -22,7 +22,7 @@ from worker.broker.broker_url import HEARTBEAT_SECONDS
 from worker.broker.connection import BrokerConnection, close_quietly, open_connection
 from worker.domain.errors import BrokerUnavailable
 
-NOBODY = 9
+CLOSED_PORT = 9
 """A port where no service listens."""
 
 
@@ -92,7 +92,7 @@ async def test_hosts_are_tried_in_order_until_one_accepts_the_connection(
     links: list[TcpProxy], eventually: Eventually
 ) -> None:
     links[0].refuse()
-    kept = KeptConnection(url_to(NOBODY, links[0].port, links[1].port, links[2].port))
+    kept = KeptConnection(url_to(CLOSED_PORT, links[0].port, links[1].port, links[2].port))
     async with kept.running():
         await eventually(lambda: kept.ports == [links[1].port])
     assert links[2].accepted == 0
@@ -113,7 +113,7 @@ async def test_after_the_loss_of_a_host_the_next_one_is_used(
 async def test_losses_name_the_host_and_no_password(
     links: list[TcpProxy], eventually: Eventually
 ) -> None:
-    kept = KeptConnection(url_to(NOBODY, links[0].port, user="guest:sesame"))
+    kept = KeptConnection(url_to(CLOSED_PORT, links[0].port, user="guest:sesame"))
     with capture_logs() as logs:
         async with kept.running():
             await eventually(lambda: len(logs) >= 2)
@@ -144,13 +144,13 @@ async def test_credentials_may_be_percent_encoded_before_several_hosts(
     rabbitmq.add_user(user, password)
     port = urlsplit(rabbitmq.amqp_url).port
     credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"
-    connection = await open_connection(url_to(NOBODY, port or 0, user=credentials), "test")
+    connection = await open_connection(url_to(CLOSED_PORT, port or 0, user=credentials), "test")
     await close_quietly(connection)
 
 
 async def test_a_host_may_be_an_address_of_ipv6(amqp_url: str) -> None:
     async with LoopbackServer(relay_to(urlsplit(amqp_url).port), host="::1") as server:
-        url = f"amqp://guest:guest@127.0.0.1:{NOBODY},[::1]:{server.port}/"
+        url = f"amqp://guest:guest@127.0.0.1:{CLOSED_PORT},[::1]:{server.port}/"
         async with connect(url, "test") as connection:
             assert connection.url.host == "::1"
 
@@ -182,7 +182,7 @@ async def test_when_no_host_takes_the_connection_the_error_names_them_all_and_no
     links: list[TcpProxy],
 ) -> None:
     links[0].refuse()
-    url = url_to(NOBODY, links[0].port, user="guest:sesame")
+    url = url_to(CLOSED_PORT, links[0].port, user="guest:sesame")
     with pytest.raises(BrokerUnavailable) as raised:
         async with connect(url, "test"):
             pass

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import aio_pika
 import msgspec
 import pytest
 from aio_pika.abc import AbstractChannel
@@ -147,12 +146,6 @@ async def _write_manifest(store: Store, storage: ArchiveStorage) -> None:
                 now=datetime.now(UTC).timestamp(),
             )
         )
-
-
-@pytest.fixture
-async def channel(amqp_url: str) -> AsyncIterator[AbstractChannel]:
-    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
-        yield await connection.channel()
 
 
 # list

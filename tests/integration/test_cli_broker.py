@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,17 +24,6 @@ from recording_schemas import (
 from tests.integration.cli_process import CommandLine, RunningProcess
 
 MEETING = "5f0f1d2e-1111-4222-8333-944455556666"
-
-
-@pytest.fixture
-def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
-    return CommandLine({"AMQP_URL": amqp_url, "WORKER_NAME_PREFIX": names_prefix}, tmp_path)
-
-
-@pytest.fixture
-async def channel(amqp_url: str) -> AsyncIterator[AbstractChannel]:
-    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
-        yield await connection.channel()
 
 
 async def next_command(channel: AbstractChannel, names_prefix: str) -> AbstractIncomingMessage:

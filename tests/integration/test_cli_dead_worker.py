@@ -12,7 +12,7 @@ from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.waiting import Eventually
 from tests.integration.cli_process import CommandLine, RunningProcess, worker_command_line
-from tests.integration.dead_letter_queue import BrokerQueues, has, open_broker_queues, refuse, send
+from tests.integration.dead_letter_queue import BrokerQueues, has, refuse, send
 from tests.integration.test_cli_dead_replay import kill_replay_before_ack
 
 
@@ -27,12 +27,6 @@ def cli(
     sandbox: Sandbox, amqp_url: str, names_prefix: str, sqlite_url: str, tmp_path: Path
 ) -> CommandLine:
     return worker_command_line(amqp_url, names_prefix, sandbox, sqlite_url, tmp_path)
-
-
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues]:
-    async with open_broker_queues(amqp_url, names_prefix) as broker:
-        yield broker
 
 
 @pytest.fixture

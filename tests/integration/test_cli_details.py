@@ -100,7 +100,7 @@ def rejected(command_id: str, code: str = "not_found") -> CommandRejected:
     )
 
 
-async def whole_story(store: Store) -> None:
+async def store_detailed_recording(store: Store) -> None:
     """A recording with every detail that a recording can have."""
     start = StartContext(
         start_id="start-1",
@@ -128,7 +128,7 @@ async def test_a_recording_is_shown_with_everything_that_is_known(
 ) -> None:
     cli = CommandLine({"DATABASE_URL": database_url}, tmp_path)
     store = await Store.open(database_url, source="test")
-    await whole_story(store)
+    await store_detailed_recording(store)
 
     shown = await cli("recordings", "show", wanted_id)
 
@@ -158,7 +158,7 @@ async def test_a_recording_is_readable_on_a_terminal_of_80_columns(
 ) -> None:
     cli = CommandLine({"DATABASE_URL": database_url}, tmp_path)
     store = await Store.open(database_url, source="test")
-    await whole_story(store)
+    await store_detailed_recording(store)
 
     shown = await cli("recordings", "show", "r-1", "--no-json")
 
@@ -207,7 +207,7 @@ async def test_an_id_that_nobody_knows_is_an_error(sqlite_url: str, tmp_path: Pa
 async def test_events_beyond_the_limit_are_said_to_exist(sqlite_url: str, tmp_path: Path) -> None:
     cli = CommandLine({"DATABASE_URL": sqlite_url}, tmp_path)
     store = await Store.open(sqlite_url, source="test")
-    await whole_story(store)
+    await store_detailed_recording(store)
     await store.close()
 
     shown = await cli("recordings", "show", "r-1", "--max-events", "2")

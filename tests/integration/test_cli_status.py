@@ -71,7 +71,9 @@ async def test_a_running_worker_is_well_and_a_killed_one_is_not(
     assert states(after)["worker"] == states(after)["leader"] == states(after)["queue"] == "failed"
 
 
-async def test_it_ends_in_seconds_and_names_who_is_silent(sqlite_url: str, tmp_path: Path) -> None:
+async def test_status_ends_in_seconds_and_names_each_silent_service(
+    sqlite_url: str, tmp_path: Path
+) -> None:
     silent = socket.create_server(("127.0.0.1", 0))  # connects, and never answers
     address = f"127.0.0.1:{silent.getsockname()[1]}"
     cli = cli_of(

@@ -18,7 +18,7 @@ from tests.integration.console_client import (
     next_message,
     running_console,
 )
-from tests.integration.test_cli_details import HOSTILE, rejected, run, whole_story
+from tests.integration.test_cli_details import HOSTILE, rejected, run, store_detailed_recording
 from worker.broker.admin.one_shot import connect, declare_once
 from worker.broker.topology import Topology
 from worker.console.live_stream import MAX_CLIENTS
@@ -77,7 +77,7 @@ async def test_an_address_without_a_page_gets_the_page_that_says_so(
 async def test_everything_about_a_recording_is_answered_and_no_url_with_its_query(
     console: ConsoleClient, store: Store
 ) -> None:
-    await whole_story(store)
+    await store_detailed_recording(store)
 
     page = await console.get("/api/recordings?status=all")
     (details,) = (await console.get("/api/recordings/r-1"))["recordings"]
@@ -177,7 +177,7 @@ async def test_another_host_or_origin_is_refused(console: ConsoleClient) -> None
 async def test_other_machines_see_nothing_of_the_state_before_they_log_in(
     store: Store, sqlite_url: str
 ) -> None:
-    await whole_story(store)
+    await store_detailed_recording(store)
     environ = {
         "DATABASE_URL": sqlite_url,
         "AMQP_URL": NO_BROKER,

@@ -307,10 +307,10 @@ async def test_after_a_crash_between_call_and_commit_the_recording_is_adopted(
     bench: CommandBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="lost_hang", operation=START, count=1))
-    dying = asyncio.create_task(bench.send(bench.start()))
+    killed = asyncio.create_task(bench.send(bench.start()))
     await bench.sandbox.request_log.until(lambda _: bench.started() or None)
-    dying.cancel()
-    await asyncio.wait([dying])
+    killed.cancel()
+    await asyncio.wait([killed])
     bench.handler = bench.new_handler()
     assert isinstance(await bench.send(bench.start()), Retry), (
         "the lease of the dead process still runs"

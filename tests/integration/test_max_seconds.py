@@ -161,7 +161,7 @@ async def test_a_recording_that_is_seen_paused_first_has_begun(bench: TrackingBe
     assert status(bench, recording_id) == "UPLOADING"
 
 
-async def test_it_is_stopped_although_its_status_is_no_longer_a_documented_one(
+async def test_a_recording_is_stopped_although_its_status_is_no_longer_a_documented_one(
     bench: TrackingBench,
 ) -> None:
     await limited(bench)
@@ -174,7 +174,7 @@ async def test_it_is_stopped_although_its_status_is_no_longer_a_documented_one(
 
 
 @on_both_engines
-async def test_it_is_stopped_by_a_worker_that_was_down_at_the_stop_time(
+async def test_a_recording_is_stopped_by_a_worker_that_was_down_at_the_stop_time(
     bench: TrackingBench,
 ) -> None:
     recording_id = await limited(bench)
@@ -184,7 +184,9 @@ async def test_it_is_stopped_by_a_worker_that_was_down_at_the_stop_time(
     assert status(bench, recording_id) == "UPLOADING"
 
 
-async def test_it_is_stopped_within_seconds_when_the_api_is_back(bench: TrackingBench) -> None:
+async def test_a_recording_is_stopped_within_seconds_when_the_api_is_back(
+    bench: TrackingBench,
+) -> None:
     recording_id = await limited(bench)
     bench.sandbox.faults.add(Fault(kind="refuse", operation="*", status=503))
     for _ in range(60):
@@ -300,8 +302,8 @@ async def test_a_replica_that_dies_within_its_attempt_leaves_it_to_another_secon
         called.set()
         return await asyncio.Future()
 
-    dying = bench.new_limiter(client(transport=httpx.MockTransport(hang)))
-    attempt = asyncio.create_task(dying.stop_due())
+    killed = bench.new_limiter(client(transport=httpx.MockTransport(hang)))
+    attempt = asyncio.create_task(killed.stop_due())
     await called.wait()
     attempt.cancel()
     bench.sandbox.clock.advance(CLAIM_SECONDS - 1)

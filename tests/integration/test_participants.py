@@ -142,7 +142,7 @@ async def test_ids_that_nobody_has_are_named(bench: TrackingBench) -> None:
     assert await missing(bench, recording_id) == [[("alice", None, False)]]
 
 
-async def test_who_rejoins_and_speaks_once_is_not_missing(bench: TrackingBench) -> None:
+async def test_a_person_who_rejoins_and_speaks_once_is_not_missing(bench: TrackingBench) -> None:
     join(bench, "other")
     alice = join(bench, "alice", mute=True)
     recording_id = await bench.start()

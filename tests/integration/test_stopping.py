@@ -407,8 +407,8 @@ async def test_a_recording_whose_stop_fails_keeps_no_other_running(
 ) -> None:
     for number in range(3):
         await bench.send(bench.start(f"start-{number}"))
-    stubborn, *others = (recording.recording_id for recording in bench.started())
-    fault = Fault(kind="refuse", operation="change_recording", status=status, recording_id=stubborn)
+    refusing, *others = (recording.recording_id for recording in bench.started())
+    fault = Fault(kind="refuse", operation="change_recording", status=status, recording_id=refusing)
     bench.sandbox.faults.add(fault)
     await bench.send(by_meeting(bench))
     assert statuses(bench) == ["RECORDING", "UPLOADING", "UPLOADING"]

@@ -311,14 +311,17 @@ async def test_a_database_that_waits_long_for_the_other_one_is_copied(
 ) -> None:
     await fill(sqlite_url)
     # Long enough for a busy machine to connect.
-    hasty = f"{empty_postgresql_url}?options=-cidle_in_transaction_session_timeout%3D1s"
+    impatient_url = f"{empty_postgresql_url}?options=-cidle_in_transaction_session_timeout%3D1s"
     waits: Iterator[float]
 
     def wait_once(*_: object) -> None:
         # The copy is slow here: it takes longer than the other database waits.
         time.sleep(next(waits, 0.0))
 
-    for source, target in ((sqlite_url, hasty), (hasty, f"sqlite:///{tmp_path / 'third.db'}")):
+    for source, target in (
+        (sqlite_url, impatient_url),
+        (impatient_url, f"sqlite:///{tmp_path / 'third.db'}"),
+    ):
         waits = iter([1.2])
         copy_store(source, target, wait_once)
         assert not list(waits), "it never waited"

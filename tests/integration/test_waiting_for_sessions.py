@@ -48,7 +48,7 @@ async def code_of(bench: CommandBench, command_id: str = "start-1") -> str:
 
 
 @pytest.mark.parametrize("command", [waiting, composite])
-async def test_it_is_acknowledged_and_executed_when_its_session_begins(
+async def test_a_waiting_start_is_acknowledged_and_executed_when_its_session_begins(
     bench: CommandBench, command: Any
 ) -> None:
     assert await bench.send(command(bench)) == Ack()
@@ -60,7 +60,9 @@ async def test_it_is_acknowledged_and_executed_when_its_session_begins(
     assert (len(bench.started()), await bench.parked()) == (1, 0)
 
 
-async def test_it_costs_one_request_more_if_its_session_has_begun(bench: CommandBench) -> None:
+async def test_a_start_that_may_wait_costs_one_request_more_if_its_session_has_begun(
+    bench: CommandBench,
+) -> None:
     begin(bench)
     assert await bench.send(waiting(bench)) == Ack()
     assert len(bench.started()) == 1
@@ -99,7 +101,7 @@ async def test_its_age_counts_again_once_its_session_has_begun(bench: CommandBen
     assert (await code_of(bench)).startswith("server_error")
 
 
-async def test_it_expires_at_its_deadline(bench: CommandBench) -> None:
+async def test_a_waiting_start_expires_at_its_deadline(bench: CommandBench) -> None:
     await bench.send(waiting(bench, deadline="2999-01-01T00:00:00Z"))
     soon = bench.store.now() + 600
     await bench.send(waiting(bench, "start-2", deadline=rfc3339(soon)))
@@ -110,7 +112,7 @@ async def test_it_expires_at_its_deadline(bench: CommandBench) -> None:
     assert await bench.outcomes() == []
 
 
-async def test_it_fails_when_it_has_waited_long_enough(bench: CommandBench) -> None:
+async def test_a_waiting_start_fails_when_it_has_waited_long_enough(bench: CommandBench) -> None:
     await bench.send(waiting(bench))
     bench.pass_time(DAY + 1)
     assert await bench.unpark() == [Ack()]
@@ -118,7 +120,9 @@ async def test_it_fails_when_it_has_waited_long_enough(bench: CommandBench) -> N
     assert (await bench.outcome())["routing_key"].endswith(".failed")
 
 
-async def test_it_fails_in_time_although_the_api_is_unavailable(bench: CommandBench) -> None:
+async def test_a_waiting_start_fails_in_time_although_the_api_is_unavailable(
+    bench: CommandBench,
+) -> None:
     await bench.send(waiting(bench))
     bench.pass_time(DAY + 1)
     bench.sandbox.faults.add(Fault(kind="refuse", operation="*", status=503))
@@ -126,7 +130,9 @@ async def test_it_fails_in_time_although_the_api_is_unavailable(bench: CommandBe
     assert await code_of(bench) == "no_session"
 
 
-async def test_it_waits_again_if_its_session_ended_before_its_call(bench: CommandBench) -> None:
+async def test_a_start_waits_again_if_its_session_ended_before_its_call(
+    bench: CommandBench,
+) -> None:
     await bench.send(waiting(bench))
     bench.pass_time(DAY / 2)
     await report(bench)
@@ -137,7 +143,7 @@ async def test_it_waits_again_if_its_session_ended_before_its_call(bench: Comman
     assert await code_of(bench) == "no_session"
 
 
-async def test_it_waits_again_if_its_session_ends_during_the_call(bench: CommandBench) -> None:
+async def test_a_start_waits_again_if_its_session_ends_during_the_call(bench: CommandBench) -> None:
     begin(bench)
     refusal = Fault(
         kind="refuse", operation="start_track_recording", status=400, envelope="realtimekit"
@@ -218,7 +224,9 @@ async def test_a_pause_by_its_id_waits_and_one_by_its_meeting_does_not(bench: Co
     assert await bench.send(by_meeting) == Ack()
 
 
-async def test_others_start_beside_it(bench: CommandBench) -> None:
+async def test_a_waiting_start_does_not_delay_other_starts_of_its_meeting(
+    bench: CommandBench,
+) -> None:
     bench.sandbox.behaviour.change({"no_session_status": 404})
     await bench.send(waiting(bench))
     await bench.send(waiting(bench, "start-2"))

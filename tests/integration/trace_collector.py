@@ -36,20 +36,20 @@ class TraceCollector:
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
         self.url = ""
-        self._rooms = AsyncExitStack()
+        self._exit_stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.add_routes([web.post("/v1/traces", self._take)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
-        self._rooms.push_async_callback(runner.cleanup)
+        self._exit_stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self._rooms.aclose()
+        await self._exit_stack.aclose()
 
     def named(self, name: str) -> list[CollectedSpan]:
         """The spans of this name."""

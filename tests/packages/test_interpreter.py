@@ -20,7 +20,7 @@ def chosen_by_make(**environ: str) -> str:
     return made.stdout.strip()
 
 
-def test_it_has_the_version_of_python3_and_can_make_environments() -> None:
+def test_the_chosen_python_has_the_version_of_python3() -> None:
     versions = [
         subprocess.run(
             [python, "-c", VERSION], capture_output=True, text=True, check=True, timeout=60
@@ -42,5 +42,5 @@ def test_a_python3_without_a_like_of_the_distribution_is_taken_itself(
     assert chosen_by_make(PATH=f"{tmp_path}:{os.environ['PATH']}") == "python3"
 
 
-def test_one_that_is_named_is_taken() -> None:
+def test_a_python_that_is_named_is_taken() -> None:
     assert chosen_by_make(PYTHON="python3.13") == "python3.13"

@@ -23,7 +23,7 @@ from worker.domain.track_files import TrackFile
 from worker.store.store import Store
 
 FILES = 8
-NOBODY = "http://127.0.0.1:1/files/a.webm"
+UNREACHABLE_URL = "http://127.0.0.1:1/files/a.webm"
 
 
 class HangingStore(LocalServer):
@@ -99,7 +99,7 @@ async def test_a_storage_that_hangs_is_tried_by_one_attempt_however_often_the_qu
 async def test_files_whose_sources_fail_do_not_end_the_pauses_of_a_storage_that_is_unavailable(
     scene: Scene,
 ) -> None:
-    await scene.end(1, NOBODY)
+    await scene.end(1, UNREACHABLE_URL)
     for number in range(2, FILES):
         await scene.end(number)
     await scene.is_tried_by_one_attempt()

@@ -36,17 +36,17 @@ class Volume:
     def __init__(self, directory: Path) -> None:
         self.mount_point = directory / "mount"
         self.mount_point.mkdir()
-        self._elsewhere = directory / "volume"
+        self._volume = directory / "volume"
 
     def unmount(self) -> None:
-        self.mount_point.rename(self._elsewhere)
+        self.mount_point.rename(self._volume)
         self.mount_point.mkdir()
 
     def mount(self) -> None:
         """Mount it again. Files below the mount point would be hidden."""
         assert self.local_files() == []
         self.mount_point.rmdir()
-        self._elsewhere.rename(self.mount_point)
+        self._volume.rename(self.mount_point)
 
     def local_files(self) -> list[Path]:
         """The files that were written to the local disk while the volume was not mounted."""
@@ -194,7 +194,7 @@ class GatedSource(FileSource):
         await super()._answer(request, turn, writer)
 
 
-async def test_a_copy_during_which_the_volume_goes_is_not_announced(
+async def test_a_copy_during_which_the_volume_disappears_is_not_announced(
     sqlite_url: str, volume: Volume
 ) -> None:
     async with archiving(sqlite_url, volume.mount_point) as store, GatedSource(BODY) as source:

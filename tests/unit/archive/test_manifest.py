@@ -118,7 +118,7 @@ def people(manifest: Manifest) -> dict[str | None, ManifestParticipant]:
     }
 
 
-def test_it_says_which_recording_it_is_and_who_started_it() -> None:
+def test_a_manifest_says_which_recording_it_is_and_who_started_it() -> None:
     known = recording(
         invoked_time=at(-5),
         recording_duration=100,
@@ -158,7 +158,7 @@ def test_a_recording_that_another_program_started_has_no_start_and_may_know_noth
     assert (manifest.files, manifest.timeline) == ((), ())
 
 
-def test_it_names_each_person_whom_the_start_asked_for_once() -> None:
+def test_a_manifest_names_each_person_whom_the_start_asked_for_once() -> None:
     start = StartContext(start_id="s", user_ids=("a", "b", "a", "c"), custom_ids={"a": "alice"})
     stays = [stay("p", "b", custom_participant_id="bob"), stay("q", "a")]
 
@@ -213,7 +213,7 @@ def test_people_are_in_the_order_of_joining_whatever_the_order_of_the_list() -> 
     assert first == second
 
 
-def test_whom_the_start_asked_for_is_expected_also_if_the_person_never_joined() -> None:
+def test_a_person_whom_the_start_asked_for_is_expected_without_having_joined() -> None:
     found = people(composed(recording("a", "b"), stays=[stay("p1", "a"), stay("p2", "c")]))
 
     assert {name: person.expected for name, person in found.items()} == {
@@ -224,7 +224,7 @@ def test_whom_the_start_asked_for_is_expected_also_if_the_person_never_joined() 
     assert (found["b"].stays, found["b"].files) == ((), ())
 
 
-def test_without_a_list_everybody_is_expected_who_was_there_while_it_was_recorded() -> None:
+def test_without_a_list_everybody_who_was_there_while_it_was_recorded_is_expected() -> None:
     stays = [
         stay("p1", "before", joined=-50, left_at=at(-10)),
         stay("p2", "during", joined=-50),
@@ -353,7 +353,7 @@ def test_a_failed_file_says_why() -> None:
     assert (file.state, file.error, file.size_bytes) == ("failed", error, None)
 
 
-def test_it_has_the_people_without_a_file_of_a_track() -> None:
+def test_a_manifest_has_the_people_without_a_file_of_a_track() -> None:
     bob = ParticipantWithoutFile(user_id="b", custom_participant_id=None, joined=True)
 
     assert composed(without_file=(bob,)).participants_without_file == (bob,)

@@ -29,7 +29,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_those_who_ask_during_a_read_share_the_next_one() -> None:
+async def test_requests_during_a_read_share_the_next_read() -> None:
     reads, source = SharedReads[int](), Source()
     first = asyncio.create_task(reads.get(24, source.read))
     await settle()
@@ -54,15 +54,15 @@ async def test_other_keys_do_not_wait() -> None:
     assert sorted(await asyncio.gather(*tasks)) == [1, 2]
 
 
-async def test_one_who_leaves_does_not_end_the_read_of_the_others() -> None:
+async def test_a_cancelled_request_does_not_end_the_read_of_the_others() -> None:
     reads, source = SharedReads[int](), Source()
-    leaver, stayer = (asyncio.create_task(reads.get(1, source.read)) for _ in range(2))
+    cancelled, other = (asyncio.create_task(reads.get(1, source.read)) for _ in range(2))
     await settle()
 
-    leaver.cancel()
+    cancelled.cancel()
     source.release.set()
 
-    assert await stayer == 1
+    assert await other == 1
 
 
 async def test_an_error_reaches_everybody_and_the_next_read_is_tried() -> None:

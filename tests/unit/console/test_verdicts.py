@@ -14,13 +14,13 @@ from worker.store.admin.past_commands import PastCommand
 from worker.store.admin.recording_details import KeptEvent, KnownFile, RecordingDetails
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-MINE = StartContext(start_id="s1")
+OWN_START = StartContext(start_id="s1")
 
 
 def details(
     *, files: int = 0, events: tuple[KeptEvent, ...] = (), expires_in: float = 60, **fields: Any
 ) -> RecordingDetails:
-    known = {"recording_id": "r1", "app": "default", "kind": "track", "start": MINE}
+    known = {"recording_id": "r1", "app": "default", "kind": "track", "start": OWN_START}
     return RecordingDetails(
         recording=Recording(**{**known, **fields}),
         start=None,

@@ -60,8 +60,8 @@ def test_the_name_of_a_manifest_has_the_values_of_the_recording() -> None:
     ("hours", "day"), [(-10, "2026-03-02"), (0, "2026-03-01"), (10, "2026-02-28")]
 )
 def test_the_date_is_the_day_in_utc(hours: int, day: str) -> None:
-    evening = datetime(2026, 3, 1, 23 if hours <= 0 else 1, tzinfo=timezone(timedelta(hours=hours)))
-    name = rendered("{date}/{recording_id}/{file_name}", started=evening)
+    started = datetime(2026, 3, 1, 23 if hours <= 0 else 1, tzinfo=timezone(timedelta(hours=hours)))
+    name = rendered("{date}/{recording_id}/{file_name}", started=started)
 
     assert name.partition("/")[0] == day
 

@@ -58,7 +58,7 @@ def without(
     return [(person.user_id, person.custom_participant_id, person.joined) for person in people]
 
 
-def test_without_a_list_everybody_is_expected_who_was_there_while_it_was_recorded() -> None:
+def test_without_a_list_everybody_who_was_there_while_it_was_recorded_is_expected() -> None:
     stays = [
         stay("p1", "speaker"),
         stay("p2", "mute", custom_participant_id="m@example.com"),
@@ -72,7 +72,9 @@ def test_without_a_list_everybody_is_expected_who_was_there_while_it_was_recorde
     ]
 
 
-def test_who_left_before_a_recording_was_invoked_is_not_expected_if_it_never_started() -> None:
+def test_a_person_who_left_before_a_recording_was_invoked_is_not_expected_if_it_never_started() -> (
+    None
+):
     failed = RecordingSnapshot(recording_id="r", status=Status.ERRORED)
     known = msgspec.structs.replace(asking(), invoked_time=NOW)
     stays = [stay("p1", "early", joined=-50, left=0), stay("p2", "there", joined=-50, left=1)]

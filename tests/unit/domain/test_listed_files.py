@@ -49,7 +49,9 @@ def test_video_and_audio_of_a_composite_are_whole() -> None:
 @pytest.mark.parametrize(
     ("media", "completeness"), [(("video",), "whole"), (("video", "audio"), "lacking")]
 )
-def test_the_start_says_which_files_are_all(media: Any, completeness: str) -> None:
+def test_the_start_decides_which_files_make_a_composite_complete(
+    media: Any, completeness: str
+) -> None:
     known = recording(start=StartContext(start_id="s1", media=media))
     assert with_listed_files(known, observation(files=(VIDEO,))).completeness == completeness
 

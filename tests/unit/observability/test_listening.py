@@ -64,7 +64,7 @@ async def answers(port: int, address: str) -> bool:
         ({"HTTP_HOST": "::ffff:127.0.0.1"}, {IPV4}),
     ],
 )
-async def test_the_host_decides_on_which_addresses_is_served(
+async def test_the_host_decides_on_which_addresses_the_server_listens(
     environ: dict[str, str], served: set[str]
 ) -> None:
     async with serving_on(host_of(**environ)) as port:

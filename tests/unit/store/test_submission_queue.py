@@ -54,7 +54,7 @@ def test_a_command_waits_for_no_more_than_a_few_others(queue: Queue) -> None:
     assert len(batch) == 1 + MAX_OTHERS
 
 
-def test_others_do_not_wait_until_no_command_waits(queue: Queue) -> None:
+def test_background_work_does_not_wait_until_no_command_waits(queue: Queue) -> None:
     queue.put(5)
     queue.put(MAX_COMMANDS + 1, urgent=True)
 

@@ -95,12 +95,14 @@ def test_workers_are_healthy_if_no_check_fails() -> None:
         (False, {"readiness": AWAY, "overview": overview(leader=None)}),
     ],
 )
-def test_the_verdict_follows_from_those_who_answer(healthy: bool | None, answered: Any) -> None:
+def test_the_verdict_follows_from_the_sources_that_answer(
+    healthy: bool | None, answered: Any
+) -> None:
     assert judge(facts(**answered)).healthy is healthy
 
 
 @pytest.mark.parametrize("name", ["readiness", "overview", "queues"])
-def test_who_does_not_answer_is_on_the_screen_with_the_reason(name: str) -> None:
+def test_a_source_that_does_not_answer_is_on_the_screen_with_the_reason(name: str) -> None:
     shown = " ".join(screen(facts(**{name: f"{AWAY} of {name}"})).split())
     assert f"{AWAY} of {name}" in shown
 

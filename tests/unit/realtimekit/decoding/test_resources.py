@@ -99,9 +99,9 @@ async def test_webhooks_without_an_id_or_a_url_are_left_out() -> None:
 
 
 async def test_enabled_is_none_unless_the_api_reports_it() -> None:
-    (untold,) = await Api([WEBHOOK]).client.list_webhooks()
+    (without_flag,) = await Api([WEBHOOK]).client.list_webhooks()
     (disabled,) = await Api([WEBHOOK | {"enabled": False}]).client.list_webhooks()
-    assert (untold.enabled, disabled.enabled) == (None, False)
+    assert (without_flag.enabled, disabled.enabled) == (None, False)
 
 
 async def test_removing_a_webhook_needs_no_body_in_the_answer() -> None:

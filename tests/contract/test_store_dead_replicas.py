@@ -8,6 +8,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 from yarl import URL
 
 from recording_sandbox.services.pgbouncer import PgBouncer
@@ -121,6 +122,20 @@ async def test_the_work_of_a_dead_replica_is_free_soon_and_that_of_others_is_not
             "frozen",
             "successor",
         }
+
+
+async def test_a_replica_logs_its_election_once_although_its_session_begins_after_it(
+    postgresql_url: str, eventually: Eventually
+) -> None:
+    with capture_logs() as lines:
+        async with replica(postgresql_url, "leader") as leader:
+            await leader.elector.try_acquire()
+            await leader.run()
+            await leader.elector.try_acquire()
+            await eventually(leader.elector.is_leader)
+            await leader.elector.try_acquire()
+    elections = [line["event"] for line in lines if line["event"].startswith("leader_")]
+    assert elections == ["leader_elected"]
 
 
 async def test_a_replica_whose_session_is_terminated_gets_another_one_and_keeps_its_work(

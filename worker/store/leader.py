@@ -52,6 +52,7 @@ class LeaderElector:
         self._ticks = ticks
         self._until = NEVER
         self._generation = 0
+        self._is_elected = False
         self._woken = asyncio.Event()
         self._proved_at = NEVER
         self._error: str | None = "nothing was written yet"
@@ -90,7 +91,7 @@ class LeaderElector:
     async def try_acquire(self) -> None:
         """Try once to acquire or extend the lease. If the store is down, the lease that this
         replica holds lasts until its end."""
-        was_leader, asked_at, now = self.is_leader(), self._ticks(), self._now()
+        asked_at, now = self._ticks(), self._now()
         generation = self._replicas.generation
         request = LeaseRequest(
             name=LEADER, owner=self._owner, now=now, until=now + self._lease_seconds
@@ -101,8 +102,15 @@ class LeaderElector:
             self._error = str(error)
             return
         self._error, self._proved_at = None, self._ticks()
+        has_lapsed = self._ticks() >= self._until
         self._until = asked_at + self._lease_seconds if held else NEVER
         self._generation = generation
-        if held != was_leader:
-            event = "leader_elected" if held else "leader_lost"
-            structlog.get_logger().info(event, owner=self._owner)
+        self._log_election(held=held, has_lapsed=has_lapsed)
+
+    def _log_election(self, *, held: bool, has_lapsed: bool) -> None:
+        """Log who leads. A new session makes no election: the lease goes on."""
+        if held and (has_lapsed or not self._is_elected):
+            structlog.get_logger().info("leader_elected", owner=self._owner)
+        elif self._is_elected and not held:
+            structlog.get_logger().info("leader_lost", owner=self._owner)
+        self._is_elected = held

@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 import time
-from threading import Lock
+from threading import RLock
 from typing import Final, Literal, TextIO
 
 import msgspec
@@ -40,11 +40,15 @@ class LineWriter:
     Lines up to `info` are written together at the end of the event loop's turn, because commands
     end many at a time. While the reader of a pipe takes nothing, lines wait. When the output or the
     disk is full, lines are dropped, and a line `log_lines_dropped` with their number follows later.
+
+    A finalizer may log in the middle of any method, for example asyncio's for an exception that was
+    never retrieved. Its line is written after those that are being written.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._output = LogOutput(stream)
-        self._lock = Lock()
+        self._lock = RLock()  # of a finalizer, the thread may have it already
+        self._is_writing = False
         self._waiting: list[str] = []
         self._dropped = 0
         self._retry: asyncio.TimerHandle | None = None
@@ -70,19 +74,30 @@ class LineWriter:
 
     def flush(self) -> None:
         """Write all lines that wait, as far as the reader takes them."""
+        dropped = 0
         with self._lock:
-            lines, self._waiting = self._waiting, []
-            if self._output.is_full:
-                self._dropped += len(lines)
-                lines = []
-            self._dropped += self._output.write("\n".join((*lines, "")))
-            dropped = 0
-            if self._output.is_waiting:
-                self._flush_later()
-            elif not self._output.has_failed:
-                dropped, self._dropped = self._dropped, 0
+            if self._is_writing:
+                return
+            self._is_writing = True
+            try:
+                self._write()
+                while self._waiting:  # lines of finalizers
+                    self._write()
+                if self._output.is_waiting:
+                    self._flush_later()
+                elif not self._output.has_failed:
+                    dropped, self._dropped = self._dropped, 0
+            finally:
+                self._is_writing = False
         if dropped:
             structlog.get_logger().warning("log_lines_dropped", lines=dropped)
+
+    def _write(self) -> None:
+        lines, self._waiting = self._waiting, []
+        if self._output.is_full:
+            self._dropped += len(lines)
+            lines = []
+        self._dropped += self._output.write("\n".join((*lines, "")))
 
     def _flush_later(self) -> None:
         if self._retry is not None:
@@ -106,7 +121,11 @@ class LineWriter:
 
     def _wait(self, until: float) -> None:
         with self._lock:
-            self._output.wait(until - time.monotonic())
+            self._is_writing = True
+            try:
+                self._output.wait(until - time.monotonic())
+            finally:
+                self._is_writing = False
 
     # The methods that structlog calls.
     debug = info = write_soon

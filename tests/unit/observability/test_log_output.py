@@ -164,3 +164,39 @@ def test_lines_after_a_full_disk_are_whole_and_those_that_it_cost_are_counted(
     assert said[-3:] == [20, 21, 22]
     assert len(lines) - len(whole) == 1
     assert dropped == 23 - len(said)
+
+
+WITH_A_FINALIZER: Final = """
+import asyncio, gc, io, structlog
+from worker.observability.logs import configure_logs
+
+class Stream(io.StringIO):
+    def write(self, text):
+        gc.collect()
+        return super().write(text)
+
+async def lose_an_exception():
+    future = asyncio.get_running_loop().create_future()
+    future.set_exception(OSError())
+    circle = [future]
+    circle.append(circle)
+    del future, circle
+    structlog.get_logger().warning("said")
+
+gc.disable()
+stream = Stream()
+configure_logs(format="json", stream=stream)
+asyncio.run(lose_an_exception())
+print(stream.getvalue())
+"""
+
+
+def test_a_finalizer_may_log_while_a_line_is_written() -> None:
+    """asyncio does so for an exception that was never retrieved."""
+    command = [sys.executable, "-c", WITH_A_FINALIZER]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=20)
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines() if line]
+    assert [event.partition("\n")[0] for event in events] == [
+        "said",
+        "Future exception was never retrieved",
+    ]

@@ -47,9 +47,11 @@ async def act_on_recording(
     *,
     retry: bool = True,
     on_answer_lost: Callable[[], None] | None = None,
+    on_read: Callable[[RecordingSnapshot], None] | None = None,
 ) -> RecordingSnapshot:
     """Act on one recording. If the API refuses, read the recording, because its status says why.
-    `on_answer_lost` is called when a call may have been executed although its answer is lost.
+    `on_answer_lost` is called when a call may have been executed although its answer is lost, and
+    `on_read` with what was read.
 
     - The recording already has the status that the action leads to: the action succeeded.
     - Its status allows the action: the call came a moment too early. Try once more.
@@ -66,11 +68,18 @@ async def act_on_recording(
         snapshot = await api.get_recording(recording_id)
     except NotFound:
         raise _ended(refused, Gone) from None
+    if on_read is not None:
+        on_read(snapshot)
     if snapshot.status in ACHIEVED[action]:
         return snapshot
     if retry and snapshot.status in POSSIBLE[action]:
         return await act_on_recording(
-            api, recording_id, action, retry=False, on_answer_lost=on_answer_lost
+            api,
+            recording_id,
+            action,
+            retry=False,
+            on_answer_lost=on_answer_lost,
+            on_read=on_read,
         )
     if snapshot.status is Status.INVOKED:
         raise NotYet(TOO_EARLY_CODES[action], refused.message) from refused

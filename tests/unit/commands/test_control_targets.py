@@ -16,6 +16,7 @@ from worker.commands.operations.context import OperationResult, Progress
 from worker.domain.command_keys import start_slot
 from worker.domain.errors import NotYet, StoreUnavailable
 from worker.domain.recording import Recording
+from worker.realtimekit.actions import Ended
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 TEMPLATE = "{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}"
@@ -117,6 +118,30 @@ async def test_a_stop_observes_a_known_recording_that_the_list_shows_as_stopped(
     assert stub.acted_on == []
     observed = [(item.snapshot.recording_id, item.snapshot.status) for item in result.observations]
     assert observed == [(id_of(1), Status.UPLOADING)]
+
+
+async def test_a_stop_observes_the_status_that_the_list_shows_before_it_stops_the_recording() -> (
+    None
+):
+    stub = StubApi(row(1), known=(known(1, Status.INVOKED),))
+    result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
+    assert [item.snapshot.status for item in result.observations] == [Status.RECORDING] * 2
+
+
+async def test_a_listed_status_that_is_known_is_no_observation() -> None:
+    stub = StubApi(row(1), known=(known(1, Status.RECORDING),))
+    result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
+    assert len(result.observations) == 1  # that of the stop's own answer
+
+
+async def test_a_refused_resume_observes_the_end_that_is_the_reason() -> None:
+    stub, progress = StubApi(known=(known(1, Status.RECORDING),)), Progress()
+    stub.over.add(1)
+    command = ResumeRecording(id="resume", recording_id=id_of(1))
+    with pytest.raises(Ended):
+        await stub.execute(command, progress=progress)
+    (observation,) = progress.result().observations
+    assert observation.snapshot.status is Status.UPLOADED
 
 
 @pytest.mark.parametrize("has_meeting", [True, False])

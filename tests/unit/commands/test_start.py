@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from recording_schemas import StartRecording
+from recording_schemas import StartRecording, Status
 from tests.operation_contexts import operation_context
 from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationResult
 from worker.domain.errors import Conflict
+from worker.domain.recording import Recording
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 NOW = T0 + timedelta(seconds=31)
@@ -25,7 +26,9 @@ def row(number: int, second: float, name: str = "board.mp4") -> dict[str, Any]:
     return recording_row(number, invoked_time=began, output_file_name=name)
 
 
-async def start(*lists: list[dict[str, Any]], **fields: Any) -> OperationResult:
+async def start(
+    *lists: list[dict[str, Any]], known: tuple[Recording, ...] = (), **fields: Any
+) -> OperationResult:
     """Start 31 seconds after a call without an answer. Each request for the list gets the next of
     `lists`, and the call a conflict."""
     left: Iterator[list[dict[str, Any]]] = iter(lists)
@@ -39,7 +42,9 @@ async def start(*lists: list[dict[str, Any]], **fields: Any) -> OperationResult:
         body = {"success": True, "data": rows, "paging": paging}
         return httpx.Response(200, json=body, headers=headers)
 
-    context = operation_context(answered_client(answer), "our-start", now=lambda: NOW, called_at=T0)
+    context = operation_context(
+        answered_client(answer), "our-start", now=lambda: NOW, called_at=T0, known=known
+    )
     return await execute(StartRecording(id="our-start", meeting_id=MEETING, **fields), context)
 
 
@@ -56,3 +61,13 @@ async def test_a_composite_adopts_a_recording_with_its_prefix_only() -> None:
     listed = [row(1, 1, "weekly_1.mp4"), row(2, 2, "daily_1.mp4")]
     result = await start(listed, file_name_prefix="daily")
     assert result.recording_ids == (id_of(2),)
+
+
+async def test_a_search_observes_known_recordings_that_have_changed() -> None:
+    others = (
+        Recording(recording_id=id_of(1), app="default", kind="composite", status=Status.INVOKED),
+    )
+    result = await start([row(1, -60), row(2, 1)], known=others)
+    assert result.recording_ids == (id_of(2),)
+    seen = [(item.snapshot.recording_id, item.start is not None) for item in result.observations]
+    assert seen == [(id_of(1), False), (id_of(2), True)]

@@ -1,6 +1,6 @@
 """The input and the result of an operation."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -43,7 +43,11 @@ class Progress:
         """Note that the operation acted on this recording."""
         self._recording_ids.append(recording_id)
         if observation is not None:
-            self._observations.append(observation)
+            self.observe(observation)
+
+    def observe(self, observation: Observation) -> None:
+        """Note an observation of a recording that the operation need not have acted on."""
+        self._observations.append(observation)
 
     def result(self) -> OperationResult:
         """Everything that was noted."""
@@ -151,6 +155,18 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
             utc(min(first_calls)), self.now(), self.api.server_time()
         )
         return began is None or is_since(began, first_call)
+
+    def observe_changes(self, snapshots: Iterable[RecordingSnapshot], asked_at: datetime) -> None:
+        """Note the known recordings whose status is another one in this answer than in the store.
+
+        No sweep may see that status, because the operation's own call may end it.
+        """
+        known = {recording.recording_id: recording.status for recording in self.known}
+        for snapshot in snapshots:
+            status = known.get(snapshot.recording_id)
+            is_documented = snapshot.unknown_status is None
+            if status is not None and is_documented and snapshot.status is not status:
+                self.progress.observe(self.observation(snapshot, asked_at))
 
     def observation(
         self, snapshot: RecordingSnapshot, asked_at: datetime, start: StartContext | None = None

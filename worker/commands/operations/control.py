@@ -136,16 +136,19 @@ async def _act_on(
     api: RealtimeKitClient,
 ) -> None:
     if action == "stop" and target.status in STOPPED:
-        context.progress.add(target.recording_id, target.listed if target.is_known else None)
+        context.progress.add(target.recording_id)
         return
 
     def on_answer_lost() -> None:  # perhaps executed, and the next attempt may find it ended
         context.progress.add(target.recording_id)
 
+    def on_read(snapshot: RecordingSnapshot) -> None:
+        context.observe_changes([snapshot], asked_at)
+
     asked_at = context.now()
     try:
         snapshot = await act_on_recording(
-            api, target.recording_id, action, on_answer_lost=on_answer_lost
+            api, target.recording_id, action, on_answer_lost=on_answer_lost, on_read=on_read
         )
     except Ended as ended:
         if isinstance(ended, Gone) and (target.is_new or target.listed is not None):
@@ -238,6 +241,7 @@ async def _targets_of_meeting(
     try:
         found = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
         listed = [_of_meeting(snapshot, meeting_id) for snapshot in found]
+        context.observe_changes(listed, asked_at)
     except (Refused, Unavailable) as error:
         # If the API does not know the meeting, this is no failure if the command acts on a
         # recording.

@@ -64,8 +64,10 @@ async def find_own_recording(
     """
     if context.called_at is None:
         return None
+    asked_at = context.now()
     # List first, because the answer carries the API's time.
     listed = await _list_meeting(context, started.meeting_id)
+    context.observe_changes(listed, asked_at)
     since = first_call_by_api_clock(context.called_at, context.now(), context.api.server_time())
     fitting = [
         snapshot for snapshot in _not_of_other_commands(listed, context) if started.fits(snapshot)

@@ -117,7 +117,14 @@ async def _start(
         meeting_id=snapshot.meeting_id or started.meeting_id,
     )
     observation = context.observation(recording, asked_at, start)
-    return OperationResult(recording_ids=(snapshot.recording_id,), observations=(observation,))
+    others = [
+        seen
+        for seen in context.progress.result().observations
+        if seen.snapshot.recording_id != snapshot.recording_id
+    ]
+    return OperationResult(
+        recording_ids=(snapshot.recording_id,), observations=(*others, observation)
+    )
 
 
 async def _call_or_adopt(

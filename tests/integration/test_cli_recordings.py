@@ -212,6 +212,12 @@ async def test_a_missing_database_is_one_line_on_the_command_line(tmp_path: Path
     assert len(ended.err.splitlines()) == 1
 
 
+def test_a_file_that_cannot_be_looked_at_is_named_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 300)  # root may look at every other file
+    with pytest.raises(StoreUnavailable, match=f"the file {path} cannot be read: File name too"):
+        read_state(f"sqlite:///{path}", find_recordings, ALL)
+
+
 async def test_an_unknown_status_is_shown_beside_the_last_known_one(
     sqlite_url: str, tmp_path: Path
 ) -> None:

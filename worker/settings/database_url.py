@@ -33,6 +33,8 @@ def database_url(text: str) -> str:
         raise ValueError(SYNTAX)
     elif "?" in text:
         raise ValueError("has options after `?`, but an SQLite file takes none")
+    elif "%00" in text:
+        raise ValueError("has %00, which no file name can have")
     elif text == "sqlite:///:memory:":
         raise ValueError("must name a file, because a database in memory does not last")
     return text

@@ -241,6 +241,11 @@ def test_a_database_in_memory_is_refused_because_it_does_not_last() -> None:
     assert fault == "DATABASE_URL: must name a file, because a database in memory does not last"
 
 
+def test_a_file_name_of_sqlite_has_no_nul() -> None:
+    (fault,) = faults_of(DATABASE_URL="sqlite:////var/state%00.db")
+    assert fault == "DATABASE_URL: has %00, which no file name can have"
+
+
 def test_an_sqlite_file_takes_no_options() -> None:
     (fault,) = faults_of(DATABASE_URL="sqlite:///a.db?mode=ro")
     assert fault == "DATABASE_URL: has options after `?`, but an SQLite file takes none"

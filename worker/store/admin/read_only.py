@@ -81,8 +81,8 @@ def read_only_engine(
     """An engine whose connections cannot write. `session` are settings of PostgreSQL. There, each
     connection takes its user and its password from `current_url()`.
 
-    Raises StoreUnavailable if an SQLite file does not exist, and WrongSettings for a URL of no
-    known database.
+    Raises StoreUnavailable if an SQLite file does not exist or cannot be looked at, and
+    WrongSettings for a URL of no known database.
     """
     if is_postgresql(url):
         return open_postgresql(
@@ -94,7 +94,11 @@ def read_only_engine(
 
 
 def _sqlite(path: Path) -> sa.Engine:
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:  # the user may not search the folder, or the name is too long
+        raise StoreUnavailable(f"the file {path} cannot be read: {error.strerror}") from error
+    if not exists:
         raise StoreUnavailable(f"there is no file {path}: no worker has used it yet")
     read_only = f"file:{quote(str(path.absolute()))}?mode=ro"
     return sa.create_engine(

@@ -22,8 +22,11 @@ from tests.integration.broker_bench import (
     open_broker_benches,
 )
 from worker.broker.aiormq.delivery_decoder import DeliveryAssembler
+from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import raw_channel
+from worker.broker.connection import BrokerConnection, Session, open_channel
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
+from worker.domain.errors import BrokerUnavailable
 
 
 async def test_an_acknowledged_command_leaves_the_queue(
@@ -343,6 +346,44 @@ async def test_a_consumer_that_loses_its_right_to_declare_logs_it_and_continues(
             await eventually(lambda: bench.bodies == [b"after"])
         assert bench.connections == 1
         rabbitmq.set_permissions(names_prefix, configure=".*", write=".*", read=".*")
+
+
+async def returns_after_the_loss(connection: TolerantConnection) -> None:
+    await (await open_channel(connection)).closed()
+
+
+async def raises_after_the_loss(connection: TolerantConnection) -> None:
+    await (await open_channel(connection)).closed()
+    raise BrokerUnavailable("some call failed")
+
+
+@pytest.mark.parametrize("session", [returns_after_the_loss, raises_after_the_loss])
+async def test_the_reason_for_the_loss_of_a_connection_is_the_one_that_the_broker_gave(
+    rabbitmq: RabbitMQNode,
+    user_url: str,
+    names_prefix: str,
+    eventually: Eventually,
+    session: Session,
+) -> None:
+    reasons: list[str | None] = []
+
+    def url() -> str:
+        reasons.append(link.unavailable_reason)
+        return user_url
+
+    async def ready_session(connection: TolerantConnection) -> None:
+        link.mark_ready()
+        await session(connection)
+
+    link = BrokerConnection(url, "test")
+    running = asyncio.create_task(link.run(ready_session))
+    await eventually(lambda: link.unavailable_reason is None)
+    rabbitmq.delete_user(names_prefix)
+    await eventually(lambda: len(reasons) > 1)
+    running.cancel()
+    rabbitmq.add_user(names_prefix, "secret")
+    assert reasons[1] is not None
+    assert f"user '{names_prefix}' is deleted" in reasons[1]
 
 
 async def test_a_user_without_a_channel_for_the_check_loses_a_connection_and_is_not_checked_again(

@@ -110,8 +110,14 @@ class BrokerConnection:
             return
         try:
             await broker_call(session(connection))
+        except BROKER_ERRORS:
+            await close_quietly(connection)  # only then its reason is known
+            if connection.end_reason is None:
+                raise
         finally:
             await close_quietly(connection)
+        if connection.end_reason is not None:
+            raise connection.end_reason
 
     async def _connect(self, url: URL) -> TolerantConnection | None:
         """The open connection. None if `stop` comes first: a silent host takes many seconds."""

@@ -14,7 +14,13 @@ from worker.aio import first_of, wait_until_set
 from worker.broker.acknowledger import Acknowledger
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import on_consumer_cancelled, raw_channel
-from worker.broker.connection import BROKER_ERRORS, BrokerConnection, broker_call, open_channel
+from worker.broker.connection import (
+    BROKER_ERRORS,
+    BrokerConnection,
+    broker_call,
+    described,
+    open_channel,
+)
 from worker.broker.headers import with_trusted_headers
 from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.broker.publisher import Publisher
@@ -275,7 +281,7 @@ class Consumer:
             # After a round trip the queue has seen them.
             await self._round_trip(channel)
         except BROKER_ERRORS as error:
-            structlog.get_logger().warning("drain_failed", reason=str(error))
+            structlog.get_logger().warning("drain_failed", reason=described(error))
 
     async def _round_trip(self, channel: AbstractChannel) -> None:
         await broker_call(channel.set_qos(self._prefetch, timeout=RPC_TIMEOUT_SECONDS))
@@ -290,4 +296,4 @@ async def _ignore_closed(settling: Awaitable[None]) -> None:
     try:
         await settling
     except BROKER_ERRORS as error:
-        structlog.get_logger().debug("ack_channel_closed", reason=str(error))
+        structlog.get_logger().debug("ack_channel_closed", reason=described(error))

@@ -9,7 +9,7 @@ import structlog
 
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import NotAllowed
-from worker.broker.connection import BROKER_ERRORS
+from worker.broker.connection import BROKER_ERRORS, described
 from worker.broker.publisher import Publisher
 
 TOPOLOGY_CHECK_INTERVAL_SECONDS: Final = 30.0
@@ -50,5 +50,5 @@ class TopologyMonitor:
             if isinstance(error, NotAllowed):  # the user may have no further channel
                 self._interval = math.inf
             # The right to declare may have been withdrawn. Consuming works without it.
-            structlog.get_logger().warning("topology_not_checked", reason=str(error)[:300])
+            structlog.get_logger().warning("topology_not_checked", reason=described(error))
         self.mark_done()

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aio_pika
 from aio_pika.abc import TimeoutType
+from aio_pika.exceptions import AMQPError
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
@@ -53,6 +54,7 @@ class TolerantConnection(aio_pika.Connection):
     def __init__(self, url: URL, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(url, *args, **kwargs)
         self._assemblers: dict[int, DeliveryAssembler] = {}
+        self._ending: asyncio.Future[Any] | None = None
         is_tls = self.url.scheme == "amqps"
         self.kwargs["transport_factory"] = _FrameReaderFactory(
             TLSTransportFactory() if is_tls else TCPTransportFactory(), self._assemblers
@@ -63,7 +65,19 @@ class TolerantConnection(aio_pika.Connection):
         self.transport = await OneFutureUnderlay.connect(
             self.url, self._on_connection_close, timeout=timeout, **self.kwargs
         )
+        self._ending = self.transport.connection.closing
         await self._on_connected()
+
+    @property
+    def end_reason(self) -> AMQPError | None:
+        """Why the broker or the network ended the connection. None while it is open, and if this
+        process closed it."""
+        ending = self._ending
+        if ending is None or not ending.done() or ending.cancelled():
+            return None
+        error = ending.exception()
+        # The library closes a connection with an error that has no text.
+        return error if isinstance(error, AMQPError) and error.args else None
 
     def route_deliveries(
         self,

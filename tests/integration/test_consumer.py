@@ -322,6 +322,22 @@ async def test_removed_parts_of_the_topology_are_declared_again(
     assert bench.connections == 1
 
 
+async def test_what_was_removed_and_declared_again_is_logged_by_name(
+    benches: BrokerBenches, eventually: Eventually
+) -> None:
+    """The queues of other programs have lost their bindings to it, and nothing else shows that."""
+    bench = await benches.bench(acknowledge, topology_check_interval=0.1)
+    removed = [bench.topology.exchange("results"), bench.topology.dead_queue]
+    async with bench.running(), bench.raw.channel() as channel:
+        await eventually(lambda: bench.consuming.unavailable_reason is None)
+        with capture_logs() as lines:
+            await channel.exchange_delete(removed[0])
+            await channel.queue_delete(removed[1])
+            await eventually(
+                lambda: [name for line in lines for name in line.get("missing", ())] == removed
+            )
+
+
 @pytest.fixture
 def user_url(rabbitmq: RabbitMQNode, names_prefix: str) -> Iterator[str]:
     """The shared broker, for a user of this test."""

@@ -27,11 +27,16 @@ from worker.broker.connection import (
 )
 from worker.broker.message_copy import DEFAULT_FRAME_BYTES
 from worker.broker.messages import Outgoing
-from worker.broker.topology import Topology, declare, verify
+from worker.broker.topology import (
+    CLOSE_CHANNEL_TIMEOUT_SECONDS,
+    Topology,
+    declare,
+    find_missing,
+    verify,
+)
 from worker.domain.errors import BrokerUnavailable, ChannelLost, LostInFlight, NotConfirmed
 
 WATCH_INTERVAL_SECONDS: Final = 1.0
-CLOSE_CHANNEL_TIMEOUT_SECONDS: Final = 2.0
 MIN_CHANNEL_AGE_SECONDS: Final = 5.0
 """A younger channel is kept even if queues refuse its messages."""
 
@@ -57,7 +62,8 @@ class Publisher:
         self._connection = connection
         self._topology = topology
         self._timeout = timeout
-        self._prepare = declare if may_declare else verify
+        self._may_declare = may_declare
+        self._is_prepared = False
         self._channel: RawChannel | None = None
         self._opened_at = 0.0
         self._ready = asyncio.Event()
@@ -79,14 +85,24 @@ class Publisher:
                 self._abandon(raw)
 
     async def prepare_topology(self, connection: AbstractConnection) -> None:
-        """Declare the topology, or verify it if this worker must not declare."""
+        """Declare the topology, or verify it if this worker must not declare.
+
+        Logs what was removed since the last time, because the bindings of other programs' queues
+        were removed with it. They get no events until somebody binds them again.
+        """
         if self._topology is None:
             return
+        is_restored = self._may_declare and self._is_prepared
+        missing = await find_missing(connection, self._topology) if is_restored else []
+        prepare = declare if self._may_declare else verify
         channel = await open_channel(connection)
         try:
-            await broker_call(self._prepare(channel, self._topology))
+            await broker_call(prepare(channel, self._topology))
         finally:
             await close_quietly(channel, CLOSE_CHANNEL_TIMEOUT_SECONDS)
+        self._is_prepared = True
+        if missing:
+            structlog.get_logger().warning("topology_restored", missing=missing)
 
     async def _watch(self, channel: AbstractChannel, raw: RawChannel) -> None:
         """Report whether a broker's alarm blocks publishers, until the channel is abandoned."""

@@ -1,21 +1,24 @@
 """The exchanges and queues, and their declaration on a broker."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from typing import Final, Literal
 
 import msgspec
-from aio_pika.abc import AbstractChannel, ExchangeType
+from aio_pika.abc import AbstractChannel, AbstractConnection, ExchangeType
 from aio_pika.exceptions import (
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
 )
 
 from worker.broker.aiormq.raw_channel import AccessRefused
+from worker.broker.connection import broker_call, close_quietly, open_channel
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
 RPC_TIMEOUT_SECONDS: Final = 15.0
 """The deadline of one call. On a node that is still booting, a declaration can hang forever."""
 
+CLOSE_CHANNEL_TIMEOUT_SECONDS: Final = 2.0
 MAX_QUEUE_LENGTH: Final = 1_000_000
 DELIVERY_LIMIT: Final = 1_000
 """After this many redeliveries the broker dead-letters a message itself. It is high on purpose,
@@ -26,6 +29,7 @@ DEAD_LETTER_DELIVERY_LIMIT: Final = 2_000_000_000
 """A dead letter can be shown any number of times. From RabbitMQ 4.0 on the default is 20."""
 
 Argument = str | int
+PassiveDeclaration = Callable[[AbstractChannel], Awaitable[None]]
 Purpose = Literal["status", "files", "results", "commands", "dead-letter"]
 
 
@@ -168,6 +172,38 @@ def _why_refused(text: str) -> str:
     return f"the broker refuses to create an exchange or queue: {text}"  # too many queues
 
 
+async def find_missing(connection: AbstractConnection, topology: Topology) -> list[str]:
+    """The names of the exchanges and queues that do not exist. Creates nothing."""
+    missing = []
+    channel: AbstractChannel | None = None
+    for name, declare_passively in _passive_declarations(topology):
+        channel = channel or await open_channel(connection)
+        try:
+            await broker_call(declare_passively(channel))
+        except ChannelNotFoundEntity:  # the broker has closed the channel
+            missing.append(name)
+            channel = None
+    if channel is not None:
+        await close_quietly(channel, CLOSE_CHANNEL_TIMEOUT_SECONDS)
+    return missing
+
+
+def _passive_declarations(topology: Topology) -> Iterator[tuple[str, PassiveDeclaration]]:
+    """The name of each exchange and queue, and a call that fails if it does not exist."""
+    for name in topology.exchanges:
+        yield name, partial(_find_exchange, name)
+    for queue in topology.queues:
+        yield queue.name, partial(_find_queue, queue.name)
+
+
+async def _find_exchange(name: str, channel: AbstractChannel) -> None:
+    await channel.declare_exchange(name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
+
+
+async def _find_queue(name: str, channel: AbstractChannel) -> None:
+    await channel.declare_queue(name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
+
+
 async def verify(channel: AbstractChannel, topology: Topology) -> None:
     """Check that everything exists, and create nothing. Raises TopologyDiffers for missing ones.
 
@@ -175,10 +211,8 @@ async def verify(channel: AbstractChannel, topology: Topology) -> None:
     arguments.
     """
     try:
-        for name in topology.exchanges:
-            await channel.declare_exchange(name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
-        for queue in topology.queues:
-            await channel.declare_queue(queue.name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
+        for _, declare_passively in _passive_declarations(topology):
+            await declare_passively(channel)
     except ChannelNotFoundEntity as error:
         raise TopologyDiffers(
             f"missing on the broker: {error}. Create it, or set WORKER_TOPOLOGY=declare"

@@ -16,6 +16,7 @@ from worker.settings.settings import Settings
 from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
 from worker.tracking.duration_limiter import DurationLimiter
+from worker.tracking.idle_probe import IdleProbe
 from worker.tracking.refresher import Refresher
 from worker.tracking.session_watch import SessionWatch
 from worker.tracking.shown_files import ShownFiles
@@ -27,13 +28,15 @@ STOP_QUEUE_SECONDS: Final = 5.0
 
 
 class Trackers(msgspec.Struct, frozen=True, kw_only=True):
-    """The trackers of one app. Only those of the leading replica make requests."""
+    """The trackers of one app. Only those of the leading replica make requests, except
+    `idle_probe`, which only other replicas need."""
 
     app: str
     sweep: Sweep
     refresher: Refresher
     duration_limiter: DurationLimiter
     session_watch: SessionWatch
+    idle_probe: IdleProbe
 
     def loops(
         self, is_leader: Callable[[], bool]
@@ -43,6 +46,7 @@ class Trackers(msgspec.Struct, frozen=True, kw_only=True):
         yield f"refresh/{self.app}", self.refresher.run(is_leader)
         yield f"limit/{self.app}", self.duration_limiter.run(is_leader)
         yield f"sessions/{self.app}", self.session_watch.run(is_leader)
+        yield f"probe/{self.app}", self.idle_probe.run(is_leader)
 
 
 def build_trackers(
@@ -117,6 +121,9 @@ def build_trackers(
         refresher=refresher,
         duration_limiter=duration_limiter,
         session_watch=session_watch,
+        idle_probe=IdleProbe(
+            sweep_api, interval=settings.sweep_interval_seconds, breaker=app.breaker
+        ),
     )
 
 

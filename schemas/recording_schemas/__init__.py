@@ -5,8 +5,8 @@ Import from here; from `faststream` what is for FastStream. The modules behind:
 Commands: `commands` has their types, `command_base` what all have in common. `start_recording`,
 `start_track_recording` and `composite` are for starts, `control_commands` for all others. `decode`
 reads a message: `body_encoding`, `cloud_events`, `numbers`, `leap_seconds` and `metadata` accept
-what publishers send. `explain` words what is wrong by means of `rules`. `almost_json` finds the id
-in a body that is not JSON.
+what publishers send, `unique_names` and `deadline_text` refuse what could be misread. `explain`
+words what is wrong by means of `rules`. `almost_json` finds the id in a body that is not JSON.
 
 Events: `events` has their types, and `envelope` the CloudEvent around them. They are in
 `recording_events`, `outcome_events` and `archive_events`, and are made of `event_fields`,

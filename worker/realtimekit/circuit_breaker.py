@@ -31,6 +31,9 @@ MAX_OPEN_SECONDS: Final = 30.0
 
 _POLL_SECONDS: Final = 0.1
 
+_API_WIDE: Final = (Throttled, Unauthorized)
+"""After these errors, every other request would fail as well."""
+
 
 class CircuitBreaker:
     """Decides whether requests may be sent, from the results of all requests so far (`record`).
@@ -45,6 +48,10 @@ class CircuitBreaker:
       one after another pause, or at once if `return_probe` says that none was sent. Any answer of
       the API, also a refusal, closes the circuit; any failure opens it again.
 
+    Callers of `acquire_probe` (commands) have a pause of their own, which only their failed probes
+    double. One kind of read may fail for hours while the API executes commands. While the API
+    throttles or does not accept the token, they wait as long as all others.
+
     Urgent callers (stops) do not wait for that pause. One of them is let through every
     `MIN_OPEN_SECONDS`, except while the API itself asked for a pause.
 
@@ -58,6 +65,8 @@ class CircuitBreaker:
         self._failures = 0
         self._pause = MIN_OPEN_SECONDS
         self._half_open_at = 0.0
+        self._command_pause = MIN_OPEN_SECONDS
+        self._command_at = 0.0
         self._opened_at = 0.0
         self._probe_sent = False
         self._probe_lock = asyncio.Lock()
@@ -79,13 +88,13 @@ class CircuitBreaker:
         A refusal counts as success, because the API answered. It concerns that request alone.
         """
         if error is None or isinstance(error, Refused | RefusedForNow):
-            self._failures, self._pause = 0, MIN_OPEN_SECONDS
+            self._failures = 0
+            self._pause = self._command_pause = MIN_OPEN_SECONDS
             if self.is_open:
                 self._set_open(is_open=False)
             return
         self._failures += 1
-        opens_at_once = isinstance(error, Throttled | Unauthorized)
-        if self.is_open or opens_at_once or self._failures >= FAILURE_THRESHOLD:
+        if self.is_open or isinstance(error, _API_WIDE) or self._failures >= FAILURE_THRESHOLD:
             self._start_pause(error)
             if not self.is_open:
                 self._set_open(is_open=True, reason=with_setting_hint(error))
@@ -128,13 +137,15 @@ class CircuitBreaker:
             self._urgent_probe_sent, self._urgent_at = False, self._now()
         elif not urgent and self._probe_sent:
             self._probe_sent, self._half_open_at = False, self._now()
+            self._command_at = self._half_open_at
 
     async def _wait_for_probe(self) -> bool:
         async with self._probe_lock:
-            if not await self._wait_until(lambda: self._half_open_at):
+            if not await self._wait_until(lambda: self._command_at):
                 return False
-            if self.is_open:  # half-open: the next caller waits for the result of this probe
-                self._half_open_at = self._now() + self._pause
+            if self.is_open:  # half-open: all others wait for the result of this probe
+                self._command_at = self._now() + self._command_pause
+                self._half_open_at = max(self._half_open_at, self._command_at)
                 self._probe_sent = True
         return True
 
@@ -163,10 +174,16 @@ class CircuitBreaker:
             # Requests that were already sent when the circuit opened fail as well. Regardless of
             # their number, they must not double the pause.
             self._half_open_at = max(self._half_open_at, now + retry_after)
+            self._command_at = max(self._command_at, now + retry_after)
             return
+        if self._probe_sent or not self.is_open:
+            self._command_at = now + max(self._command_pause, retry_after)
+            self._command_pause = min(self._command_pause * 2, MAX_OPEN_SECONDS)
         self._probe_sent = False
         self._half_open_at = now + max(self._pause, retry_after)
         self._pause = min(self._pause * 2, MAX_OPEN_SECONDS)
+        earliest = self._half_open_at if isinstance(error, _API_WIDE) else now + retry_after
+        self._command_at = max(self._command_at, earliest)
 
     def _set_open(self, *, is_open: bool, reason: str | None = None) -> None:
         self.is_open, self._opened_at = is_open, self._now()

@@ -245,3 +245,64 @@ def test_open_for_is_the_time_since_the_circuit_opened(
     breaker.record(None)
     clock.seconds += 7
     assert breaker.open_for() == 0
+
+
+# One kind of read fails, and the API executes commands
+
+
+def fail_reads(breaker: CircuitBreaker, clock: Clock, error: Unavailable, seconds: float) -> None:
+    """Reads are sent whenever the circuit allows it, and each of them fails."""
+    for _ in range(FAILURE_THRESHOLD):
+        breaker.record(error)
+    until = clock.seconds + seconds
+    while clock.seconds < until:
+        clock.seconds += 0.5
+        if breaker.allow_request():
+            breaker.record(error)
+
+
+async def test_failed_reads_do_not_delay_a_command(breaker: CircuitBreaker, clock: Clock) -> None:
+    fail_reads(breaker, clock, UNAVAILABLE, 300)
+    assert await breaker.acquire_probe(0.0)
+    breaker.record(None)
+    assert not breaker.is_open
+
+
+async def test_after_failed_reads_one_command_at_a_time_probes_and_their_pause_grows(
+    breaker: CircuitBreaker, clock: Clock
+) -> None:
+    fail_reads(breaker, clock, UNAVAILABLE, 300)
+    pauses = []
+    for _ in range(8):
+        pauses.append(0.0)
+        while not await breaker.acquire_probe(0.0):
+            clock.seconds += 0.5
+            pauses[-1] += 0.5
+        assert not breaker.allow_request(), "reads wait for the result of the probe"
+        breaker.record(UNAVAILABLE)
+    assert pauses == [0.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+
+
+@pytest.mark.parametrize("error", [Throttled("throttled", "x"), Unauthorized("unauthorized", "x")])
+async def test_a_command_waits_as_long_as_reads_for_what_concerns_the_whole_api(
+    breaker: CircuitBreaker, clock: Clock, error: Unavailable
+) -> None:
+    fail_reads(breaker, clock, error, 300)
+    clock.seconds += MAX_OPEN_SECONDS - 1
+    while breaker.allow_request():
+        breaker.record(error)
+    assert not await breaker.acquire_probe(0.0)
+    clock.seconds += MAX_OPEN_SECONDS
+    assert await breaker.acquire_probe(0.0)
+
+
+async def test_a_command_waits_for_the_pause_that_a_failed_read_was_asked_for(
+    breaker: CircuitBreaker, clock: Clock
+) -> None:
+    fail_reads(breaker, clock, UNAVAILABLE, 10)
+    clock.seconds += MAX_OPEN_SECONDS
+    breaker.record(Unavailable("server_error", "x", retry_after=60))
+    clock.seconds += 59
+    assert not await breaker.acquire_probe(0.0)
+    clock.seconds += 1
+    assert await breaker.acquire_probe(0.0)

@@ -30,7 +30,7 @@ class Peers:
 
     def address(self, request: web.Request) -> str:
         """The nearest address that is not a trusted proxy. Only the header of such a proxy
-        counts."""
+        counts. An IPv4 address in IPv6's form is given as IPv4."""
         address = request.remote or ""
         hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
         while hops and self._is_trusted(address):
@@ -38,7 +38,7 @@ class Peers:
             if not _is_address(hop):
                 break
             address = hop
-        return address
+        return str(_plain(address)) if _is_address(address) else address
 
     def _is_trusted(self, text: str) -> bool:
         if not self._trusted or not _is_address(text):

@@ -15,7 +15,7 @@ from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations.own_recording import StartedRecording, find_own_recording
 from worker.domain.errors import OutcomeUnknown
 from worker.domain.recording import Recording, StartContext
-from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.snapshot import FoundFile, RecordingSnapshot
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 STARTED = StartedRecording(meeting_id=MEETING, kind="track", file_name_prefix="Board-Call 7")
@@ -42,6 +42,22 @@ def test_a_recording_fits_by_the_letters_of_its_prefix_if_its_name_is_known(
     name: str | None, fits: bool
 ) -> None:
     assert STARTED.fits(listed(output_file_name=name)) is fits
+
+
+@pytest.mark.parametrize(
+    ("names", "fits"),
+    [
+        (("board-call 7_a_b_audio.webm", "board-call 7_c_d_audio.webm"), True),
+        (("default_a_b_audio.webm",), False),
+        ((), True),
+    ],
+)
+def test_a_recording_whose_files_have_another_prefix_does_not_fit(
+    names: tuple[str, ...], fits: bool
+) -> None:
+    files = tuple(FoundFile(name=name, media="audio") for name in names)
+    template = "{{user_id}}_{{peer_id}}"
+    assert STARTED.fits(listed(output_file_name=template, files=files)) is fits
 
 
 @pytest.mark.parametrize("prefix", [None, ""])

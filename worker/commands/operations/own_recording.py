@@ -41,7 +41,13 @@ class StartedRecording(msgspec.Struct, frozen=True, kw_only=True):
             and snapshot.start_reason != "RECORD_ON_START"
             and snapshot.start_caller != NOT_OUR_CALLER
             and self._fits_name(snapshot.output_file_name)
+            and self._fits_files(snapshot)
         )
+
+    def _fits_files(self, snapshot: RecordingSnapshot) -> bool:
+        """Whether the files have the prefix. The other name of a track recording is a template."""
+        names = [file.name for file in snapshot.files]
+        return not names or any(map(self._fits_name, names))
 
     def _fits_name(self, name: str | None) -> bool:
         prefix = self.file_name_prefix

@@ -31,7 +31,10 @@ class ApiLists:
         found = [
             recording
             for recording in self._truth.recordings.values()
-            if recording.app == app and recording.began <= at and _matches(recording, at, query)
+            if recording.app == app
+            and recording.began <= at
+            and not recording.is_hidden(at)
+            and _matches(recording, at, query)
         ]
         found.sort(
             key=lambda recording: (recording.began, recording.id),

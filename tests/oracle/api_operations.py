@@ -171,7 +171,9 @@ class ApiOperations:
 
     def _recording(self, call: Call) -> Recording | None:
         recording = self._truth.recordings.get(call.target or "")
-        return recording if recording is not None and recording.app == call.app else None
+        if recording is None or recording.app != call.app or recording.is_hidden(time.time()):
+            return None
+        return recording
 
     def _meeting(self, call: Call, wanted: str | None) -> Meeting | None:
         meeting = self._truth.meetings.get(wanted or "")

@@ -39,6 +39,10 @@ class Behaviour:
     """Whether a stopped recording is UPLOADED at once."""
     zombie_chance: float = 0.0
     """How often a recording stays INVOKED until its session ends, or for ever."""
+    late_start_chance: float = 0.0
+    """How often a recording begins to record so late that the worker has given it up."""
+    hidden_chance: float = 0.0
+    """How often a recording is hidden from all answers for some seconds."""
     error_chance: float = 0.0
     trouble: float = 0.0
     """How often a request meets a fault of `request_faults`."""
@@ -75,6 +79,8 @@ def draw_behaviour(dice: random.Random) -> Behaviour:
         upload_seconds=dice.choice((0.1, 0.6, 1.5)),
         skips=dice.random() < 0.25,
         zombie_chance=dice.choice((0.0, 0.0, 0.0, 0.1)),
+        late_start_chance=dice.choice((0.0, 0.0, 0.0, 0.1)),
+        hidden_chance=dice.choice((0.0, 0.0, 0.2)),
         error_chance=dice.choice((0.0, 0.0, 0.1)),
         trouble=dice.choice((0.0, 0.05, 0.15, 0.3)),
         retry_after=dice.choice((None, 1.0, 2.0)),

@@ -83,6 +83,12 @@ class Recording:
     changes: list[Change]
     files: list[RecordedFile] = field(default_factory=list)
     stop_reason: str | None = None
+    hidden: tuple[float, float] = (0.0, 0.0)
+    """Between these times no answer shows it, as if it did not exist."""
+
+    def is_hidden(self, at: float) -> bool:
+        """Whether no answer shows it at that time."""
+        return self.hidden[0] <= at < self.hidden[1]
 
     def status_at(self, at: float) -> str | None:
         """Its status at that time; None before it began."""

@@ -5,11 +5,13 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from tests.oracle.behaviour import Behaviour
 from tests.oracle.recorded_files import files_of
 from tests.oracle.truth import Change, Kind, Meeting, Person, Recording, Stay, Truth
+
+LATE_START_SECONDS: Final = 8.0
 
 OnChange = Callable[[Recording], None]
 
@@ -90,6 +92,11 @@ class World:
         if fate < self._behaviour.zombie_chance:
             return recording
         seconds = self._behaviour.start_seconds
+        if self._dice.random() < self._behaviour.late_start_chance:
+            seconds = LATE_START_SECONDS
+        if self._dice.random() < self._behaviour.hidden_chance:
+            begin = time.time() + self._dice.uniform(0.0, 4.0)
+            recording.hidden = begin, begin + self._dice.uniform(0.5, 5.0)
         if fate < self._behaviour.zombie_chance + self._behaviour.error_chance:
             self.later(seconds, self._change, recording, "ERRORED")
         else:

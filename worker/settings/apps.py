@@ -3,7 +3,6 @@
 One app comes from the plain REALTIMEKIT variables, more come from WORKER_APPS_FILE.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,13 +12,12 @@ import msgspec
 
 from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
+from worker.settings.json_files import MAX_SHOWN, decode_object
 from worker.settings.parsing import Parser, http_url, identifier, rates, switch, token
 from worker.settings.proxies import NO_PROXIES, Proxies
 from worker.settings.secret import Secret, read_text
 
 MAX_APPS: Final = 100
-_MAX_SHOWN: Final = 80
-"""How many characters of a name in the file an error may repeat."""
 
 _APP_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 _TEXT_FIELDS: Final[Mapping[str, Parser]] = {
@@ -144,38 +142,24 @@ def _read_apps(path: Path) -> dict[str, object]:
 
 def _decode_apps(text: str) -> dict[str, object]:
     expected = "must hold a JSON object that maps app names to their fields"
-    try:
-        apps = json.loads(text, object_pairs_hook=_object_without_repeats)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{expected}; line {error.lineno} is not valid JSON") from None
-    except RecursionError:
-        raise ValueError(expected) from None
-    if not isinstance(apps, dict) or not apps:
+    apps = decode_object(text, expected)
+    if not apps:
         raise ValueError(expected)
     if len(apps) > MAX_APPS:
         raise ValueError(f"must hold at most {MAX_APPS} apps, not {len(apps)}")
     return apps
 
 
-def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields: dict[str, object] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise ValueError(f"has {name[:_MAX_SHOWN]!r} twice in one object; remove one")
-        fields[name] = value
-    return fields
-
-
 def _parse_entry(path: Path, name: str, fields: object) -> AppEntry:
     """Parse one app. Raises WrongSettings with every fault of it."""
     faults = []
     if not _APP_NAME.fullmatch(name):
-        faults.append(f"app name {name[:_MAX_SHOWN]!r} must be 1 to 64 of a-z, 0-9 and -")
+        faults.append(f"app name {name[:MAX_SHOWN]!r} must be 1 to 64 of a-z, 0-9 and -")
     if not isinstance(fields, dict):
-        raise WrongSettings([*faults, f"app {name[:_MAX_SHOWN]!r}: must be an object"])
+        raise WrongSettings([*faults, f"app {name[:MAX_SHOWN]!r}: must be an object"])
     values, value_faults = _parse_fields(_field_parsers(path, name), fields)
     value_faults += _missing_and_unknown(fields)
-    faults += [f"app {name[:_MAX_SHOWN]!r}: {fault}" for fault in value_faults]
+    faults += [f"app {name[:MAX_SHOWN]!r}: {fault}" for fault in value_faults]
     if faults:
         raise WrongSettings(faults)
     values["api_token"] = values.pop("api_token_file", None) or values["api_token"]
@@ -216,7 +200,7 @@ def _missing_and_unknown(fields: Mapping[str, object]) -> Iterator[str]:
     if len(token_fields) > 1:
         yield "api_token: is set together with api_token_file; remove one of them"
     for field in sorted(fields.keys() - _FIELDS):
-        yield f"{field[:_MAX_SHOWN]}: is not a field of an app; remove it"
+        yield f"{field[:MAX_SHOWN]}: is not a field of an app; remove it"
 
 
 def _text_parser(parse: Callable[[str], object]) -> JsonParser:

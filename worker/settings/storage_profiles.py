@@ -7,6 +7,9 @@ from typing import Final
 import msgspec
 
 from recording_schemas.composite import StorageConfig
+from recording_schemas.explain import explain
+from recording_schemas.values import ProfileName
+from worker.settings.json_files import MAX_SHOWN, decode_object
 from worker.settings.secret import Secret
 
 MAX_PROFILES: Final = 1_000
@@ -64,19 +67,25 @@ def decode_profiles(text: str) -> Mapping[str, StorageConfig]:
     Raises:
         ValueError: names the wrong profile and field, never a value.
     """
+    profiles = decode_object(
+        text, "must hold a JSON object that maps profile names to storage_config objects"
+    )
+    if len(profiles) > MAX_PROFILES:
+        raise ValueError(f"must hold at most {MAX_PROFILES} profiles, not {len(profiles)}")
+    return {name: _decode_profile(name, fields) for name, fields in profiles.items()}
+
+
+def _decode_profile(name: str, fields: object) -> StorageConfig:
+    shown = repr(name[:MAX_SHOWN])
     try:
-        raw_profiles = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
+        msgspec.convert(name, ProfileName)
+    except msgspec.ValidationError:
         raise ValueError(
-            "must hold a JSON object that maps profile names to storage_config objects"
+            f"profile name {shown} must be 1 to 128 characters without control characters"
         ) from None
-    if len(raw_profiles) > MAX_PROFILES:
-        raise ValueError(f"must hold at most {MAX_PROFILES} profiles, not {len(raw_profiles)}")
-    return {name: _decode_profile(name, raw) for name, raw in raw_profiles.items()}
-
-
-def _decode_profile(name: str, raw: msgspec.Raw) -> StorageConfig:
     try:
-        return msgspec.json.decode(raw, type=StorageConfig)
+        return msgspec.convert(fields, StorageConfig)
     except msgspec.ValidationError as error:
-        raise ValueError(f"profile {name!r}: {error}") from None
+        fault = explain(error, StorageConfig)
+    message = fault.message if fault.field else fault.fault
+    raise ValueError(f"profile {shown}: {message}")

@@ -39,10 +39,17 @@ def test_the_secrets_of_profiles_are_sensitive_texts(path: Path) -> None:
     [
         ("[]", "must hold a JSON object"),
         ("{", "must hold a JSON object"),
-        ('{"a": {"type": "tape"}}', "profile 'a': Invalid enum value 'tape'"),
-        ('{"a": {"type": "aws", "secrte": "sesame"}}', "profile 'a': Object contains unknown"),
-        ('{"a": {"type": "aws", "secret": 7}}', "profile 'a': Expected `str`"),
-        ('{"a": {"type": "cloudflare"}}', "profile 'a': "),
+        ("[" * 60_000, "must hold a JSON object"),
+        ('{"a": 7}', "profile 'a': must be an object"),
+        ('{"a": {"type": "sesame"}}', "profile 'a': field `type` must be one of aws, azure, "),
+        (
+            '{"a": {"type": "aws", "secrte": "sesame"}}',
+            "profile 'a': field `secrte` is not known; did you mean `secret`?",
+        ),
+        ('{"a": {"type": "aws", "secret": 7}}', "profile 'a': field `secret` must be at most "),
+        ('{"a": {"type": "cloudflare"}}', "profile 'a': field `account_id` must be given "),
+        ('{"a": {"type": "aws"}, "a": {"type": "gcs"}}', "has 'a' twice in one object"),
+        ('{"": {"type": "aws"}}', "profile name '' must be 1 to 128 characters"),
     ],
 )
 def test_a_wrong_profile_stops_the_start_with_an_error_that_names_it(

@@ -122,7 +122,7 @@ def _read_accepted(
 
 
 def read_text(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -> str:
-    """The text of a small file, without surrounding white space.
+    """The text of a small file, without a byte order mark and surrounding white space.
 
     Raises:
         ValueError: the file is unreadable, empty, above 64 KiB or not UTF-8, or a pipe to which
@@ -139,7 +139,7 @@ def read_text(path: Path, *, pipe_timeout: float = PIPE_TIMEOUT_SECONDS) -> str:
     if len(content) > MAX_FILE_BYTES:
         raise ValueError(f"the file {path} is larger than {MAX_FILE_BYTES} bytes")
     try:
-        text = content.decode().strip()
+        text = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise ValueError(f"the file {path} is not UTF-8 text") from None
     if not text:

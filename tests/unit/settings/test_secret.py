@@ -164,6 +164,12 @@ def test_only_the_last_five_texts_are_remembered(path: Path, clock: Clock) -> No
     assert secret.recent_texts() == tuple(f"text {number}" for number in range(15, 20))
 
 
+def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(b"\xef\xbb\xbfsesame\r\n")  # as editors on Windows write it
+    assert Secret.from_file(path).reveal() == "sesame"
+
+
 def test_a_secret_from_the_environment_has_nothing_to_refresh() -> None:
     assert Secret("sesame").refresh() is False
 

@@ -314,6 +314,8 @@ async def test_outcomes_are_listed_newest_first_and_can_be_selected(
     assert await listed("--app", "eu") == ["start-3", "stop-1"]
     assert await listed("--id", "stop-1") == ["stop-1"]
     assert await listed("--id", "stop-1", "--outcome", "failed") == []
+    assert await listed("--id", "stop-2", "--since", "90m") == ["stop-2"]
+    assert await listed("--id", "stop-1", "--since", "90m") == []
     assert await listed("--since", "90m") == ["stop-2", "start-3"]
     until = (NOW - timedelta(minutes=150)).isoformat()
     assert await listed("--until", until) == ["start-1"]
@@ -332,6 +334,7 @@ async def test_a_summary_counts_outcomes_by_type_outcome_and_code_with_the_lates
 
     everything = await cli("outcomes", "--summary")
     recent = await cli("outcomes", "--summary", "--since", "1d", "--type", "stop_recording")
+    one = await cli("outcomes", "--summary", "--id", "stop-1")
     table = await cli("outcomes", "--summary", "--limit", "1", "--no-json")
 
     assert [
@@ -347,6 +350,7 @@ async def test_a_summary_counts_outcomes_by_type_outcome_and_code_with_the_lates
         ("not_stoppable", 1),
         ("not_found", 1),
     ]
+    assert [(row["latest_id"], row["count"]) for row in one.lines] == [("stop-1", 1)]
     assert len(table.out.splitlines()) == 2
     assert "--limit is 1" in table.err
 

@@ -135,7 +135,8 @@ def _show_commands(
     found = read_state(settings, find_past_commands, condition)
     if not found.commands and condition.command_id is not None:
         click.echo(
-            "No command with this id has ended. `recordings show ID` also shows a waiting start"
+            "No command with this id has ended, or it does not match the other options. "
+            "`recordings show ID` also shows a waiting start"
             + ids_that_begin(settings, condition.command_id, "command"),
             err=True,
         )

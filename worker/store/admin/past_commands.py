@@ -5,7 +5,7 @@ search is limited: it reads at most `MAX_COMMANDS`.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -81,11 +81,19 @@ class PastCommands(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_past_commands(connection: sa.Connection, condition: PastCommandsFilter) -> PastCommands:
     """Commands that have ended, the last one first."""
-    if condition.command_id is not None:
-        command = find_command(connection, condition.command_id)
-        is_found = command is not None and is_selected(command, condition)
-        return PastCommands(commands=(command,) if command and is_found else ())
-    return _walk(connection, condition)
+    found: list[PastCommand] = []
+    looked_at = 0
+    command: PastCommand | None = None
+    for command in _candidates(connection, condition):
+        looked_at += 1
+        if is_selected(command, condition):
+            found.append(command)
+            if len(found) == condition.limit:
+                return PastCommands(commands=tuple(found))
+    gave_up = command is not None and looked_at == MAX_COMMANDS
+    return PastCommands(
+        commands=tuple(found), looked_back_to=command.finished_at if command and gave_up else None
+    )
 
 
 class OutcomeCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +122,7 @@ def summarize_past_commands(
     counts: Counter[tuple[str, str | None, str | None]] = Counter()
     looked_at = 0
     last: PastCommand | None = None
-    for last in ended_commands(connection, condition):
+    for last in _candidates(connection, condition):
         looked_at += 1
         if is_selected(last, condition):
             group = (last.command_type, last.outcome, last.code)
@@ -153,19 +161,23 @@ def find_command(connection: sa.Connection, command_id: str) -> PastCommand | No
     )
 
 
-def _walk(connection: sa.Connection, condition: PastCommandsFilter) -> PastCommands:
-    found: list[PastCommand] = []
-    looked_at = 0
-    command: PastCommand | None = None
-    for command in ended_commands(connection, condition):
-        looked_at += 1
-        if is_selected(command, condition):
-            found.append(command)
-            if len(found) == condition.limit:
-                return PastCommands(commands=tuple(found))
-    gave_up = command is not None and looked_at == MAX_COMMANDS
-    return PastCommands(
-        commands=tuple(found), looked_back_to=command.finished_at if command and gave_up else None
+def _candidates(
+    connection: sa.Connection, condition: PastCommandsFilter
+) -> Iterable[PastCommand]:
+    """The command of the filter's id, else all that ended, the last one first. Of `condition` only
+    the id and the times are applied."""
+    if condition.command_id is None:
+        return ended_commands(connection, condition)
+    command = find_command(connection, condition.command_id)
+    return [command] if command and _ended_between(command, condition) else []
+
+
+def _ended_between(command: PastCommand, condition: PastCommandsFilter) -> bool:
+    ended = command.finished_at
+    return (
+        ended is not None
+        and (condition.since is None or condition.since <= ended)
+        and (condition.until is None or ended <= condition.until)
     )
 
 

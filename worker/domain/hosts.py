@@ -94,13 +94,13 @@ def hosts_of(netloc: str) -> tuple[Host, ...]:
 
 def _host(text: str) -> Host:
     found = _HOST.fullmatch(text)
-    if found is None or int(found["port"] or 0) > 65_535:
+    if found is None or not 1 <= int(found["port"] or 1) <= 65_535:
         raise ValueError("must name hosts as host:port, with commas between them")
     return Host(found["ipv6"] or found["name"], int(found["port"]) if found["port"] else None)
 
 
 IMPOSSIBLE_HOST: Final = (
-    "must name hosts that can exist: no empty part between dots, none above 63 characters"
+    "must name hosts that can exist: no space, no empty part between dots, none above 63 characters"
 )
 
 
@@ -108,4 +108,4 @@ def is_possible_host(name: str) -> bool:
     """Whether the name of a host, or an address, can be resolved without an error in its form."""
     labels = name.removesuffix(".").split(".")
     has_length = len(name) <= 253 and all(1 <= len(label) <= 63 for label in labels)
-    return has_length and name.isprintable()
+    return has_length and name.isprintable() and " " not in name

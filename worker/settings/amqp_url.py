@@ -60,6 +60,11 @@ def _check_credentials(parts: HostsUrl) -> None:
     user_info = parts.user_info or ""
     if re.search(r"@[^@]*,", f"{user_info}@"):
         raise ValueError("must name user and password once, before the first of several hosts")
+    if "," in user_info.partition(":")[0]:
+        raise ValueError(
+            "must name user and password before the first of several hosts; "
+            "a comma in the user is %2C"
+        )
     if "\\" in user_info:
         raise ValueError(r"must have %5C in place of \ in user and password")
 

@@ -226,7 +226,6 @@ def url_parts(text: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018 - raises ValueError
+        return None if parts.port == 0 else parts  # `port` raises ValueError
     except ValueError:
         return None
-    return parts

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from worker.domain.errors import WrongSettings
+from worker.domain.hosts import IMPOSSIBLE_HOST
 from worker.settings.proxies import ProxyChoice
 from worker.settings.settings import Settings
 
@@ -102,6 +103,10 @@ def test_a_proxy_of_another_kind_is_a_fault_without_its_password(url: str) -> No
     (fault,) = faults_of(HTTPS_PROXY=url)
     assert fault.startswith("HTTPS_PROXY: must be http://host:port or https://host:port")
     assert "ses" not in fault
+
+
+def test_a_space_in_the_host_of_a_proxy_is_a_fault() -> None:
+    assert faults_of(HTTPS_PROXY="http://my proxy:3128") == (f"HTTPS_PROXY: {IMPOSSIBLE_HOST}",)
 
 
 def test_the_password_of_a_proxy_is_a_sensitive_text() -> None:

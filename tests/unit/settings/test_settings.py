@@ -375,6 +375,11 @@ def test_a_heartbeat_that_would_not_notice_a_silent_broker_is_a_fault(heartbeat:
             "amqp://me:sesame@a:1,me@b,c/",
             "must name user and password once, before the first of several hosts",
         ),
+        (
+            "amqp://a,me:sesame@b/",
+            "must name user and password before the first of several hosts; a comma in the user is "
+            "%2C",
+        ),
         ("amqp://h/team#1", "must have %23 in place of # in the name of the virtual host"),
         ("amqp://h/?heartbeat=5#1", "must have %23 in place of # in the name of the virtual host"),
         (f"amqp://h/{'v' * 256}", "must name a virtual host of at most 255 bytes"),
@@ -396,6 +401,7 @@ def test_a_broker_url_that_the_library_would_misread_or_end_over_is_a_fault(
     [
         "amqp://me:ses%5Came@h/team%231?auth=PLAIN",
         "amqp://me:s@me@a/",
+        "amqp://team%2Cme:ses,ame@a,b/",
         f"amqp://h/{'%2F' * 255}",
         "amqps://h/?auth=external&no_verify_ssl=1",
     ],
@@ -605,6 +611,12 @@ def test_a_host_that_cannot_be_looked_up_is_a_fault(variable: str, host: str) ->
     """A chart whose value for the namespace is empty makes such names."""
     faults = faults_of(**{variable: URLS[variable].format(host)})
     assert faults == (f"{variable}: {IMPOSSIBLE_HOST}",)
+
+
+@pytest.mark.parametrize("variable", URLS)
+def test_no_host_listens_on_port_0(variable: str) -> None:
+    (fault,) = faults_of(**{variable: URLS[variable].format("h:0")})
+    assert fault.startswith(f"{variable}: must be ")
 
 
 @pytest.mark.parametrize("host", ["a..b,c", "c,a..b"])

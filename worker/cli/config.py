@@ -151,5 +151,5 @@ def _value_text(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return ",".join(f"{rate.requests}/{rate.seconds:g}" for rate in value)
+        return ",".join(f"{rate.requests}/{rate.seconds:.15g}" for rate in value)
     return str(value)

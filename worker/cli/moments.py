@@ -31,7 +31,7 @@ def duration(
         if seconds is None:
             raise click.BadParameter(f"{text!r} is not a duration such as 90s, 15m, 2h or 7d")
         if not least <= seconds <= most:
-            limit = f"at least {least:g} s" if seconds < least else f"at most {most:g} s"
+            limit = f"at least {least:.15g} s" if seconds < least else f"at most {most:.15g} s"
             raise click.BadParameter(f"{text!r} must be {limit}")
         return seconds
 

@@ -19,9 +19,9 @@ def decode_object(text: str, expected: str) -> dict[str, object]:
         raise ValueError(f"{expected}; line {error.lineno} is not valid JSON") from None
     except RecursionError:
         raise ValueError(expected) from None
-    if not isinstance(decoded, dict):
-        raise ValueError(expected)
-    return decoded
+    if isinstance(decoded, dict):
+        return decoded
+    raise ValueError(expected)
 
 
 def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:

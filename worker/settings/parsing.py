@@ -40,7 +40,9 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         value = _decimal(text)
         if value is None or not low <= value <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}, not {text!r}")
+            raise ValueError(
+                f"must be a number of seconds from {low:.15g} to {high:.15g}, not {text!r}"
+            )
         return value
 
     return parse
@@ -226,6 +228,7 @@ def url_parts(text: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(text)
-        return None if parts.port == 0 else parts  # `port` raises ValueError
+        port = parts.port  # raises ValueError
     except ValueError:
         return None
+    return None if port == 0 else parts

@@ -109,6 +109,11 @@ def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
             "301",
             "must be a number of seconds from 0.1 to 300, not '301'",
         ),
+        (
+            "WORKER_KEEP_FINISHED_SECONDS",
+            "0",
+            "must be a number of seconds from 1 to 315360000, not '0'",
+        ),
         ("WORKER_RETRY_DELAYS_SECONDS", "5,5", "must increase from number to number, not '5,5'"),
         (
             "WORKER_RETRY_DELAYS_SECONDS",
@@ -377,8 +382,10 @@ def test_a_heartbeat_that_would_not_notice_a_silent_broker_is_a_fault(heartbeat:
         ),
         (
             "amqp://a,me:sesame@b/",
-            "must name user and password before the first of several hosts; a comma in the user is "
-            "%2C",
+            (
+                "must name user and password before the first of several hosts; "
+                "a comma in the user is %2C"
+            ),
         ),
         ("amqp://h/team#1", "must have %23 in place of # in the name of the virtual host"),
         ("amqp://h/?heartbeat=5#1", "must have %23 in place of # in the name of the virtual host"),

@@ -191,7 +191,7 @@ def _outbox(overview: Overview) -> Check:
 
 def _budget(name: str, usage: BudgetUsage, now: float) -> Check:
     parts = [
-        f"{window.left:,} of {window.requests:,} requests left in {window.seconds:g} s"
+        f"{window.left:,} of {window.requests:,} requests left in {window.seconds:.15g} s"
         for window in usage.windows
     ]
     is_short = any(window.left == 0 for window in usage.windows)

@@ -161,9 +161,7 @@ def find_command(connection: sa.Connection, command_id: str) -> PastCommand | No
     )
 
 
-def _candidates(
-    connection: sa.Connection, condition: PastCommandsFilter
-) -> Iterable[PastCommand]:
+def _candidates(connection: sa.Connection, condition: PastCommandsFilter) -> Iterable[PastCommand]:
     """The command of the filter's id, else all that ended, the last one first. Of `condition` only
     the id and the times are applied."""
     if condition.command_id is None:

@@ -16,8 +16,8 @@ _INTRODUCTION: Final = """\
 # Messages
 
 This page describes every command and every event, field by field. It is for developers who write
-them, read them, or generate code from them. [JSON Schemas](../../schemas/README.md) and an AsyncAPI
-document say the same to programs.
+them, read them, or generate code from them. [JSON Schemas](../../schemas/README.md) and an
+[AsyncAPI document](asyncapi.md) say the same to programs.
 
 - Publish **commands** to the topic exchange `recording.commands` with the content type
   `application/json`. The routing key is the command's type.

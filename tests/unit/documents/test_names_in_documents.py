@@ -144,6 +144,17 @@ def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
     assert [f"{ids(path)}#{name}" for path, name in markdown if name not in anchors(path)] == []
 
 
+def test_every_page_is_linked_from_another_page() -> None:
+    starts = (ROOT / "README.md", ROOT / "docs/index.md")
+    linked = {
+        (page.parent / path).resolve()
+        for page in PAGES
+        for path in re.findall(r"\]\(([^)#\s]+\.md)", page.read_text())
+        if page != (page.parent / path).resolve()
+    }
+    assert [ids(page) for page in PAGES if page not in linked and page not in starts] == []
+
+
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
 def test_every_command_line_is_one_that_the_program_takes(page: str, line: str) -> None:
     words = shlex.split(line)

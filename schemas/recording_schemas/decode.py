@@ -101,7 +101,7 @@ def decode_command(
     except RuleBroken as caught:
         fault = caught
     # Raised outside the handler, so that it has no context: msgspec's errors quote received values.
-    raise _malformed(fault, text, message_id, attributes)
+    raise _malformed(fault, text or body, message_id, attributes)
 
 
 def too_large(

@@ -4,6 +4,7 @@ import gzip
 import json
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def test_no_encoding_and_binary_and_the_name_of_a_charset_mean_a_plain_body(
 @pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "gzip, gzip", "base64"])
 def test_another_encoding_is_refused_by_its_name(encoding: str) -> None:
     found = refusal(BODY, content_encoding=encoding, message_id="m")
-    assert (found.code, found.command_id) == ("wrong_content_encoding", "m")
+    assert (found.code, found.command_id) == ("wrong_content_encoding", "body-id")
     assert found.message.endswith(f"not {encoding}")
 
 
@@ -81,7 +82,7 @@ def test_an_encoding_of_no_known_form_is_not_repeated() -> None:
 )
 def test_a_body_that_is_not_one_whole_gzip_member_is_refused(body: bytes, message: str) -> None:
     found = refusal(body, content_encoding="gzip", message_id="m")
-    assert (found.code, found.command_id) == ("not_gzip", "m")
+    assert (found.code, found.command_id) == ("not_gzip", "body-id" if body == BODY else "m")
     assert message in found.message
 
 
@@ -120,7 +121,7 @@ def test_a_utf_8_byte_order_mark_is_no_part_of_the_body() -> None:
 @pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
 def test_a_body_in_utf_16_or_utf_32_is_refused(charset: str) -> None:
     found = refusal(BODY.decode().encode(charset), message_id="m")
-    assert (found.code, found.command_id) == ("not_utf8", "m")
+    assert (found.code, found.command_id) == ("not_utf8", "body-id")
     assert "UTF-16" in found.message or "UTF-32" in found.message
     assert "must be UTF-8" in found.message
 
@@ -285,12 +286,43 @@ def test_a_publisher_of_forbidden_json_values_gets_an_outcome_for_its_id(
     assert refused.value.code == "not_json"
 
 
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (lambda text: text.encode("latin-1"), "not_utf8"),
+        (lambda text: text.encode("utf-16"), "not_utf8"),
+        (lambda text: text.encode("utf-16-be"), "not_utf8"),
+        (lambda text: text.replace('"é"', "[" * 9_000 + "]" * 9_000).encode(), "too_deep"),
+        (
+            lambda text: text.replace('"é"', '{"a":' * 9_000 + "7" + "}" * 9_000).encode(),
+            "too_deep",
+        ),
+    ],
+)
+@pytest.mark.parametrize("wrap", ["%s", '{"specversion": "1.0", "id": "event-1", "data": %s}'])
+def test_a_publisher_of_another_encoding_or_of_deep_nesting_gets_an_outcome_for_its_id(
+    damage: Callable[[str], bytes], code: str, wrap: str
+) -> None:
+    command = '{"type": "start_track_recording", "metadata": {"a": "é"}, "id": "start-1"}'
+    with pytest.raises(Malformed) as refused:
+        decode_command(damage(wrap % command), message_id="made-up")
+    assert refused.value.command_id == "start-1"
+    assert refused.value.command_type == "start_track_recording"
+    assert refused.value.code == code
+
+
 @pytest.mark.parametrize("found", ["5", '"\\ud83d"', '"a", NaN', "NaN", '"a" "b"'])
 def test_an_id_that_cannot_be_made_out_is_not_guessed(found: str) -> None:
     body = f'{{"type": "start_track_recording", "id": {found}, "max_seconds": NaN}}'
     with pytest.raises(Malformed) as refused:
         decode_command(body.encode())
     assert (refused.value.code, refused.value.command_id) == ("not_json", None)
+
+
+def test_an_id_with_a_byte_that_is_not_utf_8_is_not_guessed() -> None:
+    with pytest.raises(Malformed) as refused:
+        decode_command(b'{"type": "start_track_recording", "id": "caf\xe9"}')
+    assert (refused.value.code, refused.value.command_id) == ("not_utf8", None)
 
 
 def test_a_large_body_that_is_not_json_is_not_searched_for_an_id() -> None:

@@ -11,8 +11,8 @@ Reads: `refresher` reads each recording that is due, unless `shown_files` has wh
 webhook showed. `recording_reader` interprets the answer. `duration_limiter` stops recordings whose
 maximum duration has passed. `retry_delays` spaces the failed requests of both.
 
-`session_watch` lists the sessions that starts wait for. `idle_probe` finds out on other replicas
-than the leading one that the API works again. `webhook_endpoint` receives webhooks, after
+`session_watch` lists the sessions that starts wait for. `idle_probe` finds out that the API works
+again if no other request does. `webhook_endpoint` receives webhooks, after
 `webhook_registration` has subscribed to them. `archive_requests` has the requests of the archive.
 `configured_apps` compares the settings with the recordings when the worker starts.
 """

@@ -1,11 +1,12 @@
-"""Asks the API whether it works again, on a replica that makes no other request.
+"""Asks the API whether it works again, if nothing else does.
 
-Only the leading replica sweeps. On another one, a request that failed would otherwise keep
-`/readyz` at 503 and the circuit breaker open until the next command arrives there, perhaps for
-hours.
+A replica without commands makes no request: the leader sweeps only while recordings are live, and
+the others do not sweep. So a request that failed would keep `/readyz` at 503 and the circuit
+breaker open until the next command arrives, perhaps for hours.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -18,26 +19,41 @@ MAX_POLL_INTERVAL_SECONDS: Final = 1.0
 
 
 class IdleProbe:
-    """Probes the API of one app while its last request failed. `interval` is in seconds.
+    """Probes the API of one app while its last request failed.
 
-    A probe lists the webhooks, which is a small answer and changes nothing.
+    `interval` is the time in seconds from the failure to the probe, and between probes. A probe
+    lists the webhooks, which is a small answer and changes nothing.
     """
 
-    def __init__(self, api: RealtimeKitClient, *, interval: float, breaker: CircuitBreaker) -> None:
+    def __init__(
+        self,
+        api: RealtimeKitClient,
+        *,
+        interval: float,
+        breaker: CircuitBreaker,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._api = api
         self._interval = interval
         self._breaker = breaker
+        self._monotonic = monotonic
+        self._failed_at: float | None = None
 
-    async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Probe again and again while this replica is not the leader."""
+    async def run(self) -> None:
+        """Probe again and again."""
         while True:
             await asyncio.sleep(min(self._interval, MAX_POLL_INTERVAL_SECONDS))
-            if not is_leader():
-                await self.probe_if_due()
+            await self.probe_if_due()
 
     async def probe_if_due(self) -> None:
-        """Make one request if the last one failed, and if the circuit breaker allows one."""
-        if self._api.unavailable_reason is None or not self._breaker.allow_request():
+        """Make one request if the last one failed and the circuit breaker allows one."""
+        if self._api.unavailable_reason is None:
+            self._failed_at = None
             return
-        with suppress(ApiError, StoreUnavailable):  # the circuit breaker has recorded it
-            await self._api.list_webhooks()
+        now = self._monotonic()
+        if self._failed_at is None:
+            self._failed_at = now
+        if now - self._failed_at >= self._interval and self._breaker.allow_request():
+            self._failed_at = now
+            with suppress(ApiError, StoreUnavailable):  # the circuit breaker has recorded it
+                await self._api.list_webhooks()

@@ -28,8 +28,8 @@ STOP_QUEUE_SECONDS: Final = 5.0
 
 
 class Trackers(msgspec.Struct, frozen=True, kw_only=True):
-    """The trackers of one app. Only those of the leading replica make requests, except
-    `idle_probe`, which only other replicas need."""
+    """The trackers of one app. Only those of the leading replica make requests, except that of
+    `idle_probe`."""
 
     app: str
     sweep: Sweep
@@ -46,7 +46,7 @@ class Trackers(msgspec.Struct, frozen=True, kw_only=True):
         yield f"refresh/{self.app}", self.refresher.run(is_leader)
         yield f"limit/{self.app}", self.duration_limiter.run(is_leader)
         yield f"sessions/{self.app}", self.session_watch.run(is_leader)
-        yield f"probe/{self.app}", self.idle_probe.run(is_leader)
+        yield f"probe/{self.app}", self.idle_probe.run()
 
 
 def build_trackers(

@@ -21,7 +21,9 @@ class Replica:
         self.api = answered_client(
             self._answer, on_attempt=lambda attempt: self.breaker.record(attempt.error)
         )
-        self.probe = IdleProbe(self.api, interval=0.001, breaker=self.breaker)
+        self.probe = IdleProbe(
+            self.api, interval=0.001, breaker=self.breaker, monotonic=lambda: self.seconds
+        )
 
     def _answer(self, _request: httpx.Request) -> httpx.Response:
         self.requests += 1
@@ -38,8 +40,9 @@ async def test_a_replica_without_commands_is_ready_again_when_the_api_works_agai
 ) -> None:
     replica = Replica(status)
     await replica.fail()
+    await replica.probe.probe_if_due()
     replica.status, replica.seconds = 200, 1.0
-    task = asyncio.create_task(replica.probe.run(lambda: False))
+    task = asyncio.create_task(replica.probe.run())
     await eventually(lambda: replica.api.unavailable_reason is None)
     task.cancel()
     assert not replica.breaker.is_open
@@ -48,6 +51,7 @@ async def test_a_replica_without_commands_is_ready_again_when_the_api_works_agai
 async def test_a_probe_that_fails_doubles_the_pause_before_the_next_one() -> None:
     replica = Replica(401)
     await replica.fail()
+    await replica.probe.probe_if_due()
     for replica.seconds, requests in ((0.9, 1), (1.0, 2), (2.9, 2), (3.0, 3)):
         await replica.probe.probe_if_due()
         assert replica.requests == requests
@@ -59,17 +63,12 @@ async def test_while_the_api_works_there_is_no_probe() -> None:
     assert replica.requests == 0
 
 
-async def test_the_leading_replica_makes_no_probe_because_it_sweeps() -> None:
+async def test_after_a_failure_commands_and_sweeps_have_an_interval_to_make_a_request() -> None:
     replica = Replica(503)
+    replica.probe = IdleProbe(
+        replica.api, interval=10.0, breaker=replica.breaker, monotonic=lambda: replica.seconds
+    )
     await replica.fail()
-    asked = asyncio.Event()
-
-    def is_leader() -> bool:
-        asked.set()
-        return True
-
-    task = asyncio.create_task(replica.probe.run(is_leader))
-    await asked.wait()
-    await asyncio.sleep(0)
-    task.cancel()
-    assert replica.requests == 1
+    for replica.seconds, requests in ((0.0, 1), (9.9, 1), (10.0, 2), (19.9, 2), (20.0, 3)):
+        await replica.probe.probe_if_due()
+        assert replica.requests == requests

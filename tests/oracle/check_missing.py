@@ -9,6 +9,8 @@ from tests.oracle.truth import ENDED, Recording
 
 CONCLUDED: Final = {"stalled", "vanished"}
 """Error codes of ends that the worker has concluded itself."""
+FOLLOWED_SECONDS: Final = 6.0
+"""Longer than the sweeps of a history need to notice a recording of another program."""
 
 
 def check_missing(evidence: Evidence) -> Iterator[str]:
@@ -24,8 +26,13 @@ def check_missing(evidence: Evidence) -> Iterator[str]:
 
 
 def is_tracked(recording: Recording, evidence: Evidence, events: list[Received]) -> bool:
-    """Whether its events are due: of every recording of a worker, and of any that has events."""
-    return recording.by_worker or bool(events)
+    """Whether its events are due: of every recording of a worker, and of any that has events.
+
+    With WORKER_FOLLOW_ALL, so are those of other recordings, if they were live for long.
+    """
+    lasted = (recording.first(*ENDED) or evidence.calm_from) - recording.began
+    is_followed = evidence.limits.follows_all and lasted > FOLLOWED_SECONDS
+    return recording.by_worker or bool(events) or is_followed
 
 
 def _outcomes(evidence: Evidence) -> Iterator[str]:

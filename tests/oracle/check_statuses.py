@@ -1,6 +1,7 @@
 """Statuses never go backwards, were all true, and each that was shown for long is told."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 from tests.oracle.check_missing import CONCLUDED
@@ -65,7 +66,7 @@ def _untrue(recording: Recording, changes: list[Received]) -> Iterator[str]:
 
 
 def _untold(recording: Recording, changes: list[Received], evidence: Evidence) -> Iterator[str]:
-    told = [(RANKS[change.data["status"]], change.data["status"], change.at) for change in changes]
+    told = [(RANKS[each.data["status"]], each.data["status"], _committed(each)) for each in changes]
     first = min(at for _, _, at in told) if told else 0.0
     for status, at in sorted(_shown(recording, evidence)):
         if at < first or any(name == status for _, name, _ in told):
@@ -73,6 +74,11 @@ def _untold(recording: Recording, changes: list[Received], evidence: Evidence) -
         if not any(rank >= RANKS[status] and when < at + 0.5 for rank, _, when in told):
             yield f"{recording.id} was shown as {status} at {at:.2f}, and that was not told"
             return
+
+
+def _committed(change: Received) -> float:
+    """When the worker committed the event. It may arrive later, and then what follows does too."""
+    return min(change.at, datetime.fromisoformat(change.event["time"]).timestamp())
 
 
 def _shown(recording: Recording, evidence: Evidence) -> Iterator[tuple[str, float]]:

@@ -1,8 +1,8 @@
 """A stub of the recording API that costs so little that only its clients are measured.
 
-`python -m benchmarks.stub_api` serves, on a free port that it prints, starts, the list and single
-recordings under any path, and records the time of each meeting's start. It uses raw HTTP/1.1 on a
-transport: a web framework would take the processor time that the contestants need.
+`python -m benchmarks.stub_api` prints its port. It serves starts, the list and single recordings
+under any path, and records the time of each meeting's start. It uses raw HTTP/1.1 on a transport: a
+web framework would take the processor time that the contestants need.
 """
 
 import asyncio

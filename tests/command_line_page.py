@@ -25,7 +25,7 @@ def root_context() -> click.Context:
 
 
 def page() -> str:
-    """The page as it should be."""
+    """The up-to-date page."""
     return "\n".join([INTRODUCTION, *_sections(root, root_context())])
 
 

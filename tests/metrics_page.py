@@ -28,6 +28,6 @@ def table() -> str:
 
 
 def page() -> str:
-    """The page with the table as it should be."""
+    """The page with an up-to-date table."""
     before, rest = PAGE.read_text().split(BEGIN)
     return f"{before}{BEGIN}{table()}{END}{rest.split(END)[1]}"

@@ -16,7 +16,7 @@ def table() -> str:
 
 
 def page() -> str:
-    """The page with the table as it should be."""
+    """The page with an up-to-date table."""
     before, rest = PAGE.read_text().split(HEADER)
     after = rest.partition("\n\n")[2]
     return f"{before}{table()}\n{after}"

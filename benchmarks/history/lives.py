@@ -1,6 +1,6 @@
 """A few finished recordings as the store leaves them: the rows that `fill` multiplies.
 
-The store writes them, from the start command to the archive, so that every row has the columns, the
+The store writes them, from the start command to the archive. So every row has the columns, the
 indexes and the size that the worker gives it.
 """
 

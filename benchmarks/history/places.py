@@ -1,7 +1,7 @@
 """A database with a history, and the measurements on it.
 
-Each operation is a function of a `Place` and of the number of its repetition, so that each
-repetition uses a different part of the history.
+Each operation is a function of a `Place` and of the number of its repetition. So each repetition
+uses a different part of the history.
 """
 
 import asyncio

@@ -89,7 +89,9 @@ def mass_ending(
 
 
 def overtaken(request_log: Iterable[AnyEntry], completed: Sequence[str]) -> float:
-    """The most seconds by which a recording that was completed earlier had ended later.
+    """The longest time, in seconds, by which the completions are out of the order of the ends.
+
+    A recording overtakes another one if it ended later and was completed earlier.
 
     `completed` is in the order of completion.
     """

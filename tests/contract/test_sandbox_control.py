@@ -1,4 +1,4 @@
-"""The control plane over HTTP, by which other processes steer the sandbox."""
+"""The control plane over HTTP, with which other processes control the sandbox."""
 
 import json
 import uuid

@@ -48,9 +48,9 @@ class PointsReport(msgspec.Struct, frozen=True, kw_only=True):
 class PointTracker:
     """Notes the points of each piece of work, and kills the process at one of them.
 
-    A command's points are counted over all its deliveries to this process, those of relay and
-    sweep anew in each round. Every piece of work that is over is reported as a line of JSON at the
-    end of the file `reports`.
+    A command's points are counted over all its deliveries to this process. Those of relay and
+    sweep are counted again in each round. Every piece of work that is over is reported as a line of
+    JSON at the end of the file `reports`.
     """
 
     def __init__(self, kill_at: KillPoint, reports: Path) -> None:

@@ -50,7 +50,7 @@ def umbrella(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rendered(chart: Path, values: Values) -> list[Manifest]:
-    """The objects of the parent chart. It is loaded anew, because rendering drops dependencies."""
+    """The objects of the parent chart. It is loaded again, because rendering drops dependencies."""
     return objects(json.loads(render(Chart.load(chart), json.dumps(values))))
 
 

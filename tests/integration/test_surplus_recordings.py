@@ -104,7 +104,7 @@ async def test_a_surplus_recording_that_never_records_ends_as_any_other(
     assert (await bench.published(surplus))[-2:] == ["ERRORED", "completed 0"]
 
 
-# A stop cancelled a start of which it was unknown whether it had been executed
+# A stop cancelled a start that might have been executed
 
 
 async def stop_while_in_doubt(bench: TrackingBench, **target: Any) -> None:

@@ -22,7 +22,7 @@ from worker.domain.times import utc
 from worker.realtimekit.client import RealtimeKitClient
 
 NO_TIMES = ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59-14:00"]
-"""Values by which services mean that there is no time."""
+"""Values that services write if there is no time."""
 
 
 @pytest.fixture

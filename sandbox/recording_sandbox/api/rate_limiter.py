@@ -38,7 +38,7 @@ class RateLimiter:
         return None
 
     def headers(self, token: int) -> dict[str, str]:
-        """The documented headers, for the limit of which the smallest share is left."""
+        """The documented headers. They report the limit that has the smallest share left."""
         if not self._behaviour.rate_headers:
             return {}
         now = self._monotonic()

@@ -90,7 +90,7 @@ class RecordingList:
             return numbers, False
         is_hiding = not self._behaviour.list_shown_statuses
         if self._behaviour.list_lag_seconds > 0 or is_hiding:
-            # With a lag the listed status differs from the current one, by which the index goes.
+            # The index has the current status. With a lag, the listed one differs from it.
             return self._index.of_app(call.app_id), False
         return self._index.with_status(call.app_id, statuses or STATUSES), True
 

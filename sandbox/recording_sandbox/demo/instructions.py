@@ -19,7 +19,7 @@ _TOOL_VARIABLES: Final = (
 
 
 def tool_variables(environment: DemoEnvironment) -> dict[str, str]:
-    """The variables by which the command line reaches the demo's broker and state."""
+    """The variables that let the command line reach the demo's broker and state."""
     worker = environment.worker
     variables = {name: value for name, value in worker.settings.items() if name in _TOOL_VARIABLES}
     return {**variables, "DATABASE_URL": f"sqlite:///{worker.directory / 'state.db'}"}

@@ -26,7 +26,7 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     uploading_seconds: Seconds = 1.0
     empty_seconds: Seconds = 60.0  # How long a session without participants lives.
     retention_seconds: Seconds = 7 * 86400.0  # How long a URL lives, from its signing on.
-    resign_seconds: Seconds | None = None  # URLs are signed anew this often; 0: in each answer.
+    resign_seconds: Seconds | None = None  # URLs are signed again this often; 0: in each answer.
     file_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None  # WebM and MP4 are padded to it.
     live_webm: bool = False  # WebM files are as streamed: without a duration, of unknown size.
     short_recordings_fail: bool = False  # Under `short_seconds`, a recording ends as ERRORED.

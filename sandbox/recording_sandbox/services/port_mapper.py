@@ -13,7 +13,7 @@ START_TIMEOUT_SECONDS = 10.0
 class PortMapper:
     """An epmd on a free loopback port. Without one, a node starts a daemon and leaves it running.
 
-    `environ` has the variables by which a node, or a tool that talks to nodes, uses it.
+    `environ` has the variables that make a node, or a tool that talks to nodes, use it.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -62,7 +62,7 @@ class ClusterMembership(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def discovery(self) -> str:
-        """The lines of rabbitmq.conf by which it joins the peers at its first start."""
+        """The lines of rabbitmq.conf that let it join the peers at its first start."""
         backend = "cluster_formation.peer_discovery_backend = classic_config\n"
         nodes = (
             f"cluster_formation.classic_config.nodes.{number} = {name}\n"

@@ -37,7 +37,7 @@ BOOT_ARGUMENTS: Final = '-eval {ok,_}=file:script(os:getenv("RECORDING_SANDBOX_B
 
 
 def without_plugins(scripts: Path, directory: Path) -> Mapping[str, str]:
-    """The environment variables by which a node of these scripts searches fewer directories.
+    """The environment variables that let a node of these scripts search fewer directories.
 
     Creates `directory` and fills it with links. If the program has an unexpected layout, nothing is
     created and there are no variables.
@@ -61,7 +61,7 @@ def without_plugins(scripts: Path, directory: Path) -> Mapping[str, str]:
 
 
 def booting_at_once(directory: Path) -> Mapping[str, str]:
-    """The environment variables by which a node with `BOOT_ARGUMENTS` loads its modules together.
+    """The environment variables that let a node with `BOOT_ARGUMENTS` load its modules together.
 
     Creates the file of the expressions in `directory`.
     """

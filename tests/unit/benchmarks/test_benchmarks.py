@@ -192,7 +192,7 @@ def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path:
 
 
 def mass(*, completed: int, reads: int) -> ScenarioResult:
-    """1,000 recordings that all ended, of which this many were completed in 500 s."""
+    """1,000 recordings that all ended. This many of them were completed in 500 s."""
     delays_of_all = outcome(1_000, 1, webhooks=False).status
     ending = MassEnding(
         uploaded=delays_of_all,

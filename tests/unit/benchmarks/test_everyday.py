@@ -9,7 +9,7 @@ from benchmarks.report import BEGIN, END
 
 
 def paced(outcome_ms: float, *, cpu_ms: float = 1.0, rate: float = 100.0) -> PacedResult:
-    """A hundred commands, confirmed after a millisecond, of which each takes as long."""
+    """A hundred commands that take equally long. Each is confirmed after a millisecond."""
     return PacedResult(
         per_second=rate,
         to_confirm=[1.0] * 100,

@@ -134,7 +134,7 @@ def test_a_trace_may_be_a_text_or_a_byte_array(value: object, trace: dict[str, s
 def test_a_retry_keeps_the_time_of_a_call_until_the_command_is_parked(
     first_seen: float | None, expected: set[str]
 ) -> None:
-    """Only the retry of a parked command begins its age anew."""
+    """Only the retry of a parked command lets its age begin again."""
     retried = delivery({"x-called-at": "2026-01-01T11:00:00+00:00", "x-death": FROM_RETRY})
     retry = Retry(delay_seconds=5.0, code="c", reason="r", first_seen=first_seen)
     assert headers_of_retry(retried, retry).keys() == expected

@@ -113,7 +113,7 @@ def test_commands_leave_the_background_its_floor() -> None:
 
 
 def saturated() -> TimedLedger:
-    """A budget of which reads have used their full share, without other requests."""
+    """A budget whose share for reads is used up, without other requests."""
     budget = TimedLedger((1200, 300.0))
     for _ in range(4 * 400):
         budget.take(BACKGROUND)

@@ -14,7 +14,7 @@ from worker.realtimekit.fetch import fetch_all_recordings
 
 
 class StubList:
-    """A list of so many recordings, of which each page has at most `cap`."""
+    """The API's list of these recordings. Each page has at most `cap` of them."""
 
     def __init__(self, *rows: dict[str, Any], cap: int = 100, total: int | None = None) -> None:
         self.rows, self.cap, self.total = rows, cap, total

@@ -69,11 +69,13 @@ async def test_a_surplus_recording_that_is_too_new_to_be_stopped_is_stopped_when
 ) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": 30.0})
     own, surplus = await start_twice(bench)
-    for _ in range(10):
-        await bench.run_due(2)
+    for _ in range(5):
+        await bench.run_due(4)
     assert status(bench, surplus) == "INVOKED"
-    await bench.run_due(12)
-    await bench.run_due(2)
+    for _ in range(10):  # requests may time out on a busy machine
+        await bench.run_due(12)
+        if status(bench, surplus) != "RECORDING":
+            break
     assert status(bench, own) == "RECORDING"
     assert status(bench, surplus) in {"UPLOADING", "UPLOADED"}
 

@@ -59,7 +59,7 @@ ARCHIVE_CODES: Final = (
     _unarchived(
         "file_too_large",
         "The file is larger than `WORKER_ARCHIVE_MAX_FILE_BYTES`. The worker gives it up when its "
-        "source has said the same size ten times in a row, in some minutes.",
+        "source has reported the same size ten times in a row, within some minutes.",
         "Raise `WORKER_ARCHIVE_MAX_FILE_BYTES`.",
         "archive_again",
     ),
@@ -155,7 +155,7 @@ ARCHIVE_CODES: Final = (
     ),
     _unarchived(
         "storage_refused",
-        "The archive's storage refuses the file (401, 403, 404 or another answer that says no).",
+        "The archive's storage refuses the file (401, 403, 404 or another refusal).",
         "Check that the bucket exists and that the worker's credentials may write under the "
         "prefix of `WORKER_ARCHIVE_URL`.",
         "file_by_worker",

@@ -77,8 +77,8 @@ FAILED_CODES: Final = (
     ),
     _failed(
         "forbidden",
-        "The product forbids this request: 403. Or a firewall in front of the API blocks what the "
-        "start says: 403 with a web page.",
+        "The product forbids this request: 403. Or a firewall in front of the API blocks the "
+        "texts of the start: 403 with a web page.",
         "Find out what the app may do. If it was a firewall, change the texts of the start, or ask "
         "Cloudflare: the CF-Ray in the message names the request.",
     ),

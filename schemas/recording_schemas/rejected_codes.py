@@ -68,8 +68,8 @@ REJECTED_CODES: Final = (
     ),
     _rejected(
         "wrong_content_encoding",
-        "`content_encoding` is neither gzip nor a word that says nothing of packing: `identity`, "
-        "`binary`, `utf-8`, `us-ascii`.",
+        "`content_encoding` is neither gzip nor one of the words that leave the body unpacked: "
+        "`identity`, `binary`, `utf-8`, `us-ascii`.",
         "Use gzip, or leave `content_encoding` out.",
     ),
     _rejected(
@@ -101,8 +101,8 @@ REJECTED_CODES: Final = (
         "unknown_participant",
         "An id in `user_ids` or `custom_participant_ids` belongs to none of the meeting's "
         "participants; `field` has its place, such as `user_ids[0]`. The list may lag, so the "
-        "worker looks twice, and the outcome comes some seconds later. In `failed` the start ended "
-        "before the second look.",
+        "worker reads it twice, and the outcome comes some seconds later. The outcome is `failed` "
+        "if the start ended before the second read.",
         "Add the participant first. An id of your own goes into `custom_participant_ids`, "
         "RealtimeKit's into `user_ids`. After `failed`, send the start again with a new `id`.",
         places=("rejected", "failed", "retry"),
@@ -126,8 +126,8 @@ REJECTED_CODES: Final = (
     _rejected(
         "not_found",
         "The API does not have the meeting or the recording (404). For a replay: the worker does "
-        "not know the recording. A recording that the worker started less than 30 seconds ago is "
-        "looked for again; `failed` if `WORKER_STOP_WAIT_SECONDS` is shorter.",
+        "not know the recording. If the worker started the recording less than 30 seconds ago, it "
+        "asks again. If `WORKER_STOP_WAIT_SECONDS` is shorter than that, the outcome is `failed`.",
         "Check the id and the app.",
         places=("rejected", "failed", "retry"),
     ),

@@ -29,13 +29,13 @@ SLOW_LIFE = Behaviour(invoked_seconds=5, uploading_seconds=5)
 
 
 class Moment(NamedTuple):
-    """When to kill: as soon as `come` is true for the environment. `fault` prolongs the moment."""
+    """When to kill: as soon as `is_reached` is true. `fault` prolongs the moment."""
 
-    come: Callable[[WorkerEnvironment], bool]
+    is_reached: Callable[[WorkerEnvironment], bool]
     fault: Fault | None = None
 
 
-def struck(environment: WorkerEnvironment) -> bool:
+def has_triggered_fault(environment: WorkerEnvironment) -> bool:
     return any(active.triggered for active in environment.sandbox.faults.active())
 
 
@@ -57,7 +57,8 @@ def slow(operation: str, *, skip: int = 0) -> Fault:
 
 MOMENTS = {
     "while the API has yet to execute the start": Moment(
-        struck, Fault(kind="late", operation="start_track_recording", seconds=0.8, count=1)
+        has_triggered_fault,
+        Fault(kind="late", operation="start_track_recording", seconds=0.8, count=1),
     ),
     "while the answer to the start is on its way": Moment(
         has_passed("INVOKED"), slow("start_track_recording")
@@ -72,7 +73,7 @@ MOMENTS = {
         has_passed("UPLOADING"), slow("change_recording", skip=2)
     ),
     "when the files lie ready and nobody has looked": Moment(has_passed("UPLOADED")),
-    "while the files are being read": Moment(struck, slow("list_participants")),
+    "while the files are being read": Moment(has_triggered_fault, slow("list_participants")),
     "when the first file is out": Moment(has_published(FileReady)),
 }
 ON_POSTGRESQL = "on PostgreSQL, while the answer to the start is on its way"
@@ -113,7 +114,7 @@ async def crash(amqp_url: str, directory: Path, moment: Moment, **more: Any) -> 
 
 
 async def kill_and_restart(environment: WorkerEnvironment, moment: Moment) -> None:
-    await eventually(lambda: moment.come(environment), seconds=60)
+    await eventually(lambda: moment.is_reached(environment), seconds=60)
     assert await environment.worker.kill() == -signal.SIGKILL
     # The clock stops, so that no status ends while the worker is down on a slow machine.
     environment.sandbox.clock.set_speed(0)

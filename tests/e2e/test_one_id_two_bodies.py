@@ -45,7 +45,7 @@ class Scene:
     async def send_second(self) -> None:
         await self.environment.start(self.start_id, meeting_id=self.meeting)
 
-    async def has_struck(self) -> None:
+    async def has_triggered_fault(self) -> None:
         def struck() -> bool:
             return any(active.triggered for active in self.sandbox.faults.active())
 
@@ -77,7 +77,7 @@ async def scene(
 async def waits_for_a_retry(scene: Scene) -> None:
     scene.sandbox.faults.add(Fault(kind="refuse", operation=START, status=503, count=4))
     await scene.send_first()
-    await scene.has_struck()
+    await scene.has_triggered_fault()
     await scene.send_second()
 
 
@@ -85,7 +85,7 @@ async def is_in_progress_when_its_process_is_killed(scene: Scene) -> None:
     fault = Fault(kind="late", operation=START, seconds=0.8, count=1)
     scene.sandbox.faults.add(fault)
     await scene.send_first()
-    await scene.has_struck()
+    await scene.has_triggered_fault()
     await scene.environment.worker.kill()
     await scene.send_second()
     await scene.restart()

@@ -188,16 +188,16 @@ class Simulation:
         """
         fault = self.sandbox.faults.add(Fault(kind="lost_hang", operation=operation, count=1))
         delivering = asyncio.create_task(self.deliver(message, replica))
-        struck = asyncio.create_task(self._struck(fault))
-        await asyncio.wait([delivering, struck], return_when=asyncio.FIRST_COMPLETED)
-        for task in (delivering, struck):
+        triggered = asyncio.create_task(self._wait_for_fault(fault))
+        await asyncio.wait([delivering, triggered], return_when=asyncio.FIRST_COMPLETED)
+        for task in (delivering, triggered):
             task.cancel()
-        await asyncio.wait([delivering, struck])
+        await asyncio.wait([delivering, triggered])
         self.sandbox.faults.clear(fault)
         if not delivering.cancelled():
             await delivering
 
-    async def _struck(self, fault: str) -> None:
+    async def _wait_for_fault(self, fault: str) -> None:
         def has() -> bool:
             return any(
                 active.id == fault and active.triggered for active in self.sandbox.faults.active()

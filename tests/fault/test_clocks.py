@@ -21,7 +21,7 @@ APART: Final = 30.0
 JUMPS = pytest.mark.parametrize("jump", [-HOUR, HOUR], ids=["back", "forward"])
 
 
-class Wrong:
+class WrongClock:
     """A machine's clock, which is wrong by `error` seconds."""
 
     def __init__(self, world: Simulation, error: float = 0.0) -> None:
@@ -56,7 +56,7 @@ def outcomes(world: Simulation) -> list[str]:
 async def test_a_clock_jump_during_a_recording_loses_and_duplicates_nothing(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
-    store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
+    store, clock = await Store.open(sqlite_url, source="test"), WrongClock(world)
     replica = world.replica(store, clock)
     for number in range(3):
         world.send(start(f"start-{number}"))
@@ -73,7 +73,7 @@ async def test_a_clock_jump_during_a_recording_loses_and_duplicates_nothing(
 async def test_a_clock_jump_while_a_start_is_uncertain_starts_no_second_recording(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
-    store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
+    store, clock = await Store.open(sqlite_url, source="test"), WrongClock(world)
     replica = world.replica(store, clock)
     world.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
     world.send(start())
@@ -89,7 +89,7 @@ async def test_a_clock_jump_while_a_start_is_uncertain_starts_no_second_recordin
 async def test_a_clock_jump_while_the_list_lags_starts_no_second_recording(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
-    clock = Wrong(world)
+    clock = WrongClock(world)
     store = await Store.open(sqlite_url, source="test", now=clock, ticks=lambda: world.now)
     replica = world.replica(store, clock)
     world.sandbox.behaviour.change({"list_lag_seconds": 10.0})
@@ -115,7 +115,7 @@ async def test_a_worker_that_restarts_with_another_time_releases_its_leases_at_o
     await world.crash(world.queue[0], world.replica(store), "start_track_recording")
     await store.close()
     store = await Store.open(sqlite_url, source="test")
-    await world.drain([world.replica(store, Wrong(world, jump))])
+    await world.drain([world.replica(store, WrongClock(world, jump))])
     assert len(world.sandbox.request_log.started) == 1
     assert outcomes(world) == ["start_track_recording.succeeded"]
     await store.close()
@@ -125,7 +125,7 @@ async def test_a_worker_that_restarts_with_another_time_releases_its_leases_at_o
 async def test_a_clock_jump_does_not_shorten_the_wait_after_a_lost_answer(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
-    clock = Wrong(world)
+    clock = WrongClock(world)
     store = await Store.open(sqlite_url, source="test", now=clock, ticks=lambda: world.now)
     await store.claim(claim("me", now=clock()))
     await store.release(ReleaseRequest(command_id="c", uncertain=True, last_error="{}"))
@@ -142,7 +142,7 @@ async def test_a_clock_jump_does_not_shorten_the_wait_after_a_lost_answer(
 async def test_a_clock_jump_does_not_change_the_leader_s_lease(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
-    store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
+    store, clock = await Store.open(sqlite_url, source="test"), WrongClock(world)
     leader = LeaderElector(
         store, owner="only", lease_seconds=15, now=clock, ticks=lambda: world.now
     )
@@ -164,7 +164,7 @@ async def test_a_clock_jump_does_not_change_the_leader_s_lease(
 async def test_two_replicas_with_clocks_apart_start_each_recording_once(
     world: Simulation, postgresql_url: str
 ) -> None:
-    clocks = [Wrong(world), Wrong(world, APART)]
+    clocks = [WrongClock(world), WrongClock(world, APART)]
     stores = [await Store.open(postgresql_url, source="test") for _ in clocks]
     replicas = [world.replica(store, clock) for store, clock in zip(stores, clocks, strict=True)]
     for number in range(10):
@@ -248,7 +248,7 @@ async def test_a_lost_start_is_found_even_when_the_clock_differs_from_that_of_th
     world: Simulation, sqlite_url: str, error: float
 ) -> None:
     store = await Store.open(sqlite_url, source="test")
-    replica = world.replica(store, Wrong(world, error))
+    replica = world.replica(store, WrongClock(world, error))
     world.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
     world.send(start())
     await world.deliver(world.queue[0], replica)
@@ -264,7 +264,7 @@ MONTH: Final = 30 * 24 * HOUR
 async def test_a_clock_that_was_a_month_ahead_at_a_lost_start_starts_no_second_recording(
     world: Simulation, sqlite_url: str
 ) -> None:
-    store, clock = await Store.open(sqlite_url, source="test"), Wrong(world, MONTH)
+    store, clock = await Store.open(sqlite_url, source="test"), WrongClock(world, MONTH)
     replica = world.replica(store, clock)
     world.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
     world.send(start())
@@ -280,11 +280,11 @@ async def test_a_command_of_a_replica_that_died_with_a_clock_a_month_ahead_is_ex
     world: Simulation, sqlite_url: str
 ) -> None:
     store = await Store.open(sqlite_url, source="test")
-    ahead = Wrong(world, MONTH)
+    ahead = WrongClock(world, MONTH)
     world.send(start())
     await world.crash(world.queue[0], world.replica(store, ahead), "start_track_recording")
     began = world.now
-    await world.drain([world.replica(store, Wrong(world))])
+    await world.drain([world.replica(store, WrongClock(world))])
     assert world.now - began < HOUR
     assert len(world.sandbox.request_log.started) == 1
     assert outcomes(world) == ["start_track_recording.succeeded"]

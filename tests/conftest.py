@@ -297,9 +297,9 @@ def sqlite_url(prepared_sqlite: PreparedSQLite, tmp_path: Path) -> str:
 @pytest.fixture
 def postgresql_url(prepared_postgresql: PreparedPostgreSQL) -> Iterator[str]:
     """A new PostgreSQL database with the worker's tables."""
-    url = prepared_postgresql.create()
+    url = prepared_postgresql.take()
     yield url
-    prepared_postgresql.drop(url)
+    prepared_postgresql.give_back(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

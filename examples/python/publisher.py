@@ -36,7 +36,7 @@ class CommandClient:
     """`async with CommandClient(url) as client:` is all that a process needs.
 
     It reconnects automatically. The exchange `recording.commands` must exist: the worker creates
-    it, or `recording-worker topology` does.
+    it, or `recording-worker topology declare` does.
     """
 
     def __init__(self, amqp_url: str) -> None:

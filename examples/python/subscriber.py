@@ -175,8 +175,8 @@ def _sync(folder: Path) -> None:
 async def declare_queue(connection: AbstractRobustConnection) -> AbstractQueue:
     """The queue of this service: durable, replicated, with its own dead-letter queue.
 
-    The exchange `recording.files` must exist. The worker creates it, or `recording-worker topology`
-    does.
+    The exchange `recording.files` must exist. The worker creates it, or
+    `recording-worker topology declare` does.
     """
     channel = await connection.channel()
     await channel.set_qos(prefetch_count=CONCURRENCY)

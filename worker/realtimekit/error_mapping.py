@@ -23,6 +23,7 @@ from worker.domain.errors import (
     Unauthorized,
     Unavailable,
 )
+from worker.realtimekit.http.protocol import NO_HTTP_RESPONSE
 from worker.realtimekit.http_dates import parse_http_date
 from worker.realtimekit.models import ApiRequest, ApiResponse
 from worker.realtimekit.redaction import redact
@@ -270,4 +271,4 @@ def _safe_text(error: BaseException) -> str:
     # Some errors carry the request's headers in their text: of these only the class is safe.
     # These name the address, and the reason of the operating system or of the proxy.
     is_safe = isinstance(error, httpx.ConnectError | httpx.ProxyError)
-    return str(error) if is_safe else type(error).__name__
+    return str(error) if is_safe or str(error) == NO_HTTP_RESPONSE else type(error).__name__

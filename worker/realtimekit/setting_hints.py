@@ -4,6 +4,7 @@ from typing import Final
 
 from worker.domain.errors import ApiError, NotFound, Unauthorized
 from worker.domain.tls_faults import tls_fault
+from worker.realtimekit.http.protocol import NO_HTTP_RESPONSE
 
 _UNUSABLE_ADDRESS: Final = frozenset({"connect_failed", "unreadable_response", "unexpected_status"})
 _HINT: Final = "Is {variable} right, or `{field}` in WORKER_APPS_FILE?"
@@ -22,7 +23,8 @@ def with_setting_hint(error: ApiError) -> str:
 def _hint(error: ApiError) -> str | None:
     if isinstance(error, Unauthorized):
         return _HINT.format(variable="REALTIMEKIT_API_TOKEN", field="api_token")
-    if not (isinstance(error, NotFound) or error.code in _UNUSABLE_ADDRESS):
+    is_no_http = NO_HTTP_RESPONSE in str(error)  # the port of another service
+    if not (isinstance(error, NotFound) or error.code in _UNUSABLE_ADDRESS or is_no_http):
         return None
     match tls_fault(str(error)):
         case "authority":

@@ -1,8 +1,12 @@
 """Which setting an operator is asked to look at when the API cannot be used."""
 
+import httpx
 import pytest
 
 from worker.domain.errors import Unauthorized, Unavailable
+from worker.realtimekit.error_mapping import error_from_exception
+from worker.realtimekit.http.protocol import NO_HTTP_RESPONSE
+from worker.realtimekit.models import ApiRequest
 from worker.realtimekit.setting_hints import with_setting_hint
 
 VERIFY = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"
@@ -24,6 +28,15 @@ def test_a_failed_connection_names_the_setting_that_decides_it(reason: str, sett
     text = with_setting_hint(Unavailable("connect_failed", reason))
     assert reason in text
     assert setting in text.removeprefix("connect_failed: ").removeprefix(reason)
+
+
+def test_an_address_that_does_not_speak_http_names_the_setting() -> None:
+    request = ApiRequest("GET", "/webhooks", httpx.URL("http://h/v4/webhooks"), None, ())
+    error = error_from_exception(httpx.RemoteProtocolError(NO_HTTP_RESPONSE), request)
+    assert with_setting_hint(error) == (
+        "connection_lost: the response was lost: the data received is no HTTP response. "
+        "Is REALTIMEKIT_BASE_URL right, or `base_url` in WORKER_APPS_FILE?"
+    )
 
 
 def test_a_refused_token_is_named_and_a_passing_fault_names_no_setting() -> None:

@@ -14,6 +14,8 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 
 _INFORMATIONAL = range(100, 200)
 
+NO_HTTP_RESPONSE: Final = "the data received is no HTTP response"
+
 
 class ResponseTooLarge(httpx.HTTPError):
     """A response that was not read to its end, because it exceeds `MAX_RESPONSE_BYTES`."""
@@ -84,7 +86,7 @@ class HttpProtocol(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(httpx.RemoteProtocolError("the data received is no HTTP response"))
+            self._fail(httpx.RemoteProtocolError(NO_HTTP_RESPONSE))
             return
         max_received = MAX_RESPONSE_BYTES + MAX_HEAD_BYTES
         if self._received > max_received or self._body_size > MAX_RESPONSE_BYTES:

@@ -12,6 +12,8 @@ import msgspec
 
 from recording_schemas import Command, Malformed, decode_command
 from recording_schemas.body_encoding import readable_body
+from recording_schemas.rules import RuleBroken
+from recording_schemas.unique_names import check_unique_names
 
 FLAGS: Final = {
     "id": "--id",
@@ -93,10 +95,12 @@ def _error_text(error: Malformed, overrides: Fields, *, from_file: bool) -> str:
 
 def _decode_file(body: bytes) -> Fields:
     try:
-        content = msgspec.json.decode(readable_body(body))
+        text = readable_body(body)
+        content = msgspec.json.decode(text)
     except (ValueError, RecursionError):
         content = None
     if isinstance(content, dict):
+        _check_fields(text)
         return _with_plain_data(content)
     # Not a command: the decoder of commands has the exact reason.
     try:
@@ -106,14 +110,24 @@ def _decode_file(body: bytes) -> Fields:
     raise click.UsageError("--file: is not a JSON object")
 
 
+def _check_fields(text: bytes) -> None:
+    """Refuse a field that is given twice: decoding keeps only the last one."""
+    try:
+        check_unique_names(text)
+    except RuleBroken as error:
+        raise click.UsageError(f"--file: {error.code}: {error.message}") from None
+
+
 def _with_plain_data(envelope: Fields) -> Fields:
     """A CloudEvent's base64 data as its `data`, so that flags can override the fields in it."""
     if not envelope.keys() >= {"specversion", "data_base64"} or "data" in envelope:
         return envelope
     try:
-        data = msgspec.json.decode(base64.b64decode(envelope["data_base64"], validate=True))
+        text = base64.b64decode(envelope["data_base64"], validate=True)
+        data = msgspec.json.decode(text)
     except (TypeError, ValueError, RecursionError):
         return envelope  # the decoder of commands has the exact reason
+    _check_fields(text)
     return {name: value for name, value in envelope.items() if name != "data_base64"} | {
         "data": data
     }

@@ -227,3 +227,13 @@ def test_a_deadline_in_seconds_is_aware_and_in_the_future() -> None:
     deadline = datetime.fromisoformat(deadline_in(60))
 
     assert 59 < (deadline - now).total_seconds() < 90
+
+
+@pytest.mark.parametrize("form", ["%s", '{"specversion":"1.0","data":%s}', "base64"])
+def test_a_file_with_a_field_twice_is_refused(form: str) -> None:
+    twice = '{"type":"stop_recording","start_id":"a","start_id":"b"}'
+    packed = base64.b64encode(twice.encode()).decode()
+    body = f'{{"specversion":"1.0","data_base64":"{packed}"}}' if form == "base64" else form % twice
+    text = error_of(body.encode())
+    assert text.startswith("--file: invalid_field: field `")
+    assert text.endswith("start_id` must be given only once")

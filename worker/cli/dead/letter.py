@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 
 from recording_schemas.cloud_events import data_of
+from recording_schemas.unique_names import check_unique_names
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter import DeadLetter
@@ -107,8 +108,8 @@ def with_new_id(decoded: DecodedLetter, new_id: str) -> "DeadLetter":
     of the body stays as it was written, and a packed body is packed again.
 
     Raises:
-        ValueError: the body, or the `data` of a CloudEvent, is not a JSON object, or cannot be
-            unpacked.
+        ValueError: the body, or the `data` of a CloudEvent, is not a JSON object, has a field
+            twice, or cannot be unpacked.
     """
     letter = decoded.letter
     former_id = {} if decoded.command_id is None else {REPLAY_OF: decoded.command_id}
@@ -133,6 +134,8 @@ def _body_with_id(body: bytes, encoded_id: msgspec.Raw) -> bytes:
 
 def _decode_object(text: bytes, subject: str) -> JsonFields:
     try:
-        return _OBJECT_DECODER.decode(text)
+        fields = _OBJECT_DECODER.decode(text)
     except (ValueError, RecursionError):
         raise ValueError(f"{subject} is not a JSON object, so it cannot carry a new id") from None
+    check_unique_names(text)  # the copy would have the last one alone
+    return fields

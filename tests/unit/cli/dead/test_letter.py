@@ -84,6 +84,17 @@ def test_a_new_id_replaces_the_id_in_the_base64_data_of_a_cloudevent() -> None:
     assert msgspec.json.decode(renamed.body).keys() == {*event, "data"}
 
 
+@pytest.mark.parametrize("form", ["%s", '{"specversion":"1.0","data":%s}', "base64"])
+def test_a_letter_that_has_a_field_twice_gets_no_new_id(form: str) -> None:
+    """The copy would have only one of them, and be executed."""
+    twice = SYNC.replace(b"{", b'{"app":"x","app":"y",', 1).decode()
+    packed = base64.b64encode(twice.encode()).decode()
+    body = f'{{"specversion":"1.0","data_base64":"{packed}"}}' if form == "base64" else form % twice
+
+    with pytest.raises(ValueError, match=r"`(data\.)?app` must be given only once"):
+        with_new_id(letter(body.encode()), "two")
+
+
 def test_a_letter_in_binary_mode_is_named_by_the_id_of_its_event() -> None:
     attributes = {"specversion": "1.0", "id": "event-id", "source": "/x", "type": "y"}
     headers = {f"cloudEvents:{name}": value for name, value in attributes.items()}

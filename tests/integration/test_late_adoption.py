@@ -119,7 +119,10 @@ async def test_the_recording_of_the_start_in_doubt_is_adopted_by_the_start(
     await adopt(bench)
     assert await bench.send(start(bench)) == Ack()
     await adopt(bench)
-    assert await statuses(bench, own.recording_id) == [("UPLOADING", "start")]
+    assert await statuses(bench, own.recording_id) == [
+        ("RECORDING", "start"),
+        ("UPLOADING", "start"),
+    ]
 
 
 async def test_a_recording_whose_start_never_ends_is_adopted_after_a_day(

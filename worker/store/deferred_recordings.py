@@ -5,7 +5,7 @@ worker adopts the recording when the start has ended (`late_adoption`). Until th
 commands observed of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -71,6 +71,20 @@ def read_deferred(connection: sa.Connection, app: str) -> list[DeferredRecording
     ]
 
 
-def remove_deferred(connection: sa.Connection, recording_ids: Sequence[str]) -> None:
-    """Remove recordings that wait no longer."""
-    connection.execute(sa.delete(deferred).where(deferred.c.recording_id.in_(recording_ids)))
+def take_deferred(
+    connection: sa.Connection, recording_ids: Collection[str]
+) -> dict[str, tuple[Observation, ...]]:
+    """The observations of the recordings among these that wait, which are adopted now."""
+    if not recording_ids:
+        return {}
+    rows = connection.execute(
+        sa.select(deferred.c.recording_id, deferred.c.observations)
+        .where(deferred.c.recording_id.in_(recording_ids))
+        .with_for_update()
+    )
+    taken = {
+        recording_id: _OBSERVATIONS.decode(observations) for recording_id, observations in rows
+    }
+    if taken:
+        connection.execute(sa.delete(deferred).where(deferred.c.recording_id.in_(taken)))
+    return taken

@@ -7,8 +7,7 @@ import sqlalchemy as sa
 import structlog
 
 from worker.domain.command_keys import slots_of_recording
-from worker.domain.recording import Observation
-from worker.store.deferred_recordings import DeferredRecording, read_deferred, remove_deferred
+from worker.store.deferred_recordings import DeferredRecording, read_deferred, take_deferred
 from worker.store.recordings import apply_observations
 from worker.store.slots import find_starting
 
@@ -44,13 +43,16 @@ def adopt_deferred(
     ]
     if not free:
         return
+    taken = take_deferred(connection, [recording.recording_id for recording in free])
     apply_observations(
         connection,
-        [[_final(each) for each in recording.observations] for recording in free],
+        [
+            [msgspec.structs.replace(each, awaits_start=False) for each in observations]
+            for observations in taken.values()
+        ],
         source=source,
         archives=archives,
     )
-    remove_deferred(connection, [recording.recording_id for recording in free])
     structlog.get_logger().info(
         "external_recordings_adopted", app=request.app, recordings=len(free)
     )
@@ -62,7 +64,3 @@ def _slots(recording: DeferredRecording, app: str) -> set[str]:
         for observation in recording.observations
         for slot in slots_of_recording(app, observation.snapshot)
     }
-
-
-def _final(observation: Observation) -> Observation:
-    return msgspec.structs.replace(observation, awaits_start=False)

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
+from recording_schemas import Status
 from worker.domain.composite_files import with_announced_names
 from worker.domain.listed_files import with_listed_files
 from worker.domain.max_duration import next_stop_at
@@ -22,7 +23,7 @@ from worker.store import archive_intake
 from worker.store.announced_files import AnnouncedFiles
 from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
-from worker.store.deferred_recordings import defer
+from worker.store.deferred_recordings import defer, take_deferred
 from worker.store.outbox import add_events, event_rows
 from worker.store.recording_rows import NO_ROW, RecordingRow, load_rows, note_positions, save_rows
 
@@ -64,6 +65,7 @@ def apply_observations(
     before = load_rows(connection, recording_ids(batch)) if locked is None else locked
     rows = dict(before)
     deferred: list[Observation] = []
+    earlier = {} if only_known else take_deferred(connection, _to_adopt(before, batch))
     files = AnnouncedFiles(connection, _with_known_files(before, batch))
     events: list[dict[str, Any]] = []
     results = []
@@ -71,14 +73,14 @@ def apply_observations(
         after: list[RecordingRow] = []
         first_event = len(events)
         for observation in observations:
-            if only_known and not _is_known(rows, observation):
-                continue
-            if _has_no_status(rows, observation):
+            is_skipped = only_known and not _is_known(rows, observation)
+            if is_skipped or _has_no_status(rows, observation):
                 continue
             if observation.awaits_start and observation.snapshot.recording_id not in rows:
                 deferred.append(observation)
                 continue
-            events += _apply(connection, rows, files, observation, source, archives=archives)
+            for each in (*_of_start(earlier, observation), observation):
+                events += _apply(connection, rows, files, each, source, archives=archives)
             after.append(rows[observation.snapshot.recording_id])
         results.append(_result(after, events=len(events) - first_event))
     files.save()
@@ -89,6 +91,30 @@ def apply_observations(
     if _anything_became_due(before, rows, batch):
         notify_on_commit(connection, "due")
     return results
+
+
+def _to_adopt(before: Mapping[str, RecordingRow], batch: Iterable[Observation]) -> set[str]:
+    """The recordings that are adopted now, and that commands may have observed before.
+
+    A recording in the answer to its start is not one of them: nobody has acted on it yet.
+    """
+    return {
+        observation.snapshot.recording_id
+        for observation in batch
+        if observation.snapshot.recording_id not in before
+        and not observation.awaits_start
+        and not (observation.start and observation.snapshot.status is Status.INVOKED)
+    }
+
+
+def _of_start(
+    earlier: dict[str, tuple[Observation, ...]], adopting: Observation
+) -> Iterable[Observation]:
+    """What commands observed before this observation adopts the recording, perhaps for a start."""
+    return [
+        msgspec.structs.replace(each, awaits_start=False, start=adopting.start)
+        for each in earlier.pop(adopting.snapshot.recording_id, ())
+    ]
 
 
 def recording_ids(observations: Iterable[Observation]) -> set[str]:

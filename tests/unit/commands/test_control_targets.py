@@ -110,14 +110,19 @@ async def test_a_stop_acts_on_known_live_recordings_that_the_list_lacks(
     assert set(stub.acted_on) == expected
 
 
-async def test_a_stop_observes_a_known_recording_that_the_list_shows_as_stopped() -> None:
+async def test_a_stop_observes_what_it_names_and_the_list_shows_as_stopped() -> None:
     stub = StubApi(
-        row(1, Status.UPLOADING), row(2, Status.UPLOADING), known=(known(1, Status.RECORDING),)
+        row(1, Status.UPLOADING),
+        row(2, Status.UPLOADING),
+        row(3, Status.UPLOADING, "composite"),
+        known=(known(1, Status.RECORDING),),
     )
+    stub.starting = {start_slot("default", MEETING, "composite"): T0.timestamp()}
     result = await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
     assert stub.acted_on == []
-    observed = [(item.snapshot.recording_id, item.snapshot.status) for item in result.observations]
-    assert observed == [(id_of(1), Status.UPLOADING)]
+    assert result.recording_ids == (id_of(1), id_of(2), id_of(3))
+    waiting = {item.snapshot.recording_id: item.awaits_start for item in result.observations}
+    assert waiting == {id_of(1): False, id_of(2): False, id_of(3): True}
 
 
 async def test_a_stop_observes_the_status_that_the_list_shows_before_it_stops_the_recording() -> (

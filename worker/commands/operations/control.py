@@ -136,7 +136,9 @@ async def _act_on(
     api: RealtimeKitClient,
 ) -> None:
     if action == "stop" and target.status in STOPPED:
-        context.progress.add(target.recording_id)
+        unknown = None if target.is_known else target.listed
+        observation = await _unless_of_start(unknown, context) if unknown else None
+        context.progress.add(target.recording_id, observation)
         return
 
     def on_answer_lost() -> None:  # perhaps executed, and the next attempt may find it ended

@@ -40,7 +40,8 @@ class ApiLists:
             key=lambda recording: (recording.began, recording.id),
             reverse=_one(query, "sort_order") != "ASC",
         )
-        if found and self._dice.random() < self._behaviour.gap_chance:
+        has_gaps = "meeting_id" not in query
+        if found and has_gaps and self._dice.random() < self._behaviour.gap_chance:
             found.remove(self._dice.choice(found))
         page, paging = self._page(found, query, self._behaviour.max_per_page)
         rows = [views.row_json(recording, at, self._behaviour) for recording in page]

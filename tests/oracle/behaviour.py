@@ -16,7 +16,10 @@ class Behaviour:
     get_lag: float = 0.0
     people_lag: float = 0.0
     gap_chance: float = 0.0
-    """How often an answer of the list lacks a recording that it showed before."""
+    """How often the list of all meetings lacks a recording that it showed before.
+
+    That of one meeting does not: a start without an answer would be repeated, as documented.
+    """
     lagging_get: Literal["invoked", "not_found"] = "invoked"
     """What a GET shows of a recording that it does not show yet."""
     put_shows: Literal["before", "after"] = "after"

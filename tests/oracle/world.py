@@ -95,7 +95,7 @@ class World:
         if self._dice.random() < self._behaviour.late_start_chance:
             seconds = LATE_START_SECONDS
         if self._dice.random() < self._behaviour.hidden_chance:
-            begin = time.time() + self._dice.uniform(0.0, 4.0)
+            begin = time.time() + self._dice.uniform(4.0, 8.0)
             recording.hidden = begin, begin + self._dice.uniform(0.5, 5.0)
         if fate < self._behaviour.zombie_chance + self._behaviour.error_chance:
             self.later(seconds, self._change, recording, "ERRORED")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tests.oracle.evidence import Evidence, Received
+from tests.oracle.shown import shown_statuses
 from tests.oracle.truth import ENDED, Recording
 
 CONCLUDED: Final = {"stalled", "vanished"}
@@ -22,7 +23,7 @@ def check_missing(evidence: Evidence) -> Iterator[str]:
     events = evidence.events()
     for recording in evidence.truth.recordings.values():
         if is_tracked(recording, evidence, events.get(recording.id, [])):
-            yield from _end(recording, events.get(recording.id, []))
+            yield from _end(recording, events.get(recording.id, []), evidence)
 
 
 def is_tracked(recording: Recording, evidence: Evidence, events: list[Received]) -> bool:
@@ -58,13 +59,15 @@ def _replies(evidence: Evidence) -> Iterator[str]:
             yield f"{count - came[command_id, correlation]} replies missing to {command_id}"
 
 
-def _end(recording: Recording, events: list[Received]) -> Iterator[str]:
-    statuses = [event.data for event in events if event.kind == "recording.status_changed.v1"]
-    if not statuses:
+def _end(recording: Recording, events: list[Received], evidence: Evidence) -> Iterator[str]:
+    changes = [event for event in events if event.kind == "recording.status_changed.v1"]
+    if not changes:
         yield f"no status of {recording.id} ({recording.status})"
         return
-    last = statuses[-1]
+    last = changes[-1].data
     is_concluded = (last.get("error") or {}).get("code") in CONCLUDED
+    if is_concluded and not _is_shown_after(changes[-1].at, recording, evidence):
+        return  # the worker asks for the truth for a day, longer and longer apart
     if recording.status in ENDED and last["status"] != recording.status:
         yield f"{recording.id} is {recording.status}, and the last event says {last['status']}"
     if recording.status not in ENDED and not is_concluded:
@@ -78,3 +81,9 @@ def _end(recording: Recording, events: list[Received]) -> Iterator[str]:
     for file in recording.files:
         if file.name not in named and (file.name or file.media not in media):
             yield f"no event of file {file.name or file.media} of {recording.id}"
+
+
+def _is_shown_after(at: float, recording: Recording, evidence: Evidence) -> bool:
+    """Whether the worker was shown the real end of a recording after it had concluded another."""
+    shown = shown_statuses(recording, evidence)
+    return any(status == recording.status in ENDED and when > at for status, when in shown)

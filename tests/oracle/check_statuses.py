@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.oracle.check_missing import CONCLUDED
 from tests.oracle.evidence import Evidence, Received
+from tests.oracle.shown import shown_statuses
 from tests.oracle.truth import Recording
 
 RANKS: Final = {
@@ -16,8 +17,6 @@ RANKS: Final = {
     "UPLOADED": 3,
     "ERRORED": 3,
 }
-UNDISTURBED_SECONDS: Final = 3.0
-"""A replica that runs for so long after an answer must have told what it showed."""
 
 
 def check_statuses(evidence: Evidence) -> Iterator[str]:
@@ -68,7 +67,7 @@ def _untrue(recording: Recording, changes: list[Received]) -> Iterator[str]:
 def _untold(recording: Recording, changes: list[Received], evidence: Evidence) -> Iterator[str]:
     told = [(RANKS[each.data["status"]], each.data["status"], _committed(each)) for each in changes]
     first = min(at for _, _, at in told) if told else 0.0
-    for status, at in sorted(_shown(recording, evidence)):
+    for status, at in sorted(shown_statuses(recording, evidence)):
         if at < first or any(name == status for _, name, _ in told):
             continue
         if not any(rank >= RANKS[status] and when < at + 0.5 for rank, _, when in told):
@@ -79,25 +78,3 @@ def _untold(recording: Recording, changes: list[Received], evidence: Evidence) -
 def _committed(change: Received) -> float:
     """When the worker committed the event. It may arrive later, and then what follows does too."""
     return min(change.at, datetime.fromisoformat(change.event["time"]).timestamp())
-
-
-def _shown(recording: Recording, evidence: Evidence) -> Iterator[tuple[str, float]]:
-    """Statuses that a replica was shown by an answer or a webhook, and then ran undisturbed."""
-    for request in evidence.truth.requests:
-        if request.done is not None and request.fault in {"none", "slow"}:
-            for shown_id, status in request.shown:
-                if shown_id == recording.id and _runs(request.replica, request.done, evidence):
-                    yield status, request.done
-    for delivery in evidence.truth.deliveries:
-        is_ours = delivery.recording == recording.id and delivery.status is not None
-        if is_ours and delivery.answer == 204 and not delivery.forged and delivery.status:
-            yield delivery.status, delivery.at
-
-
-def _runs(replica: int, at: float, evidence: Evidence) -> bool:
-    return not any(
-        absence.replica == replica
-        and absence.begin < at + UNDISTURBED_SECONDS
-        and absence.end > at - 1.0
-        for absence in evidence.absences
-    )

@@ -7,7 +7,7 @@ a key. Then the number of their recordings is compared with the number of comman
 import json
 from typing import Final
 
-from tests.oracle.evidence import STARTS, Evidence, Json, Sent
+from tests.oracle.evidence import STARTS, Evidence, Json, Received, Sent
 from tests.oracle.truth import Kind, Meeting, Recording
 
 LOCAL: Final = frozenset(
@@ -15,6 +15,10 @@ LOCAL: Final = frozenset(
 )
 """Members of a start that the API does not get. Of tracks, `max_seconds` is another one."""
 
+KINDS: Final[dict[str, Kind]] = {
+    "start_track_recording": "track",
+    "start_recording": "composite",
+}
 CLOCK_SECONDS: Final = 1.5
 """The worker knows the API's clock to a second."""
 
@@ -42,29 +46,31 @@ def starts_by_key(evidence: Evidence) -> dict[str, list[Sent]]:
 def has_double(recording: Recording, evidence: Evidence) -> bool:
     """Whether another program's recording looks like one of the worker's, here or in its place.
 
-    Both are of one meeting and kind, and the other one began about when a start was sent. If that
-    start's answer is lost, nobody can tell them apart.
+    Both are of one meeting and kind, and the other one began while the end of a start was open. If
+    that start's answer is lost, or its worker is killed, nobody can tell them apart.
     """
+    outcomes = evidence.outcomes()
     return any(
         (other.meeting, other.kind) == (recording.meeting, recording.kind)
         and not other.by_worker
-        and _began_with_a_start(other, evidence)
+        and any(_was_open(sent, other, outcomes.get(sent.id)) for sent in evidence.sent)
         for other in evidence.truth.recordings.values()
     )
 
 
-def _began_with_a_start(other: Recording, evidence: Evidence) -> bool:
-    longest = evidence.limits.reconcile + CLOCK_SECONDS
-    return any(
-        request.operation == f"start_{other.kind}"
-        and request.body["meeting_id"] == other.meeting.id
-        and -CLOCK_SECONDS < other.began - request.at < longest
-        for request in evidence.truth.requests
+def _was_open(sent: Sent, other: Recording, outcome: Received | None) -> bool:
+    """Whether the other recording began between a start of its meeting and that start's outcome."""
+    command = sent.command or {}
+    return (
+        KINDS.get(str(sent.type)) == other.kind
+        and command.get("meeting_id") == other.meeting.id
+        and sent.at - CLOCK_SECONDS < other.began
+        and (outcome is None or other.began < outcome.at)
     )
 
 
 def _key_of_command(command: Json, meeting: Meeting | None) -> str:
-    kind: Kind = "track" if command["type"] == "start_track_recording" else "composite"
+    kind = KINDS[command["type"]]
     local = LOCAL | {"max_seconds"} if kind == "track" else LOCAL
     body = {name: part for name, part in command.items() if name not in local}
     if customs := command.get("custom_participant_ids"):

@@ -2,13 +2,16 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
+import httpx
 import pytest
 
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.model.recording import StartRequest
 from recording_schemas import Kind, Status
+from tests.integration.altered_answers import altered_client, rows_of
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from tests.store_requests import claim_request, observation_of
 from worker.domain.snapshot import RecordingSnapshot
@@ -306,6 +309,28 @@ async def test_a_recording_that_an_unfinished_start_may_own_is_left_to_the_start
     maybe_ours = await start_external(bench, "track", bench.meeting)
     await bench.sweep_and_read(400)
     await bench.sweep_and_read(400)
+    assert await bench.published(external_id) == ["RECORDING"]
+    assert await bench.published(maybe_ours) == []
+
+
+def without_meeting(request: httpx.Request, body: Any) -> None:
+    """Leave the meeting out of the rows of lists."""
+    if request.url.path.endswith("/recordings"):
+        for row in rows_of(body):
+            row.pop("meeting_id", None)
+            row.pop("meeting", None)
+
+
+async def test_a_recording_of_an_unfinished_start_is_left_to_it_if_lists_show_no_meeting(
+    bench: TrackingBench,
+) -> None:
+    async with aclosing(altered_client(bench.sandbox.base_url, without_meeting)) as api:
+        bench.restart(api, follow_all=True)
+        await bench.sweep_and_read()
+        await claim_a_start(bench)
+        external_id = await start_external(bench, "track")
+        maybe_ours = await start_external(bench, "track", bench.meeting)
+        await bench.sweep_and_read(400)
     assert await bench.published(external_id) == ["RECORDING"]
     assert await bench.published(maybe_ours) == []
 

@@ -203,28 +203,44 @@ class ExternalRecordingDiscovery:
             for snapshot in unknown
             if starting.keys() & slots_of_recording(self._app, snapshot)
         ]
-        await self._apply([snapshot for snapshot in unknown if snapshot not in deferred], asked_at)
+        external = [snapshot for snapshot in unknown if snapshot not in deferred]
+        deferred += await self._apply(external, asked_at)
         return msgspec.structs.replace(
             progress, deferred=progress.deferred + _invoked_times(deferred)
         )
 
-    async def _apply(self, external: Sequence[RecordingSnapshot], asked_at: datetime) -> None:
-        observations = [
-            observation
-            for snapshot in external
-            if (observation := await self._observe(snapshot, asked_at)) is not None
-        ]
+    async def _apply(
+        self, external: Sequence[RecordingSnapshot], asked_at: datetime
+    ) -> list[RecordingSnapshot]:
+        """Adopt these recordings. Returns those that turn out to be of an unfinished start."""
+        observations: list[Observation] = []
+        deferred: list[RecordingSnapshot] = []
+        for snapshot in external:
+            observation = await self._observe(snapshot, asked_at)
+            if observation is None:
+                continue
+            if snapshot.meeting_id is None and await self._awaits_start(observation.snapshot):
+                deferred.append(snapshot)
+            else:
+                observations.append(observation)
         if observations:
             structlog.get_logger().info(
                 "external_recordings_adopted", app=self._app, recordings=len(observations)
             )
             await self._store.apply_page(observations)
+        return deferred
 
     async def _observe(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation | None:
-        # A list may not show the kind, and the kind never changes later.
-        if snapshot.kind is None or snapshot.kind_is_guessed:
+        # A list may not show the kind, and the kind never changes later. It may not show the
+        # meeting, and then nothing says whether an unfinished start began the recording.
+        if snapshot.kind is None or snapshot.kind_is_guessed or snapshot.meeting_id is None:
             return await self._read(snapshot.recording_id)
         return Observation.by_sweep(snapshot, asked_at, self._now(), self._app)
+
+    async def _awaits_start(self, snapshot: RecordingSnapshot) -> bool:
+        """Whether an unfinished start may have begun the recording. If one has ended since the
+        recording was read, the store has it."""
+        return bool(await self._store.starting(slots_of_recording(self._app, snapshot)))
 
     async def _read(self, recording_id: str) -> Observation | None:
         try:

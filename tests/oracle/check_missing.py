@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.oracle.evidence import Evidence, Received
 from tests.oracle.shown import shown_statuses
-from tests.oracle.truth import ENDED, Recording
+from tests.oracle.truth import ENDED, RecordedFile, Recording
 
 CONCLUDED: Final = {"stalled", "vanished"}
 """Error codes of ends that the worker has concluded itself."""
@@ -74,13 +74,26 @@ def _end(recording: Recording, events: list[Received], evidence: Evidence) -> It
         yield f"{recording.id} stays {recording.status}, and no end of it was concluded"
     if not any(event.kind == "recording.completed.v1" for event in events):
         yield f"no completion of {recording.id} ({recording.status})"
-    named = {event.data["file_name"] for event in events if event.kind == "recording.file_ready.v1"}
-    media = {
-        event.data["media_kind"] for event in events if event.kind == "recording.file_ready.v1"
-    }
+    for file in _missing_files(recording, events):
+        yield f"no event of file {file.name or file.media} of {recording.id}"
+
+
+def recordings_with_missing_files(evidence: Evidence) -> Iterator[Recording]:
+    """The recordings with a file that has no event yet."""
+    events = evidence.events()
+    for recording in evidence.truth.recordings.values():
+        own = events.get(recording.id, [])
+        if is_tracked(recording, evidence, own) and any(_missing_files(recording, own)):
+            yield recording
+
+
+def _missing_files(recording: Recording, events: list[Received]) -> Iterator[RecordedFile]:
+    ready = [event.data for event in events if event.kind == "recording.file_ready.v1"]
+    names = {data["file_name"] for data in ready}
+    media = {data["media_kind"] for data in ready}
     for file in recording.files:
-        if file.name not in named and (file.name or file.media not in media):
-            yield f"no event of file {file.name or file.media} of {recording.id}"
+        if file.name not in names and (file.name or file.media not in media):
+            yield file
 
 
 def _is_shown_after(at: float, recording: Recording, evidence: Evidence) -> bool:

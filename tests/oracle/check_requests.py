@@ -14,7 +14,7 @@ def check_requests(evidence: Evidence) -> Iterator[str]:
     times = sorted(request.at for request in evidence.truth.requests)
     for count, seconds in evidence.limits.budget:
         for first, last in zip(times, times[count:], strict=False):
-            if last - first < seconds - TRAVEL_SECONDS:
+            if last - first < seconds - TRAVEL_SECONDS - evidence.longest_stall:
                 yield f"{count + 1} requests within {last - first:.2f} of {seconds:g} seconds"
                 break
     yield from _impatient(evidence)
@@ -27,7 +27,8 @@ def _impatient(evidence: Evidence) -> Iterator[str]:
         if refused.retry_after is None or refused.fault not in {"throttled", "gateway 429"}:
             continue
         told = refused.done or 0.0
-        begin, end = told + TRAVEL_SECONDS, told + refused.retry_after - TRAVEL_SECONDS
+        begin = told + TRAVEL_SECONDS + evidence.longest_stall
+        end = told + refused.retry_after - TRAVEL_SECONDS
         early = [
             request
             for request in requests

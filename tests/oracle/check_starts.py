@@ -38,9 +38,8 @@ def _wrong_requests(evidence: Evidence, by_key: dict[str, list[Sent]]) -> Iterat
         if not commands:
             yield f"a start that nobody asked for: {request.body}"
         deadlines = [deadline_of(sent) for sent in commands]
-        if deadlines and all(
-            each is not None and each + LATE_SECONDS < request.at for each in deadlines
-        ):
+        late = LATE_SECONDS + evidence.longest_stall
+        if deadlines and all(each is not None and each + late < request.at for each in deadlines):
             yield f"start of {commands[0].id} after its deadline"
 
 

@@ -30,6 +30,12 @@ class Drawn:
     """The bytes to send as they are."""
 
 
+def sync_of(recording_id: str) -> Drawn:
+    """A sync of this recording."""
+    command = {"type": "sync_recording", "id": f"sync-{recording_id}", "recording_id": recording_id}
+    return Drawn(command["id"], command)
+
+
 @dataclass
 class CommandDrawer:
     """Draws one command after the other, about what exists by then."""

@@ -121,6 +121,8 @@ class Evidence:
     began: float = 0.0
     calm_from: float = 0.0
     """From then on nothing was broken any more."""
+    longest_stall: float = 0.0
+    """For how long at most the stand-in itself did nothing, because the machine was busy."""
     left_in_queues: int = 0
     never_ready: list[int] = field(default_factory=list)
     """Replicas that were not ready although nothing went wrong any more."""

@@ -6,14 +6,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import aio_pika
 
 from tests.fault.tcp_proxy import TcpProxy
 from tests.oracle.behaviour import Behaviour, draw_behaviour
-from tests.oracle.check_missing import check_missing
-from tests.oracle.commands import CommandDrawer
+from tests.oracle.check_missing import check_missing, recordings_with_missing_files
+from tests.oracle.commands import CommandDrawer, sync_of
 from tests.oracle.evidence import Evidence
 from tests.oracle.meeting_life import MeetingLife
 from tests.oracle.replicas import APP, Place, Replicas, draw_settings
@@ -21,6 +22,10 @@ from tests.oracle.sender import Sender
 from tests.oracle.stand_in import StandIn
 from tests.oracle.strikes import Strikes
 from tests.oracle.subscriber import Subscriber
+
+STALL_LOOK_SECONDS: Final = 0.02
+SYNC_AFTER_SECONDS: Final = 12.0
+"""Longer than the worker looks for files: WORKER_FILES_WAIT_SECONDS and _LATE_SECONDS together."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ async def run_history(script: Script, place: Place) -> Evidence:
     evidence.limits.list_lag = script.behaviour.list_lag
     api = StandIn(script.behaviour, dice)
     evidence.truth = api.truth
-    async with api.serving(), _linked(place) as (link, linked_place):
+    async with _stalls_watched(evidence), api.serving(), _linked(place) as (link, linked_place):
         replicas = Replicas(script.replicas, linked_place, api, script.settings, evidence.limits)
         evidence.absences = replicas.absences
         try:
@@ -68,13 +73,29 @@ async def run_history(script: Script, place: Place) -> Evidence:
             async with _subscribed(place, evidence) as (sender, connection):
                 strikes = Strikes(dice, replicas, link, api, script.strike_pause or 0.0)
                 await _act(script, dice, api, sender, strikes)
-                await _settle(script, api, strikes, evidence)
+                await _settle(script, api, strikes, evidence, sender)
                 for worker in replicas.workers:
                     await asyncio.to_thread(worker.stop, seconds=10)
                 await _look_at_queues(connection, place.prefix, evidence)
         finally:
             replicas.kill()
     return evidence
+
+
+@asynccontextmanager
+async def _stalls_watched(evidence: Evidence) -> AsyncIterator[None]:
+    """Note the longest time for which this process did nothing."""
+
+    async def watch() -> None:
+        while True:
+            before = time.time()
+            await asyncio.sleep(STALL_LOOK_SECONDS)
+            stall = time.time() - before - STALL_LOOK_SECONDS
+            evidence.longest_stall = max(evidence.longest_stall, stall)
+
+    task = asyncio.create_task(watch())
+    yield
+    task.cancel()
 
 
 @asynccontextmanager
@@ -126,17 +147,26 @@ async def _act(
                 await task
 
 
-async def _settle(script: Script, api: StandIn, strikes: Strikes, evidence: Evidence) -> None:
-    """Nothing goes wrong any more; wait until everything has come that must come."""
+async def _settle(
+    script: Script, api: StandIn, strikes: Strikes, evidence: Evidence, sender: Sender
+) -> None:
+    """Nothing goes wrong any more; wait until everything has come that must come.
+
+    Files that turned up after the completion come by a sync.
+    """
     api.faults.calm = True
     evidence.never_ready = await strikes.repair()
     MeetingLife(strikes.dice, api.world, APP).close()
     evidence.calm_from = time.time()
     end = time.time() + script.settle_seconds
-    quiet_looks = 0
+    quiet_looks, synced = 0, False
     while time.time() < end and quiet_looks < 3:
         await asyncio.sleep(0.3)
         quiet_looks = 0 if any(check_missing(evidence)) else quiet_looks + 1
+        if not synced and time.time() > evidence.calm_from + SYNC_AFTER_SECONDS:
+            synced = True
+            for recording in recordings_with_missing_files(evidence):
+                await sender.send(sync_of(recording.id), strikes.dice)
 
 
 async def _look_at_queues(

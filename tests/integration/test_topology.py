@@ -7,7 +7,7 @@ from tests.integration.broker_bench import BrokerBenches, acknowledge
 from worker.broker.connection import BrokerConnection, open_connection
 from worker.broker.publisher import Publisher
 from worker.broker.topology import declare, verify
-from worker.domain.errors import TopologyDiffers
+from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
 
 async def test_declaring_an_existing_topology_changes_nothing(benches: BrokerBenches) -> None:
@@ -28,7 +28,7 @@ async def test_a_queue_with_other_arguments_is_refused_by_name(benches: BrokerBe
     assert bench.topology.dead_queue in str(caught.value)
 
 
-async def test_a_limit_of_queues_is_not_taken_for_other_properties(
+async def test_a_limit_of_queues_ends_no_worker_and_is_not_taken_for_other_properties(
     benches: BrokerBenches, rabbitmq: RabbitMQNode, names_prefix: str
 ) -> None:
     bench = await benches.bench(acknowledge)
@@ -41,7 +41,7 @@ async def test_a_limit_of_queues_is_not_taken_for_other_properties(
     )
     connection = await open_connection(f"{rabbitmq.amqp_url}{names_prefix}", "test")
     async with connection, connection.channel(publisher_confirms=False) as channel:
-        with pytest.raises(TopologyDiffers, match=r"queue limit .* is reached") as caught:
+        with pytest.raises(BrokerUnavailable, match=r"queue limit .* is reached") as caught:
             await declare(channel, bench.topology)
     assert "exists" not in str(caught.value)
     rabbitmq.evaluate(f'rabbit_vhost:delete({host}, <<"tests">>).')

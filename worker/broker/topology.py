@@ -140,7 +140,7 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
     """Create missing exchanges and queues.
 
     Raises TopologyDiffers for one with other properties. Raises BrokerUnavailable without the right
-    to declare, because it may be granted later.
+    to declare, because it may be granted later, and at a limit of queues, because it may be raised.
     """
     try:
         for name, kind in topology.exchanges.items():
@@ -155,21 +155,19 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
             if queue.exchange is not None:
                 await declared.bind(queue.exchange, queue.binding, timeout=RPC_TIMEOUT_SECONDS)
     except ChannelPreconditionFailed as error:
-        raise TopologyDiffers(_why_refused(str(error))) from error
+        if "inequivalent" not in str(error):
+            raise BrokerUnavailable(
+                f"the broker refuses to create an exchange or queue: {error}"
+            ) from error
+        raise TopologyDiffers(
+            f"an exchange or queue of this name exists with other properties: {error}. Remove it, "
+            "or choose other names with WORKER_NAME_PREFIX"
+        ) from error
     except AccessRefused as error:
         raise BrokerUnavailable(
             "no right to declare exchanges and queues: grant it, or set WORKER_TOPOLOGY=verify on "
             f"the worker if an administrator declares them: {error}"
         ) from error
-
-
-def _why_refused(text: str) -> str:
-    if "inequivalent" in text:
-        return (
-            f"an exchange or queue of this name exists with other properties: {text}. Remove it, "
-            "or choose other names with WORKER_NAME_PREFIX"
-        )
-    return f"the broker refuses to create an exchange or queue: {text}"  # too many queues
 
 
 async def find_missing(connection: AbstractConnection, topology: Topology) -> list[str]:

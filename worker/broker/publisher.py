@@ -27,16 +27,11 @@ from worker.broker.connection import (
 )
 from worker.broker.message_copy import DEFAULT_FRAME_BYTES
 from worker.broker.messages import Outgoing
-from worker.broker.topology import (
-    CLOSE_CHANNEL_TIMEOUT_SECONDS,
-    Topology,
-    declare,
-    find_missing,
-    verify,
-)
+from worker.broker.topology import Topology, declare, find_missing, verify
 from worker.domain.errors import BrokerUnavailable, ChannelLost, LostInFlight, NotConfirmed
 
 WATCH_INTERVAL_SECONDS: Final = 1.0
+CLOSE_CHANNEL_TIMEOUT_SECONDS: Final = 2.0
 MIN_CHANNEL_AGE_SECONDS: Final = 5.0
 """A younger channel is kept even if queues refuse its messages."""
 
@@ -92,11 +87,12 @@ class Publisher:
         """
         if self._topology is None:
             return
-        is_restored = self._may_declare and self._is_prepared
-        missing = await find_missing(connection, self._topology) if is_restored else []
+        missing: list[str] = []
         prepare = declare if self._may_declare else verify
         channel = await open_channel(connection)
         try:
+            if self._may_declare and self._is_prepared:
+                missing = await broker_call(find_missing(channel, self._topology))
             await broker_call(prepare(channel, self._topology))
         finally:
             await close_quietly(channel, CLOSE_CHANNEL_TIMEOUT_SECONDS)

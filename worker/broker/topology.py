@@ -5,20 +5,18 @@ from functools import partial
 from typing import Final, Literal
 
 import msgspec
-from aio_pika.abc import AbstractChannel, AbstractConnection, ExchangeType
+from aio_pika.abc import AbstractChannel, ExchangeType
 from aio_pika.exceptions import (
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
 )
 
 from worker.broker.aiormq.raw_channel import AccessRefused
-from worker.broker.connection import broker_call, close_quietly, open_channel
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
 RPC_TIMEOUT_SECONDS: Final = 15.0
 """The deadline of one call. On a node that is still booting, a declaration can hang forever."""
 
-CLOSE_CHANNEL_TIMEOUT_SECONDS: Final = 2.0
 MAX_QUEUE_LENGTH: Final = 1_000_000
 DELIVERY_LIMIT: Final = 1_000
 """After this many redeliveries the broker dead-letters a message itself. It is high on purpose,
@@ -170,19 +168,18 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
         ) from error
 
 
-async def find_missing(connection: AbstractConnection, topology: Topology) -> list[str]:
-    """The names of the exchanges and queues that do not exist. Creates nothing."""
+async def find_missing(channel: AbstractChannel, topology: Topology) -> list[str]:
+    """The names of the exchanges and queues that do not exist. Creates nothing.
+
+    RabbitMQ closes the channel for each of them, and the channel is opened again.
+    """
     missing = []
-    channel: AbstractChannel | None = None
     for name, declare_passively in _passive_declarations(topology):
-        channel = channel or await open_channel(connection)
         try:
-            await broker_call(declare_passively(channel))
-        except ChannelNotFoundEntity:  # the broker has closed the channel
+            await declare_passively(channel)
+        except ChannelNotFoundEntity:
             missing.append(name)
-            channel = None
-    if channel is not None:
-        await close_quietly(channel, CLOSE_CHANNEL_TIMEOUT_SECONDS)
+            await channel.reopen()
     return missing
 
 

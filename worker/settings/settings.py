@@ -466,8 +466,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_INVOKED_TIMEOUT_SECONDS",
             seconds(0.1, _DAY),
-            "How long a recording may stay INVOKED. Then it ends as ERRORED with the code "
-            "`stalled`.",
+            "How long a recording may stay INVOKED. Then the worker stops it, if the worker "
+            "started it. If the stop has no effect, it ends as ERRORED with the code `stalled`.",
             default="120",
         ),
     ]

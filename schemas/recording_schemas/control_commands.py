@@ -160,7 +160,7 @@ class ReplayRecording(
     tag_field="type",
     tag="replay_recording",
 ):
-    """Publish all events of a recording again that are still kept, in order and with their ids.
+    """Publish the kept events of a recording again, in order and with their ids.
 
     Exactly one of `recording_id` and `start_id` (the `id` of the start command) names it. If the
     message has a `reply_to`, the events go only there. No request goes to the API. Null means not

@@ -16,7 +16,7 @@ MAX_METADATA_BYTES: Final = 131_072
 """Valid metadata is shorter in any spelling. Longer texts are refused unread, because checking a
 hundred thousand names takes a good part of a second."""
 
-_RULE: Final = "must be a string of at most 512 characters without control characters"
+_RULE: Final = "must be a string of at most 512 characters"
 
 
 def check_size(struct: type[msgspec.Struct], encoded: msgspec.Raw | None) -> None:

@@ -119,8 +119,7 @@ MetadataValue = Annotated[
     str,
     Meta(
         max_length=512,
-        pattern=_NO_CONTROL_CHARACTERS,
-        extra={"rule": "at most 512 characters without control characters"},
+        extra={"rule": "at most 512 characters"},
     ),
 ]
 Metadata = Annotated[
@@ -128,8 +127,8 @@ Metadata = Annotated[
     Meta(
         max_length=16,
         extra={
-            "rule": "an object of at most 16 strings: names of 1 to 64 characters, values of at "
-            "most 512, all without control characters"
+            "rule": "an object of at most 16 strings: names of 1 to 64 characters without control "
+            "characters, values of at most 512"
         },
     ),
 ]

@@ -1,5 +1,6 @@
 """Input that a database may refuse, from publishers and the API, on both engines."""
 
+import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +89,15 @@ async def test_nul_characters_in_an_api_response_do_not_prevent_its_observation(
     types = [event.event_type for event in await store.unsent(10)]
     assert types.count("recording.file_ready.v1") == 1
     assert types[-1] == "recording.completed.v1"
+
+
+async def test_every_character_of_metadata_reaches_the_events(store: Store) -> None:
+    own = {"note": "\x00first\n\u202esecond"}
+    start = StartContext(start_id="c1", metadata=own)
+    await store.apply([observation(start=start)])
+    await store.apply([observation(status=Status.UPLOADING)])  # with what was stored
+    events = [json.loads(event.body)["data"]["metadata"] for event in await store.unsent(10)]
+    assert events == [own, own]
 
 
 async def test_ids_longer_than_documented_do_not_prevent_an_observation(store: Store) -> None:

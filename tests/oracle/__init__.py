@@ -12,6 +12,7 @@ The API (`stand_in`, over HTTP) answers from what is true, but may show it late 
 - `behaviour`: how the API of one history differs from the ideal one. The seed draws it.
 - `views`: what an answer shows of the truth.
 - `api_operations`: what each request does, and its answer; `api_lists`: those that are lists.
+- `apps`: the one app of a history, or its two.
 - `request_faults`: what goes wrong with a request; `webhook_sender`: the same for webhooks.
 
 A history (`history`) is one run of real workers:

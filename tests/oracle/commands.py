@@ -3,12 +3,13 @@
 import random
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from tests.oracle.evidence import STARTS, Json
-from tests.oracle.truth import Meeting, Truth
+from tests.oracle.truth import Meeting, Recording, Truth
 
 CONTROL_TYPES: Final = (
     "stop_recording",
@@ -30,10 +31,14 @@ class Drawn:
     """The bytes to send as they are."""
 
 
-def sync_of(recording_id: str) -> Drawn:
+def sync_of(recording: Recording, apps: Mapping[str, str | None]) -> Drawn:
     """A sync of this recording."""
-    command = {"type": "sync_recording", "id": f"sync-{recording_id}", "recording_id": recording_id}
-    return Drawn(command["id"], command)
+    command = {"type": "sync_recording", "id": f"sync-{recording.id}", "recording_id": recording.id}
+    return Drawn(command["id"], command | _app_member(apps[recording.app]))
+
+
+def _app_member(name: str | None) -> Json:
+    return {} if name is None else {"app": name}
 
 
 @dataclass
@@ -42,6 +47,7 @@ class CommandDrawer:
 
     dice: random.Random
     truth: Truth
+    apps: Mapping[str, str | None]
     drawn: list[Drawn] = field(default_factory=list)
 
     def draw(self) -> Drawn:
@@ -63,7 +69,7 @@ class CommandDrawer:
 
     def _start_track(self) -> Drawn:
         meeting = self._meeting()
-        command = self._new("start_track_recording", meeting_id=meeting.id)
+        command = self._new("start_track_recording", meeting.app, meeting_id=meeting.id)
         people = self.dice.sample(
             meeting.people, min(self.dice.choice((1, 2)), len(meeting.people))
         )
@@ -81,7 +87,8 @@ class CommandDrawer:
         return self._completed_start(command)
 
     def _start_composite(self) -> Drawn:
-        command = self._new("start_recording", meeting_id=self._meeting().id)
+        meeting = self._meeting()
+        command = self._new("start_recording", meeting.app, meeting_id=meeting.id)
         if self.dice.random() < 0.6:
             command["allow_multiple_recordings"] = True
         if self.dice.random() < 0.5:
@@ -100,24 +107,31 @@ class CommandDrawer:
         return Drawn(command["id"], command)
 
     def _control(self) -> Drawn:
-        command = self._new(self.dice.choice(CONTROL_TYPES))
-        by = self.dice.choice(("start", "start", "meeting", "meeting", "recording", "nobody"))
-        starts = [each for each in self.drawn if each.command and each.command["type"] in STARTS]
-        recordings = sorted(self.truth.recordings)
-        if by == "start" and starts:
-            command["start_id"] = self.dice.choice(starts[-4:]).id
-        elif by == "recording" and recordings:
-            command["recording_id"] = self.dice.choice(recordings)
-        elif by == "nobody":
-            unknown = str(uuid.UUID(int=self.dice.getrandbits(128)))
-            command[self.dice.choice(("start_id", "recording_id"))] = unknown
-        else:
-            command["meeting_id"] = self._meeting().id
-            if self.dice.random() < 0.4:
-                command["kind"] = self.dice.choice(("track", "composite"))
+        command = {**self._new(self.dice.choice(CONTROL_TYPES), None), **self._target()}
         if self.dice.random() < 0.2:
             self._add_deadline(command)
         return Drawn(command["id"], command)
+
+    def _target(self) -> Json:
+        """What a stop, pause or resume is about."""
+        by = self.dice.choice(("start", "start", "meeting", "meeting", "recording", "nobody"))
+        starts = [each.command for each in self.drawn if each.command and each.is_right]
+        starts = [command for command in starts if command["type"] in STARTS]
+        recordings = sorted(self.truth.recordings)
+        if by == "start" and starts:
+            start = self.dice.choice(starts[-4:])
+            return {"start_id": start["id"], **_app_member(start.get("app"))}
+        if by == "recording" and recordings:
+            recording = self.truth.recordings[self.dice.choice(recordings)]
+            return {"recording_id": recording.id, **self._app(recording.app)}
+        if by == "nobody":
+            unknown = str(uuid.UUID(int=self.dice.getrandbits(128)))
+            member = self.dice.choice(("start_id", "recording_id"))
+            return {member: unknown, **self._app(self.dice.choice(list(self.apps)))}
+        meeting = self._meeting()
+        kind = self.dice.choice(("track", "composite", None, None, None))
+        kinds = {} if kind is None else {"kind": kind}
+        return {"meeting_id": meeting.id, **kinds, **self._app(meeting.app)}
 
     def _sync(self) -> Drawn:
         return self._about_recording("sync_recording")
@@ -129,7 +143,8 @@ class CommandDrawer:
         recordings = sorted(self.truth.recordings)
         if not recordings:
             return self._start_track()
-        command = self._new(kind, recording_id=self.dice.choice(recordings))
+        recording = self.truth.recordings[self.dice.choice(recordings)]
+        command = self._new(kind, recording.app, recording_id=recording.id)
         return Drawn(command["id"], command)
 
     def _repeat(self) -> Drawn:
@@ -145,7 +160,8 @@ class CommandDrawer:
         return Drawn(first.id, changed, is_right)
 
     def _wrong(self) -> Drawn:
-        command = self._new("start_track_recording", meeting_id=self._meeting().id)
+        meeting = self._meeting()
+        command = self._new("start_track_recording", meeting.app, meeting_id=meeting.id)
         changes: tuple[Json, ...] = (
             {"user_idz": ["x"]},
             {"meeting_id": "no-uuid"},
@@ -164,8 +180,13 @@ class CommandDrawer:
         body = self.dice.choice((b"{" + number, b"[" + number + b"]", b"\xff\xfe" + number, b""))
         return Drawn(f"garbage-{len(self.drawn)}", None, is_right=False, body=body or number)
 
-    def _new(self, kind: str, **members: Any) -> Json:
-        return {"type": kind, "id": f"c{len(self.drawn)}-{self.dice.randrange(10**6)}", **members}
+    def _new(self, kind: str, app: str | None, **members: Any) -> Json:
+        command_id = f"c{len(self.drawn)}-{self.dice.randrange(10**6)}"
+        named = {} if app is None else self._app(app)
+        return {"type": kind, "id": command_id, **members, **named}
+
+    def _app(self, app: str) -> Json:
+        return _app_member(self.apps[app])
 
     def _meeting(self) -> Meeting:
         return self.dice.choice(list(self.truth.meetings.values()))

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit, urlunsplit
 import aio_pika
 
 from tests.fault.tcp_proxy import TcpProxy
+from tests.oracle.apps import ONE_APP, TWO_APPS
 from tests.oracle.behaviour import Behaviour, draw_behaviour
 from tests.oracle.check_missing import check_missing, recordings_with_missing_files
 from tests.oracle.commands import CommandDrawer, sync_of
 from tests.oracle.evidence import Evidence
 from tests.oracle.meeting_life import MeetingLife
-from tests.oracle.replicas import APP, Place, Replicas, draw_settings
+from tests.oracle.replicas import Place, Replicas, draw_settings
 from tests.oracle.sender import Sender
 from tests.oracle.stand_in import StandIn
 from tests.oracle.strikes import Strikes
@@ -36,6 +37,7 @@ class Script:
     behaviour: Behaviour
     settings: dict[str, str]
     replicas: int = 1
+    has_two_apps: bool = False
     seconds: float = 8.0
     pause: float = 0.3
     """Between two commands, on average."""
@@ -52,6 +54,7 @@ def draw_script(seed: int) -> Script:
         draw_behaviour(dice),
         draw_settings(dice),
         replicas=dice.choice((1, 1, 2, 3)),
+        has_two_apps=dice.random() < 0.25,
         seconds=dice.choice((5.0, 8.0)),
         pause=dice.choice((0.1, 0.3, 0.6)),
         strike_pause=dice.choice((None, 0.8, 1.5, 3.0)),
@@ -63,7 +66,7 @@ async def run_history(script: Script, place: Place) -> Evidence:
     dice = random.Random(script.seed)
     evidence = Evidence()
     evidence.limits.list_lag = script.behaviour.list_lag
-    api = StandIn(script.behaviour, dice)
+    api = StandIn(script.behaviour, dice, TWO_APPS if script.has_two_apps else ONE_APP)
     evidence.truth = api.truth
     async with _stalls_watched(evidence), api.serving(), _linked(place) as (link, linked_place):
         replicas = Replicas(script.replicas, linked_place, api, script.settings, evidence.limits)
@@ -128,12 +131,12 @@ async def _act(
     script: Script, dice: random.Random, api: StandIn, sender: Sender, strikes: Strikes
 ) -> None:
     """The part in which commands are sent and things go wrong."""
-    life = MeetingLife(dice, api.world, APP)
+    life = MeetingLife(dice, api.world, list(api.apps))
     life.open()
     tasks = [asyncio.create_task(life.live_on())]
     if script.strike_pause is not None:
         tasks.append(asyncio.create_task(strikes.strike_on()))
-    drawer = CommandDrawer(dice, api.truth)
+    drawer = CommandDrawer(dice, api.truth, api.apps)
     end = time.time() + script.seconds
     try:
         while time.time() < end:
@@ -156,7 +159,7 @@ async def _settle(
     """
     api.faults.calm = True
     evidence.never_ready = await strikes.repair()
-    MeetingLife(strikes.dice, api.world, APP).close()
+    MeetingLife(strikes.dice, api.world, list(api.apps)).close()
     evidence.calm_from = time.time()
     end = time.time() + script.settle_seconds
     quiet_looks, synced = 0, False
@@ -166,7 +169,7 @@ async def _settle(
         if not synced and time.time() > evidence.calm_from + SYNC_AFTER_SECONDS:
             synced = True
             for recording in recordings_with_missing_files(evidence):
-                await sender.send(sync_of(recording.id), strikes.dice)
+                await sender.send(sync_of(recording, api.apps), strikes.dice)
 
 
 async def _look_at_queues(

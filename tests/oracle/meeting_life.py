@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,13 +20,13 @@ class MeetingLife:
 
     dice: random.Random
     world: World
-    app: str
+    apps: Sequence[str]
 
     def open(self) -> None:
         """Some meetings, most of them live."""
         for _ in range(self.dice.choice((2, 3, 4))):
             meeting = self.world.add_meeting(
-                self.app, self.dice.choice((1, 1, 2, 2, 3, 3, 5, 5, 23))
+                self.dice.choice(self.apps), self.dice.choice((1, 1, 2, 2, 3, 3, 5, 5, 23))
             )
             if self.dice.random() < 0.7:
                 self.world.begin_session(meeting)

@@ -10,10 +10,10 @@ from typing import Final
 from recording_sandbox.services.ports import free_ports
 from tests.fault.killable_worker import KillableWorker
 from tests.forked_process import FORK_SERVER
+from tests.oracle.apps import app_settings
 from tests.oracle.evidence import Absence, Limits
-from tests.oracle.stand_in import TOKEN, StandIn
+from tests.oracle.stand_in import StandIn
 
-APP: Final = "app-of-the-history"
 QUICK: Final = {
     "WORKER_API_TIMEOUT_SECONDS": "1",
     "WORKER_API_RETRY_SECONDS": "1.5",
@@ -59,9 +59,7 @@ class Replicas:
             "AMQP_URL": place.amqp_url,
             "DATABASE_URL": place.database_url,
             "WORKER_NAME_PREFIX": place.prefix,
-            "REALTIMEKIT_ACCOUNT_ID": "account",
-            "REALTIMEKIT_APP_ID": APP,
-            "REALTIMEKIT_API_TOKEN": TOKEN,
+            **app_settings(api.apps, place.directory),
             "REALTIMEKIT_WEBHOOK_KEY_URL": api.key_url,
             "LOG_FORMAT": "json",
             **settings,

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -14,22 +14,25 @@ from aiohttp import web
 from tests.oracle.answers import Answer, refusal
 from tests.oracle.api_lists import ApiLists
 from tests.oracle.api_operations import ApiOperations, Call, route
+from tests.oracle.apps import TOKEN
 from tests.oracle.behaviour import Behaviour
 from tests.oracle.request_faults import Fault, RequestFaults
 from tests.oracle.truth import Request
 from tests.oracle.webhook_sender import WebhookSender
 from tests.oracle.world import World
 
-TOKEN: Final = "token-of-the-history"  # noqa: S105 - it opens nothing
 KEY_PATH: Final = "webhook-key"
 
 
 class StandIn:
     """The API of one history. Each replica has a base URL of its own, so that the log names it."""
 
-    def __init__(self, behaviour: Behaviour, dice: random.Random) -> None:
+    def __init__(
+        self, behaviour: Behaviour, dice: random.Random, apps: Mapping[str, str | None]
+    ) -> None:
         self.behaviour = behaviour
-        self.webhooks = WebhookSender(behaviour, dice)
+        self.apps = apps
+        self.webhooks = WebhookSender(behaviour, dice, apps)
         self.world = World(behaviour, dice, self.webhooks.tell)
         self.truth = self.world.truth
         self.webhooks.truth = self.truth

@@ -6,6 +6,7 @@ import json
 import random
 import time
 import uuid
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -30,8 +31,11 @@ def _key() -> rsa.RSAPrivateKey:
 class WebhookSender:
     """Delivers to one of `ports` at a time, as a load balancer does."""
 
-    def __init__(self, behaviour: Behaviour, dice: random.Random) -> None:
+    def __init__(
+        self, behaviour: Behaviour, dice: random.Random, apps: Mapping[str, str | None]
+    ) -> None:
         self.truth = Truth()
+        self._apps = apps
         self.ports: dict[int, int] = {}
         """The HTTP port of each replica."""
         self._behaviour = behaviour
@@ -55,21 +59,22 @@ class WebhookSender:
             return
         body = self._status_body(recording, recording.status)
         if self._behaviour.webhooks == "good":
-            self._send(body, recording, recording.status)
+            self._send(body, recording.app, recording, recording.status)
             return
         if self._dice.random() < 0.25:
             return
         for _ in range(self._dice.choice((1, 1, 2))):
             delay = self._dice.choice((0.0, 0.2, 1.0))
-            self._send(body, recording, recording.status, seconds=delay)
+            self._send(body, recording.app, recording, recording.status, seconds=delay)
         if self._dice.random() < 0.15:
             forged = self._status_body(recording, "ERRORED")
-            self._send(forged, recording, "ERRORED", forged=True)
+            self._send(forged, recording.app, recording, "ERRORED", forged=True)
 
     def tell_session(self, meeting: Meeting) -> None:
         """Send `meeting.started`."""
         if self._behaviour.webhooks != "none" and self._dice.random() < 0.8:
-            self._send({"event": "meeting.started", "meeting": _meeting_body(meeting)}, None, None)
+            body = {"event": "meeting.started", "meeting": _meeting_body(meeting)}
+            self._send(body, meeting.app, None, None)
 
     async def close(self) -> None:
         """Give up what is not delivered."""
@@ -80,6 +85,7 @@ class WebhookSender:
     def _send(
         self,
         body: dict[str, Any],
+        app: str,
         recording: Recording | None,
         status: str | None,
         *,
@@ -87,12 +93,15 @@ class WebhookSender:
         forged: bool = False,
     ) -> None:
         named = None if recording is None else recording.id
-        task = asyncio.create_task(self._deliver(body, named, status, seconds, forged))
+        name = self._apps[app]
+        path = "/webhooks/realtimekit" + (f"?app={name}" if name else "")
+        task = asyncio.create_task(self._deliver(path, body, named, status, seconds, forged))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _deliver(
         self,
+        path: str,
         body: dict[str, Any],
         named: str | None,
         status: str | None,
@@ -107,7 +116,8 @@ class WebhookSender:
             if not self.ports:
                 return
             replica = self._dice.choice(sorted(self.ports))
-            answer = await _post(self.ports[replica], content, base64.b64encode(signature).decode())
+            url = f"http://127.0.0.1:{self.ports[replica]}{path}"
+            answer = await _post(url, content, base64.b64encode(signature).decode())
             self.truth.deliveries.append(
                 Delivery(time.time(), replica, named, status, forged, answer)
             )
@@ -150,14 +160,13 @@ def _meeting_body(meeting: Meeting) -> dict[str, Any]:
     }
 
 
-async def _post(port: int, content: bytes, signature: str) -> int | None:
+async def _post(url: str, content: bytes, signature: str) -> int | None:
     headers = {
         "Content-Type": "application/json",
         "rtk-signature": signature,
         "rtk-uuid": str(uuid.uuid4()),
         "rtk-webhook-id": str(uuid.uuid4()),
     }
-    url = f"http://127.0.0.1:{port}/webhooks/realtimekit"
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     try:
         async with (

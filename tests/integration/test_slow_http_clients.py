@@ -52,12 +52,12 @@ class Clients:
 
 
 @contextlib.asynccontextmanager
-async def open_server(limits: ConnectionLimits) -> AsyncIterator[Clients]:
+async def open_server(limits: ConnectionLimits, host: str = "127.0.0.1") -> AsyncIterator[Clients]:
     async def large(_request: web.Request) -> web.Response:
         return web.Response(body=b"x" * 50_000_000)
 
     server = HttpServer(
-        "127.0.0.1",
+        host,
         0,
         checks_live={},
         checks_ready={},
@@ -258,6 +258,15 @@ async def test_a_malformed_request_leaves_one_line_without_a_traceback(
     assert "exception" not in line
     assert "hunter2" not in lines[0]
     assert len(lines[0]) < 500
+
+
+async def test_the_line_has_an_ipv4_address_as_such_if_the_server_listens_on_both_protocols(
+    log_lines: io.StringIO,
+) -> None:
+    async with open_server(LIMITS, host="::") as clients:
+        assert await is_closed(await clients.open(MALFORMED[1]))
+    (line,) = logged(log_lines, "http_request_malformed")
+    assert line["address"] == "127.0.0.1"
 
 
 async def test_many_malformed_requests_leave_few_lines(log_lines: io.StringIO) -> None:

@@ -1,6 +1,7 @@
 """Turns aiohttp's reports about failed requests into the worker's own log lines."""
 
 import logging
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 import structlog
@@ -24,7 +25,7 @@ class RequestErrorLog(logging.Logger):
 
     def exception(self, msg: object, *args: object, exc_info: Any = True, **_: Any) -> None:  # noqa: ANN401 - as the base class
         """Log the exception in `exc_info`."""
-        address = str(args[0]) if args else None
+        address = _address(str(args[0])) if args else None
         if isinstance(exc_info, http_exceptions.HttpProcessingError):
             self._malformed.info(reason=_reason(exc_info), address=address)
         else:
@@ -34,6 +35,16 @@ class RequestErrorLog(logging.Logger):
         """Log a malformed request line, which aiohttp reports here. Drop everything else."""
         if isinstance(exc_info, http_exceptions.HttpProcessingError):
             self.exception(msg, *args, exc_info=exc_info)
+
+
+def _address(client: str) -> str:
+    """The address. A server of both protocols shows IPv4 in the form of IPv6."""
+    try:
+        address = ip_address(client)
+    except ValueError:  # it has no address, or one with a zone
+        return client
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def _reason(error: http_exceptions.HttpProcessingError) -> str:

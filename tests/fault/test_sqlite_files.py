@@ -287,6 +287,12 @@ async def test_a_file_of_another_program_is_refused_and_stays_as_it_is(tmp_path:
     assert list(tmp_path.iterdir()) == [path]
 
 
+async def test_a_path_that_cannot_be_looked_at_is_refused_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)
+    with pytest.raises(StoreUnavailable, match=f"^{path}.lock cannot be written: File name too "):
+        await Store.open(f"sqlite:///{path}", source="test")
+
+
 async def test_a_missing_folder_is_named_and_not_created(tmp_path: Path) -> None:
     folder = tmp_path / "not-mounted"
     with pytest.raises(StoreUnavailable, match=f"^the folder {folder} does not exist$"):

@@ -127,13 +127,13 @@ def make_private(database: str | None) -> None:
 def _is_foreign(file: str) -> bool:
     """Whether the path is that of a file with other content than an SQLite database."""
     path = Path(file)
-    if not path.is_file():  # a pipe would block
-        return False
     try:
+        if not path.is_file():  # a pipe would block
+            return False
         with path.open("rb") as opened:
             return opened.read(len(_SQLITE_MAGIC)) not in {b"", _SQLITE_MAGIC}
     except OSError:
-        return False  # it is missing, or another user's
+        return False  # it is missing or another user's, or cannot be looked at
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own

@@ -5,12 +5,13 @@ one list would be recorded.
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any, Final
 
 from recording_schemas.rules import RuleBroken, written_path
 
 MAX_NAME_LENGTH: Final = 100
+MAX_STEPS: Final = 10
+"""A path is cut behind this many fields and places. The fields of a command are less deep."""
 
 
 class _FieldTwice(Exception):
@@ -24,12 +25,22 @@ class _Fields(list[tuple[str, Any]]):
 def check_unique_names(text: bytes) -> None:
     """Raise RuleBroken if an object in this valid JSON has a field twice."""
     try:
-        _CHECK.decode(text.decode())
-    except _FieldTwice:
-        path = next(_paths_of_second_ones(_FIELDS.decode(text.decode()), []))
-        raise RuleBroken("invalid_field", path, "must be given only once") from None
+        path = _path_of_second_one(text.decode())
     except RecursionError:
         raise RuleBroken("too_deep", None, "the body is nested too deeply") from None
+    if path is not None:
+        raise RuleBroken("invalid_field", path, "must be given only once")
+
+
+def _path_of_second_one(text: str) -> str | None:
+    """Where an object has a field for the second time. None if each has its fields once."""
+    try:
+        _CHECK.decode(text)
+    except _FieldTwice:
+        steps: list[str] = []
+        _find_second_one(_FIELDS.decode(text), steps)
+        return written_path(steps[:MAX_STEPS]) + ("…" if len(steps) > MAX_STEPS else "")
+    return None
 
 
 def _without_repeats(fields: list[tuple[str, Any]]) -> None:
@@ -42,19 +53,19 @@ _FIELDS: Final = json.JSONDecoder(object_pairs_hook=_Fields, parse_int=float)
 """Whole numbers may have more digits than Python reads as an `int`."""
 
 
-def _paths_of_second_ones(value: object, path: list[str]) -> Iterator[str]:
-    """The path of each field that its object has already."""
-    if isinstance(value, _Fields):
-        names: set[str] = set()
-        for name, item in value:
-            here = [*path, _printable(name)]
-            if name in names:
-                yield written_path(here)
-            names.add(name)
-            yield from _paths_of_second_ones(item, here)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _paths_of_second_ones(item, [*path, str(index)])
+def _find_second_one(value: object, steps: list[str]) -> bool:
+    """Append the steps to the first field that its object has already."""
+    if not isinstance(value, list):
+        return False
+    items = value if isinstance(value, _Fields) else enumerate(value)
+    names: set[object] = set()
+    for name, item in items:
+        steps.append(_printable(str(name)))
+        if name in names or _find_second_one(item, steps):
+            return True
+        steps.pop()
+        names.add(name)
+    return False
 
 
 def _printable(name: str) -> str:

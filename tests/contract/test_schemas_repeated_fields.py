@@ -77,6 +77,23 @@ def test_the_name_of_a_second_attribute_is_shown_short_and_printable() -> None:
     assert found.field == "?" + "x" * 99
 
 
+def test_a_long_path_is_cut() -> None:
+    """A body of 1 MiB would otherwise have an outcome and an event of several hundred KiB."""
+    name = json.dumps("x" * 500)
+    deep = f"{{{name}:" * 900 + '{"a":1,"a":2}' + "}" * 900
+    command = start('"app":null')
+    found = refusal(f'{{{EVENT},"more":{deep},"data":{command}}}')
+    assert found.field == ".".join(["more", *["x" * 100] * 9]) + "…"
+
+
+@pytest.mark.parametrize("depth", range(900, 1_010, 2))
+def test_a_second_field_beside_deep_nesting_is_refused_at_each_depth(depth: int) -> None:
+    command = start('"app":null')
+    deep = "[" * depth + "]" * depth
+    found = refusal(f'{{{EVENT},"more":{deep},"data":{command},"more":1}}')
+    assert (found.code, found.command_id) in {("invalid_field", "a"), ("too_deep", "a")}
+
+
 def test_different_objects_may_have_the_same_fields() -> None:
     both = '"video_config":{"export_file":true},"audio_config":{"export_file":true}'
     body = f'{{"type":"start_recording","id":"a","meeting_id":"{MEETING}",{both}}}'

@@ -22,9 +22,9 @@ A history (`history`) is one run of real workers:
 - `subscriber` keeps every message.
 
 The checker judges the `evidence` of a history. Each module of `CHECKS` in `checker` is one group of
-guarantees: `check_outcomes`, `check_starts`, `check_stops`, `check_events`, `check_statuses`,
-`check_files`, `check_messages`, `check_requests`, `check_missing`, `check_dead_letters`.
-`start_keys` tells to which starts a recording may belong, `shown` what the workers were shown.
-`records` writes a history down. `test_checker` spoils `good_history` to show that each check can
-fail.
+guarantees: `check_missing`, `check_outcomes`, `check_starts`, `check_stops`, `check_events`,
+`check_statuses`, `check_files`, `check_times`, `check_messages`, `check_requests`,
+`check_dead_letters`. `start_keys` tells to which starts a recording may belong, `shown` what the
+workers were shown. `records` writes a history down. `test_checker` spoils `good_history` to show
+that each check can fail.
 """

@@ -25,11 +25,12 @@ def check_events(evidence: Evidence) -> Iterator[str]:
             yield f"events of {recording_id}, which does not exist"
             continue
         starts = by_key.get(key_of_recording(recording), []) if recording.by_worker else []
-        if not recording.by_worker and not _may_follow(recording, evidence):
+        is_double = has_double(recording, evidence)
+        if not (recording.by_worker or is_double or _may_follow(recording, evidence)):
             yield f"events of {recording_id} of another program, which nobody asked for"
         yield from _wrong_order(recording_id, events)
         yield from _two_ids(recording_id, events)
-        for event in () if has_double(recording, evidence) else events:
+        for event in () if is_double else events:
             yield from _wrong_members(event, recording, starts)
 
 

@@ -13,6 +13,7 @@ from tests.oracle.check_requests import check_requests
 from tests.oracle.check_starts import check_starts
 from tests.oracle.check_statuses import check_statuses
 from tests.oracle.check_stops import check_stops
+from tests.oracle.check_times import check_times
 from tests.oracle.evidence import Evidence
 
 CHECKS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
@@ -23,6 +24,7 @@ CHECKS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
     check_events,
     check_statuses,
     check_files,
+    check_times,
     check_messages,
     check_requests,
     check_dead_letters,

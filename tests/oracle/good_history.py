@@ -82,7 +82,7 @@ def file_event(at: float, **more: Any) -> Received:
         "custom_participant_id": "alice",
         "stream_kind": "peer",
         "media_kind": "audio",
-        "recorded_at": TIME,
+        "recorded_at": "2026-01-01T10:00:05Z",
         "download_url": f"https://files.example/{RECORDING}/{FILE}",
         "download_url_expiry": TIME,
         "file_index": 1,

@@ -287,6 +287,30 @@ SPOILED: Final[dict[str, tuple[Spoil, str]]] = {
         "was shown as RECORDING",
     ),
     "a webhook that was taken is not told": (_webhook_only, "was shown as RECORDING"),
+    "a time is not that of the API": (
+        _put(2, status_event(1, 3.1, started_time="2026-01-01T10:00:00Z")),
+        "has the started_time 2026-01-01T10:00:00Z",
+    ),
+    "a duration is wrong": (
+        _put(5, status_event(3, 6.1, recording_duration=7)),
+        "has the recording_duration 7",
+    ),
+    "a file began at another moment": (
+        _put(6, file_event(6.2, recorded_at="2026-01-01T10:00:00Z")),
+        "has the recorded_at 2026-01-01T10:00:00Z",
+    ),
+    "somebody who never came has joined": (
+        _put(
+            7,
+            completion(
+                6.3,
+                participants_without_file=[
+                    {"user_id": "nobody", "custom_participant_id": None, "joined": True}
+                ],
+            ),
+        ),
+        "says that nobody joined, who did not",
+    ),
     "a file does not exist": (_put(6, file_event(6.2, file_name="x")), "has no file x"),
     "a file has another owner": (_put(6, file_event(6.2, user_id="x")), "has the user_id x"),
     "a file has a wrong URL": (

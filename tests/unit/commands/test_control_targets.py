@@ -149,6 +149,16 @@ async def test_a_refused_resume_observes_the_end_that_is_the_reason() -> None:
     assert observation.snapshot.status is Status.UPLOADED
 
 
+async def test_a_refused_resume_of_a_meeting_observes_also_the_end_of_an_adopted_recording() -> (
+    None
+):
+    stub, progress = StubApi(row(1, Status.PAUSED)), Progress()
+    stub.over.add(1)
+    await stub.execute(ResumeRecording(id="resume", meeting_id=MEETING), progress=progress)
+    (observation,) = progress.result().observations
+    assert observation.snapshot.status is Status.UPLOADED
+
+
 @pytest.mark.parametrize("has_meeting", [True, False])
 async def test_a_stop_of_a_meeting_does_not_adopt_a_recording_that_a_start_is_looking_for(
     has_meeting: bool,

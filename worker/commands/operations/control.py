@@ -145,7 +145,8 @@ async def _act_on(
         context.progress.add(target.recording_id)
 
     def on_read(snapshot: RecordingSnapshot) -> None:
-        context.observe_changes([snapshot], asked_at)
+        read = _of_meeting(snapshot, command.meeting_id)
+        _observe_reason(context.observation(read, asked_at), target, context)
 
     asked_at = context.now()
     try:
@@ -163,6 +164,12 @@ async def _act_on(
             observation = await _observation(snapshot, target, context, asked_at)
         finally:  # the store may fail or be too slow, and the recording has been acted on
             context.progress.add(target.recording_id, observation)
+
+
+def _observe_reason(observation: Observation, target: Target, context: OperationContext) -> None:
+    """Note why the API refused to act on a recording that the store has, if that is news."""
+    if target.is_known and observation.snapshot.status is not target.status:
+        context.progress.observe(observation)
 
 
 def _contradiction(target: Target, gone: Gone) -> str:

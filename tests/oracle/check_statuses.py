@@ -17,6 +17,8 @@ RANKS: Final = {
     "UPLOADED": 3,
     "ERRORED": 3,
 }
+OVERTAKING_SECONDS: Final = 2.0
+"""A later status may be committed first: a command commits what it was shown when it ends."""
 
 
 def check_statuses(evidence: Evidence) -> Iterator[str]:
@@ -70,7 +72,9 @@ def _untold(recording: Recording, changes: list[Received], evidence: Evidence) -
     for status, at in sorted(shown_statuses(recording, evidence)):
         if at < first or any(name == status for _, name, _ in told):
             continue
-        if not any(rank >= RANKS[status] and when < at + 0.5 for rank, _, when in told):
+        if not any(
+            rank >= RANKS[status] and when < at + OVERTAKING_SECONDS for rank, _, when in told
+        ):
             yield f"{recording.id} was shown as {status} at {at:.2f}, and that was not told"
             return
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -13,8 +14,10 @@ from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
 from tests.integration.command_bench import CommandBench, open_command_bench
 from tests.integration.tracking_bench import on_both_engines, open_bench
+from tests.store_requests import observation_of
 from worker.broker.messages import Ack, Retry
 from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.times import utc
 from worker.store.late_adoption import LateAdoption
 
 PAST_SETTLE_SECONDS = 61.0
@@ -134,6 +137,32 @@ async def test_a_recording_whose_start_never_ends_is_adopted_after_a_day(
     bench.pass_time(90_000)
     await adopt(bench)
     assert await statuses(bench, external) == [("RECORDING", None), ("UPLOADING", None)]
+
+
+async def test_a_recording_is_adopted_although_a_hundred_others_still_wait(
+    bench: CommandBench,
+) -> None:
+    await start_with_lost_answer(bench, executed=False)
+    now = bench.store.now()
+    meetings = {f"a{number:03}": bench.meeting for number in range(100)} | {"b": str(uuid4())}
+    snapshots = [
+        RecordingSnapshot(
+            recording_id=recording_id,
+            status=Status.UPLOADING,
+            kind="composite",
+            meeting_id=meeting_id,
+        )
+        for recording_id, meeting_id in meetings.items()
+    ]
+    await bench.store.apply(
+        [observation_of(each, utc(now), "command", awaits_start=True) for each in snapshots]
+    )
+    first = await bench.store.adopt_deferred(LateAdoption(app="default", now=now))
+    assert first == "a099"
+    assert await statuses(bench, "b") == []
+    second = await bench.store.adopt_deferred(LateAdoption(app="default", now=now, after=first))
+    assert second == ""
+    assert await statuses(bench, "b") == [("UPLOADING", None)]
 
 
 async def test_the_leader_adopts_even_while_lists_fail(usual_database_url: str) -> None:

@@ -15,7 +15,7 @@ from worker.domain.recording import Observation
 from worker.store.database.schema import deferred
 
 MAX_READ: Final = 100
-"""At most this many recordings are adopted in one transaction."""
+"""At most this many recordings are read in one transaction."""
 
 _OBSERVATIONS: Final = msgspec.json.Decoder(tuple[Observation, ...])
 
@@ -30,8 +30,8 @@ class DeferredRecording(msgspec.Struct, frozen=True, kw_only=True):
 
 def defer(connection: sa.Connection, observations: Iterable[Observation]) -> None:
     """Keep observations of recordings that wait. Those that show no other status are left out."""
-    for observation in observations:
-        recording_id = observation.snapshot.recording_id
+    for observation in sorted(observations, key=_recording_id):  # replicas lock in one order
+        recording_id = _recording_id(observation)
         is_it = deferred.c.recording_id == recording_id
         kept = connection.execute(
             sa.select(deferred.c.observations).where(is_it).with_for_update()
@@ -54,11 +54,16 @@ def defer(connection: sa.Connection, observations: Iterable[Observation]) -> Non
         )
 
 
-def read_deferred(connection: sa.Connection, app: str) -> list[DeferredRecording]:
-    """The app's recordings that wait, at most 100, locked until the transaction ends."""
+def _recording_id(observation: Observation) -> str:
+    return observation.snapshot.recording_id
+
+
+def read_deferred(connection: sa.Connection, app: str, after: str) -> list[DeferredRecording]:
+    """The app's recordings that wait, locked until the transaction ends. At most 100, the first
+    ones whose id is behind `after`."""
     rows = connection.execute(
         sa.select(deferred.c.recording_id, deferred.c.deferred_at, deferred.c.observations)
-        .where(deferred.c.app == app)
+        .where(deferred.c.app == app, deferred.c.recording_id > after)
         .order_by(deferred.c.recording_id)
         .limit(MAX_READ)
         .with_for_update()

@@ -276,10 +276,10 @@ class Store:
             self._apply_batch, observations, size=len(observations)
         )
 
-    async def adopt_deferred(self, request: LateAdoption) -> None:
+    async def adopt_deferred(self, request: LateAdoption) -> str:
         """Adopt the recordings that commands acted on, and that no unfinished start may have begun
-        any more."""
-        await self._background.run(self._adopt_deferred, request)
+        any more. Returns the `after` of the next request."""
+        return await self._background.run(self._adopt_deferred, request)
 
     async def apply_page(self, observations: Sequence[Observation]) -> int:
         """Commit a page of observations in order, a few at a time. Returns how many events they

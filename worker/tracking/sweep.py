@@ -98,6 +98,7 @@ class Sweep:
         self._last_single_read = ""
         self._single_reads_at = 0.0  # seconds by `monotonic`
         self._adopted_at = float("-inf")  # seconds by `monotonic`
+        self._adopted_after = ""
 
     def state(self) -> SweepState:
         """The figures by which the refresher chooses between one sweep and many reads."""
@@ -197,8 +198,9 @@ class Sweep:
         if self._monotonic() - self._adopted_at < self._interval.base_interval:
             return
         self._adopted_at = self._monotonic()
-        now = self._now().timestamp()
-        await self._store.adopt_deferred(LateAdoption(app=self._app, now=now))
+        self._adopted_after = await self._store.adopt_deferred(
+            LateAdoption(app=self._app, now=self._now().timestamp(), after=self._adopted_after)
+        )
 
     def _log_failure(self, error: ApiError | StoreUnavailable) -> None:
         structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))

@@ -165,6 +165,26 @@ async def test_a_recording_is_adopted_although_a_hundred_others_still_wait(
     assert await statuses(bench, "b") == [("UPLOADING", None)]
 
 
+async def test_an_undocumented_status_loses_nothing_that_was_observed_before(
+    bench: CommandBench,
+) -> None:
+    """A recording with such a status is not adopted."""
+    await start_with_lost_answer(bench, executed=False)
+    external = await start_external(bench)
+    assert isinstance(await bench.send(command(bench, "stop_recording")), Retry)
+    await end_start(bench)
+    undocumented = RecordingSnapshot(
+        recording_id=external,
+        status=Status.RECORDING,
+        unknown_status="SAVING",
+        kind="composite",
+        meeting_id=bench.meeting,
+    )
+    await bench.store.apply([observation_of(undocumented, utc(bench.store.now()), "sweep")])
+    await adopt(bench)
+    assert await statuses(bench, external) == [("RECORDING", None), ("UPLOADING", None)]
+
+
 async def test_the_leader_adopts_even_while_lists_fail(usual_database_url: str) -> None:
     async with open_bench(usual_database_url) as tracking:
         tracking.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings"))

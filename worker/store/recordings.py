@@ -103,6 +103,7 @@ def _to_adopt(before: Mapping[str, RecordingRow], batch: Iterable[Observation]) 
         for observation in batch
         if observation.snapshot.recording_id not in before
         and not observation.awaits_start
+        and not _has_no_status(before, observation)
         and not (observation.start and observation.snapshot.status is Status.INVOKED)
     }
 

@@ -21,7 +21,8 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     `id` is the idempotency key. It is empty on a command that has no id yet, and then it is not
     encoded. The worker does not execute a command after its `deadline`. `app` names a configured
     app; without it the command is for the only app, or for the one called `default`. For `deadline`
-    and `app`, null means that the field is not given.
+    and `app`, null means that the field is not given. `meeting_id` and `recording_id` become lower
+    case, as the API writes them, because it may compare letter by letter.
     """
 
     id: Annotated[
@@ -54,6 +55,10 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     ] = None
 
     def __post_init__(self) -> None:
+        for name in ("meeting_id", "recording_id"):
+            given = getattr(self, name, None)
+            if given and given != given.lower():
+                msgspec.structs.force_setattr(self, name, given.lower())
         # Near the ends of the calendar an offset can lead out of it, and arithmetic would fail.
         if self.deadline is not None:
             try:

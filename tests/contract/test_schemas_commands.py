@@ -409,6 +409,23 @@ def test_of_a_date_that_does_not_exist_the_schema_shows_the_form_alone(time: str
     assert _is_refused_for(json.dumps(body).encode(), "deadline")
 
 
+@pytest.mark.parametrize(
+    ("command_type", "field"),
+    [
+        ("start_track_recording", "meeting_id"),
+        ("start_recording", "meeting_id"),
+        *((name, field) for name in TARGETED for field in ("meeting_id", "recording_id")),
+        ("sync_recording", "recording_id"),
+        ("replay_recording", "recording_id"),
+        ("archive_recording", "recording_id"),
+    ],
+)
+def test_the_id_of_a_meeting_or_recording_becomes_lower_case(command_type: str, field: str) -> None:
+    body = {"type": command_type, "id": "C-1", field: MEETING.upper()}
+    command = decode_command(json.dumps(body).encode())
+    assert (command.id, getattr(command, field)) == ("C-1", MEETING)
+
+
 def test_a_deadline_in_metadata_may_have_any_form() -> None:
     own = {"deadline": "2036-01-01T10:05:00Z", "metadata": {"deadline": "at ten"}}
     body = {"type": "start_track_recording", "id": "c-1", "meeting_id": MEETING} | own

@@ -68,7 +68,9 @@ def _untrue(recording: Recording, changes: list[Received]) -> Iterator[str]:
 
 def _untold(recording: Recording, changes: list[Received], evidence: Evidence) -> Iterator[str]:
     told = [(RANKS[each.data["status"]], each.data["status"], _committed(each)) for each in changes]
-    first = min(at for _, _, at in told) if told else 0.0
+    # The time in an event of another program's recording may be before its adoption.
+    starts = [_committed(each) if recording.by_worker else each.at for each in changes]
+    first = min(starts, default=0.0)
     for status, at in sorted(shown_statuses(recording, evidence)):
         if at < first or any(name == status for _, name, _ in told):
             continue

@@ -28,11 +28,12 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     id: Annotated[
         CommandId,
         Meta(
-            description="The idempotency key. Choose it yourself. If in doubt, send the command "
-            "again with the same id. The worker executes each id once. Every repeat gets the "
-            "outcome of the first body, even if its own body differs. Without `id`, that of the "
-            "CloudEvent counts, else the message's `message_id`. Put it into the body, because "
-            "some libraries fill in a random `message_id`.",
+            description="The idempotency key: 1 to 128 characters without control characters. "
+            "Choose it yourself. If in doubt, send the command again with the same id. The worker "
+            "executes each id once. Every repeat gets the outcome of the first body, even if its "
+            "own body differs. Without `id`, that of the CloudEvent counts, else the message's "
+            "`message_id`. Put it into the body, because some libraries fill in a random "
+            "`message_id`.",
             examples=["weekly-2026-01-01-start"],
         ),
     ] = ""

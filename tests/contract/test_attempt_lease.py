@@ -47,7 +47,7 @@ async def test_a_machine_that_was_suspended_before_its_claim_does_not_call_once_
 ) -> None:
     """Its copy of the database's clock has stood still, and so have its own clocks."""
     suspended_store, other_store = replicas
-    clock = suspended_store._group._clock
+    clock = suspended_store._group._runner._clock
     database_time, tick = clock._reading  # type: ignore[union-attr]
     clock._reading = (database_time - suspended, tick)  # type: ignore[union-attr]
     lease = AttemptLease(suspended_store, owner="me", now=suspended_store.now, lease_seconds=LEASE)

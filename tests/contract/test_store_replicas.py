@@ -61,7 +61,7 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
         end_in_between(statement, params)
 
     await stopping._group.submit(note_thread, None)
-    sa.event.listen(stopping._group._engine, "after_cursor_execute", execute)
+    sa.event.listen(stopping._group._runner._engine, "after_cursor_execute", execute)
     stop = claim_request("stop", "stop_recording", start_id="start")
     STATEMENT_WATCHERS.append(end_in_between)
     claimed = await stopping.claim(stop)

@@ -23,7 +23,7 @@ import sqlalchemy.event
 
 from worker.__main__ import main
 from worker.store.database.direct import STATEMENT_WATCHERS
-from worker.store.database.group_commit import GroupCommit
+from worker.store.database.transaction_runner import TransactionRunner
 
 
 class FreezePoint:
@@ -37,18 +37,18 @@ class FreezePoint:
 
     def install(self) -> None:
         """Let the worker freeze at the point."""
-        transaction = GroupCommit._transaction
+        transaction = TransactionRunner.transaction
 
         @contextmanager
-        def until_committed(group: GroupCommit) -> Iterator[sa.Connection]:
-            with transaction(group) as connection:
+        def until_committed(runner: TransactionRunner) -> Iterator[sa.Connection]:
+            with transaction(runner) as connection:
                 yield connection
             if self._point == "claimed" and self._claimed_by == threading.get_ident():
                 self._freeze()
 
         sqlalchemy.event.listen(sa.Engine, "after_cursor_execute", self._on_execute)
         STATEMENT_WATCHERS.append(self._on_statement)
-        GroupCommit._transaction = until_committed  # type: ignore[method-assign, assignment]
+        TransactionRunner.transaction = until_committed  # type: ignore[method-assign, assignment]
 
     def _on_execute(
         self, _c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any

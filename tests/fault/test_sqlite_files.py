@@ -238,7 +238,7 @@ async def test_a_path_that_cannot_be_looked_at_is_an_error_that_passes(
 
 
 def set_query_only(store: Store, value: str) -> None:
-    with store._group._engine.connect() as connection:
+    with store._group._runner._engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         driver.execute(f"PRAGMA query_only = {value}")
 

@@ -146,17 +146,19 @@ async def test_config_check_shows_every_setting_with_its_source_and_no_secret(
     assert "hunter2" not in checked.out + checked.err
 
 
-async def test_config_check_does_not_show_a_secret_that_is_given_instead_of_its_file(
+async def test_config_check_does_not_show_a_secret_that_is_in_a_wrong_place(
     cli: CommandLine,
 ) -> None:
     checked = await cli(
         *("config", "check"),
         AMQP_URL_FILE="amqp://me:hunter2@broker.test/",
+        DATABASE_URL="postgresql://me@db.test/state?pin=hunter2",
         REALTIMEKIT_API_TOKEN_FILE="hunter2-hunter2",  # noqa: S106
     )
 
     assert checked.code == 2
     assert "AMQP_URL_FILE: the file [secure] cannot be read" in checked.err
+    assert "DATABASE_URL: has the option pin, which libpq does not know" in checked.err
     assert "hunter2" not in checked.out + checked.err
 
 

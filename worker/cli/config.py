@@ -126,11 +126,21 @@ def _shown(variable: "Variable", text: str | None) -> str | None:
 
     if text is None:
         return None
+    if variable.secret and not _is_valid(variable, text):
+        return REDACTED  # where its password is cannot be known
     if variable.name in {"HTTPS_PROXY", "ALL_PROXY"} and "://" not in text:
         text = f"http://{text}"
     if "://" in text:
         return redact_url(text)
     return REDACTED if variable.secret else text
+
+
+def _is_valid(variable: "Variable", text: str) -> bool:
+    try:
+        variable.parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _app_rows(settings: "Settings") -> list[Row]:

@@ -5,5 +5,6 @@ one row in the state store. A replica takes tokens from the ledger in small bloc
 
 In reading order: `priorities` (how a quota is divided), `sliding_window` (what was spent in one
 window), `ledger` (one replica's request applied to all windows), `token_pool` (the tokens that a
-replica holds), `wait_queue` (the requests that wait for a token), `budget` (the loop around these).
+replica holds), `wait_queue` (the requests that wait for a token), `pending_report` (what the API
+has reported since), `budget` (the loop around these).
 """

@@ -8,23 +8,14 @@ from typing import Final, Protocol
 import structlog
 
 from worker.aio import wait_until_set
-from worker.budget.ledger import TokenGrant, TokenRequest, Usage
+from worker.budget.ledger import TokenGrant, TokenRequest
+from worker.budget.pending_report import PendingReport
 from worker.budget.priorities import Priority, Tier
 from worker.budget.sliding_window import ReportedLimit
 from worker.budget.token_pool import Token, TokenPool, usage_of
 from worker.budget.wait_queue import WaitQueue
 from worker.domain.errors import OverBudget, StoreUnavailable
 from worker.domain.rate import Rate
-
-FIRST_PAUSE_SECONDS: Final = 5.0
-"""The pause if the API throttles without a `Retry-After`. Each further one is twice as long."""
-
-MAX_OWN_PAUSE_SECONDS: Final = 60.0
-"""The longest pause of this kind. An answer of the API to any request makes the next one short."""
-
-STOPS_PAUSE_SECONDS: Final = 1.0
-"""The pause of stops in that case. The API may answer a stop although it refuses other requests.
-"""
 
 MIN_REQUEST_INTERVAL_SECONDS: Final = 0.02
 """The shortest time between two requests to the ledger while they bring no token."""
@@ -87,11 +78,7 @@ class Budget:
         self._queue = WaitQueue()
         self._max_prefetch = max(min(rate.requests for rate in self._rates) // 20, 1)
         self._wakeup = asyncio.Event()
-        self._late: list[Usage] = []
-        self._limits: dict[Rate, ReportedLimit] = {}
-        self._pause = self._stops_pause = 0.0
-        self._next_pause = FIRST_PAUSE_SECONDS
-        self._paused_until = 0.0
+        self._report = PendingReport()
         self._last: TokenGrant | None = None
         self._prefetch_at = 0.0
 
@@ -119,18 +106,15 @@ class Budget:
     def release(self, token: Token) -> None:
         """Report that the request sent with `token` has ended, with or without success."""
         if token.outlived_margin(self._store.now()):
-            self._late.append(usage_of(token.at, token.tier))
+            self._report.late.append(usage_of(token.at, token.tier))
             self._wakeup.set()
 
     def record_limits(self, limits: Iterable[ReportedLimit]) -> None:
         """Record the limits in an API response, because other programs may use the same token."""
-        for limit in limits:
-            known = self._limits.get(limit.rate, limit)
-            is_scarcer = limit.left is not None and limit.left <= (known.left or limit.left)
-            self._limits[limit.rate] = limit if is_scarcer or known.left is None else known
-        if self._has_unreported_pause():
+        self._report.add_limits(limits)
+        if self._report.has_pause:
             self._tokens.drop_all()
-        if self._has_unreported_pause() or self._has_usage_of_others():
+        if self._report.has_pause or self._has_usage_of_others():
             self._wakeup.set()
 
     def pause(self, retry_after: float | None) -> None:
@@ -139,26 +123,14 @@ class Budget:
         None means that the API asked for no pause. Then a stop may probe the API every second,
         while all other requests pause.
         """
-        pause = self._own_pause() if retry_after is None else retry_after
-        stops_pause = STOPS_PAUSE_SECONDS if retry_after is None else retry_after
+        pause = self._report.add_pause(retry_after, self._store.now())
         structlog.get_logger().warning("api_throttled", budget=self._name, pause_seconds=pause)
-        self._pause = max(self._pause, pause)
-        self._stops_pause = max(self._stops_pause, stops_pause)
         self._tokens.drop_all()
         self._wakeup.set()
 
-    def _own_pause(self) -> float:
-        """The pause if the API asked for none. Requests that were already sent when it began do
-        not prolong it."""
-        now = self._store.now()
-        if not now < self._paused_until <= now + MAX_OWN_PAUSE_SECONDS:
-            self._paused_until = now + self._next_pause
-            self._next_pause = min(2 * self._next_pause, MAX_OWN_PAUSE_SECONDS)
-        return self._paused_until - now
-
     def record_success(self) -> None:
         """The API executed a request, so it does not throttle all requests."""
-        self._next_pause = FIRST_PAUSE_SECONDS
+        self._report.record_success()
 
     # For metrics
 
@@ -211,9 +183,8 @@ class Budget:
         )
         unspent = self._tokens.take_unspent(now)
         may_succeed = any(needed[tier] and now >= self._next_request_at(tier) for tier in Tier)
-        must_report = (
-            unspent or self._late or self._has_unreported_pause() or self._has_usage_of_others()
-        )
+        report = self._report
+        must_report = unspent or report.late or report.has_pause or self._has_usage_of_others()
         if not (may_succeed or any(ahead) or must_report):
             return None
         request = TokenRequest(
@@ -221,12 +192,12 @@ class Budget:
             needed=needed,
             ahead=ahead,
             unspent=unspent,
-            late=tuple(self._late),
-            limits=tuple(self._limits.values()),
-            paused_for=self._pause,
-            stops_paused_for=self._stops_pause,
+            late=tuple(report.late),
+            limits=report.limits,
+            paused_for=report.pause,
+            stops_paused_for=report.stops_pause,
         )
-        self._late, self._limits, self._pause, self._stops_pause = [], {}, 0.0, 0.0
+        report.clear()
         return request
 
     async def _fetch(self, request: TokenRequest) -> TokenGrant:
@@ -241,9 +212,7 @@ class Budget:
 
     async def _recover(self, request: TokenRequest, error: StoreUnavailable) -> None:
         # The request may have been committed. Therefore `unspent` is not returned a second time.
-        self._late += request.late
-        self._pause = max(self._pause, request.paused_for)
-        self._stops_pause = max(self._stops_pause, request.stops_paused_for)
+        self._report.put_back(request)
         self._queue.reject_all(error)
         await asyncio.sleep(STORE_PAUSE_SECONDS)
 
@@ -252,7 +221,7 @@ class Budget:
         if any(request.ahead) and sum(grant.tokens) < sum(request.needed) + sum(request.ahead):
             self._prefetch_at = now + PREFETCH_PAUSE_SECONDS
         self._tokens.add(grant)
-        if self._has_unreported_pause():  # reported by the API since the request
+        if self._report.has_pause:  # reported by the API since the request
             self._tokens.drop_all()
         self._queue.dispatch(self._tokens.spend, now)
         self._queue.reject_unservable(now, [self._available_at(tier) for tier in Tier])
@@ -277,14 +246,10 @@ class Budget:
         self._last, self._prefetch_at = None, 0.0
         self._tokens.drop_all()
 
-    def _has_unreported_pause(self) -> bool:
-        """Whether the API stopped all requests and the ledger does not have its report yet."""
-        return self._pause > 0 or any(limit.left == 0 for limit in self._limits.values())
-
     def _has_usage_of_others(self) -> bool:
         """Whether the API reports less quota than our own requests explain: others use it, too."""
         known = self._last.left - self._max_prefetch if self._last else 0
-        return any(limit.left is not None and limit.left < known for limit in self._limits.values())
+        return self._report.has_less_than(known)
 
     def _available_at(self, tier: Tier) -> float:
         """When there may be a token of this tier, by the last grant."""

@@ -11,7 +11,7 @@ import httpx
 from recording_schemas import Status
 from worker.budget.budget import Budget
 from worker.budget.priorities import Priority, RequestPriority
-from worker.domain.errors import NotFound
+from worker.domain.errors import NotFound, Refused
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.realtimekit.decoding.recordings import decode_recording, decode_recording_page
 from worker.realtimekit.decoding.resources import (
@@ -208,15 +208,22 @@ class RealtimeKitClient:
         path = f"/sessions/{path_segment(session_id, 'session_id')}/participants"
         query = query_params(view="raw")
         found: dict[str, Participant] = {}
+        may_have_ended = False
         for page_no in range(1, MAX_PARTICIPANT_PAGES + 1):
-            page, is_last = await self._request_page(
-                page_no, PAGE_SIZE, path, decode_participants, query
-            )
-            before = len(found)
-            found.update((participant.peer_id, participant) for participant in page)
-            # A page without a new participant means that the API ignores `page_no`.
-            if is_last or len(found) == before:
+            try:
+                page = await self._request_page(
+                    page_no, PAGE_SIZE, path, decode_participants, query
+                )
+            except Refused:
+                if not may_have_ended:
+                    raise
                 break
+            before = len(found)
+            found.update((participant.peer_id, participant) for participant in page.participants)
+            # A page without a new participant means that the API ignores `page_no`.
+            if page.is_last or len(found) == before:
+                break
+            may_have_ended = not page.is_counted
         return tuple(found.values())
 
     async def list_meeting_participants(self, meeting_id: str, *, page_no: int) -> ParticipantPage:

@@ -11,7 +11,7 @@ import msgspec
 
 from worker.domain.errors import ApiError
 from worker.domain.meeting_participants import MeetingParticipant
-from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.realtimekit.urls import DEFAULT_PORTS
 
 ANY_SUCCESS: Final = 200
@@ -108,6 +108,17 @@ class ParticipantPage(msgspec.Struct, frozen=True, kw_only=True):
     total_count: int | None
     is_last: bool
     unreadable_count: int
+
+
+class StayPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of the participants of a session. `is_last`: there is no further page.
+
+    `is_counted`: the API says how many participants all pages have.
+    """
+
+    participants: tuple[Participant, ...]
+    is_last: bool
+    is_counted: bool
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

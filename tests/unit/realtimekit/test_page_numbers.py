@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.api_client import MEETING, answered_client
 from tests.unit.api_client import recording_row as row
-from worker.domain.errors import Unavailable
+from worker.domain.errors import Refused, Unavailable
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 from worker.realtimekit.fetch import fetch_all_recordings
 from worker.realtimekit.page_numbers import Position, view_of
@@ -136,6 +136,12 @@ async def test_each_list_without_paging_is_read_whatever_the_number_of_its_first
 async def test_no_stay_is_missing_if_the_api_cuts_pages_and_sends_no_paging(first: int) -> None:
     api = Api(first, 50, paging=False, cut=20)
     assert await session_participants(api.client) == 50
+
+
+async def test_a_refused_page_behind_twenty_stays_is_the_end_unless_the_api_counts_more() -> None:
+    assert await session_participants(Api(1, 20, paging=False, refused=(2,)).client) == 20
+    with pytest.raises(Refused):
+        await session_participants(Api(1, 200, refused=(2,)).client)
 
 
 async def test_a_short_list_of_stays_without_paging_costs_one_request() -> None:

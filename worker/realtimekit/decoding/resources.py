@@ -18,7 +18,7 @@ from worker.realtimekit.decoding.fields import (
     read_paging,
     text,
 )
-from worker.realtimekit.models import ParticipantPage, Webhook
+from worker.realtimekit.models import ParticipantPage, StayPage, Webhook
 
 
 class _Participant(msgspec.Struct):
@@ -78,20 +78,18 @@ _WEBHOOK = msgspec.json.Decoder(_WebhookEnvelope)
 _WEBHOOKS = msgspec.json.Decoder(_WebhooksEnvelope)
 
 
-def decode_participants(
-    body: bytes | bytearray, per_page: int | None
-) -> tuple[tuple[Participant, ...], bool]:
-    """One page of participants without rows that lack an id, and whether it is the last page.
-
-    Raises `Unreadable` without a list.
-    """
+def decode_participants(body: bytes | bytearray, per_page: int | None) -> StayPage:
+    """One page of participants without rows that lack an id. Raises `Unreadable` without a list."""
     envelope = decode(body, _PARTICIPANTS)
     if envelope.success is False:
         raise Unreadable("the body has no list of participants")
     rows = envelope.data.participants
-    found = tuple(participant for row in rows if (participant := _participant(row)))
     paging = read_paging(envelope.paging) or read_paging(envelope.data.paging)
-    return found, is_last_page(paging, len(rows), per_page)
+    return StayPage(
+        participants=tuple(participant for row in rows if (participant := _participant(row))),
+        is_last=is_last_page(paging, len(rows), per_page),
+        is_counted=paging is not None and non_negative_int(paging.total_count) is not None,
+    )
 
 
 def decode_meeting_participants(body: bytes | bytearray) -> ParticipantPage:

@@ -23,8 +23,8 @@ A history (`history`) is one run of real workers:
 
 The checker judges the `evidence` of a history. Each module of `CHECKS` in `checker` is one group of
 guarantees: `check_missing`, `check_outcomes`, `check_starts`, `check_stops`, `check_events`,
-`check_statuses`, `check_files`, `check_times`, `check_messages`, `check_requests`,
-`check_dead_letters`. `start_keys` tells to which starts a recording may belong, `shown` what the
-workers were shown. `records` writes a history down. `test_checker` spoils `good_history` to show
-that each check can fail.
+`check_statuses`, `check_files`, `check_times`, `check_replays`, `check_messages`,
+`check_requests`, `check_dead_letters`. `start_keys` tells to which starts a recording may belong,
+`shown` what the workers were shown. `records` writes a history down. `test_checker` spoils
+`good_history` to show that each check can fail.
 """

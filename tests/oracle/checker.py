@@ -9,6 +9,7 @@ from tests.oracle.check_files import check_files
 from tests.oracle.check_messages import check_messages
 from tests.oracle.check_missing import check_missing
 from tests.oracle.check_outcomes import check_outcomes
+from tests.oracle.check_replays import check_replays
 from tests.oracle.check_requests import check_requests
 from tests.oracle.check_starts import check_starts
 from tests.oracle.check_statuses import check_statuses
@@ -25,6 +26,7 @@ CHECKS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
     check_statuses,
     check_files,
     check_times,
+    check_replays,
     check_messages,
     check_requests,
     check_dead_letters,

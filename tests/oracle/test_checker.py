@@ -80,6 +80,15 @@ def _file_without_event(evidence: Evidence) -> None:
     evidence.truth.recordings[RECORDING].files.append(file)
 
 
+def _replayed(*replies: Any) -> Spoil:
+    def spoil(evidence: Evidence) -> None:
+        evidence.sent.append(sent_message(REPLAY, 7.0, reply_to="q", correlation_id="k7"))
+        evidence.received.append(replace(outcome(REPLAY, 8.0), correlation_id="k7"))
+        evidence.replies.extend(replace(each, exchange="", correlation_id="k7") for each in replies)
+
+    return spoil
+
+
 def _webhook_only(evidence: Evidence) -> None:
     """RECORDING was told only by a webhook that the worker took, and has no event."""
     evidence.truth.requests.pop(1)
@@ -92,6 +101,7 @@ EXPIRED: Final = {**STOP, "id": "stop-2", "deadline": "2036-01-01T10:00:00Z"}
 WAITING: Final = {**STOP, "id": "stop-2", "start_id": "nobody"}
 SECOND_START: Final = {**START, "id": "start-2"}
 LATE_START: Final = {**START, "deadline": "1970-01-01T00:00:01+00:00"}
+REPLAY: Final = {"type": "replay_recording", "id": "replay-1", "recording_id": RECORDING}
 WRONG: Final = {**START, "id": "wrong", "user_idz": []}
 
 SPOILED: Final[dict[str, tuple[Spoil, str]]] = {
@@ -310,6 +320,18 @@ SPOILED: Final[dict[str, tuple[Spoil, str]]] = {
             ),
         ),
         "says that nobody joined, who did not",
+    ),
+    "a replay lacks an event": (
+        _replayed(status_event(0, 2.1), outcome(REPLAY, 8.0)),
+        "the replay replay-1 lacks 5 of 6 events",
+    ),
+    "a replay is out of order": (
+        _replayed(status_event(1, 3.1), status_event(0, 2.1), outcome(REPLAY, 8.0)),
+        "the replay replay-1 came as",
+    ),
+    "a replay ends after its outcome": (
+        _replayed(outcome(REPLAY, 8.0), status_event(0, 2.1)),
+        "is not its last message",
     ),
     "a file does not exist": (_put(6, file_event(6.2, file_name="x")), "has no file x"),
     "a file has another owner": (_put(6, file_event(6.2, user_id="x")), "has the user_id x"),

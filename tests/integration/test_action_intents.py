@@ -205,6 +205,18 @@ async def test_a_command_for_a_meeting_costs_one_transaction_more_than_one_for_a
     assert await cost_of("stop_recording", meeting_id=meeting, kind="composite") == 2
 
 
+async def test_a_stop_asks_for_the_starts_of_all_unknown_recordings_in_one_transaction(
+    bench: CommandBench, commits: CommitCounter
+) -> None:
+    """In a meeting with 500, no call would be sent before 500 transactions."""
+    body = {"meeting_id": bench.meeting, "allow_multiple_recordings": True}
+    for _ in range(9):
+        await bench.api.start_composite_recording(body)
+    before = commits.count()
+    assert await bench.send(stop(bench)) == Ack()
+    assert commits.count() - before <= 5, "its claim, the starts, its intent, its end, and a spare"
+
+
 async def test_a_stop_ends_together_with_the_starts_that_it_cancelled(
     bench: CommandBench, commits: CommitCounter
 ) -> None:

@@ -108,11 +108,13 @@ async def _with_intent(targets: list[Target], context: OperationContext) -> list
     to_act_on = [target for target in targets if target.status not in STOPPED]
     if not to_act_on:
         return targets
-    unknown = [
-        await _unless_of_start(target.listed, context)
-        for target in to_act_on
-        if target.listed is not None and not target.is_known
-    ]
+    unknown = await asyncio.gather(  # at once, so that they share a transaction
+        *(
+            _unless_of_start(target.listed, context)
+            for target in to_act_on
+            if target.listed is not None and not target.is_known
+        )
+    )
     await context.keep_intent([target.recording_id for target in to_act_on], unknown)
     adopted = {each.snapshot.recording_id for each in unknown if not each.awaits_start}
     return [

@@ -14,8 +14,9 @@ def check_dead_letters(evidence: Evidence) -> Iterator[str]:
     dead = Counter(letter.body for letter in evidence.dead)
     commands = evidence.commands()
     for sent in evidence.sent:
-        is_wrong = not any(each.is_right for each in commands[sent.id])
-        if is_wrong and not dead[sent.body]:
+        alike = commands[sent.id]  # another body with this id is not executed, only answered
+        is_wrong = not any(each.is_right for each in alike)
+        if is_wrong and not any(dead[each.body] for each in alike):
             yield f"no dead letter of {sent.id}"
     known = {sent.body: sent for sent in evidence.sent}
     for letter in evidence.dead:

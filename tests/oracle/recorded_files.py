@@ -3,8 +3,12 @@
 import random
 import time
 from collections.abc import Iterator
+from typing import Final
 
 from tests.oracle.truth import Person, RecordedFile, Recording, Stay
+
+SHORTEST_SECONDS: Final = 0.005
+"""The API writes milliseconds. A shorter overlap of a stay and a recording would not show."""
 
 
 def files_of(recording: Recording, spread: float, dice: random.Random) -> list[RecordedFile]:
@@ -20,15 +24,15 @@ def recorded_stays(recording: Recording) -> Iterator[tuple[Person, Stay]]:
     """The stays of the people that it records, as far as they overlap with it."""
     begin, end = recording.first("RECORDING"), recording.first("UPLOADING", "UPLOADED")
     wanted = recording.body.get("user_ids")
+    until = end or time.time()
     for person in recording.meeting.people:
         for stay in person.stays:
             is_wanted = wanted is None or person.user_id in wanted
-            until = end or time.time()
+            left = min(stay.left or until, until)
             if (
                 is_wanted
                 and begin is not None
-                and stay.joined < until
-                and (stay.left or until) > begin
+                and left - max(stay.joined, begin) > SHORTEST_SECONDS
             ):
                 yield person, stay
 

@@ -17,7 +17,7 @@ import pytest
 
 from recording_schemas import Archived, CommandRejected, Completed, Status, StatusChanged
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
-from tests.integration.console_client import TOKEN, running_console
+from tests.integration.console.console_client import TOKEN, running_console
 
 SCRIPT: Final = Path(__file__).parents[1] / "node" / "console.mjs"
 SHOTS: Final = os.environ.get("CONSOLE_SHOTS", "")

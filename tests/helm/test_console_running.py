@@ -12,7 +12,7 @@ from psycopg import sql
 from recording_sandbox.services.ports import free_ports
 from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.waiting import Eventually
-from tests.contract.test_store_pruning import observation
+from tests.contract.store.test_pruning import observation
 from tests.helm.bubblewrap_pod import Pod
 from tests.helm.chart import manifests, merged
 from tests.helm.test_console import ON, spec_of

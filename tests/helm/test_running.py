@@ -30,7 +30,7 @@ from tests.helm.chart import (
     pod,
 )
 from tests.helm.test_notes import in_the_pod
-from tests.integration.trace_collector import TraceCollector
+from tests.integration.observability.trace_collector import TraceCollector
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 MEETING: Final = "2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"

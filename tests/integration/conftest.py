@@ -7,7 +7,7 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from tests.integration.broker_bench import BrokerBenches, open_broker_benches
+from tests.integration.broker.broker_bench import BrokerBenches, open_broker_benches
 from tests.integration.cli_process import CommandLine
 from tests.integration.dead_letter_queue import BrokerQueues, open_broker_queues
 

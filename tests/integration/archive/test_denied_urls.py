@@ -14,8 +14,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from recording_schemas import Status
-from tests.contract.test_store_archive import events
-from tests.contract.test_store_pruning import NOW, observation
+from tests.contract.store.test_archive import events
+from tests.contract.store.test_pruning import NOW, observation
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.archive.abandoned_uploads import AbandonedUploads
 from worker.archive.copier import Copier

@@ -9,7 +9,7 @@ import msgspec
 
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
-from tests.contract.test_store_pruning import observation
+from tests.contract.store.test_pruning import observation
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource
 from tests.integration.archive.wired_archiver import running, wired_archiver

@@ -3,8 +3,8 @@
 import pytest
 
 from recording_schemas import Status
-from tests.contract.test_store_archive import events
-from tests.contract.test_store_pruning import NOW, observation
+from tests.contract.store.test_archive import events
+from tests.contract.store.test_pruning import NOW, observation
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.test_failing_storage import FailingStore
 from tests.integration.archive.wired_archiver import no_participants

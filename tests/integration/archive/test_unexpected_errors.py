@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from recording_sandbox.waiting import eventually
 from recording_schemas import Status
-from tests.contract.test_store_pruning import observation
+from tests.contract.store.test_pruning import observation
 from tests.integration.archive.archive_settings import impatient_archive
 from tests.integration.archive.file_source import FileSource, Turn
 from worker.aio import cancel_all

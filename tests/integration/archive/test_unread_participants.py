@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from recording_schemas import Manifest, Status
-from tests.contract.test_store_archive import events
-from tests.contract.test_store_pruning import NOW, observation
+from tests.contract.store.test_archive import events
+from tests.contract.store.test_pruning import NOW, observation
 from worker.archive.folder_mark import FolderMark
 from worker.archive.manifest_writer import (
     MAX_REFUSED_ATTEMPTS,

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from recording_schemas import Manifest, Status
-from tests.contract.test_store_archive import done, end, events, take, take_manifests
-from tests.contract.test_store_pruning import NOW, observation
+from tests.contract.store.test_archive import done, end, events, take, take_manifests
+from tests.contract.store.test_pruning import NOW, observation
 from tests.integration.archive.local_server import LocalServer
 from tests.integration.archive.object_stores import s3_environ
 from tests.integration.archive.wired_archiver import no_participants

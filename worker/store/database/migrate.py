@@ -8,7 +8,7 @@ migration may also replace.
 
 A database may have millions of finished rows, and a worker is unavailable while it migrates. A new
 migration therefore reads and writes none of them, and builds no index over them. A test holds this
-(tests/contract/test_store_migrations.py).
+(tests/contract/store/test_migrations.py).
 
 The first migration has the tables of the first release. Tables of earlier development versions are
 refused (docs/adr/0039).

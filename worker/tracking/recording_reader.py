@@ -9,7 +9,7 @@ from recording_schemas import ErrorInfo, Status
 from worker.domain.errors import NotFound, Refused, Unavailable
 from worker.domain.file_search import has_settled
 from worker.domain.read_policy import is_past_rechecks
-from worker.domain.recording import RANK, Observation, Recording
+from worker.domain.recording import LIVE, RANK, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeout_observations import (
     end_observation,
@@ -105,12 +105,12 @@ class RecordingReader:
         """Handle 404 for a recording that existed.
 
         The first 404 proves nothing, because the API may lag behind. The API may also list such a
-        recording forever, so an overdue recording ends earlier.
+        recording forever, so an overdue recording ends earlier. An ended recording still has its
+        whole wait for files.
         """
         now = self._now()
-        is_final = is_confirmed_missing(recording, now, self._timeouts) or files_wait_is_over(
-            recording, now, self._timeouts
-        )
+        is_gone = recording.status in LIVE and is_confirmed_missing(recording, now, self._timeouts)
+        is_final = is_gone or files_wait_is_over(recording, now, self._timeouts)
         if recording.is_open and is_final:
             return await self._conclude(recording, vanished_error(recording), asked_at)
         if is_overdue(recording, now, self._timeouts):

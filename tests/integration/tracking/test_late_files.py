@@ -10,6 +10,7 @@ from recording_schemas import Kind
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench
 from worker.realtimekit.fetch import fetch_recording
 
+NOT_FOUND = Fault(kind="refuse", operation="get_recording", status=404)
 ALL_THREE = ["UPLOADED", "file", "file", "file", "completed 3"]
 
 
@@ -69,6 +70,31 @@ async def test_a_list_with_a_file_for_each_stay_is_read_once(
     await bench.run_due(2 * TIMEOUTS.files_late)
 
     assert bench.take_operations() == ["list_recordings", "get_recording", "list_participants"]
+
+
+async def test_files_are_awaited_as_long_as_usual_while_the_api_answers_404(
+    bench: TrackingBench,
+) -> None:
+    recording_id = await upload(bench, late("late_urls", 20))
+    bench.sandbox.faults.add(NOT_FOUND)
+    await pass_time(bench, 70, step=2)
+    assert (await bench.published(recording_id))[1:] == ["UPLOADED"]
+
+    bench.sandbox.faults.clear()
+    await pass_time(bench, 50, step=2)
+    assert (await bench.published(recording_id))[1:] == ALL_THREE
+
+
+async def test_an_upload_that_answers_404_forever_completes_when_the_wait_for_files_is_over(
+    bench: TrackingBench,
+) -> None:
+    recording_id = await upload(bench, late("late_urls"))
+    bench.sandbox.faults.add(NOT_FOUND)
+    await pass_time(bench, 110, step=5)
+    assert (await bench.published(recording_id))[1:] == ["UPLOADED"]
+
+    await pass_time(bench, 15)
+    assert (await bench.published(recording_id))[1:] == ["UPLOADED", "completed 0"]
 
 
 async def test_a_file_is_announced_when_it_has_its_url(bench: TrackingBench) -> None:

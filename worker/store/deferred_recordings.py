@@ -6,6 +6,8 @@ commands observed of it.
 """
 
 from collections.abc import Collection, Iterable
+from functools import reduce
+from itertools import groupby
 from typing import Final
 
 import msgspec
@@ -29,29 +31,50 @@ class DeferredRecording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def defer(connection: sa.Connection, observations: Iterable[Observation]) -> None:
-    """Keep observations of recordings that wait. Those that show no other status are left out."""
-    for observation in sorted(observations, key=_recording_id):  # replicas lock in one order
-        recording_id = _recording_id(observation)
-        is_it = deferred.c.recording_id == recording_id
-        kept = connection.execute(
-            sa.select(deferred.c.observations).where(is_it).with_for_update()
-        ).scalar()
-        before = _OBSERVATIONS.decode(kept) if kept else ()
-        if before and before[-1].snapshot.status is observation.snapshot.status:
+    """Keep observations of recordings that wait. Those that show no other status are left out.
+
+    Two replicas may insert a recording at the same time. Then the second transaction is run again.
+    """
+    new = {
+        recording_id: tuple(group)
+        for recording_id, group in groupby(sorted(observations, key=_recording_id), _recording_id)
+    }
+    kept = _lock_deferred(connection, new)
+    inserted, updated = [], []
+    for recording_id, group in new.items():
+        before = kept.get(recording_id, ())
+        after = reduce(_with, group, before)
+        if len(after) == len(before):
             continue
-        after = msgspec.json.encode((*before, observation)).decode()
+        encoded = msgspec.json.encode(after).decode()
         if before:
-            connection.execute(sa.update(deferred).where(is_it).values(observations=after))
+            updated.append({"of_id": recording_id, "observations": encoded})
             continue
-        # Two replicas may insert at the same time. Then the second transaction is run again.
-        connection.execute(
-            sa.insert(deferred).values(
-                recording_id=recording_id,
-                app=observation.app,
-                deferred_at=observation.observed_at.timestamp(),
-                observations=after,
-            )
+        inserted.append(
+            {
+                "recording_id": recording_id,
+                "app": group[0].app,
+                "deferred_at": group[0].observed_at.timestamp(),
+                "observations": encoded,
+            }
         )
+    if inserted:
+        connection.execute(sa.insert(deferred), inserted)
+    if updated:
+        connection.execute(_UPDATE, updated)
+
+
+_UPDATE: Final = (
+    sa.update(deferred)
+    .where(deferred.c.recording_id == sa.bindparam("of_id"))
+    .values(observations=sa.bindparam("observations"))
+)
+
+
+def _with(before: tuple[Observation, ...], later: Observation) -> tuple[Observation, ...]:
+    """The observations and a later one, unless it shows the same status as the last of them."""
+    is_same = before and before[-1].snapshot.status is later.snapshot.status
+    return before if is_same else (*before, later)
 
 
 def _recording_id(observation: Observation) -> str:
@@ -82,14 +105,20 @@ def take_deferred(
     """The observations of the recordings among these that wait, which are adopted now."""
     if not recording_ids:
         return {}
-    rows = connection.execute(
-        sa.select(deferred.c.recording_id, deferred.c.observations)
-        .where(deferred.c.recording_id.in_(recording_ids))
-        .with_for_update()
-    )
-    taken = {
-        recording_id: _OBSERVATIONS.decode(observations) for recording_id, observations in rows
-    }
+    taken = _lock_deferred(connection, recording_ids)
     if taken:
         connection.execute(sa.delete(deferred).where(deferred.c.recording_id.in_(taken)))
     return taken
+
+
+def _lock_deferred(
+    connection: sa.Connection, recording_ids: Collection[str]
+) -> dict[str, tuple[Observation, ...]]:
+    """The observations of the recordings among these that wait, locked in one order."""
+    rows = connection.execute(
+        sa.select(deferred.c.recording_id, deferred.c.observations)
+        .where(deferred.c.recording_id.in_(recording_ids))
+        .order_by(deferred.c.recording_id)
+        .with_for_update()
+    )
+    return {recording_id: _OBSERVATIONS.decode(observations) for recording_id, observations in rows}

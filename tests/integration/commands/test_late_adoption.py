@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from recording_sandbox.model.faults import Fault, FaultKind
 from recording_sandbox.waiting import Eventually
@@ -163,6 +164,34 @@ async def test_a_recording_is_adopted_although_a_hundred_others_still_wait(
     second = await bench.store.adopt_deferred(LateAdoption(app="default", now=now, after=first))
     assert second == ""
     assert await statuses(bench, "b") == [("UPLOADING", None)]
+
+
+async def test_many_recordings_that_wait_take_no_more_statements_than_one(
+    bench: CommandBench,
+) -> None:
+    """The commands of a replica share its transactions, so all would wait for these statements."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        statements.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        for status in (Status.RECORDING, Status.UPLOADING):
+            snapshots = [
+                RecordingSnapshot(
+                    recording_id=f"r{number}", status=status, meeting_id=bench.meeting
+                )
+                for number in range(9)
+            ]
+            at = utc(bench.store.now())
+            await bench.store.apply(
+                [observation_of(each, at, "command", awaits_start=True) for each in snapshots]
+            )
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    about = [text.split()[0] for text in statements if "deferred_recordings" in text]
+    assert about == ["SELECT", "INSERT", "SELECT", "UPDATE"]
 
 
 async def test_an_undocumented_status_loses_nothing_that_was_observed_before(

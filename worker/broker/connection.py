@@ -167,8 +167,9 @@ async def _connect(url: URL, name: str) -> TolerantConnection:
 
 
 def described(error: BaseException) -> str:
-    """The error with its class, for log lines and reasons."""
-    return f"{type(error).__name__}: {error}"[:MAX_REASON_LENGTH]
+    """The error with its class, for log lines and reasons. A deadline of our own has no text."""
+    text = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else "")
+    return f"{type(error).__name__}: {text}".removesuffix(": ")[:MAX_REASON_LENGTH]
 
 
 async def broker_call(call: Awaitable[T]) -> T:

@@ -25,6 +25,12 @@ from tests.oracle.strikes import Strikes
 from tests.oracle.subscriber import Subscriber
 
 STALL_LOOK_SECONDS: Final = 0.02
+MAX_EXTRA_SECONDS: Final = 15.0
+"""How much longer commands are sent while none has started a recording. A history without one
+proves little, and chance alone may draw no start for a live meeting."""
+SETTLE_LOOK_SECONDS: Final = 0.3
+"""The time between two looks for what is missing. Nothing may be missing in three of them, because
+only time shows that no further message comes."""
 SYNC_AFTER_SECONDS: Final = 12.0
 """Longer than the worker looks for files: WORKER_FILES_WAIT_SECONDS and _LATE_SECONDS together."""
 
@@ -138,8 +144,9 @@ async def _act(
         tasks.append(asyncio.create_task(strikes.strike_on()))
     drawer = CommandDrawer(dice, api.truth, api.apps)
     end = time.time() + script.seconds
+    latest = end + MAX_EXTRA_SECONDS
     try:
-        while time.time() < end:
+        while time.time() < (end if api.truth.of_worker() else latest):
             await sender.send(drawer.draw(), dice)
             await asyncio.sleep(dice.expovariate(1 / script.pause))
     finally:
@@ -164,7 +171,7 @@ async def _settle(
     end = time.time() + script.settle_seconds
     quiet_looks, synced = 0, False
     while time.time() < end and quiet_looks < 3:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(SETTLE_LOOK_SECONDS)
         quiet_looks = 0 if any(check_missing(evidence)) else quiet_looks + 1
         if not synced and time.time() > evidence.calm_from + SYNC_AFTER_SECONDS:
             synced = True

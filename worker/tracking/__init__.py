@@ -8,8 +8,9 @@ and `list_health` decide. `live_list` performs one sweep. Its pages come from `p
 and `ended_list` finds their ends in lists of ended recordings. `sweep_log` logs what changed.
 
 Reads: `refresher` reads each recording that is due, unless `shown_files` has what a list or a
-webhook showed. `recording_reader` interprets the answer. `duration_limiter` stops recordings whose
-maximum duration has passed. `retry_delays` spaces the failed requests of both.
+webhook showed. `read_spacing` keeps reads from beginning all at once. `recording_reader` interprets
+the answer. `duration_limiter` stops recordings whose maximum duration has passed. `retry_delays`
+spaces the failed requests of both.
 
 `session_watch` lists the sessions that starts wait for. `idle_probe` finds out that the API works
 again if no other request does. `webhook_endpoint` receives webhooks, after

@@ -6,7 +6,6 @@ due, so a restarted worker or another leader continues where this one stopped.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,6 +26,7 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.store.due_reads import DueQuery
 from worker.store.read_schedule import ScheduledRead
 from worker.store.store import Store
+from worker.tracking.read_spacing import ReadSpacing
 from worker.tracking.recording_reader import RecordingReader
 from worker.tracking.retry_delays import RetryDelays
 from worker.tracking.shown_files import ShownFiles
@@ -37,13 +37,12 @@ UPLOAD_READS: Final = 4
 """Uploads get at most this many of the concurrent reads, because hundreds of others may be
 overdue."""
 
-READ_SPACING_SECONDS: Final = 0.02
-"""The minimum interval between the beginnings of two reads. After a sweep hundreds may be due at
-once, and each occupies the event loop for a moment. So a command waits for one read and not for
-several in a row. The API permits far fewer requests than 50 a second."""
-
-MIN_READ_SECONDS: Final = MAX_CONCURRENT_READS * READ_SPACING_SECONDS
-"""A read keeps its place among the concurrent reads for at least this long."""
+UPLOAD_SPACING_SECONDS: Final = 0.02
+OTHER_SPACING_SECONDS: Final = 0.05
+"""The minimum intervals between the beginnings of two reads: of uploaded recordings, whose files
+somebody waits for, and of others. After a sweep hundreds may be due at once. Each occupies the
+event loop, the store and the database for a moment, and commands need all three. The API permits
+far fewer than 20 requests a second."""
 
 POLL_INTERVAL_SECONDS: Final = 1.0
 """The refresher checks for due reads at least this often, because a postponed read causes no
@@ -87,6 +86,8 @@ class Refresher:
         self._wakeup = asyncio.Event()
         self._in_progress: dict[str, Status] = {}
         self._retry_delays = RetryDelays()
+        self._upload_spacing = ReadSpacing(UPLOAD_SPACING_SECONDS)
+        self._other_spacing = ReadSpacing(OTHER_SPACING_SECONDS)
 
     def wake(self) -> None:
         """Check for due recordings now, because one became due or a read ended."""
@@ -150,10 +151,12 @@ class Refresher:
         return due.reads
 
     def _start_reads(self, due: Sequence[Recording], reads: asyncio.TaskGroup) -> None:
-        for number, recording in enumerate(due):
+        for recording in due:
             self._in_progress[recording.recording_id] = recording.status
+            is_upload = recording.status is Status.UPLOADED
+            spacing = self._upload_spacing if is_upload else self._other_spacing
             reads.create_task(
-                self._refresh(recording, begins_in=number * READ_SPACING_SECONDS),
+                self._refresh(recording, begins_in=spacing.take_delay()),
                 name=f"read {recording.recording_id}",
             )
 
@@ -162,12 +165,10 @@ class Refresher:
             await asyncio.sleep(begins_in)
             # The breaker may have opened since the recording was found due.
             if self._breaker.allow_request():
-                places_end = time.monotonic() + MIN_READ_SECONDS
                 with self._tracing.recording_span(
                     "read recording", recording.recording_id, recording.trace
                 ):
                     await self._read_and_apply(recording)
-                await asyncio.sleep(places_end - time.monotonic())
         finally:
             self._in_progress.pop(recording.recording_id)
             # One query finds several recordings to read.

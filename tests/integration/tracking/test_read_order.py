@@ -1,6 +1,7 @@
 """The order in which due recordings are read, and the number of concurrent reads."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from recording_schemas import Status
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client
 from tests.plain_http import NO_AUTHORITIES
 from worker.realtimekit.retry import RequestRetry
-from worker.tracking.refresher import MAX_CONCURRENT_READS
+from worker.tracking.refresher import MAX_CONCURRENT_READS, OTHER_SPACING_SECONDS
 
 
 async def test_files_do_not_wait_for_hundreds_of_overdue_reads(bench: TrackingBench) -> None:
@@ -32,6 +33,20 @@ async def test_files_do_not_wait_for_hundreds_of_overdue_reads(bench: TrackingBe
     completed_at = len(subjects) - 1 - subjects[::-1].index(upload)
     assert sum(timed_out[:completed_at]) < 2 * MAX_CONCURRENT_READS
     assert sum(timed_out) == len(many)
+
+
+async def test_reads_of_recordings_whose_files_nobody_awaits_do_not_begin_all_at_once(
+    bench: TrackingBench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(4)]
+    bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
+    await bench.sweep.sweep()
+    bench.take_operations()
+    began = time.monotonic()
+    await bench.refresher.read_due()
+    assert time.monotonic() - began >= (len(ids) - 1) * OTHER_SPACING_SECONDS
+    assert bench.take_operations().count("get_recording") == len(ids)
 
 
 class SlowApi:

@@ -6,7 +6,7 @@ import msgspec
 
 from worker.domain.archive_keys import KeyTemplate
 from worker.domain.storage_url import parse_storage_url
-from worker.settings.parsing import seconds, switch, whole
+from worker.settings.parsing import Seconds, WholeNumber, switch
 from worker.settings.variables import Variable
 
 _GIB: Final = 1_073_741_824
@@ -68,7 +68,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Variable(
             "WORKER_ARCHIVE_CONCURRENCY",
-            whole(1, 64, "files"),
+            WholeNumber(1, 64, "files"),
             "How many files a replica copies at the same time.",
             default="4",
         ),
@@ -87,7 +87,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         int | None,
         Variable(
             "WORKER_ARCHIVE_MAX_BYTES_PER_SECOND",
-            whole(1_024, 100 * _GIB, "bytes"),
+            WholeNumber(1_024, 100 * _GIB, "bytes"),
             "How many bytes a replica may download in a second, for all its copies together. If "
             "not set, there is no limit.",
         ),
@@ -96,7 +96,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Variable(
             "WORKER_ARCHIVE_MIN_BYTES_PER_SECOND",
-            whole(0, _GIB, "bytes"),
+            WholeNumber(0, _GIB, "bytes"),
             "A download that its source keeps below this for five minutes is tried again later, so "
             "that it does not keep other files waiting. `0`: no download is too slow.",
             default="65536",
@@ -106,7 +106,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Variable(
             "WORKER_ARCHIVE_PART_BYTES",
-            whole(5_242_880, 536_870_912, "bytes"),
+            WholeNumber(5_242_880, 536_870_912, "bytes"),
             "Size of one part of an upload. A copy holds a few parts in memory. S3 takes at most "
             "10,000 parts for one file.",
             default="8388608",
@@ -116,7 +116,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Variable(
             "WORKER_ARCHIVE_MAX_FILE_BYTES",
-            whole(1, 5_120 * _GIB, "bytes"),
+            WholeNumber(1, 5_120 * _GIB, "bytes"),
             "Size limit of a file. A larger file is not archived. At most 10,000 times "
             "`WORKER_ARCHIVE_PART_BYTES`.",
             default="68719476736",
@@ -126,7 +126,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_ARCHIVE_TIMEOUT_SECONDS",
-            seconds(0.1, 3_600),
+            Seconds(0.1, 3_600),
             "How long a download may receive no bytes before the copy is tried again. A request of "
             "an upload may take this and the time for two parts at 128 KiB a second.",
             default="60",
@@ -136,7 +136,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_ARCHIVE_RETRY_MAX_SECONDS",
-            seconds(0.1, 3_600),
+            Seconds(0.1, 3_600),
             "Longest pause between two attempts to copy a file. The pauses double from one second. "
             "While the source denies a file or sends it empty, they grow to an hour.",
             default="600",

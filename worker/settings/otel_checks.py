@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
-from worker.settings.parsing import choice, http_url, otlp_headers
+from worker.settings.parsing import OneOf, http_url, otlp_headers
 
 HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
 QUEUE_SIZE: Final = "OTEL_BSP_MAX_QUEUE_SIZE"
@@ -70,7 +70,7 @@ def _readable_file(text: str) -> None:
 
 
 _Check = Callable[[str], object]
-_protocol: Final = choice("http/protobuf")
+_protocol: Final = OneOf("http/protobuf")
 
 CHECKS: Final[Mapping[str, tuple[_Check, str]]] = {
     "OTEL_SDK_DISABLED": (_truth, IGNORED),
@@ -86,8 +86,8 @@ CHECKS: Final[Mapping[str, tuple[_Check, str]]] = {
     "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY": (_readable_file, NO_TRACES),
     "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": (_readable_file, NO_TRACES),
     "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE": (_readable_file, NO_TRACES),
-    "OTEL_EXPORTER_OTLP_COMPRESSION": (choice("none", "gzip", "deflate"), IGNORED),
-    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": (choice("none", "gzip", "deflate"), IGNORED),
+    "OTEL_EXPORTER_OTLP_COMPRESSION": (OneOf("none", "gzip", "deflate"), IGNORED),
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": (OneOf("none", "gzip", "deflate"), IGNORED),
     "OTEL_EXPORTER_OTLP_TIMEOUT": (_seconds, IGNORED),
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": (_seconds, IGNORED),
     "OTEL_BSP_SCHEDULE_DELAY": (_whole_above_zero, IGNORED),

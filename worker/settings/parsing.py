@@ -9,8 +9,10 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
 
 from worker.domain.hosts import IMPOSSIBLE_HOST, is_possible_host
 from worker.domain.rate import Rate
@@ -23,29 +25,36 @@ _OTLP_HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+=[ !#-+\--:<-\[\]-~]*", re.ASCII)
 _PRINTABLE_ASCII = re.compile(r"[ -~]*")
 
 
-def whole(low: int, high: int, unit: str) -> Callable[[str], int]:
+class WholeNumber(msgspec.Struct, frozen=True):
     """A parser of whole numbers from `low` to `high`. `unit` appears in its errors."""
 
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,12}", text) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number of {unit} from {low} to {high}, not {text!r}")
+    low: int
+    high: int
+    unit: str
+
+    def __call__(self, text: str) -> int:
+        low, high = self.low, self.high
+        if not re.fullmatch(r"[+-]?[0-9]{1,15}", text) or not low <= int(text) <= high:
+            raise ValueError(
+                f"must be a whole number of {self.unit} from {low} to {high}, not {text!r}"
+            )
         return int(text)
 
-    return parse
 
-
-def seconds(low: float, high: float) -> Callable[[str], float]:
+class Seconds(msgspec.Struct, frozen=True):
     """A parser of seconds from `low` to `high`; fractions are allowed."""
 
-    def parse(text: str) -> float:
+    low: float
+    high: float
+
+    def __call__(self, text: str) -> float:
         value = _decimal(text)
-        if value is None or not low <= value <= high:
+        if value is None or not self.low <= value <= self.high:
             raise ValueError(
-                f"must be a number of seconds from {low:.15g} to {high:.15g}, not {text!r}"
+                f"must be a number of seconds from {self.low:.15g} to {self.high:.15g}, "
+                f"not {text!r}"
             )
         return value
-
-    return parse
 
 
 def _decimal(text: str) -> float | None:
@@ -56,7 +65,7 @@ def increasing_seconds(
     max_count: int, low: float, high: float
 ) -> Callable[[str], tuple[float, ...]]:
     """A parser of up to `max_count` comma-separated seconds, each larger than the one before."""
-    parse_one = seconds(low, high)
+    parse_one = Seconds(low, high)
 
     def parse(text: str) -> tuple[float, ...]:
         steps = tuple(parse_one(part.strip()) for part in text.split(","))
@@ -86,16 +95,17 @@ def _rate(text: str) -> Rate | None:
     return Rate(int(requests), window_seconds)
 
 
-def choice(*allowed: Choice) -> Callable[[str], Choice]:
+class OneOf(Generic[Choice]):
     """A parser of one of the `allowed` words, in upper or lower case."""
 
-    def parse(text: str) -> Choice:
-        for word in allowed:
+    def __init__(self, *allowed: Choice) -> None:
+        self.allowed = allowed
+
+    def __call__(self, text: str) -> Choice:
+        for word in self.allowed:
             if text.lower() == word.lower():
                 return word
-        raise ValueError(f"must be one of {', '.join(allowed)}, not {text!r}")
-
-    return parse
+        raise ValueError(f"must be one of {', '.join(self.allowed)}, not {text!r}")
 
 
 def switch(text: str) -> bool:
@@ -109,7 +119,7 @@ def switch(text: str) -> bool:
 
 def participant_check(text: str) -> Literal["reject", "off"]:
     """Parse `reject` or `off`. In YAML, an `off` without quotes is false."""
-    parse: Callable[[str], Literal["reject", "off"]] = choice("reject", "off")
+    parse: OneOf[Literal["reject", "off"]] = OneOf("reject", "off")
     return "off" if text.lower() == "false" else parse(text)
 
 

@@ -21,7 +21,9 @@ from worker.settings.authorities import certificate_directory, certificate_file
 from worker.settings.database_url import database_url
 from worker.settings.otel import usable_environment
 from worker.settings.parsing import (
-    choice,
+    OneOf,
+    Seconds,
+    WholeNumber,
     console_token,
     host,
     http_url,
@@ -33,12 +35,10 @@ from worker.settings.parsing import (
     prefix_of_names,
     rates,
     regular_expression,
-    seconds,
     storage_profiles,
     switch,
     token,
     trace_link,
-    whole,
 )
 from worker.settings.proxies import Proxies, proxy_url, with_upper_case_proxies
 from worker.settings.secret import Secret, sensitive_parts
@@ -79,7 +79,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["none", "transaction"],
         Variable(
             "WORKER_DATABASE_POOLER",
-            choice("none", "transaction"),
+            OneOf("none", "transaction"),
             "Set `transaction` if PgBouncer, or another pooler that shares sessions, is between "
             "the worker and PostgreSQL.",
             default="none",
@@ -91,7 +91,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"],
         Variable(
             "LOG_LEVEL",
-            choice("debug", "info", "warning", "error"),
+            OneOf("debug", "info", "warning", "error"),
             "Lowest level that is logged: `debug`, `info`, `warning` or `error`.",
             default="info",
         ),
@@ -100,7 +100,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["json", "console"] | None,
         Variable(
             "LOG_FORMAT",
-            choice("json", "console"),
+            OneOf("json", "console"),
             "`json` or `console`. If not set: `console` on a terminal, `json` elsewhere.",
         ),
     ]
@@ -121,7 +121,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Variable(
             "HTTP_PORT",
-            whole(0, 65_535, "a TCP port"),
+            WholeNumber(0, 65_535, "a TCP port"),
             "Port for probes, metrics and webhooks. 0 selects a free port.",
             default="8080",
         ),
@@ -141,7 +141,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["declare", "verify"],
         Variable(
             "WORKER_TOPOLOGY",
-            choice("declare", "verify"),
+            OneOf("declare", "verify"),
             "`declare` creates missing exchanges and queues. `verify` only checks them.",
             default="declare",
         ),
@@ -160,7 +160,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_PUBLISH_TIMEOUT_SECONDS",
-            seconds(0.1, 300),
+            Seconds(0.1, 300),
             "How long the worker waits for the broker to confirm a message.",
             default="10",
         ),
@@ -169,7 +169,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Variable(
             "WORKER_MAX_COMMAND_BYTES",
-            whole(1_024, 134_217_728, "bytes"),
+            WholeNumber(1_024, 134_217_728, "bytes"),
             "Size limit of a command body, both compressed and decompressed. The worker refuses a "
             "larger body without parsing it.",
             default="1048576",
@@ -339,7 +339,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         int,
         Variable(
             "WORKER_PREFETCH",
-            whole(1, 2_000, "commands"),
+            WholeNumber(1, 2_000, "commands"),
             "How many commands a replica executes at the same time.",
             default="500",
         ),
@@ -362,7 +362,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_API_TIMEOUT_SECONDS",
-            seconds(0.1, 300),
+            Seconds(0.1, 300),
             "How long one request to the API may take. It is limited to three quarters of "
             "`WORKER_LEASE_SECONDS`.",
             default="10",
@@ -372,7 +372,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_API_RETRY_SECONDS",
-            seconds(0, 300),
+            Seconds(0, 300),
             "How long the worker repeats one request, all attempts together. Then the command goes "
             "to a retry queue.",
             default="20",
@@ -394,7 +394,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_COMMAND_MAX_AGE_SECONDS",
-            seconds(1, 30 * _DAY),
+            Seconds(1, 30 * _DAY),
             "Age at which a command that could not be executed ends as `failed`.",
             default="3600",
         ),
@@ -403,7 +403,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_STOP_WAIT_SECONDS",
-            seconds(0, _DAY),
+            Seconds(0, _DAY),
             "How long a stop, pause or resume without a deadline waits for its start, and for a "
             "status in which the API can do it.",
             default="300",
@@ -413,7 +413,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_SESSION_WAIT_SECONDS",
-            seconds(1, 30 * _DAY),
+            Seconds(1, 30 * _DAY),
             "How long a start with `wait_for_session` waits for the session of its meeting. Then "
             "it ends as `failed` with the code `no_session`.",
             default="86400",
@@ -423,7 +423,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_RECONCILE_SECONDS",
-            seconds(0, _HOUR),
+            Seconds(0, _HOUR),
             "How long the API may take to show a recording after a start got no answer. The worker "
             "repeats the start only after this time.",
             default="30",
@@ -433,7 +433,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_LEASE_SECONDS",
-            seconds(0.5, _HOUR),
+            Seconds(0.5, _HOUR),
             "How long a replica waits before it takes over the work of a replica that is frozen, "
             "or that died behind a pooler. Without a pooler, the work of a replica that died is "
             "taken over within seconds.",
@@ -446,7 +446,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_SWEEP_INTERVAL_SECONDS",
-            seconds(0.05, _HOUR),
+            Seconds(0.05, _HOUR),
             "Interval between two reads of the list of live recordings. It grows if the list is "
             "long and `WORKER_API_BUDGET` is small.",
             default="10",
@@ -456,7 +456,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_AUDIT_INTERVAL_SECONDS",
-            seconds(0.05, _HOUR),
+            Seconds(0.05, _HOUR),
             "Interval between two reads of that list while webhooks report every change.",
             default="120",
         ),
@@ -465,7 +465,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_INVOKED_TIMEOUT_SECONDS",
-            seconds(0.1, _DAY),
+            Seconds(0.1, _DAY),
             "How long a recording may stay INVOKED. Then the worker stops it, if the worker "
             "started it. If the stop has no effect, it ends as ERRORED with the code `stalled`.",
             default="120",
@@ -475,7 +475,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_UPLOADING_TIMEOUT_SECONDS",
-            seconds(0.1, 7 * _DAY),
+            Seconds(0.1, 7 * _DAY),
             "How long a recording may stay UPLOADING. Then it ends as ERRORED with the code "
             "`stalled`.",
             default="7200",
@@ -485,7 +485,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_RECORDING_TIMEOUT_SECONDS",
-            seconds(0.1, 30 * _DAY),
+            Seconds(0.1, 30 * _DAY),
             "How long a recording may last. Then the worker stops it, if the worker started it. If "
             "it still does not end, it ends as ERRORED with the code `stalled`.",
             default="90000",
@@ -495,7 +495,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_FILES_WAIT_SECONDS",
-            seconds(0, _DAY),
+            Seconds(0, _DAY),
             "How long the worker waits for files after UPLOADED. The recording completes earlier "
             "if each file has its URL and each expected stay has a file. After this time it "
             "completes with the files that exist.",
@@ -506,7 +506,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_FILES_SETTLE_SECONDS",
-            seconds(0, _DAY),
+            Seconds(0, _DAY),
             "If a file of an expected stay is missing, the recording completes when two reads, "
             "this many seconds apart, show the same files.",
             default="10",
@@ -516,7 +516,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_FILES_LATE_SECONDS",
-            seconds(0, 7 * _DAY),
+            Seconds(0, 7 * _DAY),
             "If a recording has completed without an expected file, the worker reads it a last "
             "time this many seconds later.",
             default="3600",
@@ -531,7 +531,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_KEEP_SENT_SECONDS",
-            seconds(0, 3_650 * _DAY),
+            Seconds(0, 3_650 * _DAY),
             "How long the database keeps an event after the broker has confirmed it. The event can "
             "be replayed during this time.",
             default="604800",
@@ -541,7 +541,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_KEEP_FINISHED_SECONDS",
-            seconds(1, 3_650 * _DAY),
+            Seconds(1, 3_650 * _DAY),
             "How long the database keeps a command or a recording after its end. A repeated "
             "command is recognised during this time. Must exceed `WORKER_COMMAND_MAX_AGE_SECONDS` "
             "plus the longest of `WORKER_RETRY_DELAYS_SECONDS`.",
@@ -552,7 +552,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_SHUTDOWN_SECONDS",
-            seconds(0.1, _HOUR),
+            Seconds(0.1, _HOUR),
             "How long the worker may take to stop after SIGTERM.",
             default="30",
         ),
@@ -623,7 +623,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Literal["http/protobuf"],
         Variable(
             "OTEL_EXPORTER_OTLP_PROTOCOL",
-            choice("http/protobuf"),
+            OneOf("http/protobuf"),
             "Protocol of the collector. With any other protocol no traces are exported.",
             default="http/protobuf",
         ),
@@ -632,7 +632,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Literal["otlp", "none"],
         Variable(
             "OTEL_TRACES_EXPORTER",
-            choice("otlp", "none"),
+            OneOf("otlp", "none"),
             "`none` turns traces off, even if a collector is set. With any other exporter no "
             "traces are exported, and the log has a warning.",
             default="otlp",

@@ -12,8 +12,9 @@ from worker.domain.errors import WrongSettings
 from worker.domain.hosts import IMPOSSIBLE_HOST
 from worker.domain.rate import Rate
 from worker.settings.amqp_url import SYNTAX as AMQP_SYNTAX
+from worker.settings.parsing import Seconds, WholeNumber
 from worker.settings.settings import CommonSettings, ConsoleSettings, Settings, all_variables
-from worker.settings.variables import variables_of
+from worker.settings.variables import Variable, variables_of
 
 REQUIRED = {
     "REALTIMEKIT_ACCOUNT_ID": "acc0",
@@ -420,6 +421,19 @@ def test_a_broker_url_with_escapes_and_parameters_is_taken(url: str) -> None:
 def test_a_certificate_without_tls_is_a_fault() -> None:
     fault = "must begin with amqps:// when it names a cafile"
     assert faults_of(AMQP_URL="amqp://h/?cafile=/ca.pem") == (f"AMQP_URL: {fault}",)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [each for each in all_variables() if isinstance(each.parse, WholeNumber | Seconds)],
+    ids=lambda variable: variable.name,
+)
+def test_a_number_accepts_the_bounds_that_its_error_names(variable: Variable) -> None:
+    bounds = variable.parse
+    assert isinstance(bounds, WholeNumber | Seconds)
+
+    for bound in (bounds.low, bounds.high):
+        assert bounds(f"{bound:.15g}") == bound
 
 
 def test_a_misspelt_setting_is_a_fault_that_suggests_the_right_name() -> None:

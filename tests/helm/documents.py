@@ -5,7 +5,8 @@ in values.schema.json, the dashboard, the tables of settings and metrics, and th
 texts in docs/reference/. With `--check` it names the stale files and exits with 1.
 
 The comment above a value is its documentation. The settings in the schema are those of the worker:
-new settings are added and removed ones are deleted. Types and bounds in the schema are kept.
+new settings are added and removed ones are deleted. Numbers, words and switches have the rules of
+their parsers. The rules of other settings are written by hand in the schema, and kept.
 """
 
 import json
@@ -19,6 +20,7 @@ import yaml
 
 from tests import command_line_page, metrics_page, settings_page
 from tests.helm import dashboard_source
+from worker.settings.parsing import OneOf, Parser, Seconds, WholeNumber, switch
 from worker.settings.settings import all_variables
 
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -34,6 +36,9 @@ DERIVED_SETTINGS: Final = frozenset(
 )
 """Settings that the chart derives from other values."""
 
+
+ANY_TEXT: Final = {"type": ["string", "number", "boolean"]}
+"""The rule of a new setting. YAML writes the text `1` or `true` without quotes."""
 
 MAY_BE_NULL: Final = frozenset({"resources", "podSecurityContext", "securityContext", "keys"})
 """Values that null removes as a whole, although their default is not empty."""
@@ -134,12 +139,25 @@ def needed_names() -> dict[tuple[str, ...], list[str]]:
 def _settings_properties(known: dict[str, Any]) -> dict[str, Any]:
     return {
         setting.name: {
-            **known.get(setting.name, {"type": ["string", "number", "boolean"]}),
+            **(_rule_of(setting.parse) or known.get(setting.name) or ANY_TEXT),
             "description": setting.meaning.replace("`", ""),
         }
         for setting in all_variables()
         if not setting.secret and setting.name not in DERIVED_SETTINGS
     }
+
+
+def _rule_of(parse: Parser) -> dict[str, Any] | None:
+    """What the parser of a number, a word or a switch accepts; None for other parsers."""
+    match parse:
+        case WholeNumber(low=low, high=high):
+            return {"type": "integer", "minimum": low, "maximum": high}
+        case Seconds(low=low, high=high):
+            bounds = [int(bound) if bound == int(bound) else bound for bound in (low, high)]
+            return {"type": "number", "minimum": bounds[0], "maximum": bounds[1]}
+        case OneOf(allowed=allowed):
+            return {"enum": list(allowed)}
+    return {"enum": ["on", "off", True, False]} if parse is switch else None
 
 
 def main(arguments: list[str]) -> int:

@@ -8,8 +8,7 @@ import pytest
 
 from tests.helm.chart import MINIMAL, MINIMAL_SQLITE, Values, merged, refusal
 from tests.helm.documents import schema
-from worker.settings.settings import Settings
-from worker.settings.variables import variables_of
+from worker.settings.settings import all_variables
 
 
 def at(path: str, value: Any) -> Values:
@@ -168,7 +167,7 @@ def test_all_contradictions_are_listed_at_once() -> None:
 
 
 SETTINGS: Final = schema()["properties"]["settings"]["properties"]
-PARSERS: Final = {variable.name: variable.parse for variable in variables_of(Settings).values()}
+PARSERS: Final = {variable.name: variable.parse for variable in all_variables()}
 
 
 @pytest.mark.parametrize("name", [name for name, rule in SETTINGS.items() if "minimum" in rule])

@@ -84,7 +84,7 @@ class Refresher:
         self._request_sweep = request_sweep
         self._tracing = tracing
         self._wakeup = asyncio.Event()
-        self._in_progress: dict[str, Status] = {}
+        self._in_progress: dict[str, bool] = {}  # the values: whether files are awaited
         self._retry_delays = RetryDelays()
         self._upload_spacing = ReadSpacing(UPLOAD_SPACING_SECONDS)
         self._other_spacing = ReadSpacing(OTHER_SPACING_SECONDS)
@@ -133,7 +133,7 @@ class Refresher:
         limit = MAX_CONCURRENT_READS - len(self._in_progress)
         if not limit or not self._breaker.allow_request():
             return ()
-        uploads = list(self._in_progress.values()).count(Status.UPLOADED)
+        uploads = sum(self._in_progress.values())
         sweep = self._sweep_state()
         due = await self._store.due(
             DueQuery(
@@ -152,8 +152,8 @@ class Refresher:
 
     def _start_reads(self, due: Sequence[Recording], reads: asyncio.TaskGroup) -> None:
         for recording in due:
-            self._in_progress[recording.recording_id] = recording.status
-            is_upload = recording.status is Status.UPLOADED
+            is_upload = recording.is_open and recording.status is Status.UPLOADED
+            self._in_progress[recording.recording_id] = is_upload
             spacing = self._upload_spacing if is_upload else self._other_spacing
             reads.create_task(
                 self._refresh(recording, begins_in=spacing.take_delay()),

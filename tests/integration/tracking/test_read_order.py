@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 import httpx
 
 from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.log_entries import RequestEntry
 from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client
 from tests.plain_http import NO_AUTHORITIES
+from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.retry import RequestRetry
 from worker.tracking.refresher import MAX_CONCURRENT_READS, OTHER_SPACING_SECONDS
 
@@ -47,6 +49,15 @@ async def test_reads_of_recordings_whose_files_nobody_awaits_do_not_begin_all_at
     await bench.refresher.read_due()
     assert time.monotonic() - began >= (len(ids) - 1) * OTHER_SPACING_SECONDS
     assert bench.take_operations().count("get_recording") == len(ids)
+
+
+def read_ids(bench: TrackingBench) -> list[str]:
+    """The ids in all GETs of recordings so far."""
+    return [
+        entry.recording_id or ""
+        for entry in bench.sandbox.request_log.entries()
+        if isinstance(entry, RequestEntry) and entry.operation == "get_recording"
+    ]
 
 
 class SlowApi:
@@ -123,3 +134,24 @@ async def test_the_number_of_concurrent_reads_is_bounded(
         slow_api.release_reads.set()
         await eventually(all_are_completed)
     assert slow_api.max_in_flight == MAX_CONCURRENT_READS
+
+
+async def test_files_do_not_wait_for_hundreds_of_reads_of_recordings_that_have_completed(
+    bench: TrackingBench, eventually: Eventually
+) -> None:
+    upload = await bench.record_and_upload()
+    completed = [str(uuid.uuid4()) for _ in range(6 * MAX_CONCURRENT_READS)]
+    for recording_id in completed:
+        snapshot = RecordingSnapshot(recording_id=recording_id, status=Status.UPLOADED)
+        at = bench.now()
+        await bench.observe(snapshot, "sweep", files=(), files_final=True, read_again_at=at)
+
+    async def is_completed() -> bool:
+        return (await bench.published(upload))[-1] == "completed 3"
+
+    async with refreshing(bench, SlowApi()):
+        await eventually(lambda: len(read_ids(bench)) > MAX_CONCURRENT_READS)
+        await bench.apply_webhook(upload, Status.UPLOADED)
+        already_read = len(read_ids(bench))
+        await eventually(is_completed)
+    assert read_ids(bench).index(upload) < already_read + 2 * MAX_CONCURRENT_READS

@@ -33,7 +33,8 @@ a decision of both:
     None                CRASHES    any                    Complete: failed, `crashed`
 
 A deadline or a stop alone never ends a start that may have been executed, because its recording
-would have no owner. A `CANCELLED` start is one that a stop cancelled.
+would have no owner. When the start is too old as well, its limit is AGE. A `CANCELLED` start is one
+that a stop cancelled.
 
 A command that the broker dead-lettered counts as one whose deadline has passed. If the broker's
 reason was not its time, the command ends as failed, `dead_lettered`, instead of expired.
@@ -154,7 +155,7 @@ def decide(
     `done_before_failure` is what the attempt did before it failed. `dead_reason` is why the broker
     dead-lettered the command, None if it did not.
     """
-    limit = limit_of(command, claim, now, policy)
+    limit = _limit(command, claim, mode, attempt_end, now, policy)
     if isinstance(attempt_end, NoSession) and limit is not Limit.NONE:
         attempt_end = None
     park = _park(command, claim, attempt_end, now, policy)
@@ -169,6 +170,24 @@ def decide(
         attempt_end = _unconfirmed(claim, mode, attempt_end)
     outcome = final_outcome(command, claim, attempt_end, limit, acted_on, dead_reason)
     return Complete(outcome, done.observations, claim.cancelled_starts, done.replay_ids)
+
+
+def _limit(
+    command: Command,
+    claim: ClaimResult,
+    mode: AttemptMode,
+    attempt_end: AttemptEnd | None,
+    now: float,
+    policy: RetryPolicy,
+) -> Limit:
+    """The limit that counts. Otherwise a start that is looked for again would never end."""
+    limit = limit_of(command, claim, now, policy)
+    is_open = (
+        limit in {Limit.DEADLINE, Limit.CANCELLED}
+        and isinstance(attempt_end, Unavailable | OutcomeUnknown)
+        and call_state(claim, mode, attempt_end) is CallState.MAYBE_EXECUTED
+    )
+    return Limit.AGE if is_open and policy.is_too_old(claim.age_from, now) else limit
 
 
 def _park(

@@ -230,6 +230,17 @@ def test_past_its_deadline_a_start_that_may_have_been_executed_is_looked_for_aga
     assert decided.call is CallState.MAYBE_EXECUTED
 
 
+@pytest.mark.parametrize(("deadline", "cancelled_by"), [(PAST, None), (None, "stop")])
+@pytest.mark.parametrize("failure", [UNKNOWN, UNAVAILABLE])
+def test_at_its_maximum_age_a_start_that_may_have_been_executed_is_looked_for_no_longer(
+    failure: Unavailable | OutcomeUnknown, deadline: datetime | None, cancelled_by: str | None
+) -> None:
+    aged = claim(age=3_600, called=True, cancelled_by=cancelled_by)
+    outcome = outcome_of(decision(failure, aged, deadline, AttemptMode.LOOK_ONLY))
+    assert isinstance(outcome, CommandFailed)
+    assert outcome.last_error.code == "start_unconfirmed"
+
+
 @pytest.mark.parametrize("failure", RETRYABLE_FAILURES)
 @pytest.mark.parametrize("deadline", [None, PAST])
 def test_a_command_that_ended_the_process_too_often_fails_as_crashed(

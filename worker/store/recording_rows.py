@@ -18,18 +18,14 @@ from worker.store.outbox import add_events, event_rows
 
 
 class RecordingRow(NamedTuple):
-    """A recording, when it must be read, when the last webhook about it arrived, where its
-    events are, and when it must be stopped."""
+    """A recording, when it must be read, when the last webhook about it arrived (`told_at`), where
+    its events are, and when it must be stopped. The fields have the order of `_STATES`."""
 
     recording: Recording
-    read_at: float | None
-    webhook_at: float | None
+    read_at: float | None = None
+    webhook_at: float | None = None
     event_positions: str | None = None
     stop_at: float | None = None
-
-
-NO_ROW: Final = (None, None, None, None, None)
-"""The columns of a recording that the store does not have."""
 
 
 def add_own_events(
@@ -112,26 +108,11 @@ def save_rows(
 
 
 _insert: Final = bulk_insert(recordings)
-_COLUMNS = (
-    "app",
-    "kind",
-    "status",
-    "meeting_id",
-    "start_id",
-    "version",
-    "open",
-    "state",
-    "changed_at",
-    "first_seen_at",
-    "read_at",
-    "told_at",
-    "event_positions",
-    "stop_at",
-)
+_CHANGEABLE = [column.name for column in recordings.c if not column.primary_key]
 _update: Final = DirectStatement(
     sa.update(recordings)
     .where(open_or_closed(recordings.c.recording_id == sa.bindparam("at_id")))
-    .values({name: sa.bindparam(name) for name in _COLUMNS})
+    .values({name: sa.bindparam(name) for name in _CHANGEABLE})
 )
 
 

@@ -25,7 +25,7 @@ from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
 from worker.store.deferred_recordings import defer, take_deferred
 from worker.store.outbox import add_events, event_rows
-from worker.store.recording_rows import NO_ROW, RecordingRow, load_rows, note_positions, save_rows
+from worker.store.recording_rows import RecordingRow, load_rows, note_positions, save_rows
 
 
 class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +170,8 @@ def _apply(
 ) -> list[dict[str, Any]]:
     """Apply one observation to `rows`, add its new files, and return the rows of its events."""
     recording_id = observation.snapshot.recording_id
-    before, read_at, webhook_at, positions, stop_at = rows.get(recording_id, NO_ROW)
+    row = rows.get(recording_id)
+    before = row.recording if row else None
     observation = _without_nul_in_file_names(with_listed_files(before, observation))
     names, urls = files.known(recording_id) if _needs_names(before, observation) else ((), {})
     kind = before.with_kind(observation.snapshot).kind if before else None
@@ -178,11 +179,17 @@ def _apply(
     transition = apply_observation(before, observation, names, urls)
     after = transition.after
     _log_unknown_status(before, after)
-    read_at = next_read_at(before, after, observation, read_at=read_at, webhook_at=webhook_at)
+    row = row or RecordingRow(after)
+    webhook_at = row.webhook_at
+    read_at = next_read_at(before, after, observation, read_at=row.read_at, webhook_at=webhook_at)
     if observation.observed_by == "webhook":
         webhook_at = observation.observed_at.timestamp()
-    stop_at = next_stop_at(after, stop_at)
-    rows[recording_id] = RecordingRow(after, read_at, webhook_at, positions, stop_at)
+    rows[recording_id] = row._replace(
+        recording=after,
+        read_at=read_at,
+        webhook_at=webhook_at,
+        stop_at=next_stop_at(after, row.stop_at),
+    )
     files.add(recording_id, transition.new_files, observation)
     files.renew(recording_id, transition.renewed_files, observation)
     if archives:

@@ -16,20 +16,24 @@ ClaimVerdict = Literal["new", "again", "busy", "done", "parked", "waiting", "id_
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to execute a command now. Times are seconds since the epoch.
 
-    `app`: the app that the command is for; None if no such app is configured.
-    `slot`: set for a start only. `rival_slots`: set only for a command for a whole meeting, which
-    waits for the starts in these slots. `cancels_starts`: the command is a stop.
-    `start_id`, `meeting_id`, `recording_id`: the subject of the command.
-    `abandoned_before`: a start that was first seen earlier does not exclude other starts.
-    `settle_seconds`: a start may call again this many seconds after a call without an answer.
-    `first_seen`: when the command was first postponed, if that was before its first claim.
-    `reserve_only`: the command is not to be executed now. If its body is the first one of its id,
-    it gets the id, and the result is `busy`.
-    `called_at`: since when the start may have called, in an attempt that the store may not know.
-    `finish_only`: the command will not call any more, so it does not wait for its slot.
-    `alone`: no other crash suspect runs at the same time, so a crash counts against this command.
-    `unparked`: the position of the parking that ended with this delivery.
-    `digest`: what the message asks for, as in `domain.command_digest`. None is not compared.
+    settle_seconds    a start may call again this many seconds after a call without an answer
+    abandoned_before  a start that was first seen earlier does not exclude other starts
+    app               the app that the command is for; None if no such app is configured
+    slot              the slot of a start; None for other commands
+    rival_slots       of a command for a whole meeting: it waits for the starts in these slots
+    cancels_starts    the command is a stop
+    first_seen        when the command was first postponed, if that was before its first claim
+    called_at         since when the start may have called, in an attempt that the store may not
+                      know
+    finish_only       the command will not call any more, so it does not wait for its slot
+    reserve_only      the command is not to be executed now. If its body is the first one of its
+                      id, it gets the id, and the result is `busy`.
+    alone             no other crash suspect runs at the same time, so a crash counts against this
+                      command
+    unparked          the position of the parking that ended with this delivery
+    start_id, meeting_id, recording_id
+                      the subject of the command
+    digest            what the message asks for (`domain.command_digest`); None is not compared
     """
 
     command_id: str
@@ -57,9 +61,11 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LostCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """A command past its age whose message was not delivered again. `reply` is the address for
-    its outcome, if it is stored. `may_have_called`: whether the API may have executed a call of
-    it. `cancelled_by`: the stop that cancelled it, if it certainly never called."""
+    """A command past its age whose message was not delivered again.
+
+    `reply` is the address for its outcome, if it is stored. `may_have_called`: the API may have
+    executed a call of it. `cancelled_by`: the stop that cancelled it, if it certainly never called.
+    """
 
     command_id: str
     command_type: str
@@ -71,24 +77,31 @@ class LostCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a claim.
+    """The answer to a claim. Only with the verdicts `new` and `again` the command is executed now.
 
-    `verdict`: `new`: execute the command for the first time; `again`: execute it once more;
-    `busy`: another replica executes it, or another start has its slot; `done`: it ended before,
-    and its outcome is published again; `parked`: the store keeps another delivery of it, which is
-    executed later; `waiting`: the same, but the retry queues keep its deliveries; `id_in_use`: the
-    id is that of another body, which has no outcome yet; `lost`: so it is, and the message of that
-    body is lost: `lost` is the command to end.
-    `age_from`: its age counts from then. `waits_since`: since when it has been parked in total.
-    `called_at`: when an earlier attempt may first have called the API without an answer, else
-    None. `may_call`: whether a start may call now.
-    `known_recordings`: the recordings that the command may be about. `start_state`,
-    `pending_starts` and `cancelled_starts`: the starts that it names, as in `StartsOfCommand`.
-    `acted_on`: the recordings that earlier attempts acted on. `cancelled_by`: the stop that
-    cancelled this start. `leased_by`: of a busy command, the replica that executes it. `crashes`:
-    how many of the last attempts in a row ran alone and ended with the process. `people`: the
-    participants that an earlier call of a start by custom ids may have asked for. `id_conflict`:
-    the body is not the one that has the id.
+    verdict           new        execute the command for the first time
+                      again      execute it once more
+                      busy       another replica executes it, or another start has its slot
+                      done       it ended before, and its outcome is published again
+                      parked     the store keeps another delivery of it, which is executed later
+                      waiting    as `parked`, but the retry queues keep its deliveries
+                      id_in_use  the id is that of another body, which has no outcome yet
+                      lost       as `id_in_use`, but the message of that body is lost
+    age_from          the time from which its age counts
+    waits_since       since when it has been parked in total
+    called_at         when an earlier attempt may first have called the API without an answer
+    may_call          whether a start may call now
+    known_recordings  the recordings that the command may be about
+    start_state, pending_starts, cancelled_starts
+                      the starts that it names, as in `StartsOfCommand`
+    acted_on          the recordings that earlier attempts acted on
+    cancelled_by      the stop that cancelled this start
+    leased_by         the replica that executes a busy command
+    crashes           how many of the last attempts in a row ran alone and ended with the process
+    people            the participants that an earlier call of a start by custom ids may have
+                      asked for
+    id_conflict       the body is not the one that has the id
+    lost              the command to end, if the verdict is `lost`
     """
 
     verdict: ClaimVerdict

@@ -15,6 +15,9 @@ FRESH_SECONDS: Final = 0.05
 """During this time after its claim, an attempt calls without reading the claim again. A takeover
 allows for a call that begins this much later."""
 
+TAKEN_OVER: Final = "another replica has taken the command over"
+"""The message of LeaseLost, if the store says so."""
+
 MACHINE_CLOCKS: Final = (time.monotonic, time.time, boottime)
 
 
@@ -61,5 +64,5 @@ class AttemptLease:
         if self.remaining() > self._seconds - FRESH_SECONDS:
             return
         if not await self._store.holds_command(command_id, self.owner, self._clocks[0]()):
-            raise LeaseLost("lease_lost", "another replica has taken the command over")
+            raise LeaseLost("lease_lost", TAKEN_OVER)
         self.remaining()

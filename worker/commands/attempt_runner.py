@@ -8,7 +8,7 @@ import msgspec
 
 from recording_schemas import Command
 from worker.broker.messages import Delivery
-from worker.commands.attempt_lease import AttemptLease
+from worker.commands.attempt_lease import TAKEN_OVER, AttemptLease
 from worker.commands.decision import AttemptMode
 from worker.commands.operations import execute
 from worker.commands.operations.context import (
@@ -123,7 +123,7 @@ class AttemptRunner:
     ) -> None:
         intent = ActionIntent(command_id=command_id, owner=owner, recording_ids=recording_ids)
         if not await self._store.keep_intent(intent, adopted):
-            raise LeaseLost("lease_lost", "another replica has taken the command over")
+            raise LeaseLost("lease_lost", TAKEN_OVER)
 
     def _check_deadline(self, command: Command) -> None:
         if is_past_deadline(command, self._now()):
@@ -134,7 +134,7 @@ class AttemptRunner:
             return None
         return SessionWait(
             has_waited=claim.waits_since is not None,
-            is_over=self._policy.is_wait_over(claim.waits_since, self._now()),
+            is_over=self._policy.is_session_wait_over(claim.waits_since, self._now()),
         )
 
     def _utc_now(self) -> datetime:

@@ -20,17 +20,19 @@ a decision of both:
     Unavailable         NONE       any                    RetryAfter a growing delay
     OverBudget          NONE       any                    RetryAfter what the budget asks for
     OutcomeUnknown      NONE       any                    RetryAfter the shortest delay
-    the last three      DEADLINE   NEVER_SENT or SETTLED  Complete: expired
-    the last three      DEADLINE   MAYBE_EXECUTED         RetryAfter, and look again
-    the last three      CANCELLED  NEVER_SENT or SETTLED  Complete: rejected, `cancelled`
-    the last three      CANCELLED  MAYBE_EXECUTED         RetryAfter, and look again
-    the last three      AGE        NEVER_SENT or SETTLED  Complete: failed, with this error
-    the last three      AGE        MAYBE_EXECUTED         Complete: failed, `start_unconfirmed`
-    the last three      CRASHES    any                    Complete: failed, `crashed`
+    no answer           DEADLINE   NEVER_SENT or SETTLED  Complete: expired
+    no answer           DEADLINE   MAYBE_EXECUTED         RetryAfter, and look again
+    no answer           CANCELLED  NEVER_SENT or SETTLED  Complete: rejected, `cancelled`
+    no answer           CANCELLED  MAYBE_EXECUTED         RetryAfter, and look again
+    no answer           AGE        NEVER_SENT or SETTLED  Complete: failed, with this error
+    no answer           AGE        MAYBE_EXECUTED         Complete: failed, `start_unconfirmed`
+    no answer           CRASHES    any                    Complete: failed, `crashed`
     None (no attempt)   DEADLINE   any                    Complete: expired
     None                CANCELLED  any                    Complete: rejected, `cancelled`
     None                AGE        any                    Complete: failed, with the last error
     None                CRASHES    any                    Complete: failed, `crashed`
+
+`no answer` is Unavailable, OverBudget or OutcomeUnknown.
 
 A deadline or a stop alone never ends a start that may have been executed, because its recording
 would have no owner. When the start is too old as well, its limit is AGE. A `CANCELLED` start is one
@@ -198,7 +200,9 @@ def _park(
     policy: RetryPolicy,
 ) -> Park | None:
     """The wait outside the queue that this end of the attempt leads to, if any."""
-    if isinstance(attempt_end, NoSession) and not policy.is_wait_over(claim.waits_since, now):
+    if isinstance(attempt_end, NoSession) and not policy.is_session_wait_over(
+        claim.waits_since, now
+    ):
         return park_for_session(command, claim, attempt_end, now, policy)
     is_stop = isinstance(command, StopRecording)
     if not (isinstance(attempt_end, StartUnknown) and is_stop):

@@ -37,7 +37,7 @@ def park_for_session(
     return Park(
         waits_for="session",
         subject=no_session.meeting_id.lower(),
-        due_at=policy.wait_until(command, since),
+        due_at=policy.session_wait_end(command, since),
         look_after=0.0 if claim.waits_since is None else now + DOUBT_SECONDS,
         reason=ErrorInfo(code=no_session.code, message=no_session.message),
     )

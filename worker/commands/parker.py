@@ -21,7 +21,7 @@ from worker.store.parking import KeptMessage, ParkRequest, RepeatRequest
 from worker.store.store import Store
 
 PARKED: Final = "parked"
-"""The name of the end of an attempt that parked its command."""
+"""The code of a parked command, and the outcome in its log line."""
 
 REPEAT: Final = ErrorInfo(code=PARKED, message="the command is parked, and this is a repeat of it")
 NOT_DUE: Final = ErrorInfo(code=PARKED, message="its session or start does not exist yet")

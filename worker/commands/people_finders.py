@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from recording_schemas import Command
+from worker.commands.attempt_lease import TAKEN_OVER
 from worker.commands.operations.people import PeopleFinder, names_people
 from worker.domain.errors import LeaseLost
 from worker.domain.meeting_participants import People
@@ -59,4 +60,4 @@ class PeopleFinders:
         """Store the people before the call. Raises LeaseLost and StoreUnavailable."""
         request = PeopleOfStart(command_id=command_id, owner=self._owner, people=people)
         if not await self._store.keep_people(request):
-            raise LeaseLost("lease_lost", "another replica has taken the command over")
+            raise LeaseLost("lease_lost", TAKEN_OVER)

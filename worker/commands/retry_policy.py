@@ -43,15 +43,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return first_seen is not None and now - first_seen >= self.max_age
 
     def is_stop_wait_over(self, command: Command, first_seen: float, now: float) -> bool:
-        """Whether a command that came too early may not wait any longer. Its deadline is checked
-        elsewhere."""
+        """Whether a command that came too early may not wait any longer. A command with a deadline
+        may always wait, because `limit_of` ends it at its deadline."""
         return command.deadline is None and now - first_seen >= self.stop_wait
 
-    def is_wait_over(self, since: float | None, now: float) -> bool:
+    def is_session_wait_over(self, since: float | None, now: float) -> bool:
         """Whether a start that has waited for its session since then may not wait any longer."""
         return since is not None and now - since >= self.session_wait
 
-    def wait_until(self, command: Command, since: float) -> float:
+    def session_wait_end(self, command: Command, since: float) -> float:
         """When a start ends that has waited for its session since then, in epoch seconds."""
         end = since + self.session_wait
         return end if command.deadline is None else min(end, command.deadline.timestamp())

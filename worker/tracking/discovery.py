@@ -50,8 +50,8 @@ class DiscoveryProgress(msgspec.Struct, frozen=True):
     """The state of discovery during one sweep.
 
     `horizon`: all recordings invoked before it are known; seconds by the API's clock. None: this is
-    the first sweep ever. `deferred`: when the recordings were invoked (in seconds) that are not
-    adopted yet, because an unfinished start may own them.
+    the first sweep ever. `deferred`: the times (in seconds) when those recordings were invoked that
+    this sweep does not adopt, because an unfinished start may own them.
     """
 
     horizon: float | None
@@ -110,11 +110,11 @@ class ExternalRecordingDiscovery:
         return await self._adopt(live, progress, asked_at, not_before=not_before)
 
     async def is_due(self, progress: DiscoveryProgress, requests: int) -> bool:
-        """Whether to read the list of ended recordings after a sweep made `requests` for others.
+        """Whether to read the list of ended recordings. The sweep made `requests` for other lists.
 
-        While thousands end together, that list has all of them, and sweeps have found them already.
-        So it is then read more rarely. The cursor does not move until then, so that nothing is
-        lost.
+        While thousands end together, that list is long, and shows what the sweeps have found
+        already. So it is read more rarely then. Nothing is lost, because the cursor moves only when
+        it is read.
         """
         self._requests_since += requests
         if progress.horizon is None or self._last_pages <= MAX_CHEAP_PAGES:
@@ -238,8 +238,10 @@ class ExternalRecordingDiscovery:
         return Observation.by_sweep(snapshot, asked_at, self._now(), self._app)
 
     async def _awaits_start(self, snapshot: RecordingSnapshot) -> bool:
-        """Whether an unfinished start may have begun the recording. If one has ended since the
-        recording was read, the store has it."""
+        """Whether an unfinished start may have begun the recording.
+
+        If the start has ended since the recording was read, the store has its recording.
+        """
         return bool(await self._store.starting(slots_of_recording(self._app, snapshot)))
 
     async def _read(self, recording_id: str) -> Observation | None:

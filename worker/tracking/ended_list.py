@@ -121,7 +121,7 @@ class EndedList:
 
     async def apply(self, page: RecordingPage, asked_at: datetime) -> EndedResult:
         """Apply the ends on a page that was requested at `asked_at`, in the order of ending."""
-        rows = [snapshot for snapshot in page.recordings if _says_enough(snapshot)]
+        rows = [snapshot for snapshot in page.recordings if _shows_enough(snapshot)]
         known = await self._store.tracked([snapshot.recording_id for snapshot in rows])
         ended = [
             snapshot
@@ -140,8 +140,8 @@ class EndedList:
         return EndedResult(0, len(ended), events)
 
     async def _wanted(self) -> list[Recording]:
-        """Live recordings that are due, the first invoked first, without those already searched
-        for."""
+        """Live recordings that are due and were not searched for yet, in the order of their
+        invocation."""
         query = UnlistedQuery(app=self._app, now=self._now().timestamp())
         return sorted(
             (
@@ -227,7 +227,7 @@ def _stopped_at(snapshot: RecordingSnapshot) -> float:
     return snapshot.stopped_time.timestamp() if snapshot.stopped_time else 0.0
 
 
-def _says_enough(snapshot: RecordingSnapshot) -> bool:
+def _shows_enough(snapshot: RecordingSnapshot) -> bool:
     """Whether a row shows as much as a GET. Only a GET may say why a recording is ERRORED."""
     if snapshot.unknown_status is not None:
         return False

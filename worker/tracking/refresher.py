@@ -97,14 +97,14 @@ class Refresher:
         """Read again and again. While the store is down, try every second."""
         while True:
             self._wakeup.clear()
-            if not is_leader():  # another replica reads the recordings that are shown here
+            if not is_leader():  # the leader reads these recordings, and no read takes them here
                 self._shown_files.clear()
             try:
                 await in_own_task(self.read_due(is_leader))
             except* StoreUnavailable as errors:
                 reason = str(errors.exceptions[0])
                 structlog.get_logger().warning("refresh_failed", app=self._app, reason=reason)
-                self._wakeup.clear()  # the failed reads have set it
+                self._wakeup.clear()  # else the failed reads, which set it, would repeat at once
             await self._wait_for_wakeup()
 
     async def read_due(self, is_leader: Callable[[], bool] = lambda: True) -> None:
@@ -171,7 +171,7 @@ class Refresher:
                     await self._read_and_apply(recording)
         finally:
             self._in_progress.pop(recording.recording_id)
-            # One query finds several recordings to read.
+            # Not after each read, so that one query finds several recordings.
             if len(self._in_progress) <= MAX_CONCURRENT_READS // 2:
                 self.wake()
 

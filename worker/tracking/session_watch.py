@@ -62,7 +62,7 @@ class SessionWatch:
             await asyncio.sleep(min(self._interval, MAX_POLL_INTERVAL_SECONDS))
 
     async def poll_if_due(self) -> None:
-        """List if the last list is long enough ago, and a start waits."""
+        """List if a start waits, and the interval since the last list has passed."""
         pause = max(self._interval, self._pages / self._rate)
         if self._breaker.is_open or self._monotonic() - self._polled_at < pause:
             return

@@ -194,7 +194,10 @@ class Sweep:
             await self._store.schedule_read(ScheduledRead(ids=ids, at=self._now().timestamp()))
 
     async def _adopt_deferred(self) -> None:
-        """Adopt what commands have ended while a start might have begun it. Rarely is there any."""
+        """Adopt the recordings whose adoption waited for a start that has ended since.
+
+        There are few of them: commands found them while that start might have begun them.
+        """
         if self._monotonic() - self._adopted_at < self._interval.base_interval:
             return
         self._adopted_at = self._monotonic()

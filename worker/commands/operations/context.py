@@ -142,7 +142,8 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
         """Whether an unfinished start may have begun the recording.
 
         Only that start may adopt it. Otherwise its first events would lack the start's `start_id`,
-        `metadata` and correlation id. A recording that began before the call is of another program.
+        `metadata` and correlation id. If the recording began before the start's first call, another
+        program started it.
         """
         slots = slots_of_recording(self.app, snapshot)
         if not slots:
@@ -157,9 +158,9 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
         return began is None or is_since(began, first_call)
 
     def observe_changes(self, snapshots: Iterable[RecordingSnapshot], asked_at: datetime) -> None:
-        """Note the known recordings whose status is another one in this answer than in the store.
+        """Note each known recording whose status in this answer differs from the stored one.
 
-        No sweep may see that status, because the operation's own call may end it.
+        A sweep may never see that status, because the operation's own call may end it.
         """
         known = {recording.recording_id: recording.status for recording in self.known}
         for snapshot in snapshots:

@@ -38,9 +38,8 @@ BY_URGENCY: Final = (NotYet, Unavailable, Refused)
 class Target(msgspec.Struct, frozen=True):
     """A recording to act on, with its status if that is certain.
 
-    `is_new`: it has just begun. So a 404 does not mean that it is gone.
-    `is_known`: the store has it. `listed`: what the API's list shows of it. Then it is not gone
-    either, because the API contradicts itself.
+    `is_new`: it has just begun. `is_known`: the store has it. `listed`: what the API's list shows.
+    If the API answers 404 for a new or a listed recording, that does not mean that it is gone.
     """
 
     recording_id: str
@@ -89,8 +88,8 @@ async def _control(
         for error in await asyncio.gather(*attempts, return_exceptions=True):
             if error is not None:
                 raise error
-    for failure in sorted(failures, key=_urgency):
-        raise failure
+    if failures:
+        raise min(failures, key=_urgency)
     return context.progress.result()
 
 
@@ -124,8 +123,11 @@ async def _with_intent(targets: list[Target], context: OperationContext) -> list
 
 
 async def _unless_of_start(observation: Observation, context: OperationContext) -> Observation:
-    """The observation of an unknown recording, which is adopted unless an unfinished start may have
-    begun it. Then it is adopted when that start has ended, if it is not the start's."""
+    """The observation of an unknown recording, marked if an unfinished start may have begun it.
+
+    An observation without the mark adopts the recording. With it, the recording is adopted when the
+    start has ended without it.
+    """
     awaits_start = await context.may_be_of_start(observation.snapshot)
     return msgspec.structs.replace(observation, awaits_start=awaits_start)
 
@@ -158,7 +160,7 @@ async def _act_on(
     except Ended as ended:
         if isinstance(ended, Gone) and (target.is_new or target.listed is not None):
             raise NotYet(TOO_EARLY_CODES[action], _contradiction(target, ended)) from ended
-        if command.meeting_id is None:  # of a meeting, only what is live has to be done
+        if command.meeting_id is None:  # a command for a meeting skips what has ended
             raise
     else:
         snapshot, observation = _of_meeting(snapshot, command.meeting_id), None
@@ -254,8 +256,7 @@ async def _targets_of_meeting(
         listed = [_of_meeting(snapshot, meeting_id) for snapshot in found]
         context.observe_changes(listed, asked_at)
     except (Refused, Unavailable) as error:
-        # If the API does not know the meeting, this is no failure if the command acts on a
-        # recording.
+        # A meeting that the API does not know is a failure only if there is nothing to act on.
         if not (isinstance(error, NotFound) and (known or context.has_acted)):
             failures.append(error)
     targets = {

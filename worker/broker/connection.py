@@ -30,7 +30,7 @@ MAX_DOUBLED_PAUSES: Final = 10
 MAX_REASON_LENGTH: Final = 500
 REFUSED_VIRTUAL_HOST: Final = (
     "RabbitMQ closed the connection while it was opened. The virtual host of AMQP_URL does not "
-    "exist, its user may not use it, or it has no connection left."
+    "exist, refuses the user, or has reached its limit of connections."
 )
 CLOSED_MESSAGE: Final = "the channel or the connection was closed"
 

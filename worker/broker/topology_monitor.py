@@ -47,7 +47,7 @@ class TopologyMonitor:
             async with asyncio.timeout(TOPOLOGY_CHECK_TIMEOUT_SECONDS):
                 await self._publisher.prepare_topology(connection)
         except BROKER_ERRORS as error:
-            if isinstance(error, NotAllowed):  # the user may have no further channel
+            if isinstance(error, NotAllowed):  # a limit may allow the user no further channel
                 self._interval = math.inf
             # The right to declare may have been withdrawn. Consuming works without it.
             structlog.get_logger().warning("topology_not_checked", reason=described(error))

@@ -62,8 +62,8 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
 
     `configured_at` is when a replica with this rate in its settings last took tokens, `reported_at`
     when the API last reported this limit. `others` is the usage of other programs with the same API
-    token, as far as the API reports it. `probe_at` is set while all is reserved for them: from then
-    on one request may be sent, because by the API's word there is quota again.
+    token, as far as the API reports it. While everything is reserved for them, `probe_at` is the
+    time from which one request may be sent, because the API announced new quota for that time.
     """
 
     rate: Rate
@@ -155,8 +155,9 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
     def report_left(self, left: int | None, now: float, *, resets_in: float | None) -> Self:
         """The window after the API reported `left` requests, None if it did not say.
 
-        Other programs spent the requests that are missing and were not ours. If that is everything,
-        a request is tried `resets_in` seconds later, if the API said that.
+        Requests that are neither left nor ours were spent by other programs. If they spent
+        everything, one request is tried after `resets_in` seconds, unless the API did not give
+        that time.
         """
         if left is None:
             return self

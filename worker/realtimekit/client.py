@@ -186,8 +186,8 @@ class RealtimeKitClient:
     ) -> RecordingPage:
         """One page of the app's recordings. Pages are counted from 1.
 
-        With a `sort_order` the list is sorted by `invoked_time`. `since` and `until` are aware. The
-        API does not document which of a recording's times it compares with them.
+        With a `sort_order` the list is sorted by `invoked_time`. The API does not
+        document which of a recording's times it compares with `since` and `until`.
         """
         query = query_params(
             meeting_id=meeting_id,

@@ -127,8 +127,11 @@ def _late(request: CopyResult) -> LateCopy:
 
 
 def copy_failed(connection: sa.Connection, request: CopyFailure, source: str) -> bool:
-    """Give a file up or back, and add its event. False if the owner has the file no longer, or if
-    it was queued again meanwhile: then it is due at once."""
+    """Give a file up, or return it to the queue, and add the event about it.
+
+    False if the owner has lost the file, or if the file was queued again meanwhile. Then it is due
+    at once.
+    """
     recording = _lock(connection, request.recording_id)
     row = _owned_file(connection, request.recording_id, request.file_index, request.owner)
     if recording is None or row is None:

@@ -94,7 +94,10 @@ def finish(
 def _add_outcomes(
     connection: sa.Connection, requests: Sequence[FinishRequest], outcomes: dict[str, str | None]
 ) -> None:
-    """End the commands. Their outcomes are published, and those that `outcomes` has once more."""
+    """End the commands and publish their outcomes, which are added to `outcomes`.
+
+    A command that has an outcome in `outcomes` already ended before: that one is published again.
+    """
     first: dict[str, FinishRequest] = {}
     repeats: list[StoredOutcome] = []
     for request in requests:

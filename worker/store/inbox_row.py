@@ -75,7 +75,7 @@ class InboxRow(msgspec.Struct, frozen=True):
 
     @property
     def acted_on_ids(self) -> tuple[str, ...]:
-        """The recordings of `acted_on`, and those that an attempt that died was about to stop."""
+        """The recordings of `acted_on`, and those that a dead attempt was about to act on."""
         return tuple(dict.fromkeys((*_ids(self.acted_on), *_ids(self.stopping))))
 
     @property

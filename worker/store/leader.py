@@ -108,7 +108,7 @@ class LeaderElector:
         self._log_election(held=held, has_lapsed=has_lapsed)
 
     def _log_election(self, *, held: bool, has_lapsed: bool) -> None:
-        """Log who leads. A new session makes no election: the lease goes on."""
+        """Log an election, or its end. After a new session the old lease goes on: no line."""
         if held and (has_lapsed or not self._is_elected):
             structlog.get_logger().info("leader_elected", owner=self._owner)
         elif self._is_elected and not held:

@@ -165,8 +165,8 @@ class Store:
         These are commits of this store and, on PostgreSQL while `listen` runs, of every replica. A
         notification is only a hint. It may be lost, and there may be nothing to do.
 
-        `outbox`: events to publish. `replies`: replies to publish. `due`: recordings to read by
-        themselves. `lease`: a lease was released. `parked`: parked commands are due. `archive`:
+        `outbox`: events to publish. `replies`: replies to publish. `due`: recordings to read one
+        by one. `lease`: a lease was released. `parked`: parked commands are due. `archive`:
         files to copy.
         """
         self._notifier.subscribe(topic, callback)
@@ -360,7 +360,7 @@ class Store:
         return await self._background.run(read_schedule.find_tracked, ids)
 
     async def due(self, query: DueQuery) -> DueReads:
-        """Recordings to read singly now."""
+        """Recordings to read one by one now."""
         return await self._background.run(due_reads.find_due, query)
 
     async def unlisted(self, query: UnlistedQuery) -> tuple[Recording, ...]:
@@ -384,7 +384,7 @@ class Store:
             await self._background.run(read_schedule.schedule_reads, part, size=len(chunk))
 
     async def due_stops(self, query: DueStopsQuery) -> tuple[DueStop, ...]:
-        """Recordings whose longest duration has passed."""
+        """Recordings whose maximum duration has passed."""
         return await self._background.run(stop_times.find_due, query)
 
     async def move_stop(self, request: MovedStop) -> bool:

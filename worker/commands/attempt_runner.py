@@ -96,6 +96,7 @@ class AttemptRunner:
             now=self._utc_now,
             start_context=start_context,
             called_at=None if claim.called_at is None else utc(claim.called_at),
+            begins_by=utc(self._policy.last_execution(claim.age_from)),
             may_call=mode is AttemptMode.CALL and claim.may_call,
             known=claim.known_recordings,
             check_deadline=partial(self._check_deadline, command),

@@ -188,6 +188,27 @@ async def test_a_recording_that_began_before_our_call_is_not_adopted(
     assert (await bench.outcome())["data"]["recording_ids"] != [external.recording_id]
 
 
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [("reset", "command.failed.v1"), ("lost_reset", "command.succeeded.v1")],
+    ids=["not executed", "executed"],
+)
+async def test_after_days_without_a_worker_a_start_adopts_its_own_recording_and_no_later_one(
+    bench: CommandBench, fault: Any, outcome: str
+) -> None:
+    bench.sandbox.faults.add(Fault(kind=fault, operation=START, count=1))
+    assert isinstance(await bench.send(bench.start()), Retry)
+    bench.pass_time(172_800.0)
+    await bench.api.start_track_recording({"meeting_id": bench.meeting})
+    bench.pass_time(60.0)
+    assert await bench.send(bench.start()) == Ack()
+    ended = await bench.outcome()
+    own = [bench.started()[0].recording_id] if fault == "lost_reset" else None
+    assert (ended["type"], ended["data"].get("recording_ids")) == (outcome, own)
+    if own is None:
+        assert ended["data"]["last_error"]["code"] == "start_unconfirmed"
+
+
 @pytest.mark.parametrize("ahead", [-30.0, 0.0, 30.0])
 @pytest.mark.parametrize("moments", [2.0, 3.0, 4.9])
 async def test_a_recording_that_began_moments_before_a_lost_request_is_not_adopted(

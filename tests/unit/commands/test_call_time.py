@@ -4,7 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.commands.operations.call_time import first_call_by_api_clock, is_since
+from worker.commands.operations.call_time import (
+    by_api_clock,
+    first_call_by_api_clock,
+    is_since,
+)
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
@@ -41,6 +45,16 @@ def test_a_call_that_was_stored_while_our_clock_was_ahead_may_be_an_hour_old(
 ) -> None:
     api_time = None if api_now is None else at(api_now)
     assert first_call_by_api_clock(at(0), at(-601), api_time) == at(present - 3_600)
+
+
+@pytest.mark.parametrize(
+    ("api_now", "latest"), [(-3_560, -3_598), (40, 2), (3_640, 3_602), (None, 2)]
+)
+def test_a_time_of_our_clock_is_up_to_two_seconds_later_by_the_api_s_clock(
+    api_now: float | None, latest: float
+) -> None:
+    api_time = None if api_now is None else at(api_now)
+    assert by_api_clock(at(0), at(40), api_time) == at(latest)
 
 
 @pytest.mark.parametrize(

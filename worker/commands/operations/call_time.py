@@ -38,6 +38,11 @@ def first_call_by_api_clock(
     return min(called_at, api_now or called_at) - CLOCK_TOLERANCE
 
 
+def by_api_clock(at: datetime, now: datetime, api_now: datetime | None) -> datetime:
+    """A time of our clock by the API's clock, or up to two seconds later."""
+    return (api_now or now) + (at - now) + timedelta(seconds=2)
+
+
 def began_at(snapshot: RecordingSnapshot) -> datetime | None:
     """When the recording was invoked, or else started. None if the API shows neither."""
     return snapshot.invoked_time or snapshot.started_time

@@ -79,6 +79,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
                     when the start first called
     find_start_id   finds the id of the start that began a recording; None if no start did
     called_at       when an earlier attempt may first have called the API to start, else None
+    begins_by       when the recording of a start begins at the latest
     may_call        whether a start may be called now
     known           the recordings that the command may mean
     start_state     the state of the start that the command names; None if it names none, or if the
@@ -103,6 +104,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     find_starting: Callable[[Collection[str]], Awaitable[Mapping[str, float]]]
     find_start_id: Callable[[str], Awaitable[str | None]]
     called_at: datetime | None = None
+    begins_by: datetime | None = None
     may_call: bool = True
     known: tuple[Recording, ...] = ()
     start_state: StartState | None = None

@@ -9,6 +9,7 @@ import msgspec
 from recording_schemas import Kind, Status
 from worker.commands.operations.call_time import (
     began_at,
+    by_api_clock,
     first_call_by_api_clock,
     in_milliseconds,
     is_since,
@@ -66,7 +67,8 @@ async def find_own_recording(
     the start, was invoked since our first call by the API's clock, and belongs to no other command.
     If several recordings do, the first one since the call is ours.
 
-    Raises OutcomeUnknown if the list has a recording that may be ours, but shows no time of it.
+    Raises OutcomeUnknown if the list has a recording that may be ours, but shows no time of it, or
+    one that began when this start was too old to call.
     """
     if context.called_at is None:
         return None
@@ -74,7 +76,8 @@ async def find_own_recording(
     # List first, because the answer carries the API's time.
     listed = await _list_meeting(context, started.meeting_id)
     context.observe_changes(listed, asked_at)
-    since = first_call_by_api_clock(context.called_at, context.now(), context.api.server_time())
+    now, api_now = context.now(), context.api.server_time()
+    since = first_call_by_api_clock(context.called_at, now, api_now)
     fitting = [
         snapshot for snapshot in _not_of_other_commands(listed, context) if started.fits(snapshot)
     ]
@@ -83,10 +86,15 @@ async def find_own_recording(
         for snapshot in fitting
         if (began := began_at(snapshot)) is not None and is_since(began, since)
     ]
-    if candidates:
-        return min(candidates, key=lambda candidate: candidate[0])[1]
-    _check_times(fitting, context)
-    return None
+    if not candidates:
+        _check_times(fitting, context)
+        return None
+    began, snapshot = min(candidates, key=lambda candidate: candidate[0])
+    latest = context.begins_by
+    if latest is not None and latest < now and began > by_api_clock(latest, now, api_now):
+        text = f"recording {snapshot.recording_id} began when this start was too old"
+        raise OutcomeUnknown("start_unconfirmed", text)
+    return snapshot
 
 
 async def is_of_other_start(

@@ -36,7 +36,8 @@ FAILED_CODES: Final = (
     _failed("server_error", "The API answered 5xx.", "Check the API's status page."),
     _failed(
         "unexpected_status",
-        "The API answered with an undocumented HTTP status.",
+        "The API answered with an undocumented HTTP status, or a program in front of it answered "
+        "in its place, for example with a page and 404.",
         "Check whether a proxy answers in the API's place.",
     ),
     _failed(

@@ -59,18 +59,26 @@ _NOT_SENT = (
 )
 
 
+NO_ROUTE_CODES: Final = frozenset({7000, 7003})
+"""The error codes of Cloudflare's gateway for a URL that it does not pass on."""
+
+_ABOUT_THE_REQUEST: Final = frozenset({400, 411, 413, 414, 415, 422, 431})
+"""Statuses that refuse the request itself, whichever program on the way answers with them."""
+
+
 class _ErrorBody(NamedTuple):
     """The message and the codes in the body of an error response.
 
     `names_limit`: its text before redaction says that too many recordings run. `is_of_product`: the
-    body has the product's envelope `error`, and not the gateway's `errors`. `is_page`: the body is
-    a web page.
+    body has the product's envelope `error`, and not the gateway's `errors`. `is_of_api`: the body
+    is an error of the API in any envelope. `is_page`: the body is a web page.
     """
 
     message: str
     codes: tuple[int, ...]
     names_limit: bool
     is_of_product: bool = False
+    is_of_api: bool = False
     is_page: bool = False
 
 
@@ -172,7 +180,18 @@ def _not_executed(
         return Unauthorized("unauthorized", message, http_status=status)
     if status == 425:
         return Unavailable("too_early", message, http_status=status, retry_after=pause)
+    if _is_of_another_program(status, body):
+        # A proxy or the gateway has no way to the product. Its 404 is not that of a recording.
+        text = f"a program in front of the API answered with status {status}: {message}"
+        return Unavailable("unexpected_status", text, http_status=status, retry_after=pause)
     return None
+
+
+def _is_of_another_program(status: int, body: _ErrorBody) -> bool:
+    if not 400 <= status < 500 or status == 408:
+        return False
+    has_no_route = not NO_ROUTE_CODES.isdisjoint(body.codes)
+    return has_no_route or (status not in _ABOUT_THE_REQUEST and not body.is_of_api)
 
 
 def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
@@ -237,6 +256,7 @@ def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
         tuple(code for error in errors if (code := _code(error.code)) is not None),
         _names_limit(text),
         is_of_product=isinstance(envelope.error, _Error) and not envelope.errors,
+        is_of_api=bool(errors or envelope.error or envelope.message),
     )
 
 

@@ -114,6 +114,20 @@ async def test_a_stop_does_not_wait_for_an_old_recording_that_the_api_does_not_h
     assert await bench.send(stop) == Ack()
 
 
+async def test_a_stop_waits_while_a_program_in_front_of_the_api_answers_404(
+    bench: CommandBench,
+) -> None:
+    await bench.send(bench.start())
+    bench.pass_time(60)
+    bench.sandbox.faults.add(Fault(kind="refuse", status=404, envelope="html"))
+    stop = {"type": "stop_recording", "id": "stop-1", "start_id": "start-1"}
+    assert isinstance(await bench.send(stop), Retry)
+    bench.sandbox.faults.clear()
+    assert await bench.send(stop) == Ack()
+    (started,) = bench.started()
+    assert (await bench.api.get_recording(started.recording_id)).status == "UPLOADING"
+
+
 LOST: Final = Fault(kind="lost_502", operation="change_recording", count=1)
 REFUSED: Final = Fault(kind="refuse", operation="change_recording", status=429, count=1)
 REFUSED_NEXT: Final = Fault(

@@ -1,6 +1,7 @@
 """Every recording ends within a configured time, whatever the API answers."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -267,6 +268,23 @@ async def test_a_vanished_recording_that_reappears_is_tracked_again(
     bench.sandbox.behaviour.change({"list_lag_seconds": 0.0})
     await bench.run_due(600)
     assert (await bench.published(recording_id))[4:] == ["RECORDING"]
+
+
+@pytest.mark.parametrize(
+    ("envelope", "code"), [("html", None), ("empty", None), ("cloudflare", 7003)]
+)
+async def test_a_recording_does_not_vanish_while_a_program_in_front_of_the_api_answers_404(
+    bench: TrackingBench, envelope: Any, code: int | None
+) -> None:
+    recording_id = await bench.start()
+    await bench.run_due(2)
+    bench.sandbox.faults.add(Fault(kind="refuse", status=404, envelope=envelope, code=code))
+    for _ in range(10):
+        await bench.run_due(TIMEOUTS.vanished_after)
+    bench.sandbox.faults.clear()
+    for _ in range(10):
+        await bench.run_due(TIMEOUTS.vanished_after)
+    assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]
 
 
 async def test_how_long_a_recording_is_missing_survives_a_restart(

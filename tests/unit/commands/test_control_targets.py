@@ -19,6 +19,7 @@ from worker.domain.recording import Recording
 from worker.realtimekit.actions import Ended
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+NOT_FOUND = {"success": False, "error": {"code": 404, "message": "not found"}}
 TEMPLATE = "{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}"
 
 
@@ -67,7 +68,7 @@ class StubApi:
             number = UUID(request.url.path.rpartition("/")[2]).int
             self.acted_on.append(number)
             if number in self.gone | self.over:
-                return httpx.Response(404)
+                return httpx.Response(404, json=NOT_FOUND)
             return httpx.Response(200, json={"success": True, "data": self._answered_row()})
         if request.url.path.endswith("/recordings"):
             paging = {"total_count": len(self.listed), "end_offset": len(self.listed)}
@@ -76,7 +77,11 @@ class StubApi:
             )
         number = UUID(request.url.path.rpartition("/")[2]).int
         ended = {"success": True, "data": row(number, Status.UPLOADED)}
-        return httpx.Response(404) if number in self.gone else httpx.Response(200, json=ended)
+        return (
+            httpx.Response(404, json=NOT_FOUND)
+            if number in self.gone
+            else httpx.Response(200, json=ended)
+        )
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(None, {1, 2}), ("track", {1}), ("composite", {2})])

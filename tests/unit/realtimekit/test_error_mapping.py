@@ -329,6 +329,35 @@ async def test_a_page_in_answer_to_a_request_that_always_says_the_same_concerns_
     assert isinstance(await Api(reply).failure(stop), Unauthorized)
 
 
+@pytest.mark.parametrize("call", [get, stop, start_track, start_composite])
+@pytest.mark.parametrize("status", [404, 405, 407, 409, 410, 421])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html><head><title>404 Not Found</title></head></html>",
+        b"default backend - 404",
+        b"",
+        b"{}",
+        b'{"success":false,"errors":[{"code":7003,"message":"No route for the URI"}]}',
+    ],
+)
+async def test_an_answer_of_a_program_in_front_of_the_api_refuses_nothing(
+    call: Call, status: int, content: bytes
+) -> None:
+    reply = httpx.Response(status, content=content)
+    failure = await Api(reply).failure(call)
+    assert (type(failure), failure.code) == (Unavailable, "unexpected_status")
+    assert failure.http_status == status
+    await call(Api(reply, GOOD).client)
+
+
+@pytest.mark.parametrize("status", [400, 413, 414, 431])
+async def test_a_page_that_refuses_the_request_itself_is_final(status: int) -> None:
+    reply = httpx.Response(status, content=b"<html><title>Request Too Large</title></html>")
+    failure = await Api(reply).failure(start_track)
+    assert (type(failure), failure.message) == (Refused, "Request Too Large")
+
+
 async def test_a_retry_after_that_is_too_long_is_raised_at_once() -> None:
     api = Api(gateway_response(429, **{"Retry-After": "300"}))
     failure = await api.failure(start_track)
@@ -356,7 +385,7 @@ async def test_a_failure_reported_in_a_2xx_body_counts_as_that_failure() -> None
     ("content", "message"),
     [
         (b'{"success":false,"error":{"code":400,"message":"BAD"}}', "BAD"),
-        (b'{"success":false,"errors":[{"code":7003,"message":"No route"}]}', "No route"),
+        (b'{"success":false,"errors":[{"code":1001,"message":"No access"}]}', "No access"),
         (b'{"errors":[{"code":1,"message":"one"},null,{"message":"two"}]}', "one; two"),
         (b'{"message":"Unauthorized"}', "Unauthorized"),
         (b'{"error":"plain"}', "plain"),

@@ -105,8 +105,9 @@ async def test_enabled_is_none_unless_the_api_reports_it() -> None:
 
 
 async def test_removing_a_webhook_needs_no_body_in_the_answer() -> None:
+    gone = httpx.Response(404, json={"success": False, "error": {"code": 404, "message": "gone"}})
     client = answered_client(
-        lambda request: httpx.Response(204 if request.url.path.endswith("w-1") else 404)
+        lambda request: httpx.Response(204) if request.url.path.endswith("w-1") else gone
     )
     await client.delete_webhook("w-1")
     with pytest.raises(NotFound):

@@ -35,7 +35,7 @@ SUMMARY_COLUMNS: Final = (
     Column("latest", "latest_at", "time"),
     Column("command", "latest_id", "id"),
 )
-NOTHING: Final = "No command has ended like this."
+NOTHING: Final = "No command that has ended matches."
 
 EXAMPLES = """\
 \b

@@ -173,7 +173,7 @@ def command(
         print_rows((), [_json_row(recording) for recording in recordings], as_json=True)
     else:
         rows = [_table_row(recording) for recording in recordings]
-        print_rows(COLUMNS, rows, as_json=False, nothing="No recording is like this.")
+        print_rows(COLUMNS, rows, as_json=False, nothing="No recording matches.")
     if not recordings:
         _say_what_begins(settings, filters)
     if len(recordings) == limit:

@@ -157,7 +157,7 @@ def set_aside(limit: int, as_json: bool) -> None:
 @click.argument("event_ids", nargs=-1, metavar="[EVENT_ID]...")
 @click.option("--all", "take_all", is_flag=True, help="Select all events that are set aside.")
 def publish_again(event_ids: tuple[str, ...], take_all: bool) -> None:
-    """Try to publish events that were set aside once more."""
+    """Publish events again that were set aside."""
     from worker.cli.context import common_settings
     from worker.store.admin import set_aside as admin
 

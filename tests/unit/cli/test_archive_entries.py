@@ -26,10 +26,10 @@ def entry(state: Any = "queued", **fields: Any) -> ArchiveEntry:
         (entry(due_at=NOW + 90), "next attempt in 1m"),
         (entry(due_at=None), "next attempt now"),
         (entry(has_url=False), "it has no download URL yet; next attempt now"),
-        (entry(is_taken=True, due_at=NOW + 60), "a worker is at it"),
+        (entry(is_taken=True, due_at=NOW + 60), "a worker is copying or writing it"),
         (
             entry(is_taken=True, last_error=REFUSED),
-            "a worker is at it; before: storage_refused: HTTP 403",
+            "a worker is copying or writing it; before: storage_refused: HTTP 403",
         ),
         (
             entry(last_error=REFUSED, due_at=NOW + 600),

@@ -243,9 +243,9 @@ def test_a_column_for_which_there_is_no_room_is_named() -> None:
 
 def test_a_terminal_says_in_words_that_there_is_nothing() -> None:
     with terminal() as written:
-        print_table(COLUMNS, [], nothing="No recording is like this.")
+        print_table(COLUMNS, [], nothing="No recording matches.")
 
-    assert plain(str(written["out"])) == "No recording is like this.\n"
+    assert plain(str(written["out"])) == "No recording matches.\n"
 
 
 @pytest.mark.parametrize(

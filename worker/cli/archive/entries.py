@@ -74,7 +74,7 @@ def _why(entry: ArchiveEntry, now: float, error: str | None) -> str | None:
     if entry.state != "queued":
         return error
     if entry.is_taken:
-        return "a worker is at it" + (f"; before: {error}" if error else "")
+        return "a worker is copying or writing it" + (f"; before: {error}" if error else "")
     pause = (entry.due_at or now) - now
     next_attempt = f"in {span(pause)}" if pause > 0 else "now"
     if error is None and entry.file is not None and not entry.has_url:

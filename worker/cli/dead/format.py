@@ -156,7 +156,7 @@ def print_result(row: Row) -> None:
 def print_letters(letters: Sequence[DecodedLetter], *, as_json: bool) -> None:
     """Print one row for each letter."""
     rows = [letter_row(decoded) for decoded in letters]
-    print_rows(COLUMNS, rows, as_json=as_json, nothing="No dead letter is like this.")
+    print_rows(COLUMNS, rows, as_json=as_json, nothing="No dead letter matches.")
 
 
 def print_details(details: Row) -> None:

@@ -100,7 +100,7 @@ def _silent_worker(facts: Facts, reason: str) -> Check:
         return Check(name="worker", state="unknown", text=text)
     if facts.overview.leader is None:
         return Check(name="worker", state="failed", text=text)
-    return Check(name="worker", state="unknown", text=f"{text}. A worker elsewhere leads")
+    return Check(name="worker", state="unknown", text=f"{text}. The leader is elsewhere")
 
 
 # The state

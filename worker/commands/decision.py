@@ -10,6 +10,8 @@ a decision of both:
     Refused             any        any                    Complete: rejected
     NotYet              any        any                    RetryAfter the shortest delay, until
                                                           the deadline, else for stop_wait
+    Contradicted        any        any                    The same, but after half a minute a longer
+                                                          delay
     StartUnknown        any        any                    RetryAfter a growing delay, as long; of a
                                                           stop, Park as long
     NoSession           NONE       any                    Park until the session begins, until the
@@ -66,6 +68,7 @@ from worker.commands.operations.context import OperationResult
 from worker.commands.park import Park, park_for_session, park_for_start
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import (
+    Contradicted,
     NoSession,
     NothingFound,
     NotYet,
@@ -278,6 +281,8 @@ def _delay(
         return policy.wait_for_start(
             command, attempts=claim.attempts, first_seen=claim.first_seen_at, now=now
         )
+    if isinstance(failure, Contradicted):
+        return policy.recheck_contradiction(command, first_seen=claim.first_seen_at, now=now)
     if isinstance(failure, NotYet | OutcomeUnknown):
         return policy.shortest_delay
     if isinstance(failure, OverBudget):  # nothing was tried, so the wait does not grow

@@ -12,7 +12,8 @@ MAX_POSTPONE_SECONDS: Final = 120.0
 
 MAX_RECHECK_SECONDS: Final = 30.0
 """A start with secrets begins at most this long after its session. A message with the id of
-another body is answered at most this long after that body's outcome."""
+another body is answered at most this long after that body's outcome. A recording that the API
+lists, but did not find, is stopped at most this long after the API finds it."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,9 +104,20 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         others again and again. No step is longer than the time that the command may wait.
         """
         step = self.retry_delays[max(min(attempts - 1, len(self.retry_delays)) - 1, 0)]
+        return self._longest_step(min(step, self._stop_wait_end(command, first_seen) - now))
+
+    def recheck_contradiction(self, command: Command, *, first_seen: float, now: float) -> float:
+        """Seconds until the next attempt at a recording that the API lists, but does not find.
+
+        The API may find a new recording within seconds. Later, each attempt costs a list and two
+        requests for each such recording, and stops go before all other requests.
+        """
+        remaining = self._stop_wait_end(command, first_seen) - now
+        return self._longest_step(min(MAX_RECHECK_SECONDS, now - first_seen, remaining))
+
+    def _stop_wait_end(self, command: Command, first_seen: float) -> float:
         deadline = command.deadline
-        until = first_seen + self.stop_wait if deadline is None else deadline.timestamp()
-        return self._longest_step(min(step, until - now))
+        return first_seen + self.stop_wait if deadline is None else deadline.timestamp()
 
     def postpone(
         self, command: Command, first_seen: float | None, now: float, *, requested_pause: float

@@ -18,6 +18,7 @@
     │           └── NothingFound   looked, and found nothing    → look again, until it is certain
     ├── NotYet                 the command came too early   → retry soon, for a bounded time
     │   ├── StartUnknown       no start with its id yet     → park a stop, retry others later
+    │   ├── Contradicted       listed, but answered by 404  → retry soon, after 30 s more rarely
     │   └── NoSession          its meeting has not begun    → park it until then
     ├── StoreUnavailable       nothing was committed        → do not acknowledge
     ├── BrokerUnavailable      nothing was confirmed        → do not acknowledge
@@ -182,6 +183,10 @@ class StartUnknown(NotYet):
     def __init__(self, start_id: str) -> None:
         super().__init__("start_unknown", f"no start command {start_id!r} has been executed")
         self.start_id = start_id
+
+
+class Contradicted(NotYet):
+    """The API lists the recording as live, and answers 404 for it."""
 
 
 class NoSession(NotYet):

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 
 from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
@@ -14,7 +15,7 @@ from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationResult, Progress
 from worker.domain.command_keys import start_slot
-from worker.domain.errors import NotYet, StoreUnavailable
+from worker.domain.errors import Contradicted, NotYet, StoreUnavailable
 from worker.domain.recording import Recording
 from worker.realtimekit.actions import Ended
 
@@ -227,9 +228,18 @@ async def test_a_command_for_a_meeting_waits_while_the_api_lists_a_recording_tha
     stub = StubApi(row(1), row(2), known=(known(1, Status.RECORDING),) if is_known else ())
     stub.gone = {1}
     text = f"the API lists recording {id_of(1)} as RECORDING, but answers 404"
-    with pytest.raises(NotYet, match=f"{code}: {text}"):
+    with pytest.raises(Contradicted, match=f"{code}: {text}"):
         await stub.execute(command_type(id="c", meeting_id=MEETING))
     assert set(stub.acted_on) == {1, 2}
+
+
+async def test_a_stop_waits_for_a_new_recording_rather_than_for_one_that_is_only_listed() -> None:
+    new = msgspec.structs.replace(known(2, Status.INVOKED), first_seen_at=T0)
+    stub = StubApi(row(1), known=(new,))
+    stub.gone = {1, 2}
+    with pytest.raises(NotYet) as raised:
+        await stub.execute(StopRecording(id="stop", meeting_id=MEETING))
+    assert type(raised.value) is NotYet
 
 
 @pytest.mark.parametrize("command_type", [StopRecording, PauseRecording])

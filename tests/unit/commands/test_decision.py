@@ -29,6 +29,7 @@ from worker.commands.operations.context import OperationResult
 from worker.commands.park import Park
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import (
+    Contradicted,
     NoSession,
     NothingFound,
     NotYet,
@@ -112,6 +113,17 @@ def test_a_command_that_came_too_early_waits_below_the_stop_wait(attempts: int, 
     decided = decision(NotYet("not_stoppable", "wait"), claim(age=age, attempts=attempts))
     assert isinstance(decided, RetryAfter)
     assert decided.seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"), [(0, 5), (29, 5), (30, 30), (150, 30), (270, 30), (271, 5), (299, 5)]
+)
+def test_a_recording_that_the_api_lists_but_does_not_find_is_acted_on_rarely_after_half_a_minute(
+    age: float, seconds: float
+) -> None:
+    decided = decision(Contradicted("not_stoppable", "wait"), claim(age=age, attempts=9))
+    assert isinstance(decided, RetryAfter)
+    assert decided.seconds == seconds
 
 
 def test_a_command_that_came_too_early_fails_at_the_stop_wait() -> None:

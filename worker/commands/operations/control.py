@@ -11,7 +11,14 @@ from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, Sto
 from worker.budget.priorities import Priority
 from worker.commands.operations.api_lag import is_new
 from worker.commands.operations.context import OperationContext, OperationResult
-from worker.domain.errors import NotFound, NotYet, Refused, StartUnknown, Unavailable
+from worker.domain.errors import (
+    Contradicted,
+    NotFound,
+    NotYet,
+    Refused,
+    StartUnknown,
+    Unavailable,
+)
 from worker.domain.recording import LIVE, STOPPED, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.actions import (
@@ -32,7 +39,7 @@ does not delay the others."""
 
 Failure = NotYet | Refused | Unavailable
 
-BY_URGENCY: Final = (NotYet, Unavailable, Refused)
+BY_URGENCY: Final = (NotYet, Contradicted, Unavailable, Refused)
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -96,7 +103,7 @@ async def _control(
 def _urgency(failure: Failure) -> int:
     """The rank of a failure. Failures after which the command may still succeed come first, and
     among them shorter waits before longer ones."""
-    return next(rank for rank, kind in enumerate(BY_URGENCY) if isinstance(failure, kind))
+    return max(rank for rank, kind in enumerate(BY_URGENCY) if isinstance(failure, kind))
 
 
 async def _with_intent(targets: list[Target], context: OperationContext) -> list[Target]:
@@ -159,7 +166,8 @@ async def _act_on(
         )
     except Ended as ended:
         if isinstance(ended, Gone) and (target.is_new or target.listed is not None):
-            raise NotYet(TOO_EARLY_CODES[action], _contradiction(target, ended)) from ended
+            kind = NotYet if target.is_new else Contradicted
+            raise kind(TOO_EARLY_CODES[action], _contradiction(target, ended)) from ended
         if command.meeting_id is None:  # a command for a meeting skips what has ended
             raise
     else:

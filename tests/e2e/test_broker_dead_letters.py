@@ -282,7 +282,7 @@ FORGED_DEATHS = {
 }
 
 
-async def test_no_records_that_a_publisher_forges_keep_an_outcome_back(bench: Bench) -> None:
+async def test_death_records_that_a_publisher_forges_prevent_no_outcome(bench: Bench) -> None:
     await bench.stop_worker()
     for name, deaths in FORGED_DEATHS.items():
         headers = {"x-death": deaths, "x-dead-lettered": "rejected", "x-first-death-reason": "x"}

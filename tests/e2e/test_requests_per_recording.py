@@ -54,7 +54,7 @@ async def test_a_recording_that_webhooks_report_costs_few_requests(
         assert await live_and_end(environment, command) <= most * RECORDINGS
 
 
-async def test_a_composite_whose_webhook_shows_its_files_costs_its_start(
+async def test_a_composite_whose_webhook_shows_its_files_costs_only_its_start(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with webhook_environment(amqp_url, names_prefix, tmp_path, eventually) as environment:

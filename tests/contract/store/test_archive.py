@@ -338,7 +338,7 @@ async def test_a_copy_is_announced_once_behind_the_events_before_it(store: Store
     assert await take(store, at=START + 1000) == ()
 
 
-async def test_the_url_is_forgotten_when_the_file_is_copied(
+async def test_the_url_is_forgotten_when_the_file_is_copied_or_given_up(
     store: Store, engine: sa.Engine
 ) -> None:
     await end(store, "r1", "a", "b")

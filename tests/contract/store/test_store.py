@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from recording_schemas import Status
@@ -193,7 +194,22 @@ async def test_a_stop_of_a_meeting_gets_the_number_of_its_unfinished_starts(
     ) == (0, ["r1"])
 
 
-async def test_finishing_commits_state_events_and_outcome_together(store: Store) -> None:
+async def test_a_finish_that_fails_half_way_commits_nothing(
+    store: Store, engine: sa.Engine
+) -> None:
+    await store.finish(finish("c0"))
+    await store.claim(claim())
+    with engine.begin() as connection:  # no second outcome, which is written last
+        connection.exec_driver_sql("CREATE UNIQUE INDEX one_per_exchange ON outbox (exchange)")
+
+    with pytest.raises(IntegrityError):
+        await store.finish(finish("c1", observation()))
+
+    assert await store.tracked(["r1"]) == {}
+    assert (await store.claim(claim(now=1001.0))).verdict == "again"
+
+
+async def test_finishing_adds_the_event_of_the_status_and_then_the_outcome(store: Store) -> None:
     await store.claim(claim())
     applied = await store.finish(finish("c1", observation()))
     assert (applied.recordings[0].status, applied.events) == (Status.INVOKED, 1)

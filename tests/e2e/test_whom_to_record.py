@@ -84,7 +84,7 @@ async def test_without_the_check_custom_ids_as_user_ids_record_nobody(
 @pytest.mark.parametrize(
     "operation", [LIST, START], ids=["before the call", "before the answer to the call"]
 )
-async def test_a_worker_that_is_killed_over_a_start_by_custom_ids_starts_one_recording(
+async def test_a_worker_that_is_killed_during_a_start_by_custom_ids_starts_one_recording(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, database_url: str, operation: str
 ) -> None:
     async with open_worker_environment(

@@ -182,7 +182,7 @@ async def test_a_file_that_is_denied_for_hours_is_copied_when_its_source_permits
 
 
 @pytest.mark.parametrize("is_unavailable", [True, False])
-async def test_denied_urls_are_counted_on_while_the_api_is_unavailable_or_gives_no_new_url(
+async def test_denials_still_count_while_the_api_is_unavailable_or_gives_no_new_url(
     is_unavailable: bool, sqlite_url: str, tmp_path: Path
 ) -> None:
     async with one_file(sqlite_url, tmp_path, status=403, url_life=7 * DAY) as archive:

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -233,7 +234,19 @@ async def test_while_one_app_is_unavailable_its_commands_are_postponed_and_other
     assert bench.started() == {"eu": 0, "us": 1}
 
 
-async def test_to_be_put_off_uses_up_no_attempt(bench: Bench) -> None:
+async def test_postponing_a_command_uses_up_no_attempt(bench: Bench) -> None:
+    await bench.take_away("eu")
+    deadline = datetime.now(UTC) + timedelta(seconds=60)
+    assert isinstance(await bench.start("eu-1", app="eu", deadline=deadline), Retry)
+
+    bench.ahead = 60
+    assert await bench.start("eu-1", app="eu", deadline=deadline) == Ack()
+
+    outcome, data = await bench.outcome("eu-1")
+    assert (outcome, data["attempts"]) == ("expired", 0)
+
+
+async def test_a_postponed_command_is_executed_when_its_api_works_again(bench: Bench) -> None:
     await bench.take_away("eu")
     await bench.start("eu-1", app="eu")
     bench.apis["eu"].tokens.allow("token-of-eu")

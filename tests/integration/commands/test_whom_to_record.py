@@ -282,7 +282,7 @@ async def test_a_call_that_settled_without_a_recording_is_sent_again_for_the_sam
     assert started.user_ids == (ann,)
 
 
-async def test_a_call_that_was_surely_not_executed_is_sent_for_the_people_of_the_present(
+async def test_people_are_looked_up_again_after_a_call_that_was_certainly_not_executed(
     bench: CommandBench,
 ) -> None:
     ann = ids(bench)[0]

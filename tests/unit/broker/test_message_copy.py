@@ -104,11 +104,11 @@ def test_a_message_that_the_broker_moved_from_a_retry_queue_is_trusted() -> None
         delivery({"x-attempts": 3, "x-death": f"{QUEUE}.retry.5s"}),
     ],
 )
-def test_without_the_brokers_proof_a_message_has_no_account(forged: Delivery) -> None:
+def test_without_the_brokers_proof_the_worker_ignores_its_own_headers(forged: Delivery) -> None:
     assert with_trusted_headers(forged, QUEUE).attempts == 0
 
 
-def test_headers_that_are_no_account_are_left_alone() -> None:
+def test_headers_that_are_not_the_workers_stay() -> None:
     headers: dict[str, object] = {"traceparent": "00-1", "x-mine": 1, "x-replays": 2}
     assert with_trusted_headers(delivery(headers, exchange=QUEUE), QUEUE).headers == headers
 

@@ -30,7 +30,7 @@ class Handler:
         return await handler.handle(delivery)
 
 
-async def test_a_letter_of_a_worker_is_acknowledged_without_a_look() -> None:
+async def test_a_letter_that_a_worker_wrote_is_acknowledged_and_not_handled() -> None:
     handler = Handler(RETRY)
     assert await handler.settle(None) == Ack()
     assert (handler.handled, handler.reasons) == ([], [])

@@ -235,7 +235,7 @@ def test_names_that_differ_only_in_case_or_in_the_form_of_unicode_stay_different
 
 
 @given(first=TEXT, second=TEXT)
-def test_two_file_names_never_have_one_name(first: str, second: str) -> None:
+def test_two_files_never_get_the_same_key(first: str, second: str) -> None:
     names = {rendered(DEFAULT, file_name=file_name) for file_name in (first, second)}
 
     assert len(names) == len({first or "none", second or "none"})

@@ -66,6 +66,6 @@ async def test_another_refusal_is_not_tried_with_a_shorter_page(status: int, mes
     assert api.lengths == [100]
 
 
-async def test_an_api_that_refuses_every_length_is_quoted() -> None:
+async def test_if_the_api_refuses_every_length_its_own_words_are_raised() -> None:
     with pytest.raises(Refused, match=r"per_page.*less than or equal to 5"):
         await Api(5).read()

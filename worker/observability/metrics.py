@@ -251,7 +251,7 @@ class Metrics(ArchiveMetrics):
             self._deferred.labels(reason)
         for reason in ("channel_lost", "unsendable"):
             self._set_aside.labels(reason)
-        for reason in ("pattern", "own_queue"):
+        for reason in ("pattern", "own_queue", "slow_pattern"):
             self._replies_refused.labels(reason)
 
     def record_command_received(self, command_type: str) -> None:
@@ -336,7 +336,7 @@ class Metrics(ArchiveMetrics):
         self._set_aside.labels(reason).inc()
 
     def record_reply_refused(self, reason: str) -> None:
-        """Count a reply that is not sent. `reason` is `pattern` or `own_queue`."""
+        """Count a reply that is not sent. `reason` is one of a `ReplyPolicy`."""
         self._replies_refused.labels(reason).inc()
 
     def set_outbox(

@@ -1,11 +1,15 @@
 """Decides to which queues replies may go. Pure."""
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 from worker.broker.topology import Topology
+from worker.publishing.timed_search import search_within
 
-Refusal = Literal["pattern", "own_queue"]
+Refusal = Literal["pattern", "own_queue", "slow_pattern"]
+
+MAX_SEARCH_SECONDS: Final = 0.01
+"""A usual pattern takes microseconds, and everything else waits for it."""
 
 
 class ReplyPolicy:
@@ -13,7 +17,8 @@ class ReplyPolicy:
 
     `pattern` is a regular expression that a part of the queue's name must match, as in RabbitMQ's
     permissions and policies. A worker's own queues never get replies: a reply to the queue of
-    commands would be dead-lettered, and one to a retry queue would end there.
+    commands would be dead-lettered, and one to a retry queue would end there. A name for which the
+    search takes too long is refused.
     """
 
     def __init__(self, topology: Topology, pattern: str) -> None:
@@ -25,4 +30,10 @@ class ReplyPolicy:
         """Why a reply may not go to this queue. None if it may."""
         if queue in self._own or queue.startswith(self._retry_prefix):
             return "own_queue"
-        return None if self._pattern.search(queue) else "pattern"
+        if not self._pattern.pattern:
+            return None
+        try:
+            is_permitted = search_within(self._pattern, queue, MAX_SEARCH_SECONDS)
+        except TimeoutError:
+            return "slow_pattern"
+        return None if is_permitted else "pattern"

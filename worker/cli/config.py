@@ -10,7 +10,7 @@ import msgspec
 
 from worker.cli.groups import SuggestingGroup
 from worker.cli.output import Column, Row, print_rows, table_options
-from worker.domain.escaping import escape_controls
+from worker.domain.escaping import escape_controls, escape_surrogates
 
 if TYPE_CHECKING:
     from worker.settings.settings import Settings
@@ -103,7 +103,9 @@ def show_defaults(as_json: bool) -> None:
 
 def _checked_row(variable: "Variable", environ: Mapping[str, str]) -> Row:
     text, source = _text_and_source(variable, environ)
-    return {"variable": variable.name, "value": _shown(variable, text), "source": source}
+    shown = _shown(variable, text)
+    value = None if shown is None else escape_surrogates(shown)
+    return {"variable": variable.name, "value": value, "source": escape_surrogates(source)}
 
 
 def _text_and_source(variable: "Variable", environ: Mapping[str, str]) -> tuple[str | None, str]:

@@ -25,6 +25,21 @@ def escape_json_controls(text: str) -> str:
     return _IN_JSON.sub(lambda match: _escaped_in_json(match[0]), text)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can encode the text. Bytes of another encoding in the environment cannot be
+    encoded: Python keeps them as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def escape_surrogates(text: str) -> str:
+    """The text with escapes such as `\\udce4` instead of what UTF-8 cannot encode."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _escaped(letter: str) -> str:
     code = ord(letter)
     if letter in _ESCAPES:

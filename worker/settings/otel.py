@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from worker.domain.escaping import is_utf8
 from worker.settings.otel_checks import (
     BATCH_SIZE,
     CHECKS,
@@ -49,6 +50,7 @@ def usable_environment(environ: Mapping[str, str]) -> UsableEnvironment:
     """Leave out the OTEL_ variables that cannot be used. Each has a warning, without secrets."""
     usable = dict(environ)
     warnings = [
+        *_check_encoding(usable),
         *_check_values(usable),
         *_check_headers_file(usable),
         *_check_batches(usable),
@@ -60,6 +62,18 @@ def usable_environment(environ: Mapping[str, str]) -> UsableEnvironment:
         usable[EXPORTER] = "none"
     unusable = frozenset(environ) - frozenset(usable)
     return UsableEnvironment(usable, unusable, tuple(warnings))
+
+
+def _check_encoding(environ: dict[str, str]) -> list[OtelWarning]:
+    names = [name for name, text in environ.items() if not is_utf8(text)]
+    warnings = []
+    for variable in names:
+        if variable.startswith("OTEL_"):
+            del environ[variable]
+            _, instead = CHECKS.get(variable, (None, IGNORED))
+            reason = f"has bytes that are not UTF-8 text: {instead}"
+            warnings.append(OtelWarning(variable, reason))
+    return warnings
 
 
 def _check_values(environ: dict[str, str]) -> list[OtelWarning]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_typ
 import msgspec
 
 from worker.domain.errors import WrongSettings
+from worker.domain.escaping import is_utf8
 from worker.settings.parsing import Parser
 from worker.settings.secret import Secret
 
@@ -65,6 +66,8 @@ class Variable(msgspec.Struct, frozen=True):
             return self._from_file(Path(path))
         text = text or self.default
         if text is not None:
+            if not is_utf8(text):
+                raise ValueError(f"{self.name}: has bytes that are not UTF-8 text")
             return self._from_text(text.strip())
         if self.required and not may_be_missing:
             hint = f"; set it or {self.name}_FILE" if self.secret else ""

@@ -245,6 +245,15 @@ async def test_every_fault_is_listed_at_once_with_exit_code_2(
     assert "hunter2" not in ended.out + ended.err
 
 
+async def test_config_check_shows_bytes_that_are_not_utf8_with_escapes(
+    installed: CommandLine,
+) -> None:
+    ended = await installed("config", "check", REALTIMEKIT_ACCOUNT_ID="M\udcfcller")
+    assert ended.code == 2
+    assert r"M\\udcfcller" in ended.out
+    assert "REALTIMEKIT_ACCOUNT_ID: has bytes that are not UTF-8 text" in ended.err
+
+
 async def test_the_listed_defaults_are_those_that_a_check_shows(cli: CommandLine) -> None:
     defaults = {
         row["variable"]: row["default"] for row in (await cli("config", "show-defaults")).lines

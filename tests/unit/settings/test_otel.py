@@ -115,6 +115,15 @@ def test_a_variable_for_traces_alone_counts_before_the_one_for_all_signals() -> 
     assert Settings.from_env(environ).traces_url == f"{COLLECTOR}/v1/traces"
 
 
+@pytest.mark.parametrize("variable", ["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"])
+def test_bytes_that_are_not_utf8_are_ignored_with_a_warning(variable: str) -> None:
+    usable = usable_environment({variable: "room=\udce4"})
+    assert usable.environ == {}
+    assert [str(warning) for warning in usable.warnings] == [
+        f"{variable}: has bytes that are not UTF-8 text: it is ignored"
+    ]
+
+
 def test_a_disabled_sdk_turns_traces_off_without_a_warning() -> None:
     environ = {**REQUIRED, "OTEL_SDK_DISABLED": "True"}
     assert usable_environment(environ).warnings == ()

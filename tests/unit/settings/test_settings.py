@@ -436,6 +436,15 @@ def test_a_number_accepts_the_bounds_that_its_error_names(variable: Variable) ->
         assert bounds(f"{bound:.15g}") == bound
 
 
+@pytest.mark.parametrize(
+    "name",
+    [each.name for each in variables_of(Settings).values() if not each.name.startswith("OTEL_")],
+)
+def test_bytes_that_are_not_utf8_are_a_fault_of_their_variable(name: str) -> None:
+    in_latin_1 = b"/tmp/gr\xfc\xdfe".decode(errors="surrogateescape")  # as Python reads it
+    assert faults_of(**{name: in_latin_1}) == (f"{name}: has bytes that are not UTF-8 text",)
+
+
 def test_a_misspelt_setting_is_a_fault_that_suggests_the_right_name() -> None:
     assert faults_of(WORKER_PREFECH="3") == (
         "WORKER_PREFECH: is not a setting; did you mean WORKER_PREFETCH?",

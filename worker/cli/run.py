@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from worker.cli.context import stopped_by_signals
+from worker.cli.open_files import raise_file_limit
 
 if TYPE_CHECKING:
     from worker.settings.settings import Settings
@@ -39,6 +40,7 @@ def command() -> None:
     On SIGTERM, SIGINT or SIGHUP the worker finishes the commands in progress and stops. A second
     signal ends it at once. The broker then delivers the unfinished commands again.
     """
+    raise_file_limit()
     for name in TERMINAL_LIBRARIES:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # makes an import of it fail
     from worker.observability.logs import configure_logs

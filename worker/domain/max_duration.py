@@ -7,7 +7,7 @@ them. There are two times:
     `stop_at` of its row         when the next attempt at the stop is due: first at the recording's
                                  `stop_at`, then after a pause; None if nothing is to be stopped
 
-The time of a pause counts.
+The time during which the recording is PAUSED counts too.
 """
 
 from datetime import datetime, timedelta
@@ -71,7 +71,7 @@ def next_stop_at(after: Recording, stop_at: float | None) -> float | None:
 
 
 def latest_stop_at(recording: Recording, now: datetime) -> datetime:
-    """The latest right `stop_at` of a recording whose time of recording may be wrong."""
+    """The latest possible `stop_at` of a recording, although its time of recording may be wrong."""
     max_seconds = recording.start.max_seconds if recording.start else None
     began = min(recording.started_time or now, now)
     return began + timedelta(seconds=max_seconds or MAX_DURATION_SECONDS)

@@ -67,16 +67,19 @@ Completeness = Literal["whole", "lacking", "unknown"]
 class StartContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The facts that a recording inherits from its start command.
 
-    `correlation_id` and `trace` go out with every event of the recording. `file_name_prefix` and
-    `user_ids` help to find the owners of its files. `user_ids` are the participant ids that the API
-    was asked to record, also those that the command's `custom_participant_ids` were resolved to;
-    empty if everybody is recorded. `custom_ids` has the customer's own id of each of these
-    participants, by participant id, as far as it is known. `media` has a value for each file that
-    the start of a composite asks for. `has_secrets` says whether the start carried credentials,
-    which are not stored. None means that a former version did not store it. `storage` is the
-    customer's own one that the start of a composite names; with `only_in_storage` RealtimeKit keeps
-    no file. `max_seconds` is the longest duration of a track recording. `metadata` is the
-    publisher's own, for every event.
+    correlation_id, trace, metadata
+                      of the command's publisher; every event of the recording carries them
+    file_name_prefix  helps to find the owners of files, as `user_ids` do
+    user_ids          the participant ids that the API was asked to record, also those that the
+                      command's `custom_participant_ids` were resolved to; empty: everybody
+    custom_ids        the customer's own id of each of these participants, by participant id, as
+                      far as it is known
+    media             one for each file that the start of a composite asks for
+    has_secrets       whether the start carried credentials, which are not stored; None: a former
+                      version did not store it
+    storage           the customer's own storage, if the start of a composite names it
+    only_in_storage   RealtimeKit keeps no file, so `storage` has the only one
+    max_seconds       the longest duration of a track recording
     """
 
     start_id: str

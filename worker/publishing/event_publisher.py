@@ -37,7 +37,7 @@ MAX_SILENT_LOSSES: Final = 2
 
 
 class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of a page of events. `is_unavailable`: the broker is, so others must wait."""
+    """The results of a page of events. `is_unavailable`: the broker is unavailable."""
 
     marks: PageMarks
     is_unavailable: bool

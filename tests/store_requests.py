@@ -16,7 +16,7 @@ def claim_request(
     command_id: str, command_type: str = "start_track_recording", **fields: Any
 ) -> ClaimRequest:
     """A claim by `me` at 1000 seconds, for a minute."""
-    waits = {"lease_seconds": 60.0, "settle_seconds": 30.0, "abandoned_before": 0.0}
+    waits = {"lease_seconds": 60.0, "reconcile_seconds": 30.0, "abandoned_before": 0.0}
     chosen: dict[str, Any] = {"owner": "me", "now": 1000.0} | waits | fields
     return ClaimRequest(command_id=command_id, command_type=command_type, **chosen)
 

@@ -190,7 +190,7 @@ class Bootstrap:
                 max_age=settings.command_max_age_seconds,
                 stop_wait=settings.stop_wait_seconds,
                 session_wait=settings.session_wait_seconds,
-                settle=settings.reconcile_seconds,
+                reconcile=settings.reconcile_seconds,
                 lease=settings.lease_seconds,
                 retry_delays=settings.retry_delays_seconds,
             ),

@@ -21,7 +21,7 @@ from worker.store.outbox import Reply
 
 def _claim(place: Place, command_id: str, kind: str, **more: object) -> ClaimRequest:
     now = place.store.now()
-    times = {"lease_seconds": 60.0, "settle_seconds": 30.0, "abandoned_before": now - 3600.0}
+    times = {"lease_seconds": 60.0, "reconcile_seconds": 30.0, "abandoned_before": now - 3600.0}
     fields = {"command_type": kind, "owner": OWNER, "now": now, "app": APP, **times, **more}
     return ClaimRequest(command_id=command_id, **fields)  # type: ignore[arg-type]
 

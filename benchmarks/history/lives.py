@@ -170,7 +170,7 @@ async def _command(
             owner=OWNER,
             now=at.timestamp(),
             lease_seconds=60.0,
-            settle_seconds=30.0,
+            reconcile_seconds=30.0,
             abandoned_before=0.0,
             app="default",
             slot=f"{life.id_of('meeting')}/track" if is_start else None,

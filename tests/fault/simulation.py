@@ -44,7 +44,7 @@ START_OF_TIME: Final = 1_790_000_000.0
 RETRY_POLICY: Final = RetryPolicy(
     max_age=1e6,
     stop_wait=1e5,
-    settle=30,
+    reconcile=30,
     lease=60,
     retry_delays=(5.0, 30.0),
 )

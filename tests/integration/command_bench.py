@@ -35,7 +35,7 @@ START = "start_track_recording"
 RETRY_POLICY = RetryPolicy(
     max_age=3600,
     stop_wait=300,
-    settle=30,
+    reconcile=30,
     lease=60,
     retry_delays=(5.0, 30.0, 120.0),
 )

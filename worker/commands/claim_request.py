@@ -25,7 +25,7 @@ def claim_request(
         owner=owner,
         now=now,
         lease_seconds=policy.lease,
-        settle_seconds=policy.settle,
+        reconcile_seconds=policy.reconcile,
         abandoned_before=now - policy.max_age - policy.lease,
         app=keys.app,
         slot=keys.slot,

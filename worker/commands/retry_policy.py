@@ -22,7 +22,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_age       a command ends as failed this long after it was first seen
     stop_wait     a command that came too early waits this long, unless it has a deadline
     session_wait  a start that waits for its meeting's session waits this long in total
-    settle        a start may call again this long after a call without an answer
+    reconcile     a start may call again this long after a call without an answer
     lease         a claim excludes other replicas for this long
     retry_delays  the steps of the retry queues, in ascending order
     """
@@ -30,7 +30,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_age: float
     stop_wait: float
     session_wait: float = 86_400.0
-    settle: float
+    reconcile: float
     lease: float
     retry_delays: tuple[float, ...]
 
@@ -45,7 +45,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     def last_execution(self, first_seen: float) -> float:
         """Until when the API may execute a call of a start first seen then, in epoch seconds."""
-        return first_seen + self.max_age + self.settle
+        return first_seen + self.max_age + self.reconcile
 
     def is_stop_wait_over(self, command: Command, first_seen: float, now: float) -> bool:
         """Whether a command that came too early may not wait any longer. A command with a deadline

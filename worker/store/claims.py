@@ -16,7 +16,7 @@ ClaimVerdict = Literal["new", "again", "busy", "done", "parked", "waiting", "id_
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to execute a command now. Times are seconds since the epoch.
 
-    settle_seconds    a start may call again this many seconds after a call without an answer
+    reconcile_seconds a start may call again this many seconds after a call without an answer
     abandoned_before  a start that was first seen earlier does not exclude other starts
     app               the app that the command is for; None if no such app is configured
     slot              the slot of a start; None for other commands
@@ -41,7 +41,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     now: float
     lease_seconds: float
-    settle_seconds: float
+    reconcile_seconds: float
     abandoned_before: float
     app: str | None = None
     slot: str | None = None

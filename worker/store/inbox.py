@@ -206,7 +206,7 @@ def _calls_after_claim(row: InboxRow | None, request: ClaimRequest) -> tuple[flo
     now = request.now
     if row is None or row.called_at is None:
         return now, now
-    may_call = row.may_call(now, request.settle_seconds) and row.cancelled_by is None
+    may_call = row.may_call(now, request.reconcile_seconds) and row.cancelled_by is None
     return row.called_at, now if may_call else row.last_call(now)
 
 
@@ -220,7 +220,7 @@ def _granted(
     # Read these before the recordings. Another replica may end the start in between, and a start
     # that is done but has no visible recording would seem to have none.
     starts = _find_starts(rows, row, request)
-    may_call = row is None or row.may_call(request.now, request.settle_seconds)
+    may_call = row is None or row.may_call(request.now, request.reconcile_seconds)
     return ClaimResult(
         verdict="new" if row is None else "again",
         attempts=after.attempts,

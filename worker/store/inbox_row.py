@@ -125,10 +125,10 @@ class InboxRow(msgspec.Struct, frozen=True):
         """
         return self.state == "running" and self.lease_owner != owner and self.alone
 
-    def may_call(self, now: float, settle_seconds: float) -> bool:
+    def may_call(self, now: float, reconcile_seconds: float) -> bool:
         """Whether a start may call the API now: it never called, or enough time has passed since
         its call."""
-        return not self.may_have_called or now - self.last_call(now) >= settle_seconds
+        return not self.may_have_called or now - self.last_call(now) >= reconcile_seconds
 
     def last_call(self, now: float) -> float:
         """The last moment at which a call may have been sent; 0 if there was none.

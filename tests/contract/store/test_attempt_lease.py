@@ -16,7 +16,7 @@ COMMAND = "start"
 
 
 def claim(owner: str, now: float) -> ClaimRequest:
-    times: dict[str, Any] = {"now": now, "lease_seconds": LEASE, "settle_seconds": SETTLE}
+    times: dict[str, Any] = {"now": now, "lease_seconds": LEASE, "reconcile_seconds": SETTLE}
     return claim_request(COMMAND, owner=owner, app="default", slot="meeting/track", **times)
 
 

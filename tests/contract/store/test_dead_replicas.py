@@ -58,7 +58,7 @@ class Replica:
 
     async def claim(self, command_id: str, **more: Any) -> ClaimResult:
         fields = {"slot": command_id, "app": "app", "owner": self.owner}
-        times = {"now": self.store.now(), "lease_seconds": LEASE_SECONDS, "settle_seconds": 5.0}
+        times = {"now": self.store.now(), "lease_seconds": LEASE_SECONDS, "reconcile_seconds": 5.0}
         return await self.store.claim(claim_request(command_id, **{**fields, **times, **more}))
 
     async def holds(self, command_id: str) -> bool:

@@ -25,7 +25,7 @@ def claim(**more: Any) -> ClaimRequest:
     values: dict[str, Any] = {
         "command_id": "start",
         "now": NOW,
-        "settle_seconds": SETTLE_SECONDS,
+        "reconcile_seconds": SETTLE_SECONDS,
         "abandoned_before": NOW - 3600.0,
         "app": "default",
         "slot": "default/m1/track",

@@ -29,7 +29,7 @@ from worker.store.store import Store
 POLICY = RetryPolicy(
     max_age=3600,
     stop_wait=300,
-    settle=0,
+    reconcile=0,
     lease=60,
     retry_delays=(5.0, 30.0, 120.0),
 )

@@ -29,7 +29,7 @@ from worker.store.store import Store
 LIMITS = RetryPolicy(
     max_age=3600,
     stop_wait=300,
-    settle=30,
+    reconcile=30,
     lease=60,
     retry_delays=(5.0, 30.0, 120.0, 600.0),
 )

@@ -44,7 +44,7 @@ from worker.store.claims import ClaimResult
 
 NOW = 1_000_000.0
 POLICY = RetryPolicy(
-    max_age=3_600, stop_wait=300, settle=30, lease=60, retry_delays=(5.0, 30.0, 120.0)
+    max_age=3_600, stop_wait=300, reconcile=30, lease=60, retry_delays=(5.0, 30.0, 120.0)
 )
 PAST = utc(NOW - 1)
 FUTURE = utc(NOW + 3_000)

@@ -12,7 +12,7 @@ NOW = 1_000_000.0
 POLICY = RetryPolicy(
     max_age=3_600,
     stop_wait=300,
-    settle=30,
+    reconcile=30,
     lease=60,
     retry_delays=(5.0, 30.0, 120.0, 600.0),
 )

@@ -36,7 +36,7 @@ metadata = sa.MetaData()
 #
 #    called_at null   It never called. It may call.
 #    called_at set    A call may have been executed. The start looks for its recording first. It may
-#                     call again when `settle_seconds` have passed since `last_called_at`.
+#                     call again when `reconcile_seconds` have passed since `last_called_at`.
 #    holds set        No other start gets its slot. This ends when the start is done, when it is
 #                     released and certainly was not executed, or when it is past its age.
 #    cancelled_by set A stop cancelled it. It sends no more calls. If a call may have been executed,

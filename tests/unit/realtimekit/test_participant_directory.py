@@ -213,7 +213,7 @@ async def test_a_page_with_only_unusable_rows_does_not_keep_the_worker_reading()
     "body",
     [b"", b"<html>", b"[]", b'{"success":true}', b'{"success":true,"data":null}',
      b'{"success":true,"data":{}}', b'{"success":true,"data":"x"}', b'{"success":false,"data":[]}',
-     b'{"success":true,"data":[{"id":"\xff"}]}', b'{"success":true,"data":' + b"[" * 5000],
+     b'{"success":true,"data":' + b"[" * 5000],
 )  # fmt: skip
 async def test_a_response_without_a_list_is_no_answer(body: bytes) -> None:
     api = Api([])

@@ -9,6 +9,7 @@ import msgspec
 
 from recording_schemas.leap_seconds import without_leap_second
 from recording_schemas.values import UUID_PATTERN
+from worker.realtimekit.decoding.repair import REPLACEMENT, repaired
 
 T = TypeVar("T")
 
@@ -30,13 +31,6 @@ with the time overflows."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UUID: Final = re.compile(UUID_PATTERN)
 _MAX_INT = 2.0**53
-_SURROGATE_ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|\\.",
-    re.DOTALL,
-)
-"""Every escape of JSON, whole pairs first. `half` is an escape that stands alone."""
 _REASON_IN_TEXT = re.compile(r"""['"]reason['"]\s*:\s*['"](\w+)['"]""")
 
 
@@ -59,7 +53,7 @@ def decode(body: bytes | bytearray, decoder: "msgspec.json.Decoder[T]") -> T:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        return _decode(_SURROGATE_ESCAPE.sub(_without_half_pair, body), decoder)
+        return _decode(repaired(body), decoder)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Unreadable("the body is not JSON") from None
 
@@ -71,22 +65,19 @@ def _decode(body: bytes | bytearray, decoder: "msgspec.json.Decoder[T]") -> T:
         raise Unreadable(f"the body has another form than documented: {error}") from None
 
 
-def _without_half_pair(escape: re.Match[bytes]) -> bytes:
-    """The escape, or a replacement character for half a surrogate pair.
-
-    A name that was cut within an emoji ends like that. It must not cost the whole response.
-    """
-    return rb"\ufffd" if escape["half"] else escape[0]
-
-
 def text(value: object) -> str | None:
     """A string that is not empty."""
     return value if isinstance(value, str) and value else None
 
 
 def recording_id_of(value: object) -> str | None:
-    """A recording's id. A UUID is in small letters, so that it is the same in all answers."""
+    """A recording's id. A UUID is in small letters, so that it is the same in all answers.
+
+    None if it was repaired, because two repaired ids may be equal.
+    """
     recording_id = text(value)
+    if recording_id is not None and REPLACEMENT in recording_id:
+        return None
     if recording_id is not None and _UUID.fullmatch(recording_id):
         return recording_id.lower()
     return recording_id

@@ -1,9 +1,10 @@
 """The command line: calls the packages below with the arguments, and prints their results.
 
 `root` is the command `recording-worker`; it imports a subcommand only when it is called. `run`
-starts the worker. `send`, `tail`, `recordings` (with `recording_details`) and `outcomes` are for
-users of the worker. `dead/`, `status/`, `archive/`, `console`, `webhooks`, `topology`, `config`
-(with `connections`) and `store` are for operators.
+starts the worker, and `open_files` raises its limit of open files. `send`, `tail`, `recordings`
+(with `recording_details`) and `outcomes` are for users of the worker. `dead/`, `status/`,
+`archive/`, `console`, `webhooks`, `topology`, `config` (with `connections`) and `store` are for
+operators.
 
 They share `context` (settings and signals, with `default_signals`), `database` (queries to the
 state), `exit_codes`, and the options. `ids` completes short ids, `moments` reads durations and

@@ -167,8 +167,8 @@ class EventPublisher:
             self._lost_alone.discard(event.position)
 
     def _suspicion(self, event: UnsentEvent) -> tuple[bool, bool]:
-        """Whether the event cost a channel or a connection before, or goes to a channel of
-        RabbitMQ. A wrong address of this kind costs the connection."""
+        """Whether the event cost a channel or a connection before, and whether it is a direct
+        reply. A wrong address of a direct reply costs the connection."""
         cost_before = event.losses > 0 or event.position in self._lost_alone
         return cost_before, event.routing_key.startswith(DIRECT_REPLY_PREFIX)
 

@@ -35,7 +35,7 @@ class TrackedRecording(msgspec.Struct, frozen=True, kw_only=True):
 
     recording: Recording
     read_at: float | None
-    last_webhook_at: float | None
+    webhook_at: float | None
 
 
 class OverdueQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +110,7 @@ def find_live(connection: sa.Connection, query: LiveQuery) -> dict[str, float]:
 def find_tracked(connection: sa.Connection, ids: Collection[str]) -> dict[str, TrackedRecording]:
     """The recordings among these that the store has, by id."""
     tracked = (
-        TrackedRecording(recording=_decoded(state), read_at=read_at, last_webhook_at=told_at)
+        TrackedRecording(recording=_decoded(state), read_at=read_at, webhook_at=told_at)
         for state, read_at, told_at in connection.execute(_TRACKED, {"ids": ids})
     )
     return {read.recording.recording_id: read for read in tracked}

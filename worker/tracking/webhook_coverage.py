@@ -33,7 +33,7 @@ class WebhookCoverage:
 
         `since` is when the sweep before this one began, in seconds; 0 if there was none.
         """
-        self._any_webhook = self._any_webhook or (tracked.last_webhook_at or 0.0) >= since > 0.0
+        self._any_webhook = self._any_webhook or (tracked.webhook_at or 0.0) >= since > 0.0
         statuses = (tracked.recording.status, after.status)
         if statuses[0] is not statuses[1] and Status.PAUSED not in statuses:
             self.add_unreported([after.recording_id], asked_at)
@@ -51,6 +51,4 @@ class WebhookCoverage:
         """Whether no webhook has reported a remembered change by now. Removes the changes."""
         unreported, self._unreported = self._unreported, {}
         known = await self._store.tracked(list(unreported)[:MAX_UNREPORTED_CHECKED])
-        return any(
-            (tracked.last_webhook_at or 0.0) < unreported[key] for key, tracked in known.items()
-        )
+        return any((tracked.webhook_at or 0.0) < unreported[key] for key, tracked in known.items())

@@ -200,7 +200,7 @@ async def test_the_time_of_the_last_webhook_is_stored(bench: WebhookBench) -> No
     for status in ("RECORDING", "RECORDING", "INVOKED"):
         await bench.send_status(recording_id, status)
         found = (await bench.store.tracked([recording_id]))[recording_id]
-        assert found.last_webhook_at == bench.time.timestamp()
+        assert found.webhook_at == bench.time.timestamp()
 
 
 # Answers

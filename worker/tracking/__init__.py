@@ -8,7 +8,7 @@ and `list_health` decide. `live_list` performs one sweep. Its pages come from `p
 and `ended_list` finds their ends in lists of ended recordings. `sweep_log` logs what changed.
 
 Reads: `refresher` reads each recording that is due, unless `shown_files` has what a list or a
-webhook showed. `read_spacing` keeps reads from beginning all at once. `recording_reader` interprets
+webhook showed. `read_spacing` lets few reads begin at once. `recording_reader` interprets
 the answer. `duration_limiter` stops recordings whose maximum duration has passed. `retry_delays`
 spaces the failed requests of both.
 

@@ -39,10 +39,11 @@ overdue."""
 
 UPLOAD_SPACING_SECONDS: Final = 0.02
 OTHER_SPACING_SECONDS: Final = 0.05
-"""The minimum intervals between the beginnings of two reads: of uploaded recordings, whose files
+"""The average intervals between the beginnings of two reads: of uploaded recordings, whose files
 somebody waits for, and of others. After a sweep hundreds may be due at once. Each occupies the
 event loop, the store and the database for a moment, and commands need all three. The API permits
-far fewer than 20 requests a second."""
+far fewer than 20 requests a second. Only the others begin in groups, because a group occupies the
+event loop for longer, and reads of files take longest."""
 
 POLL_INTERVAL_SECONDS: Final = 1.0
 """The refresher checks for due reads at least this often, because a postponed read causes no
@@ -86,8 +87,8 @@ class Refresher:
         self._wakeup = asyncio.Event()
         self._in_progress: dict[str, bool] = {}  # the values: whether files are awaited
         self._retry_delays = RetryDelays()
-        self._upload_spacing = ReadSpacing(UPLOAD_SPACING_SECONDS)
-        self._other_spacing = ReadSpacing(OTHER_SPACING_SECONDS)
+        self._upload_spacing = ReadSpacing(UPLOAD_SPACING_SECONDS, group=1)
+        self._other_spacing = ReadSpacing(OTHER_SPACING_SECONDS, group=MAX_CONCURRENT_READS)
 
     def wake(self) -> None:
         """Check for due recordings now, because one became due or a read ended."""
@@ -205,7 +206,9 @@ class Refresher:
         result = await self._store.apply([self._with_next_read(recording, observation)])
         if result.read_at == (None,):
             self._shown_files.drop(recording.recording_id)  # shown while the read was in progress
-        structlog.get_logger().info(
+        logger = structlog.get_logger()
+        log = logger.info if result.events else logger.debug
+        log(
             "recording_read",
             app=self._app,
             recording_id=recording.recording_id,

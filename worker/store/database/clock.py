@@ -22,8 +22,9 @@ CLOCK_READ_INTERVAL_SECONDS: Final = 10.0
 """For this long, the machine's monotonic clock is assumed to run as fast as the database's clock.
 """
 
-MIN_JUMP_SECONDS: Final = 1.0
-"""A smaller difference is drift, not a jump."""
+MIN_JUMP_SECONDS: Final = 0.2
+"""A smaller difference is drift, not a jump. A start finds its recording although its call seems up
+to a quarter of a second later than it was (`call_time.READING_TOLERANCE`)."""
 
 
 def boottime() -> float:

@@ -5,9 +5,9 @@ nothing: the caller commits the observations together with the outcome.
 
 `start` starts recordings. `people` finds the people to record, and `awaited_session` checks whether
 the session has begun. `own_recording` finds the recording of an earlier call. `call_time` computes
-the time of that call by the API's clock. `control` stops, pauses and resumes. `sync` reads
-recordings again, and `replay` repeats their events. `api_lag` recognises a recording that the API
-does not show yet.
+the time of that call by the API's clock. `control` stops, pauses and resumes what `control_targets`
+finds. `sync` reads recordings again, and `replay` repeats their events. `api_lag` recognises a
+recording that the API does not show yet.
 """
 
 import asyncio

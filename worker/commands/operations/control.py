@@ -1,25 +1,28 @@
-"""Stops, pauses and resumes recordings: finds the command's recordings and acts on each."""
+"""Stops, pauses and resumes recordings: acts on each one that `control_targets` finds."""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
+from recording_schemas import PauseRecording, ResumeRecording, StopRecording
 from worker.budget.priorities import Priority
-from worker.commands.operations.api_lag import is_new
 from worker.commands.operations.context import OperationContext, OperationResult
+from worker.commands.operations.control_targets import (
+    ControlCommand,
+    Failure,
+    Target,
+    find_targets,
+    in_meeting,
+)
 from worker.domain.errors import (
     Contradicted,
-    NotFound,
     NotYet,
     Refused,
-    StartUnknown,
     Unavailable,
 )
-from worker.domain.recording import LIVE, STOPPED, Observation, Recording
+from worker.domain.recording import STOPPED, Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.actions import (
     TOO_EARLY_CODES,
@@ -29,31 +32,12 @@ from worker.realtimekit.actions import (
     act_on_recording,
 )
 from worker.realtimekit.client import RealtimeKitClient
-from worker.realtimekit.fetch import fetch_all_recordings
-
-ControlCommand = StopRecording | PauseRecording | ResumeRecording
 
 MAX_CONCURRENT: Final = 10
 """The worker acts on at most this many recordings of a meeting at a time, so that a slow call
 does not delay the others."""
 
-Failure = NotYet | Refused | Unavailable
-
 BY_URGENCY: Final = (NotYet, Contradicted, Unavailable, Refused)
-
-
-class Target(msgspec.Struct, frozen=True):
-    """A recording to act on, with its status if that is certain.
-
-    `is_new`: it has just begun. `is_known`: the store has it. `listed`: what the API's list shows.
-    If the API answers 404 for a new or a listed recording, that does not mean that it is gone.
-    """
-
-    recording_id: str
-    status: Status | None = None
-    is_new: bool = False
-    is_known: bool = False
-    listed: Observation | None = None
 
 
 async def stop_recording(command: StopRecording, context: OperationContext) -> OperationResult:
@@ -76,7 +60,7 @@ async def _control(
 ) -> OperationResult:
     """Act on all targets, even if some of them fail. Then raise the most urgent failure."""
     api = context.control_api(Priority.STOP if action == "stop" else Priority.COMMAND)
-    targets, failures = await _targets(command, context, action, api)
+    targets, failures = await find_targets(command, context, action, api)
     if command.meeting_id is not None:
         targets = await _with_intent(targets, context)
     slots = asyncio.Semaphore(MAX_CONCURRENT)
@@ -116,7 +100,7 @@ async def _with_intent(targets: list[Target], context: OperationContext) -> list
         return targets
     unknown = await asyncio.gather(  # at once, so that they share a transaction
         *(
-            _unless_of_start(target.listed, context)
+            _marked_if_of_start(target.listed, context)
             for target in to_act_on
             if target.listed is not None and not target.is_known
         )
@@ -129,7 +113,7 @@ async def _with_intent(targets: list[Target], context: OperationContext) -> list
     ]
 
 
-async def _unless_of_start(observation: Observation, context: OperationContext) -> Observation:
+async def _marked_if_of_start(observation: Observation, context: OperationContext) -> Observation:
     """The observation of an unknown recording, marked if an unfinished start may have begun it.
 
     An observation without the mark adopts the recording. With it, the recording is adopted when the
@@ -146,9 +130,10 @@ async def _act_on(
     action: Action,
     api: RealtimeKitClient,
 ) -> None:
+    """Act on one recording, and note in the progress that it was acted on."""
     if action == "stop" and target.status in STOPPED:
         unknown = None if target.is_known else target.listed
-        observation = await _unless_of_start(unknown, context) if unknown else None
+        observation = await _marked_if_of_start(unknown, context) if unknown else None
         context.progress.add(target.recording_id, observation)
         return
 
@@ -156,7 +141,7 @@ async def _act_on(
         context.progress.add(target.recording_id)
 
     def on_read(snapshot: RecordingSnapshot) -> None:
-        read = _of_meeting(snapshot, command.meeting_id)
+        read = in_meeting(snapshot, command.meeting_id)
         _observe_reason(context.observation(read, asked_at), target, context)
 
     asked_at = context.now()
@@ -171,7 +156,7 @@ async def _act_on(
         if command.meeting_id is None:  # a command for a meeting skips what has ended
             raise
     else:
-        snapshot, observation = _of_meeting(snapshot, command.meeting_id), None
+        snapshot, observation = in_meeting(snapshot, command.meeting_id), None
         try:
             observation = await _observation(snapshot, target, context, asked_at)
         finally:  # the store may fail or be too slow, and the recording has been acted on
@@ -196,112 +181,4 @@ async def _observation(
     snapshot: RecordingSnapshot, target: Target, context: OperationContext, asked_at: datetime
 ) -> Observation:
     observation = context.observation(snapshot, asked_at)
-    return observation if target.is_known else await _unless_of_start(observation, context)
-
-
-async def _targets(
-    command: ControlCommand, context: OperationContext, action: Action, api: RealtimeKitClient
-) -> tuple[list[Target], list[Failure]]:
-    """The recordings to act on, and why the command cannot succeed yet."""
-    if command.recording_id is not None:
-        return _known_targets(context) or [Target(command.recording_id)], []
-    if command.start_id is not None:
-        return _started_targets(command.start_id, context, action), []
-    assert command.meeting_id is not None  # noqa: S101 - exactly one of the three is given
-    statuses = LIVE if action == "stop" else LIVE - STOPPED
-    return await _targets_of_meeting(command.meeting_id, command.kind, statuses, context, api)
-
-
-def _known_targets(context: OperationContext) -> list[Target]:
-    return [_known_target(recording, context) for recording in context.known]
-
-
-def _known_target(recording: Recording, context: OperationContext) -> Target:
-    return Target(
-        recording.recording_id,
-        None if recording.timed_out else recording.status,
-        is_new=is_new(recording, context),
-        is_known=True,
-    )
-
-
-def _started_targets(start_id: str, context: OperationContext, action: Action) -> list[Target]:
-    targets = _known_targets(context)
-    if targets:
-        return targets
-    match context.start_state:
-        case "cancelled" if action == "stop":
-            return []
-        case "cancelled" | "done":
-            text = f"the start command {start_id!r} ended without a recording"
-            raise Refused("start_failed", text)
-        case "pending":
-            raise NotYet("start_pending", f"the start command {start_id!r} has no recording yet")
-        case _:
-            raise StartUnknown(start_id)
-
-
-async def _targets_of_meeting(
-    meeting_id: str,
-    kind: Kind | None,
-    statuses: frozenset[Status],
-    context: OperationContext,
-    api: RealtimeKitClient,
-) -> tuple[list[Target], list[Failure]]:
-    """The meeting's recordings that are live according to the API's list or to the store.
-
-    Both are needed: the list lags behind and may fail, and the store does not have every recording.
-    """
-    failures: list[Failure] = []
-    if context.starts_pending:
-        text = "a start command of this meeting has no recording yet"
-        failures.append(NotYet("start_pending", text))
-    known = {recording.recording_id: recording for recording in context.known}
-    listed: list[RecordingSnapshot] = []
-    asked_at = context.now()
-    try:
-        found = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
-        listed = [_of_meeting(snapshot, meeting_id) for snapshot in found]
-        context.observe_changes(listed, asked_at)
-    except (Refused, Unavailable) as error:
-        # A meeting that the API does not know is a failure only if there is nothing to act on.
-        if not (isinstance(error, NotFound) and (known or context.has_acted)):
-            failures.append(error)
-    targets = {
-        snapshot.recording_id: _listed_target(snapshot, asked_at, context, known)
-        for snapshot in listed
-        if kind in {None, _kind(known.get(snapshot.recording_id), snapshot)}
-    }
-    unlisted = [
-        _known_target(recording, context)
-        for recording in known.values()
-        if recording.recording_id not in targets
-        and recording.status in statuses
-        and kind in {None, recording.kind}
-    ]
-    return [*targets.values(), *unlisted], failures
-
-
-def _of_meeting(snapshot: RecordingSnapshot, meeting_id: str | None) -> RecordingSnapshot:
-    """The snapshot with the command's meeting, if it shows none."""
-    return msgspec.structs.replace(snapshot, meeting_id=snapshot.meeting_id or meeting_id)
-
-
-def _kind(known: Recording | None, snapshot: RecordingSnapshot) -> Kind | None:
-    """The list may lack the kind of a recording; the store has it."""
-    return known.kind if known else snapshot.kind
-
-
-def _listed_target(
-    snapshot: RecordingSnapshot,
-    asked_at: datetime,
-    context: OperationContext,
-    known: Mapping[str, Recording],
-) -> Target:
-    recording = known.get(snapshot.recording_id)
-    return Target(
-        snapshot.recording_id,
-        snapshot.status,
-        is_known=recording is not None,
-        listed=context.observation(snapshot, asked_at),
-    )
+    return observation if target.is_known else await _marked_if_of_start(observation, context)

@@ -7,6 +7,8 @@ import re
 import zlib
 from typing import Final
 
+import msgspec
+
 from recording_schemas.rules import RuleBroken
 
 DEFAULT_MAX_BYTES: Final = 1_048_576
@@ -30,6 +32,12 @@ _OTHER_MARKS: Final = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
+
+_AMQP_VALUE: Final = b"\x00Sw"
+_AMQP_SEQUENCE: Final = b"\x00Sv"
+"""How a broker hands on the body of an AMQP 1.0 message that is no binary data."""
+_AMQP_TEXT: Final = re.compile(rb"\x00Sw(?:[\xa0\xa1].|[\xb0\xb1].{4})", re.DOTALL)
+"""The header of a string or of bytes in such a body."""
 
 
 def readable_body(
@@ -68,12 +76,28 @@ def _unpacked(body: bytes, max_bytes: int) -> bytes:
     return text
 
 
+def wrapped_text(body: bytes) -> bytes:
+    """The text in an AMQP 1.0 value or in a JSON string, else the body itself.
+
+    A command in it is refused, but its publisher gets an outcome under its id.
+    """
+    if header := _AMQP_TEXT.match(body):
+        return body[header.end() :]
+    try:
+        return msgspec.json.decode(body, type=str).encode()
+    except (msgspec.DecodeError, UnicodeError):
+        return body
+
+
 def _without_mark(body: bytes) -> bytes:
     if body.startswith(_UTF8_MARK):
         return body[len(_UTF8_MARK) :]
     for mark, name in _OTHER_MARKS.items():
         if body.startswith(mark):
             raise RuleBroken("not_utf8", None, f"the body is {name}; it must be UTF-8")
+    if body.startswith((_AMQP_VALUE, _AMQP_SEQUENCE)):
+        fault = "the body is a value of AMQP 1.0; it must be binary data with the JSON text"
+        raise RuleBroken("not_json", None, fault)
     if b"\x00" in body[:2]:
         raise RuleBroken("not_utf8", None, "the body has NUL bytes, as UTF-16; it must be UTF-8")
     return body

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from recording_schemas.almost_json import almost_json_fields
-from recording_schemas.body_encoding import readable_body
+from recording_schemas.body_encoding import readable_body, wrapped_text
 from recording_schemas.cloud_events import (
     HEADER_PREFIXES,
     binary_attributes,
@@ -171,7 +171,8 @@ def _fields(text: bytes | msgspec.Raw) -> Fields:
     except UnicodeDecodeError as error:
         raise RuleBroken("not_utf8", None, f"the body is not UTF-8 (byte {error.start})") from error
     except msgspec.ValidationError as error:
-        raise RuleBroken("not_an_object", None, "the body must be a JSON object") from error
+        twice = ", not a string: it was encoded twice" if bytes(text).startswith(b'"') else ""
+        raise RuleBroken("not_an_object", None, f"the body must be a JSON object{twice}") from error
     except msgspec.DecodeError as error:
         raise RuleBroken("not_json", None, f"the body is not JSON: {error}") from error
     except RecursionError as error:
@@ -283,7 +284,7 @@ def _peek(text: bytes | msgspec.Raw | None) -> Fields:
     try:
         return _FIELDS.decode(text or b"")
     except _UNDECODABLE:
-        return almost_json_fields(bytes(text or b""))
+        return almost_json_fields(wrapped_text(bytes(text or b"")))
 
 
 def _as_json(text: str | None) -> bytes:

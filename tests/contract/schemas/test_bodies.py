@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -309,6 +310,27 @@ def test_a_publisher_of_another_encoding_or_of_deep_nesting_gets_an_outcome_for_
     assert refused.value.command_id == "start-1"
     assert refused.value.command_type == "start_track_recording"
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("wrap", "code", "words"),
+    [
+        (lambda text: b"\x00Sw\xa1" + bytes([len(text)]) + text, "not_json", "AMQP 1.0"),
+        (lambda text: b"\x00Sw\xb0" + struct.pack(">I", len(text)) + text, "not_json", "AMQP 1.0"),
+        (lambda text: json.dumps(text.decode()).encode(), "not_an_object", "encoded twice"),
+    ],
+    ids=["a string of AMQP 1.0", "bytes of AMQP 1.0", "a string of JSON"],
+)
+def test_a_publisher_of_a_wrapped_command_gets_an_outcome_for_its_id(
+    wrap: Callable[[bytes], bytes], code: str, words: str
+) -> None:
+    command = b'{"type": "start_track_recording", "metadata": {"a": "\xc3\xa9"}, "id": "start-1"}'
+    with pytest.raises(Malformed) as refused:
+        decode_command(wrap(command), message_id="made-up")
+    assert refused.value.command_id == "start-1"
+    assert refused.value.command_type == "start_track_recording"
+    assert refused.value.code == code
+    assert words in refused.value.message
 
 
 @pytest.mark.parametrize("found", ["5", '"\\ud83d"', '"a", NaN', "NaN", '"a" "b"'])

@@ -187,7 +187,12 @@ def _why_none(command: "Command") -> str:
             "A start with wait_for_session has no outcome before its meeting begins. "
             f"`recording-worker recordings show {shlex.quote(command.id)}` shows whether it waits."
         )
-    return "`recording-worker topology check` shows whether a worker consumes."
+    check = "`recording-worker topology check` shows whether a worker consumes"
+    start_id = getattr(command, "start_id", None)
+    if start_id is None or command.command_type == "replay_recording":  # a replay waits for nothing
+        return f"{check}."
+    show = f"`recording-worker recordings show {shlex.quote(start_id)}`"
+    return f"{check}, and {show} whether the start has arrived that the command waits for."
 
 
 def _build(

@@ -193,6 +193,17 @@ async def test_a_wait_without_an_outcome_ends_with_exit_code_6_and_the_id(cli: C
     assert "--timeout" in waited.err
 
 
+async def test_a_wait_for_a_misspelt_start_shows_how_to_look_for_the_start(
+    cli: CommandLine,
+) -> None:
+    await cli("topology", "declare")
+    sent = await cli(
+        "send", "stop_recording", "--start-id", "strat-1", "--wait", "--timeout", "0.1"
+    )
+    assert sent.code == 6
+    assert "recordings show strat-1" in sent.err
+
+
 async def test_ctrl_c_during_a_wait_ends_with_exit_code_130_and_no_traceback(
     cli: CommandLine,
 ) -> None:

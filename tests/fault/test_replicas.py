@@ -86,7 +86,7 @@ async def test_racing_replicas_start_each_recording_once_and_publish_each_fact_o
             for request in world.sandbox.request_log.requests
             if request.operation.startswith("start")
         ]
-        assert len(asked) >= len(surely_executed(commands))
+        assert len(asked) >= len(certainly_executed(commands))
         assert [request for request in asked if request.in_flight] == [], (
             "one start of a meeting at a time"
         )
@@ -112,7 +112,7 @@ async def test_a_replica_that_dies_in_a_race_is_replaced_within_one_lease(
         check(world, commands)
 
 
-def surely_executed(commands: dict[str, dict[str, Any]]) -> set[str]:
+def certainly_executed(commands: dict[str, dict[str, Any]]) -> set[str]:
     """The ids of the starts that no stop names."""
     named = {command.get("start_id") for command in commands.values()}
     return {name for name in commands if name.startswith("start-") and name not in named}
@@ -121,7 +121,7 @@ def surely_executed(commands: dict[str, dict[str, Any]]) -> set[str]:
 def check(world: Simulation, commands: dict[str, dict[str, Any]]) -> None:
     recordings = world.sandbox.recordings.index.all()
     by_start = {str(recording.request.prefix): [recording.id] for recording in recordings}
-    assert surely_executed(commands) <= by_start.keys() <= commands.keys()
+    assert certainly_executed(commands) <= by_start.keys() <= commands.keys()
     assert len(by_start) == len(recordings), "each start has one recording"
     for recording in recordings:
         assert recording.request.user_ids == participant_ids(recording.request.meeting_id)[:1]

@@ -117,7 +117,19 @@ async def test_a_process_that_died_may_have_called_until_it_died(store: Store) -
     assert (await store.claim(claim(owner="other", now=1091.0))).may_call
 
 
-async def test_a_call_that_was_surely_not_executed_frees_its_slot(store: Store) -> None:
+@pytest.mark.parametrize("uncertain", [True, False])
+async def test_only_a_start_that_was_certainly_not_executed_frees_its_slot(
+    store: Store, uncertain: bool
+) -> None:
+    await store.claim(claim(now=1000.0))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=uncertain, last_error="{}"))
+
+    other = await store.claim(claim("c2", now=1005.0))
+
+    assert other.verdict == ("busy" if uncertain else "new")
+
+
+async def test_a_start_that_was_certainly_not_executed_may_call_again(store: Store) -> None:
     await store.claim(claim(now=1000.0))
     await store.release(ReleaseRequest(command_id="c1", uncertain=False, last_error='{"a":1}'))
     again = await store.claim(claim(now=1005.0))
@@ -650,7 +662,7 @@ async def test_people_are_kept_for_a_later_attempt_whose_call_may_have_been_exec
     assert (await store.claim(claim(now=1062.0))).people == PEOPLE
 
 
-async def test_people_of_a_call_that_was_surely_not_executed_are_forgotten(store: Store) -> None:
+async def test_people_of_a_call_that_was_certainly_not_executed_are_forgotten(store: Store) -> None:
     await store.claim(claim())
     await store.keep_people(PeopleOfStart(command_id="c1", owner="me", people=PEOPLE))
     await store.release(ReleaseRequest(command_id="c1", uncertain=False, last_error="{}"))

@@ -236,7 +236,7 @@ async def test_an_unknown_meeting_is_rejected_and_nothing_is_started(bench: Comm
     ],
     ids=lambda fault: f"{fault.kind}-{fault.status}",
 )
-async def test_a_start_whose_participants_cannot_be_read_was_surely_not_executed(
+async def test_a_start_whose_participants_cannot_be_read_was_certainly_not_executed(
     bench: CommandBench, fault: Fault
 ) -> None:
     bench.sandbox.faults.add(fault)

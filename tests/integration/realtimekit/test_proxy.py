@@ -64,7 +64,7 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(tinyproxy: Tin
     assert f"the proxy {tinyproxy.address} refuses the connection: 40" in str(error)
 
 
-async def test_a_host_that_the_proxy_does_not_reach_was_surely_not_asked(
+async def test_a_host_that_the_proxy_does_not_reach_was_certainly_not_asked(
     tinyproxy: TinyProxy,
 ) -> None:
     error = await refusal_of_a_start(tinyproxy.url)

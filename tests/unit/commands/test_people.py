@@ -138,7 +138,7 @@ async def test_the_people_of_an_earlier_call_are_asked_for_again_without_a_read(
     assert (stub.reads, stub.kept) == (0, [])
 
 
-async def test_a_start_whose_claim_is_lost_is_not_called() -> None:
+async def test_the_people_of_a_lost_claim_are_not_returned() -> None:
     async def lose(people: People) -> None:
         raise LeaseLost("lease_lost", str(people))
 

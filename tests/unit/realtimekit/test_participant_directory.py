@@ -292,7 +292,7 @@ async def test_an_unknown_meeting_is_refused() -> None:
         await api.read()
 
 
-async def test_a_read_that_takes_too_long_was_surely_no_start() -> None:
+async def test_a_read_that_takes_too_long_was_certainly_no_start() -> None:
     with pytest.raises(Unavailable, match="not read in 0 seconds"):
         await Api([row(1)], read_timeout=0.0).read()
 

@@ -83,7 +83,7 @@ async def test_a_plain_function_that_returns_an_awaitable_is_awaited() -> None:
     assert await retry(clock).call(lambda: call()) == "done"
 
 
-async def test_a_call_that_was_surely_not_executed_is_tried_again() -> None:
+async def test_a_call_that_was_certainly_not_executed_is_tried_again() -> None:
     clock, call = Clock(), FailingCall(unavailable(), unavailable())
     assert await retry(clock).call(call) == "done"
     assert call.calls == 3

@@ -206,7 +206,7 @@ async def test_an_endless_response_is_read_up_to_the_maximum_size() -> None:
         assert (type(failure), failure.code) == (AnswerLost, "response_too_large")
 
 
-async def test_a_refused_connection_is_surely_not_executed() -> None:
+async def test_a_refused_connection_is_certainly_not_executed() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
@@ -216,7 +216,7 @@ async def test_a_refused_connection_is_surely_not_executed() -> None:
     assert f"127.0.0.1:{port}" in failure.message
 
 
-async def test_a_failed_tls_handshake_is_surely_not_executed() -> None:
+async def test_a_failed_tls_handshake_is_certainly_not_executed() -> None:
     async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"this is no TLS\r\n")
         writer.close()
@@ -226,7 +226,7 @@ async def test_a_failed_tls_handshake_is_surely_not_executed() -> None:
     assert (type(failure), failure.code) == (Unavailable, "connect_failed")
 
 
-async def test_a_handshake_that_never_ends_is_surely_not_executed() -> None:
+async def test_a_handshake_that_never_ends_is_certainly_not_executed() -> None:
     async with (
         serving(say_nothing) as server,
         client_of(server.port, scheme="https", timeout=1.0) as client,

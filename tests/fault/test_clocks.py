@@ -107,6 +107,29 @@ async def test_a_clock_jump_while_the_list_lags_starts_no_second_recording(
     await store.close()
 
 
+async def test_a_worker_that_restarts_with_a_late_clock_starts_no_second_recording(
+    world: Simulation, sqlite_url: str
+) -> None:
+    clock = WrongClock(world)
+    world.sandbox.behaviour.change({"list_lag_seconds": 20.0})
+    world.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    world.send(start())
+    store = await Store.open(sqlite_url, source="test", now=clock, ticks=lambda: world.now)
+    await world.deliver(world.queue[0], world.replica(store, clock))
+    await store.close()
+    clock.error = -100.0
+    store = await Store.open(sqlite_url, source="test", now=clock, ticks=lambda: world.now)
+    replica = world.replica(store, clock)
+    world.sandbox.clock.advance(5.0)
+    (again,) = world.ready()
+    await world.deliver(again, replica)
+    clock.error = 0.0
+    await world.drain([replica])
+    assert outcomes(world) == ["start_track_recording.succeeded"]
+    assert len(world.sandbox.request_log.started) == 1
+    await store.close()
+
+
 @JUMPS
 async def test_a_worker_that_restarts_with_another_time_releases_its_leases_at_once(
     world: Simulation, sqlite_url: str, jump: float

@@ -60,15 +60,16 @@ class MachineClock:
     def on_begin(self, connection: sa.Connection) -> Callable[[], None]:
         """Move the times of unsettled calls, if the clock has jumped since the last commit. A move
         that is rolled back is done again."""
-        offset = self._now() - self._ticks()
+        now = self._now()
+        offset = now - self._ticks()
         jump = offset - self._offset
         if abs(jump) >= MIN_JUMP_SECONDS:
             connection.execute(
                 sa.update(inbox)
                 .where(UNFINISHED, inbox.c.last_called_at.is_not(None))
                 .values(
-                    called_at=inbox.c.called_at + jump,
-                    last_called_at=inbox.c.last_called_at + jump,
+                    called_at=_moved(inbox.c.called_at, jump, now),
+                    last_called_at=_moved(inbox.c.last_called_at, jump, now),
                 )
             )
 
@@ -76,6 +77,12 @@ class MachineClock:
 
     def _remember(self, offset: float) -> None:
         self._offset = offset
+
+
+def _moved(at: sa.Column[float], jump: float, now: float) -> sa.ColumnElement[float]:
+    """The time after the jump. One that the clock had not reached before it stays as it is: an
+    earlier process has written it, before the clock was set back."""
+    return sa.case((at <= now - jump, at + jump), else_=at)
 
 
 class DatabaseClock:

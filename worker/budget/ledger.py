@@ -133,10 +133,10 @@ def _record_report(ledger: Ledger, request: TokenRequest, now: float) -> list[Sl
     for rate in request.rates:
         window = _window_of(windows, rate, now)
         windows[rate] = msgspec.structs.replace(window, configured_at=now)
-    for late in request.late:
+    for late in request.late:  # it counts now, and not when it was granted
         windows = _add_to_all(windows, now, late.requests, late.background)
-    for unused in (*request.unspent, *request.late):
-        windows = _add_to_all(windows, unused.at, -unused.requests, -unused.background)
+    for granted in (*request.unspent, *request.late):
+        windows = _add_to_all(windows, granted.at, -granted.requests, -granted.background)
     for limit in request.limits:
         _record_limit(windows, limit, now)
     return list(windows.values())

@@ -1,8 +1,10 @@
 """A few helpers for asyncio."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Coroutine
-from typing import Any, Final, Self, TypeVar
+import threading
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import suppress
+from typing import Any, Final, Self, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -40,6 +42,35 @@ async def first_of(*waits: Awaitable[Any], seconds: float | None = None) -> bool
     finally:
         for task in tasks:
             task.cancel()
+
+
+def in_daemon_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[T]:
+    """Run `work` in a thread of its own, for which the process does not wait at its end.
+
+    The event loop has few threads. Work that may hang must not occupy them.
+    """
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: T | None, error: Exception | None) -> None:
+        if result.done():  # the caller was cancelled
+            return
+        if error is not None:
+            result.set_exception(error)
+        else:
+            result.set_result(cast("T", value))
+
+    def run() -> None:
+        value, failure = None, None
+        try:
+            value = work()
+        except Exception as error:  # noqa: BLE001 - raised to whoever waits for the result
+            failure = error
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(settle, value, failure)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return result
 
 
 async def in_own_task(work: Coroutine[Any, Any, T]) -> T:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import aiohappyeyeballs
 import httpx
 
+from worker.realtimekit.http.name_lookups import NameLookups
 from worker.realtimekit.http.protocol import HttpProtocol
 from worker.realtimekit.urls import DEFAULT_PORTS
 from worker.settings.trusted_authorities import tls_context
@@ -52,6 +53,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._idle: dict[Origin, deque[_IdleConnection]] = {}
         self._idle_timeout = idle_timeout_seconds
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._names = NameLookups()
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -83,7 +85,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
         await self._acquire_slot(limits.get("pool"))
         try:
             async with asyncio.timeout(limits.get("connect")):
-                return self._take_idle(origin) or await _connect(*origin)
+                return self._take_idle(origin) or await _connect(self._names, *origin)
         except TimeoutError as error:
             self._slots.release()
             message = f"no connection to {origin[1]}:{origin[2]} in time"
@@ -127,10 +129,10 @@ class HttpTransport(httpx.AsyncBaseTransport):
             connection.close()
 
 
-async def _connect(scheme: str, host: str, port: int) -> HttpProtocol:
+async def _connect(names: NameLookups, scheme: str, host: str, port: int) -> HttpProtocol:
     loop = asyncio.get_running_loop()
     try:
-        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = await names.look_up(host, port)
         connected = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_SECONDS
         )

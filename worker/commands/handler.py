@@ -36,13 +36,7 @@ from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.command_digest import NO_COMMAND
 from worker.domain.command_keys import CommandKeys, command_keys
-from worker.domain.errors import (
-    NotYet,
-    OutcomeUnknown,
-    Refused,
-    StoreUnavailable,
-    Unavailable,
-)
+from worker.domain.errors import NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps

@@ -71,7 +71,7 @@ class _ErrorBody(NamedTuple):
 
     `names_limit`: its text before redaction says that too many recordings run. `is_of_product`: the
     body has the product's envelope `error`, and not the gateway's `errors`. `is_of_api`: the body
-    is an error of the API in any envelope. `is_page`: the body is a web page.
+    is a JSON object, as all errors of the API. `is_page`: the body is a web page.
     """
 
     message: str
@@ -256,7 +256,7 @@ def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
         tuple(code for error in errors if (code := _code(error.code)) is not None),
         _names_limit(text),
         is_of_product=isinstance(envelope.error, _Error) and not envelope.errors,
-        is_of_api=bool(errors or envelope.error or envelope.message),
+        is_of_api=True,
     )
 
 

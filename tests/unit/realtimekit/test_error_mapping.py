@@ -337,7 +337,7 @@ async def test_a_page_in_answer_to_a_request_that_always_says_the_same_concerns_
         b"<html><head><title>404 Not Found</title></head></html>",
         b"default backend - 404",
         b"",
-        b"{}",
+        b"[]",
         b'{"success":false,"errors":[{"code":7003,"message":"No route for the URI"}]}',
     ],
 )
@@ -349,6 +349,12 @@ async def test_an_answer_of_a_program_in_front_of_the_api_refuses_nothing(
     assert (type(failure), failure.code) == (Unavailable, "unexpected_status")
     assert failure.http_status == status
     await call(Api(reply, GOOD).client)
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"success":false}', b'{"detail":"Not Found"}'])
+async def test_an_error_of_the_api_without_a_message_is_its_own_answer(content: bytes) -> None:
+    failure = await Api(httpx.Response(404, content=content)).failure(get)
+    assert (type(failure), failure.code) == (NotFound, "not_found")
 
 
 @pytest.mark.parametrize("status", [400, 413, 414, 431])

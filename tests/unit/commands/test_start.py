@@ -1,4 +1,4 @@
-"""A start whose call meets a conflict."""
+"""Starts whose call meets a conflict, and starts that name a storage."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,9 +6,12 @@ from email.utils import format_datetime
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
+from msgspec import UNSET, UnsetType
 
 from recording_schemas import StartRecording, Status
+from recording_schemas.composite import BucketConfig
 from tests.operation_contexts import operation_context
 from tests.unit.api_client import MEETING, answered_client, id_of, recording_row
 from worker.commands.operations import execute
@@ -71,3 +74,46 @@ async def test_a_search_observes_known_recordings_that_have_changed() -> None:
     assert result.recording_ids == (id_of(2),)
     seen = [(item.snapshot.recording_id, item.start is not None) for item in result.observations]
     assert seen == [(id_of(1), False), (id_of(2), True)]
+
+
+STORAGE_PROFILE = {"type": "aws", "bucket": "ours", "access_key": "key", "secret": "s3cret"}
+
+
+async def start_into_storage(**fields: Any) -> tuple[dict[str, Any], OperationResult]:
+    """Start a composite with a storage profile. Returns the body of the call, and the result."""
+    calls: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        calls.append(request.content)
+        return httpx.Response(200, json={"success": True, "data": recording_row(1)})
+
+    context = operation_context(
+        answered_client(answer),
+        "our-start",
+        now=lambda: NOW,
+        storage_profiles={"archive": STORAGE_PROFILE},
+    )
+    command = StartRecording(
+        id="our-start", meeting_id=MEETING, storage_profile="archive", **fields
+    )
+    result = await execute(command, context)
+    return msgspec.json.decode(*calls), result
+
+
+async def test_a_start_with_a_storage_profile_sends_the_storage_of_that_name() -> None:
+    body, _ = await start_into_storage()
+    assert body["storage_config"] == STORAGE_PROFILE
+    assert "storage_profile" not in body
+
+
+@pytest.mark.parametrize(
+    ("bucket", "is_only"),
+    [(UNSET, False), (BucketConfig(enabled=True), False), (BucketConfig(enabled=False), True)],
+)
+async def test_a_file_is_expected_in_the_storage_alone_if_the_api_keeps_none(
+    bucket: BucketConfig | UnsetType, is_only: bool
+) -> None:
+    _, result = await start_into_storage(realtimekit_bucket_config=bucket)
+    start = result.observations[-1].start
+    assert start is not None
+    assert start.only_in_storage == is_only

@@ -62,6 +62,15 @@ async def test_a_start_that_may_have_called_in_a_lost_attempt_searches_before_it
     assert (settled.called_at, settled.may_call) == (CALLED_AT, True)
 
 
+async def test_a_lost_call_is_kept_while_another_start_has_the_slot(store: Store) -> None:
+    await store.claim(claim(command_id="rival"))
+    assert (await store.claim(claim(called_at=CALLED_AT))).verdict == "busy"
+    assert (await store.claim(claim(digest="second"))).verdict == "id_in_use"
+    await store.release(ReleaseRequest(command_id="rival", uncertain=False, last_error="null"))
+    again = await store.claim(claim())
+    assert (again.verdict, again.called_at, again.may_call) == ("again", CALLED_AT, False)
+
+
 async def test_a_stop_before_the_next_delivery_of_a_start_does_not_end_it_unsearched(
     store: Store,
 ) -> None:

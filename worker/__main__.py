@@ -1,5 +1,6 @@
 """`recording-worker`, also as `python -m worker`."""
 
+import io
 import os
 import signal
 import sys
@@ -34,11 +35,13 @@ def _interruptible() -> Iterator[None]:
 with _interruptible():  # these imports take most of the time of a start
     from worker.cli.exit_codes import report_error
     from worker.cli.root import root
+    from worker.domain.escaping import ENCODING_ERRORS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit. An expected error is one line on stderr, not a traceback."""
     _open_standard_streams()
+    _escape_unencodable_output()
     try:
         code = root.main(arguments, prog_name="recording-worker", standalone_mode=False)
     except Exception as error:
@@ -61,6 +64,16 @@ def _open_standard_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, os.fdopen(number, mode))
+
+
+def _escape_unencodable_output() -> None:
+    """Escape what the encoding of a terminal or pipe lacks, as in Latin-1 or in cp1252 on Windows.
+
+    Otherwise one name in Chinese ends a command with a traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ENCODING_ERRORS)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import time
 from contextlib import suppress
 from typing import Final, TextIO
 
+from worker.domain.escaping import ENCODING_ERRORS
+
 PIECE_BYTES: Final = 4096
 """A pipe that is ready takes this many bytes at once (PIPE_BUF, a page of Linux)."""
 
@@ -51,7 +53,7 @@ class LogOutput:
                 self._stream.write(text)
                 self._stream.flush()
             return 0
-        encoded = text.encode(self._stream.encoding, "backslashreplace")
+        encoded = text.encode(self._stream.encoding, ENCODING_ERRORS)
         if encoded and self._ends_within_line and not self._rest:
             self._rest = b"\n"  # the rest of that line was dropped
         return self._write(number, encoded)

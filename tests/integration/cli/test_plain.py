@@ -70,6 +70,13 @@ async def test_every_command_has_help_with_examples(
     assert f"recording-worker {' '.join(command)}".strip() in shown.out
 
 
+async def test_an_encoding_that_lacks_a_character_ends_no_command(installed: CommandLine) -> None:
+    shown = await installed("run", "--help", PYTHONIOENCODING="latin-1")
+
+    assert shown.code == 0, shown.err
+    assert r"REALTIMEKIT_ACCOUNT_ID=\u2026" in shown.out
+
+
 async def test_version_prints_the_version(installed: CommandLine) -> None:
     assert (await installed("--version")).out.startswith("recording-worker, version 0.")
 

@@ -13,7 +13,7 @@ from tests.restored_logs import restored_logs
 from worker.cli.columns import Column
 from worker.cli.output import print_json
 from worker.cli.tables import print_table
-from worker.domain.escaping import escape_controls, escape_json_controls
+from worker.domain.escaping import ENCODING_ERRORS, escape_controls, escape_json_controls
 from worker.observability.logs import configure_logs
 
 HOSTILE = [
@@ -81,3 +81,12 @@ def test_a_log_line_shows_hostile_text_escaped(text: str, log_format: Any) -> No
         line = line.replace(colour, "")
     assert shows_itself(line.rstrip("\n")), line
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "shift_jis"])
+def test_json_stays_json_in_any_encoding_of_the_output(encoding: str) -> None:
+    names = ["Ann", "Zoë", "\u5f20\u4f1f", "\U0001f600"]
+
+    encoded = json.dumps(names, ensure_ascii=False).encode(encoding, ENCODING_ERRORS)
+
+    assert json.loads(encoded.decode(encoding)) == names

@@ -24,10 +24,10 @@ FILLER: Final = "x" * 200
 class Pipe:
     """The two ends of a pipe."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str = "utf-8") -> None:
         self.reader, writer = os.pipe()
         os.set_blocking(self.reader, False)
-        self.stream: TextIO = os.fdopen(writer, "w")
+        self.stream: TextIO = os.fdopen(writer, "w", encoding=encoding)
 
     def read(self) -> bytes:
         """All that is in the pipe now."""
@@ -88,6 +88,16 @@ def test_lines_for_a_reader_that_is_gone_leave_nothing_that_fails_at_the_exit(pi
     pipe.close_reader()
     structlog.get_logger().warning("said")
     pipe.stream.flush()
+
+
+def test_a_line_stays_json_if_the_encoding_of_the_output_lacks_a_character() -> None:
+    pipe = Pipe(encoding="ascii")
+    with restored_logs():
+        configure_logs(format="json", stream=pipe.stream)
+        structlog.get_logger().warning("said", name="Zoë \U0001f600")
+    assert json.loads(pipe.read())["name"] == "Zoë \U0001f600"
+    pipe.close_reader()
+    pipe.stream.close()
 
 
 PROGRAM: Final = """

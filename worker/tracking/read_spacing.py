@@ -14,10 +14,11 @@ JOIN_SECONDS: Final = 0.01
 
 
 class ReadSpacing:
-    """Lets groups of at most `group` reads begin, at least `seconds` per read apart.
+    """Lets reads begin in groups of at most `group`.
 
-    A group begins `seconds` for each read of the group before it later than that one, or at once if
-    this time has passed. `ticks` is a clock in seconds.
+    Each read of a group makes the next group wait for `seconds`. So after a group of four, the next
+    one begins 4 × `seconds` later, or whenever a read is due after that. `ticks` is a clock in
+    seconds.
     """
 
     def __init__(

@@ -10,8 +10,10 @@
 A destination is an exchange and a routing key: all its events go to the same queues. Queues that
 accepted a refused event get it once more with each try. That is why only one event tries.
 
-The event that tries is known in memory only, and another replica may have been the leader since. If
-it is overdue, the next event that is refused takes its place.
+The event that tries is known in memory only. If it is overdue, one of those that wait takes its
+place: it may have been set aside, be moved by a replay, or wait for another event of its recording.
+A new leader lets one event of each destination try. An event that cost a channel before never waits
+for another one, because the destination may not be the reason.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +38,9 @@ Result = tuple[UnsentEvent, PublishResult]
 Destination = tuple[str, str]
 
 MAX_REFUSAL_DELAY_SECONDS: Final = 30.0
+OVERDUE_AFTER_SECONDS: Final = 5.0
+"""A due event is usually published within two seconds."""
+
 WAIT_FOR_PROBE_SECONDS: Final = 3600.0
 """How long events wait for the event that tries, which may be lost with this process."""
 
@@ -81,6 +86,14 @@ class FailurePolicy:
             sent=[event.position for event in sent], deferred=deferred, released=released
         )
 
+    def replace_overdue(self) -> Sequence[Release]:
+        """Let another event try for each destination whose event should have tried by now."""
+        limit = self._now() - OVERDUE_AFTER_SECONDS
+        overdue = [key for key, probe in self._probes.items() if probe.due_at < limit]
+        for key in overdue:
+            del self._probes[key]
+        return [Release(exchange=key[0], routing_key=key[1], limit=1) for key in overdue]
+
     def _after_loss(self, event: UnsentEvent, error: ChannelLost | MessageUnsendable) -> Deferral:
         losses = event.losses + 1
         if isinstance(error, MessageUnsendable) or losses >= MAX_LOSSES:
@@ -113,7 +126,8 @@ class FailurePolicy:
         self._probes[key] = probe
         for event, error in events:
             self._metrics.record_event_deferred("refused")
-            delay = probe_delay if event.position == probe.position else WAIT_FOR_PROBE_SECONDS
+            tries_itself = event.position == probe.position or event.losses
+            delay = probe_delay if tries_itself else WAIT_FOR_PROBE_SECONDS
             yield _deferral(event, error, now + delay, event.losses)
 
     def _releases(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+import msgspec
 import structlog
 
 from worker.aio import wait_until_set
@@ -65,6 +66,7 @@ class OutboxRelay:
         self._idle_interval_seconds = idle_interval_seconds
         self._is_leader: Callable[[], bool] = lambda: True
         self._is_running = False
+        self._is_new_leader = True
         self._woken = asyncio.Event()
         self._lock = asyncio.Lock()
         self._next_page: asyncio.Future[list[UnsentEvent]] | None = None
@@ -126,8 +128,10 @@ class OutboxRelay:
     async def _end_leading(self) -> None:
         """Mark published events, and drop the page that a commit has read: another replica may
         have published it since."""
+        self._is_new_leader = True
         async with self._lock:
             self._take_next_page()
+            self._marks = _without_deferrals(self._marks)
             with suppress(StoreUnavailable):  # then the new leader publishes the events again
                 await self._mark()
 
@@ -154,7 +158,7 @@ class OutboxRelay:
     async def _publish(self, page: Sequence[UnsentEvent]) -> bool:
         """Publish the page, and keep its marks. Returns whether the broker is unavailable."""
         result = await self._events.publish(page, self._is_leader)
-        self._marks = result.marks
+        self._marks = result.marks if self._is_leader() else _without_deferrals(result.marks)
         self._log.add(result.marks)
         return result.is_unavailable
 
@@ -177,19 +181,33 @@ class OutboxRelay:
 
     async def _read_page(self) -> list[UnsentEvent]:
         """Mark the events of the last page, and read the next page."""
-        now, resume = self._now(), self._is_resume_due()
+        now, resume = self._now(), self._is_resume_due() or self._is_new_leader
+        if resume:
+            released = (*self._marks.released, *self._events.replace_overdue())
+            self._marks = msgspec.structs.replace(self._marks, released=released)
         page = await self._store.unsent(
-            self._page_size, marks=self._marks, now=now, replies=self._replies, resume=resume
+            self._page_size,
+            marks=self._marks,
+            now=now,
+            replies=self._replies,
+            resume=resume,
+            take_over=self._is_new_leader,
         )
         self._marks = PageMarks()
         if resume:
-            self._resumed_at = now
+            self._resumed_at, self._is_new_leader = now, False
         return page
 
     async def _mark(self) -> None:
         if self._marks:
             await self._store.mark_page(self._marks, self._now())
             self._marks = PageMarks()
+
+
+def _without_deferrals(marks: PageMarks) -> PageMarks:
+    """The marks that a replica may write when it no longer leads. The new leader decides when to
+    publish the other events again."""
+    return PageMarks(sent=marks.sent, released=marks.released)
 
 
 class _RelayLog:

@@ -92,6 +92,11 @@ def resume_due(connection: sa.Connection, now: float) -> None:
     _RESUME_DUE.execute(connection, {"now": now})
 
 
+def resume_oldest(connection: sa.Connection) -> None:
+    """Make the oldest refused event of each destination ready."""
+    connection.execute(_RESUME_OLDEST)
+
+
 def set_aside_events(connection: sa.Connection, limit: int) -> list[SetAsideEvent]:
     """The oldest events that are set aside."""
     query = (
@@ -134,15 +139,26 @@ _RESUME_DUE: Final = DirectStatement(
     .where(HELD, outbox.c.retry_at > 0, outbox.c.retry_at <= sa.bindparam("now"))
     .values(retry_at=0.0)
 )
+# Neither events that cost a channel, which wait on their own, nor the barriers of replays.
+_IS_REFUSED: Final = sa.and_(HELD, outbox.c.retry_at > 0, outbox.c.losses == 0)
+_RESUME_OLDEST: Final = (
+    sa.update(outbox)
+    .where(
+        outbox.c.position.in_(
+            sa.select(sa.func.min(outbox.c.position))
+            .where(_IS_REFUSED)
+            .group_by(outbox.c.exchange, outbox.c.routing_key)
+        )
+    )
+    .values(retry_at=0.0)
+)
 _RELEASE: Final = (
     sa.update(outbox)
     .where(
         outbox.c.position.in_(
             sa.select(outbox.c.position)
             .where(
-                HELD,
-                outbox.c.retry_at > 0,
-                outbox.c.losses == 0,
+                _IS_REFUSED,
                 outbox.c.exchange == sa.bindparam("to_exchange"),
                 outbox.c.routing_key == sa.bindparam("to_key"),
             )

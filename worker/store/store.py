@@ -305,14 +305,21 @@ class Store:
         now: float = 0.0,
         replies: bool | None = None,
         resume: bool = False,
+        take_over: bool = False,
     ) -> list[UnsentEvent]:
         """The oldest events that are to be published now.
 
         The same transaction first marks the events of the page before, at `now`. `replies` picks
-        replies or all others. With `resume`, deferred events that are due are ready again.
+        replies or all others. With `resume`, deferred events that are due are ready again, and with
+        `take_over` also the oldest of each destination.
         """
         request = PageRequest(
-            limit=limit, marks=marks or PageMarks(), now=now, replies=replies, resume=resume
+            limit=limit,
+            marks=marks or PageMarks(),
+            now=now,
+            replies=replies,
+            resume=resume,
+            take_over=take_over,
         )
         return await self._group.submit(unsent_events.read_unsent, request, urgent=True)
 

@@ -10,7 +10,7 @@ from worker.store.database.direct import DirectStatement, Rows
 from worker.store.database.schema import HELD, outbox
 from worker.store.database.submissions import LateResult
 from worker.store.outbox import Exchange
-from worker.store.outbox_marks import PageMarks, mark, resume_due
+from worker.store.outbox_marks import PageMarks, mark, resume_due, resume_oldest
 from worker.store.replay_pages import wake_next
 
 
@@ -39,7 +39,8 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for the oldest events to publish now.
 
     `marks` has the results of the previous page, at `now`. `replies` picks replies or all others;
-    None picks both. With `resume`, deferred events that are due become ready.
+    None picks both. With `resume`, deferred events that are due become ready. With `take_over`, so
+    does the oldest refused event of each destination: the previous leader knew which of them tries.
     """
 
     limit: int
@@ -47,6 +48,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     now: float
     replies: bool | None
     resume: bool = False
+    take_over: bool = False
 
 
 def read_unsent(
@@ -63,6 +65,8 @@ def read_unsent(
             # Before deferred events become ready, because it postpones the barriers.
             wake_next(connection, request.now)
             resume_due(connection, request.now)
+        if request.take_over:
+            resume_oldest(connection)
     return [
         LateResult(
             _READY[request.replies].later_rows(connection, {"limit": request.limit}), _events

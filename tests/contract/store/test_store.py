@@ -263,6 +263,23 @@ async def test_repeats_of_an_outcome_that_the_broker_refuses_do_not_pile_up(stor
     assert (await store.outbox_depth()).events == 1
 
 
+async def test_a_new_leader_reads_the_oldest_refused_event_of_each_destination(
+    store: Store,
+) -> None:
+    for number in range(2):
+        await store.claim(claim(f"c{number}"))
+        await store.finish(finish(f"c{number}", reply=Reply(reply_to="asker")))
+    events = await store.unsent(10)
+    deferred = [
+        Deferral(position=event.position, retry_at=9000.0, tries=1, losses=0, error="full")
+        for event in events
+    ]
+    await store.mark_page(PageMarks(deferred=deferred), 1001.0)
+    assert await store.unsent(10, now=1002.0, resume=True) == []
+    oldest = await store.unsent(10, now=1002.0, resume=True, take_over=True)
+    assert [event.position for event in oldest] == [event.position for event in events[:2]]
+
+
 async def test_a_burst_of_repeats_shares_one_publication_but_every_reply_is_sent(
     store: Store,
 ) -> None:

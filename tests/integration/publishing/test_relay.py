@@ -163,6 +163,12 @@ class Bench:
             )
         )
 
+    async def replay(self, recording_id: str) -> None:
+        """Publish the recording's events again, for a command."""
+        await self.store.claim(claim_request("replay", "replay_recording", now=1.0))
+        request = success_of("replay", at=NOW, command_type="replay_recording", now=1.0)
+        await self.store.finish(msgspec.structs.replace(request, replay_ids=(recording_id,)))
+
     async def full_queue(self, key: str) -> AbstractQueue:
         """A subscriber's queue that refuses messages beyond its length limit."""
         channel = await self.raw.channel()
@@ -466,6 +472,65 @@ async def test_refused_events_go_out_after_another_replica_has_led(bench: Bench)
         await publish(first, 40.0)
         await publish(first, 2.0)
     assert await bench.unsent_ids() == []
+
+
+async def test_refused_events_go_out_although_a_replay_moved_the_one_that_is_retried(
+    bench: Bench,
+) -> None:
+    """`moved` is retried, and `late` waits for it."""
+    full = await bench.full_queue("track.invoked")
+    clock = [time.time()]
+    relay = bench.relay_with_clock(lambda: clock[0])
+    async with bench.connected():
+        await bench.commit_statuses(["fills", "moved", "late"], [Status.INVOKED])
+        await relay.publish_pending()
+        await bench.replay("moved")
+        await relay.publish_pending()
+        assert len(await bench.unsent_ids()) == 2
+        await bench.empty(full, "track.invoked")
+        for _ in range(3):
+            clock[0] += 10.0
+            await relay.publish_pending()
+    assert await bench.unsent_ids() == []
+
+
+async def test_a_new_leader_publishes_refused_events_although_it_does_not_know_which_one_is_retried(
+    bench: Bench,
+) -> None:
+    full = await bench.full_queue("track.invoked")
+    async with bench.connected():
+        await bench.commit_statuses(["fills", "retried", "late"], [Status.INVOKED])
+        await bench.another_relay().publish_pending()
+        await bench.replay("retried")
+        await bench.empty(full, "track.invoked")
+        clock = [time.time()]
+        new = bench.relay_with_clock(lambda: clock[0])
+        for _ in range(2):
+            clock[0] += 2.0
+            await new.publish_pending()
+    assert await bench.unsent_ids() == []
+
+
+async def test_a_replica_that_no_longer_leads_defers_no_event(
+    bench: Bench, eventually: Eventually
+) -> None:
+    """The new leader has decided otherwise by then."""
+    await bench.full_queue("track.invoked")
+    asked_since = 0
+
+    def leads() -> bool:
+        nonlocal asked_since
+        asked_since += bench.deferred() > 0
+        return not asked_since
+
+    async with bench.connected():
+        await bench.commit_statuses(["fills", "refused"], [Status.INVOKED])
+        running = asyncio.create_task(bench.relay.run(leads))
+        await eventually(lambda: asked_since > 5)
+        running.cancel()
+        await asyncio.wait([running])
+    assert len(await bench.rows("sent_at IS NOT NULL")) == 1
+    assert len(await bench.rows("sent_at IS NULL AND retry_at = 0")) == 1
 
 
 FOREIGN_ADDRESS = bytes.fromhex(

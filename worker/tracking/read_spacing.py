@@ -17,8 +17,8 @@ class ReadSpacing:
     """Lets reads begin in groups of at most `group`.
 
     Each read of a group makes the next group wait for `seconds`. So after a group of four, the next
-    one begins 4 × `seconds` later, or whenever a read is due after that. `ticks` is a clock in
-    seconds.
+    one begins four times `seconds` later, or whenever a read is due after that. `ticks` is a clock
+    in seconds.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ def apply_observations(
     requests: Sequence[Sequence[Observation]],
     *,
     source: str,
-    archives: bool = False,
+    archives: bool,
     only_known: bool = False,
     locked: dict[str, RecordingRow] | None = None,
     positions: Sequence[int] = (),

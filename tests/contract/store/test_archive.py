@@ -31,6 +31,8 @@ from worker.store.database.archive_schema import (
     archive_recordings,
     archive_timeline,
 )
+from worker.store.late_adoption import LateAdoption
+from worker.store.observations import WebhookObservation
 from worker.store.store import Store
 
 START: Final = NOW.timestamp()
@@ -171,6 +173,20 @@ async def events(store: Store, kind: str = "archive") -> list[dict[str, Any]]:
 
 def names(tasks: Sequence[FileTask]) -> list[str]:
     return [task.file.file_name.removesuffix(".webm") for task in tasks]
+
+
+@pytest.mark.parametrize("by_webhook", [True, False])
+async def test_files_are_queued_whether_a_webhook_or_a_late_adoption_shows_them(
+    store: Store, by_webhook: bool
+) -> None:
+    ended = observation("r1", Status.UPLOADED, files=(track("a"),), files_final=True)
+    if by_webhook:
+        await store.apply([observation("r1")])
+        await store.apply_webhook(WebhookObservation(observation=ended))
+    else:
+        await store.apply([msgspec.structs.replace(ended, awaits_start=True)])
+        await store.adopt_deferred(LateAdoption(app="default", now=START))
+    assert names(await take(store)) == ["a"]
 
 
 def count(engine: sa.Engine, table: sa.Table) -> int:

@@ -127,7 +127,9 @@ async def test_an_event_follows_the_events_of_the_transaction_that_its_transacti
         load_rows(connection, {"r"})
         pausing.start()
         await eventually(waits_for_the_lock)
-        apply_observations(connection, [[observation(Status.RECORDING)]], source="test")
+        apply_observations(
+            connection, [[observation(Status.RECORDING)]], source="test", archives=False
+        )
     pausing.join()
     keys = [event.routing_key for event in await store.unsent(10) if event.subject == "r"]
     assert keys == ["track.invoked", "track.recording", "track.paused"]

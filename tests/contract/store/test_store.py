@@ -457,6 +457,20 @@ async def test_a_stop_that_expired_after_it_was_executed_still_cancels_the_start
     assert (await store.claim(postponed)).cancelled_by == "stop"
 
 
+@pytest.mark.parametrize("slot", ["m1/composite", "m2/track"])
+async def test_a_stop_does_not_cancel_a_postponed_start_of_another_kind_or_meeting(
+    store: Store, slot: str
+) -> None:
+    for command_id, rivals in (
+        ("stop-tracks", ("m1/track",)),
+        ("stop-all", ("m3/track", "m3/composite")),
+    ):
+        stop = claim(command_id, slot=None, rival_slots=rivals, cancels_starts=True, now=1000.0)
+        await store.claim(stop)
+    postponed = claim("start", slot=slot, now=1001.0, first_seen=999.0)
+    assert (await store.claim(postponed)).cancelled_by is None
+
+
 async def test_the_recordings_of_a_command_are_no_surplus_of_a_start(store: Store) -> None:
     await store.claim(claim())
     await store.finish(finish("c1", observation(recording_id="r1")))

@@ -18,11 +18,13 @@ __all__ = ["store"]
 WAIT = 86_400.0
 
 
-async def park(store: Store, at: datetime, *, due_in: float = WAIT, **more: Any) -> None:
+async def park(
+    store: Store, at: datetime, command_id: str = "c", *, due_in: float = WAIT, **more: Any
+) -> None:
     now = at.timestamp()
-    await store.claim(claim("c", slot="m/track", now=now))
+    await store.claim(claim(command_id, slot="m/track", now=now))
     request: dict[str, Any] = {
-        "command_id": "c",
+        "command_id": command_id,
         "owner": "me",
         "waits_for": "session",
         "app": "default",

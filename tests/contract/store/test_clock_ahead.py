@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from tests.contract.store.test_pruning import claim, observation, record, rows, send_all
 from worker.domain.recording import StartContext
+from worker.domain.track_files import TrackFile
 from worker.store.admin.copy import copy_store
 from worker.store.claims import ClaimResult
 from worker.store.cursors import Cursor
@@ -311,3 +312,16 @@ async def test_a_stop_planned_an_hour_ahead_is_corrected_when_the_clock_is_set_b
     await prune(store, *minutes(ahead, 2), *minutes(NOW, 12))
     (stop_at,) = rows(engine, recordings.c.stop_at)
     assert stop_at <= (NOW + timedelta(minutes=12, seconds=3600)).timestamp()
+
+
+async def test_the_search_for_files_that_began_a_month_ahead_counts_from_the_present(
+    store: Store,
+) -> None:
+    file = TrackFile(file_name="a.webm", media_kind="audio", user_id="u", download_url="u")
+    ahead = NOW + MONTH
+    listed = observation("a", Status.UPLOADED, at=ahead, files=(file,), completeness="lacking")
+    await store.apply([listed])
+    await prune(store, *minutes(ahead, 2), *minutes(NOW, 12))
+    search = (await store.tracked(["a"]))["a"].recording.file_search
+    assert search is not None
+    assert search.listed_since <= NOW + timedelta(minutes=12)

@@ -198,6 +198,25 @@ async def test_a_recording_is_stopped_within_seconds_when_the_api_is_back(
     assert status(bench, recording_id) in {"UPLOADING", "UPLOADED"}
 
 
+async def test_a_stop_is_not_tried_again_before_the_time_that_the_api_asked_for(
+    bench: TrackingBench,
+) -> None:
+    recording_id = await limited(bench)
+    pause = MAX_RETRY_DELAY_SECONDS - 1
+    refuse = Fault(kind="refuse", operation="change_recording", status=503, retry_after=pause)
+    bench.sandbox.faults.add(refuse)
+    bench.sandbox.clock.advance(LIMIT)
+    await bench.limiter.stop_due()
+    bench.sandbox.faults.clear()
+    bench.take_operations()
+    for _ in range(int(pause) - 1):
+        bench.sandbox.clock.advance(1)
+        await bench.limiter.stop_due()
+    assert stops(bench) == 0
+    await bench.run_due(2)
+    assert status(bench, recording_id) in {"UPLOADING", "UPLOADED"}
+
+
 @pytest.mark.parametrize("kind", ["lost_reset", "lost_502"])
 async def test_a_stop_whose_answer_is_lost_is_found_out_about(
     bench: TrackingBench, kind: Any

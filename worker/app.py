@@ -191,7 +191,7 @@ class Worker:
         for app, url in parts.webhook_urls():
             yield (
                 f"webhooks/{app.name}",
-                keep_registered(app.api, url, app=app.name, is_leader=is_leader),
+                keep_registered(app.api, url, parts.store, app=app.name, is_leader=is_leader),
             )
 
     async def _update_gauges(self, store: Store) -> None:

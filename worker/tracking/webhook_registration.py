@@ -16,6 +16,8 @@ from worker.domain.errors import ApiError, NotFound, StoreUnavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.decoding.webhooks import MEETING_STARTED, RECORDING_STATUS_UPDATE
 from worker.realtimekit.models import Webhook
+from worker.store.cursors import missed_webhook_cursor
+from worker.store.store import Store
 
 NAME: Final = "recording-worker"
 PATH: Final = "/webhooks/realtimekit"
@@ -24,6 +26,8 @@ PATH: Final = "/webhooks/realtimekit"
 EVENTS: Final = (RECORDING_STATUS_UPDATE, MEETING_STARTED)
 LEADER_CHECK_SECONDS: Final = 1.0
 MAX_RETRY_DELAY_SECONDS: Final = 60.0
+MISS_CHECK_SECONDS: Final = 600.0
+"""How often to look whether a webhook did not arrive. Also the least time between registrations."""
 
 Action = Literal["added", "changed", "unchanged"]
 
@@ -75,6 +79,35 @@ async def find_subscriptions(api: RealtimeKitClient, url: str) -> list[Webhook]:
 
 
 async def keep_registered(
+    api: RealtimeKitClient,
+    url: str,
+    store: Store,
+    *,
+    app: str,
+    is_leader: Callable[[], bool],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Register at the start, and again after a sweep found a change that no webhook reported.
+
+    Somebody may have removed or disabled the subscription since.
+    """
+    while True:
+        await register_as_leader(api, url, app=app, is_leader=is_leader, sleep=sleep)
+        registered_at = store.now()
+        await sleep(MISS_CHECK_SECONDS)
+        while not await _has_missed_since(store, app, registered_at):
+            await sleep(MISS_CHECK_SECONDS)
+
+
+async def _has_missed_since(store: Store, app: str, since: float) -> bool:
+    try:
+        missed_at = await store.cursor(missed_webhook_cursor(app))
+    except StoreUnavailable:
+        return False  # readiness reports it
+    return missed_at is not None and missed_at > since
+
+
+async def register_as_leader(
     api: RealtimeKitClient,
     url: str,
     *,

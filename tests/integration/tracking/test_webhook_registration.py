@@ -8,18 +8,21 @@ import pytest
 
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import eventually
 from worker.aio import cancel_all
 from worker.budget.budget import Budget
 from worker.domain.errors import Unavailable
 from worker.domain.rate import Rate
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
+from worker.store.cursors import Cursor, missed_webhook_cursor
 from worker.store.store import Store
 from worker.tracking.webhook_registration import (
     callback_url,
     find_subscriptions,
     keep_registered,
     register,
+    register_as_leader,
     remove,
 )
 
@@ -142,11 +145,11 @@ async def test_only_the_leader_registers(
 
     others = [
         asyncio.create_task(
-            keep_registered(api, URL, app="default", is_leader=lambda: False, sleep=stay)
+            register_as_leader(api, URL, app="default", is_leader=lambda: False, sleep=stay)
         )
         for _ in range(2)
     ]
-    await keep_registered(api, URL, app="default", is_leader=lambda: True)
+    await register_as_leader(api, URL, app="default", is_leader=lambda: True)
     await gone.wait()
     for other in others:
         other.cancel()
@@ -166,7 +169,7 @@ async def test_registration_is_retried_with_growing_delays(
         if len(pauses) == 8:
             sandbox.faults.clear(away)
 
-    await keep_registered(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
+    await register_as_leader(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
     assert len(await find_subscriptions(api, URL)) == 1
 
@@ -178,7 +181,7 @@ async def test_a_registration_whose_answer_was_lost_is_not_repeated(
 
     async def sleep(_seconds: float) -> None: ...
 
-    await keep_registered(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
+    await register_as_leader(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
     assert asked(sandbox).count("add_webhook") == 1
     assert len(await find_subscriptions(api, URL)) == 1
 
@@ -197,8 +200,34 @@ async def test_registration_waits_for_a_database_that_fails(
         away.rename(folder)
 
     folder.rename(away)
-    await keep_registered(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
+    await register_as_leader(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
     assert len(await find_subscriptions(api, URL)) == 1
     await cancel_all([serving])
     await api.aclose()
+    await store.close()
+
+
+async def test_a_removed_webhook_is_added_again_after_a_change_that_none_reported(
+    api: RealtimeKitClient, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/state.db", source="test")
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            await remove(api, URL)
+        elif len(pauses) == 2:
+            assert await find_subscriptions(api, URL) == []
+            missed = Cursor(name=missed_webhook_cursor("default"), at=store.now())
+            await store.set_cursor(missed)
+        else:
+            await asyncio.Event().wait()
+
+    keeping = asyncio.create_task(
+        keep_registered(api, URL, store, app="default", is_leader=lambda: True, sleep=sleep)
+    )
+    await eventually(lambda: len(pauses) == 3)
+    await cancel_all([keeping])
+    assert len(await find_subscriptions(api, URL)) == 1
     await store.close()

@@ -63,9 +63,21 @@ def test_other_errors_are_refusals_only_if_waiting_does_not_help(
     assert isinstance(storage_error(error, "write a"), StorageRefused) == kind
 
 
-def test_an_upload_that_another_replica_ended_is_tried_again() -> None:
-    error = storage_error(answer(404, "<Error><Code>NoSuchUpload</Code></Error>"), "write a")
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "IncompleteBody"),
+        (400, "RequestTimeout"),
+        (403, "RequestTimeTooSkewed"),
+        (404, "NoSuchUpload"),
+        (409, "ConditionalRequestConflict"),
+        (409, "OperationAborted"),
+    ],
+)
+def test_a_4xx_that_passes_by_its_code_is_no_refusal(status: int, code: str) -> None:
+    error = storage_error(answer(status, f"<Error><Code>{code}</Code></Error>"), "write a")
     assert isinstance(error, StorageUnavailable)
+    assert code in str(error)
 
 
 def test_the_text_has_the_words_of_the_storage_and_no_url_or_signature() -> None:

@@ -25,6 +25,18 @@ _OS_ERROR: Final = re.compile(r"\(os error (\d{1,4})\)")
 _CODE: Final = re.compile(r"<Code>([\w.]{1,64})</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})")
 _LATER: Final = {408, 429}
+_CODES_THAT_PASS: Final = frozenset(
+    {
+        "NoSuchUpload",  # another replica ended the upload
+        "RequestTimeout",  # the network was too slow; HTTP 400
+        "IncompleteBody",  # the connection broke
+        "OperationAborted",  # another request works on the object or the bucket
+        "ConditionalRequestConflict",
+        "RequestTimeTooSkewed",  # this machine's clock is wrong, perhaps not that of other replicas
+    }
+)
+"""S3's codes for a 4xx that the same request may not get again."""
+
 _REDIRECTS: Final = ("Received redirect without LOCATION", "error following redirect")
 """obstore's text for an answer that names another place."""
 
@@ -65,7 +77,7 @@ def storage_error(error: Exception, doing: str) -> StorageUnavailable | StorageR
     if _is_redirect(text, status):
         reason += f" ({REDIRECTED})"
     message = f"the storage failed to {doing}: {reason}"
-    if _is_refusal(error, text, status) and not (code and code[1] == "NoSuchUpload"):
+    if _is_refusal(error, text, status) and not (code and code[1] in _CODES_THAT_PASS):
         is_missing = isinstance(error, FileNotFoundError)
         refusal = ObjectMissing if is_missing else StorageRefused
         return refusal("storage_refused", message)

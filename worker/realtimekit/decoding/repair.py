@@ -19,9 +19,10 @@ _SURROGATE_ESCAPE: Final = re.compile(
 """Every escape of JSON, whole pairs first. `half` is an escape that stands alone."""
 
 _NOT_A_NUMBER: Final = re.compile(
-    rb'"(?:[^"\\]++|\\.)*+"|(?P<value>\bNaN\b|-?\bInfinity\b)', re.DOTALL
+    rb'"(?:[^"\\]++|\\.)*+"?+|(?P<value>\bNaN\b|-?\bInfinity\b)', re.DOTALL
 )
-"""Every string, so that nothing in a string counts as a value."""
+"""Every string, so that nothing in a string counts as a value. A string without an end reaches to
+the end of the body. Otherwise each quote in it would be tried as the beginning of a string."""
 
 _CONTROLS_TO_SPACES: Final = bytes(max(byte, 0x20) for byte in range(256))
 """Outside strings they are white space anyway."""

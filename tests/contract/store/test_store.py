@@ -603,8 +603,24 @@ async def test_a_lease_is_held_by_one_owner_until_it_ends(store: Store) -> None:
     assert await store.acquire_lease(request("a", 8))
     assert not await store.acquire_lease(request("b", 15))
     assert await store.acquire_lease(request("b", 19))
+    await store.release_leases("a")
+    assert not await store.acquire_lease(request("a", 20))
     await store.release_leases("b")
     assert await store.acquire_lease(request("a", 20))
+
+
+async def test_a_worker_that_opens_its_sqlite_file_again_need_not_wait_for_leases(
+    sqlite_url: str,
+) -> None:
+    before = await Store.open(sqlite_url, source="test")
+    await before.claim(claim(owner="before", now=1000.0))
+    lease = LeaseRequest(name="leader", owner="before", now=1000.0, until=1060.0)
+    assert await before.acquire_lease(lease)
+    await before.close()
+    after = await Store.open(sqlite_url, source="test")
+    assert (await after.claim(claim(owner="after", now=1001.0))).verdict == "again"
+    assert await after.acquire_lease(msgspec.structs.replace(lease, owner="after", now=1001.0))
+    await after.close()
 
 
 async def test_a_thousand_claims_at_once_share_few_transactions(store: Store) -> None:

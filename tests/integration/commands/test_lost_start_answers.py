@@ -292,6 +292,20 @@ async def test_a_lagging_list_does_not_cause_a_second_start(bench: CommandBench)
     assert len(bench.started()) == 1
 
 
+async def test_the_copy_of_a_start_says_since_when_it_may_have_called(bench: CommandBench) -> None:
+    """Otherwise a failover that loses the claim would lead to a second call."""
+    bench.sandbox.faults.add(Fault(kind="reset", operation=START, count=1))
+    before = bench.store.now()
+    lost = await bench.send(bench.start())
+    after = bench.store.now()
+    bench.ahead = 6.0
+    unconfirmed = await bench.send(bench.start())
+    for copy in (lost, unconfirmed):
+        assert isinstance(copy, Retry)
+        assert copy.called_at is not None
+        assert before <= copy.called_at <= after
+
+
 async def test_a_start_that_never_reached_the_api_is_sent_again_after_the_settle_time(
     bench: CommandBench,
 ) -> None:

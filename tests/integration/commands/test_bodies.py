@@ -80,3 +80,9 @@ async def test_a_packed_body_that_is_cut_off_is_a_dead_letter_with_an_outcome(
     assert isinstance(settlement, Dead)
     assert settlement.code == "not_gzip"
     assert (await bench.outcome("gz-1"))["data"]["code"] == "not_gzip"
+
+
+async def test_a_body_of_another_content_type_is_a_dead_letter(bench: CommandBench) -> None:
+    settlement = await bench.send_raw(start("start-1"), content_type="application/xml")
+    assert isinstance(settlement, Dead)
+    assert bench.started() == []

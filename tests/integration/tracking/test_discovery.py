@@ -100,6 +100,7 @@ async def test_a_live_recording_of_others_gets_all_its_events(
     external_id = await start_external(bench, kind)
     await bench.sweep_and_read(5)
     assert await bench.published(external_id) == ["RECORDING"]
+    assert "get_recording" not in bench.take_operations(), "the list shows enough"
     await ended(bench, external_id)
     await bench.sweep_and_read(5)
     published = await bench.published(external_id)

@@ -85,6 +85,7 @@ class AttemptRunner:
         self, attempt: Attempt, app: App, mode: AttemptMode, progress: Progress
     ) -> OperationContext:
         command, claim, delivery = attempt.command, attempt.claim, attempt.delivery
+        called_at = claim.called_at
         start_context = start_context_of(
             command, correlation_id=delivery.correlation_id, trace=delivery.trace
         )
@@ -95,8 +96,8 @@ class AttemptRunner:
             app=app.name,
             now=self._utc_now,
             start_context=start_context,
-            called_at=None if claim.called_at is None else utc(claim.called_at),
-            begins_by=utc(self._policy.last_execution(claim.age_from)),
+            called_at=None if called_at is None else utc(called_at),
+            begins_by=None if called_at is None else utc(self._policy.last_execution(called_at)),
             may_call=mode is AttemptMode.CALL and claim.may_call,
             known=claim.known_recordings,
             check_deadline=partial(self._check_deadline, command),

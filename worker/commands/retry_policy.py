@@ -43,9 +43,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a command first seen then has reached its maximum age."""
         return first_seen is not None and now - first_seen >= self.max_age
 
-    def last_execution(self, first_seen: float) -> float:
-        """Until when the API may execute a call of a start first seen then, in epoch seconds."""
-        return first_seen + self.max_age + self.reconcile
+    def last_execution(self, first_call: float) -> float:
+        """Until when the API may execute a call of a start that first called then, in epoch
+        seconds. Unlike the time of arrival, that time moves with a jump of the machine's clock."""
+        return first_call + self.max_age + self.reconcile
 
     def is_stop_wait_over(self, command: Command, first_seen: float, now: float) -> bool:
         """Whether a command that came too early may not wait any longer. A command with a deadline

@@ -1,6 +1,7 @@
 """How many files the worker may open."""
 
 import resource
+from contextlib import suppress
 from typing import Final
 
 NEEDED_OPEN_FILES: Final = 4_096
@@ -13,7 +14,8 @@ def raise_file_limit() -> None:
     Container runtimes and systemd set a soft limit of 1,024, because programs that use `select`
     cannot have more. At the limit, probes would get no answer.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limits = [NEEDED_OPEN_FILES, *([hard] if hard != resource.RLIM_INFINITY else [])]
-    if soft != resource.RLIM_INFINITY and soft < min(limits):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(limits), hard))
+    with suppress(OSError):  # a filter of system calls may forbid it, and the worker runs anyway
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limits = [NEEDED_OPEN_FILES, *([hard] if hard != resource.RLIM_INFINITY else [])]
+        if soft != resource.RLIM_INFINITY and soft < min(limits):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(limits), hard))

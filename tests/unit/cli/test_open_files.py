@@ -1,10 +1,13 @@
 """The limit of open files, which container runtimes set too low."""
 
+import resource
 import subprocess
 import sys
 from typing import Final
 
 import pytest
+
+from worker.cli.open_files import raise_file_limit
 
 RUN: Final = """
 import resource, sys
@@ -27,3 +30,15 @@ def test_run_raises_the_soft_limit_of_open_files_as_far_as_it_needs_and_may(
     program = [sys.executable, "-c", RUN, str(soft), str(hard)]
     ended = subprocess.run(program, env={}, capture_output=True, text=True, check=False, timeout=30)
     assert ended.stdout.split() == ["2", str(expected), str(hard)], ended.stderr
+
+
+@pytest.mark.parametrize("call", ["getrlimit", "setrlimit"])
+def test_a_system_that_forbids_to_raise_the_limit_does_not_stop_the_worker(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(*_arguments: object) -> tuple[int, int]:
+        raise PermissionError
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _limit: (16, 8192))
+    monkeypatch.setattr(resource, call, refuse)
+    raise_file_limit()

@@ -2,11 +2,13 @@
 
 import ipaddress
 import socket
+import threading
 from typing import Any
 
 import pytest
 
 from worker.archive.download.addresses import is_public, resolve
+from worker.archive.download.name_lookup import MAX_LOOKUPS
 from worker.archive.errors import SourceDoubtful, SourceUnavailable
 
 PUBLIC = ["1.1.1.1", "172.32.0.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1"]
@@ -101,3 +103,17 @@ def answer_lookups(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> Non
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+async def test_look_ups_that_got_no_thread_do_not_prevent_later_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as limit:
+        limit.setattr(threading.Thread, "start", refuse)
+        for _ in range(MAX_LOOKUPS):
+            with pytest.raises(SourceUnavailable, match="start new thread"):
+                await resolve("127.0.0.1", 443, allow_private=True)
+    assert await resolve("127.0.0.1", 443, allow_private=True)

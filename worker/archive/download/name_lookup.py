@@ -23,7 +23,8 @@ _free: Final = threading.BoundedSemaphore(MAX_LOOKUPS)
 async def look_up(host: str, port: int) -> list[AddressInfo]:
     """The addresses of a host.
 
-    Raises OSError or ValueError, as getaddrinfo, and SourceUnavailable if too many threads wait.
+    Raises OSError or ValueError, as getaddrinfo, and SourceUnavailable if too many threads wait or
+    none can be started.
     """
     if not _free.acquire(blocking=False):
         message = f"{host} is not looked up, because {MAX_LOOKUPS} look-ups have no answer yet"
@@ -35,4 +36,10 @@ async def look_up(host: str, port: int) -> list[AddressInfo]:
         finally:
             _free.release()
 
-    return await in_daemon_thread(look, name="archive-lookup")
+    try:
+        answer = in_daemon_thread(look, name="archive-lookup")
+    except RuntimeError as error:  # the system permits no further thread
+        _free.release()
+        message = f"{host} is not looked up: {error}"
+        raise SourceUnavailable("source_unreachable", message) from error
+    return await answer

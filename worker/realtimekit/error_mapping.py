@@ -23,6 +23,7 @@ from worker.domain.errors import (
     Unauthorized,
     Unavailable,
 )
+from worker.realtimekit.decoding.fields import Unreadable, decode
 from worker.realtimekit.http.protocol import NO_HTTP_RESPONSE
 from worker.realtimekit.http_dates import parse_http_date
 from worker.realtimekit.models import ApiRequest, ApiResponse
@@ -82,18 +83,15 @@ class _ErrorBody(NamedTuple):
     is_page: bool = False
 
 
-class _Error(msgspec.Struct):
-    code: Any = None
-    message: Any = None
-
-
 class _Envelope(msgspec.Struct):
-    error: _Error | str | None = None
-    errors: list[_Error | None] | None = None
+    """`error`: an object or a text. `errors`: objects. `message`: a text. Nothing is certain."""
+
+    error: Any = None
+    errors: Any = None
     message: Any = None
 
 
-_ENVELOPE = msgspec.json.Decoder(_Envelope, strict=False)
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
 
 
 def error_from_status(response: ApiResponse, request: ApiRequest) -> ApiError:
@@ -240,22 +238,22 @@ def _maybe_executed(
 def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
     """The API's message and codes, from whichever of its envelopes the body has."""
     try:
-        envelope = _ENVELOPE.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        envelope = decode(response.body, _ENVELOPE)
+    except Unreadable:
         is_page = response.body[:MAX_TITLE_OFFSET].lstrip().startswith(b"<")
         plain = _plain_text(response.body)
         return _ErrorBody(_clean(plain, request), (), _names_limit(plain), is_page=is_page)
-    single = [envelope.error] if isinstance(envelope.error, _Error) else []
-    errors = [*single, *(error for error in envelope.errors or () if error)]
-    messages = [error.message for error in errors]
+    several = envelope.errors if isinstance(envelope.errors, list) else []
+    errors = [error for error in (envelope.error, *several) if isinstance(error, dict)]
+    messages = [error.get("message") for error in errors]
     if not any(messages):
         messages = [envelope.error if isinstance(envelope.error, str) else envelope.message]
     text = "; ".join(text for text in messages if isinstance(text, str))
     return _ErrorBody(
-        _clean(text, request),
-        tuple(code for error in errors if (code := _code(error.code)) is not None),
+        _clean(text or _plain_text(response.body), request),
+        tuple(code for error in errors if (code := _code(error.get("code"))) is not None),
         _names_limit(text),
-        is_of_product=isinstance(envelope.error, _Error) and not envelope.errors,
+        is_of_product=isinstance(envelope.error, dict) and not envelope.errors,
         is_of_api=True,
     )
 

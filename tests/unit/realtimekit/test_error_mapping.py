@@ -351,10 +351,27 @@ async def test_an_answer_of_a_program_in_front_of_the_api_refuses_nothing(
     await call(Api(reply, GOOD).client)
 
 
-@pytest.mark.parametrize("content", [b"{}", b'{"success":false}', b'{"detail":"Not Found"}'])
-async def test_an_error_of_the_api_without_a_message_is_its_own_answer(content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{}",
+        b'{"success":false}',
+        b'{"detail":"Not Found"}',
+        b'{"error":404}',
+        b'{"error":{"message":"half an emoji \\ud83d"}}',
+        b'{"errors":["Not Found"]}',
+        b'{"errors":{"id":"unknown"}}',
+    ],
+)
+async def test_an_error_of_the_api_in_another_form_is_its_own_answer(content: bytes) -> None:
     failure = await Api(httpx.Response(404, content=content)).failure(get)
     assert (type(failure), failure.code) == (NotFound, "not_found")
+
+
+async def test_a_refusal_of_the_product_with_broken_text_does_not_concern_the_token() -> None:
+    body = b'{"success":false,"error":{"code":403,"message":"caf\xe9"}}'
+    failure = await Api(httpx.Response(403, content=body)).failure(start_track)
+    assert (type(failure), failure.code) == (RefusedForNow, "forbidden")
 
 
 @pytest.mark.parametrize("status", [400, 413, 414, 431])
@@ -402,8 +419,9 @@ async def test_a_failure_reported_in_a_2xx_body_counts_as_that_failure() -> None
         (b"\xff\x00", "\ufffd"),
         (b"[]", "[]"),
         (b'{"error":[1],"message":5}', '{"error":[1],"message":5}'),
-        (b'{"message":5}', "the API responded with status 400"),
-        (b'{"error":{"code":{},"message":[]}}', "the API responded with status 400"),
+        (b'{"message":5}', '{"message":5}'),
+        (b'{"error":{"code":{},"message":[]}}', '{"error":{"code":{},"message":[]}}'),
+        (b'{"error":{"message":"caf\xe9"}}', "caf\ufffd"),
     ],
 )
 async def test_the_apis_message_is_found_in_every_envelope(content: bytes, message: str) -> None:

@@ -60,13 +60,19 @@ class CommandBench:
         self.meeting = str(uuid.uuid4())
         self.handler = self.new_handler()
 
-    def new_handler(self, api: RealtimeKitClient | None = None, **settings: Any) -> CommandHandler:
+    def new_handler(
+        self,
+        api: RealtimeKitClient | None = None,
+        *,
+        policy: RetryPolicy = RETRY_POLICY,
+        **settings: Any,
+    ) -> CommandHandler:
         """A handler as after a restart, without state besides the store's."""
         self.registry = CollectorRegistry()
         return CommandHandler(
             self.store,
             Apps([App(name="default", api=api or self.api, breaker=self.breaker)]),
-            RETRY_POLICY,
+            policy,
             owner=str(uuid.uuid4()),
             source="test",
             now=lambda: time.time() + self.ahead,

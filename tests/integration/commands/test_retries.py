@@ -1,12 +1,16 @@
 """Which failures end a command, which are retried, and when."""
 
 import asyncio
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
+import httpx
+import msgspec
 import pytest
 
 from recording_sandbox.model.faults import Fault
-from tests.integration.command_bench import START, CommandBench
+from tests.integration.command_bench import RETRY_POLICY, START, CommandBench
+from tests.unit.api_client import answered_client
 from worker.broker.messages import Ack, Retry
 from worker.domain.errors import Throttled
 
@@ -77,3 +81,22 @@ async def test_during_an_outage_a_command_waits_and_sends_no_request(bench: Comm
     assert await waiting == Ack()
     assert bench.requests(START)[0].status == 200
     assert len(bench.requests(START)) == 1
+
+
+async def test_an_attempt_is_cancelled_before_another_replica_may_take_the_command(
+    bench: CommandBench,
+) -> None:
+    async def never_answer(_request: httpx.Request) -> httpx.Response:
+        answer: asyncio.Future[httpx.Response] = asyncio.get_running_loop().create_future()
+        return await answer
+
+    policy = msgspec.structs.replace(RETRY_POLICY, lease=0.25)
+    async with (
+        aclosing(answered_client(never_answer, timeout=60.0)) as api,
+        asyncio.timeout(10),
+    ):
+        bench.handler = bench.new_handler(api, policy=policy)
+        settlement = await bench.send(bench.start())
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "timeout"
+    assert settlement.called_at is not None, "the API may have executed the call"

@@ -139,7 +139,7 @@ def _status_after(recording: Recording | None, observation: Observation) -> Stat
         return status
     if observation.missing or observation.snapshot.unknown_status is not None:
         return recording.status
-    if recording.timed_out and observation.timeout_error is None:
+    if recording.timed_out:
         return status if _refutes_timeout(recording, observation) else recording.status
     if RANK[status] != RANK[recording.status]:
         return max(status, recording.status, key=RANK.__getitem__)

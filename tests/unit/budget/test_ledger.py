@@ -355,6 +355,14 @@ def test_a_stricter_policy_becomes_a_window_with_the_usage_so_far() -> None:
     assert 20 - 7 - 1 <= sum(grant.tokens) <= 20
 
 
+def test_a_new_policy_counts_the_usage_that_shorter_windows_have_forgotten() -> None:
+    budget = TimedLedger((1000, 300.0), (100, 10.0))
+    budget.take((7, 0, 0))
+    budget.now += 10 + LIFETIME_AND_MARGIN + 1
+    grant = budget.take(STOPS, limits=[ReportedLimit(Rate(20, 120.0))])
+    assert sum(grant.tokens) == 20 - 7
+
+
 def test_a_policy_that_is_no_longer_reported_is_forgotten() -> None:
     budget = TimedLedger((1000, 300.0))
     budget.take(limits=[ReportedLimit(Rate(20, 10.0))])

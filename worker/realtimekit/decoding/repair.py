@@ -34,7 +34,8 @@ def repaired(body: bytes | bytearray) -> bytes:
     Its structure stays. A byte order mark is removed.
     """
     text = bytes(body).decode("utf-8-sig", "replace").encode().translate(_CONTROLS_TO_SPACES)
-    text = _SURROGATE_ESCAPE.sub(_without_half_pair, text)
+    if rb"\u" in text:
+        text = _SURROGATE_ESCAPE.sub(_without_half_pair, text)
     if b"NaN" in text or b"Infinity" in text:
         text = _NOT_A_NUMBER.sub(lambda found: b"null" if found["value"] else found[0], text)
     return text

@@ -58,6 +58,7 @@ async def test_a_surplus_recording_is_stopped_at_once_and_the_starts_own_continu
     bench.sandbox.clock.advance(2)
     await bench.refresher.read_due()
     assert (status(bench, own), status(bench, surplus)) == ("RECORDING", "UPLOADING")
+    assert (await bench.published(surplus))[-1] == "UPLOADING", "the answer to the stop says so"
     bench.sandbox.clock.advance(2)
     await bench.sweep_and_read()
     assert (await bench.published(surplus))[-1].startswith("completed")

@@ -170,13 +170,25 @@ async def test_the_store_knows_which_start_began_a_recording(store: Store) -> No
     assert found == ["other", "over", None, None]
 
 
-async def test_a_start_claimed_again_gets_the_known_recordings_of_its_meeting(
+async def test_a_start_claimed_again_gets_all_recordings_of_its_meeting_and_a_stop_the_live_ones(
     store: Store,
 ) -> None:
-    await store.apply((observation(recording_id="theirs", start_id="other"),))
+    for status, recording_id in ((Status.INVOKED, "live"), (Status.UPLOADED, "ended")):
+        await store.apply((observation(status, recording_id, start_id=f"of-{recording_id}"),))
     await store.claim(claim())
     again = await store.claim(claim(now=1001.0))
-    assert [recording.recording_id for recording in again.known_recordings] == ["theirs"]
+    stop = await store.claim(claim("stop", command_type="stop_recording", slot=None))
+    assert {recording.recording_id for recording in again.known_recordings} == {"live", "ended"}
+    assert [recording.recording_id for recording in stop.known_recordings] == ["live"]
+
+
+async def test_news_of_a_known_recording_do_not_wait_for_a_start_that_may_have_begun_it(
+    store: Store,
+) -> None:
+    await store.apply((observation(start_id=None),))
+    await store.apply((observation(Status.RECORDING, start_id=None, awaits_start=True),))
+    (known,) = await store.recordings(RecordingsFilter())
+    assert known.status is Status.RECORDING
 
 
 async def test_a_stop_gets_the_recording_and_the_state_of_its_start(

@@ -202,3 +202,13 @@ async def test_a_listener_that_is_cut_from_its_server_reconnects(
             await listens(there, eventually)
             await here.store.apply([observation()])
             await eventually(lambda: "outbox" in there.notifications)
+
+
+async def test_a_recording_that_is_due_at_once_wakes_the_refresher_and_a_later_one_does_not(
+    sqlite_url: str,
+) -> None:
+    async with replica(sqlite_url, listening=False) as own:
+        await own.store.apply([observation()])
+        assert "due" not in own.notifications
+        await own.store.apply([observation(status=Status.UPLOADED)])
+        assert "due" in own.notifications

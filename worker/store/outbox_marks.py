@@ -141,29 +141,65 @@ _RESUME_DUE: Final = DirectStatement(
 )
 # Neither events that cost a channel, which wait on their own, nor the barriers of replays.
 _IS_REFUSED: Final = sa.and_(HELD, outbox.c.retry_at > 0, outbox.c.losses == 0)
+_earlier: Final = outbox.alias("earlier")
+_WAITS_FOR_ANOTHER_DESTINATION: Final = sa.exists().where(
+    _earlier.c.sent_at.is_(None),
+    sa.text("earlier.retry_at <> 0"),
+    _earlier.c.retry_at > 0,
+    _earlier.c.subject == outbox.c.subject,
+    _earlier.c.position < outbox.c.position,
+    sa.or_(
+        _earlier.c.exchange != outbox.c.exchange, _earlier.c.routing_key != outbox.c.routing_key
+    ),
+    sa.text("earlier.exchange <> 'reply' AND outbox.exchange <> 'reply'"),
+)
+_MAY_TRY: Final = sa.and_(_IS_REFUSED, sa.not_(_WAITS_FOR_ANOTHER_DESTINATION))
+
+
+def _oldest_of_each_destination(
+    condition: sa.ColumnElement[bool],
+) -> sa.Select[tuple[int]]:
+    return (
+        sa.select(sa.func.min(outbox.c.position))
+        .where(condition)
+        .group_by(outbox.c.exchange, outbox.c.routing_key)
+    )
+
+
 _RESUME_OLDEST: Final = (
     sa.update(outbox)
     .where(
-        outbox.c.position.in_(
-            sa.select(sa.func.min(outbox.c.position))
-            .where(_IS_REFUSED)
-            .group_by(outbox.c.exchange, outbox.c.routing_key)
+        sa.or_(
+            outbox.c.position.in_(_oldest_of_each_destination(_IS_REFUSED)),
+            outbox.c.position.in_(_oldest_of_each_destination(_MAY_TRY)),
         )
     )
     .values(retry_at=0.0)
 )
+_HAS_DESTINATION: Final = sa.and_(
+    outbox.c.exchange == sa.bindparam("to_exchange"),
+    outbox.c.routing_key == sa.bindparam("to_key"),
+)
+_LAST_RELEASED: Final = (
+    sa.select(sa.func.max(sa.column("position")))
+    .select_from(
+        sa.select(outbox.c.position)
+        .where(_MAY_TRY, _HAS_DESTINATION)
+        .order_by(outbox.c.position)
+        .limit(sa.bindparam("rows"))
+        .subquery()
+    )
+    .scalar_subquery()
+)
+# Events that wait for another destination become ready as well, and go out when that one accepts.
+# They do not count, because otherwise no event would release the others.
 _RELEASE: Final = (
     sa.update(outbox)
     .where(
         outbox.c.position.in_(
-            sa.select(outbox.c.position)
-            .where(
-                _IS_REFUSED,
-                outbox.c.exchange == sa.bindparam("to_exchange"),
-                outbox.c.routing_key == sa.bindparam("to_key"),
+            sa.select(outbox.c.position).where(
+                _IS_REFUSED, _HAS_DESTINATION, outbox.c.position <= _LAST_RELEASED
             )
-            .order_by(outbox.c.position)
-            .limit(sa.bindparam("rows"))
         )
     )
     .values(retry_at=0.0)

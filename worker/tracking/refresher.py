@@ -42,8 +42,12 @@ OTHER_SPACING_SECONDS: Final = 0.05
 """The average intervals between the beginnings of two reads: of uploaded recordings, whose files
 somebody waits for, and of others. After a sweep hundreds may be due at once. Each occupies the
 event loop, the store and the database for a moment, and commands need all three. The API permits
-far fewer than 20 requests a second. Only the others begin in groups, because a group occupies the
-event loop for longer, and reads of files take longest."""
+far fewer than 20 requests a second."""
+
+OTHER_GROUP: Final = 4
+"""So many reads of others begin together. Single ones take twice the CPU. Groups of eight occupied
+the event loop for so long that the slowest commands waited noticeably longer. Reads of files take
+longest, and begin one by one."""
 
 POLL_INTERVAL_SECONDS: Final = 1.0
 """The refresher checks for due reads at least this often, because a postponed read causes no
@@ -88,7 +92,7 @@ class Refresher:
         self._in_progress: dict[str, bool] = {}  # the values: whether files are awaited
         self._retry_delays = RetryDelays()
         self._upload_spacing = ReadSpacing(UPLOAD_SPACING_SECONDS, group=1)
-        self._other_spacing = ReadSpacing(OTHER_SPACING_SECONDS, group=MAX_CONCURRENT_READS)
+        self._other_spacing = ReadSpacing(OTHER_SPACING_SECONDS, group=OTHER_GROUP)
 
     def wake(self) -> None:
         """Check for due recordings now, because one became due or a read ended."""

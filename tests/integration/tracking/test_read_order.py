@@ -16,7 +16,11 @@ from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client
 from tests.plain_http import NO_AUTHORITIES
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.retry import RequestRetry
-from worker.tracking.refresher import MAX_CONCURRENT_READS, OTHER_SPACING_SECONDS
+from worker.tracking.refresher import (
+    MAX_CONCURRENT_READS,
+    OTHER_GROUP,
+    OTHER_SPACING_SECONDS,
+)
 
 
 async def test_files_do_not_wait_for_hundreds_of_overdue_reads(bench: TrackingBench) -> None:
@@ -41,7 +45,7 @@ async def test_reads_of_recordings_whose_files_nobody_awaits_do_not_begin_all_at
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
-    group = MAX_CONCURRENT_READS
+    group = OTHER_GROUP
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(group + 1)]
     bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
     await bench.sweep.sweep()

@@ -4,7 +4,6 @@ relay.py            the loop over the outbox: read a page, publish it, note what
 event_publisher.py  one page: messages, rounds, confirmations, traces
 failure_policy.py   when to publish an event again that the broker did not accept
 reply_policy.py     to which queues replies may go
-timed_search.py     a search with a regular expression that ends in time
 subject_order.py    which events of a page may be in flight at the same time
 parked_relay.py     publishes due parked commands to the command queue
 """

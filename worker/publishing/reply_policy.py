@@ -1,15 +1,16 @@
 """Decides to which queues replies may go. Pure."""
 
-import re
 from typing import Final, Literal
 
+import regex
+
 from worker.broker.topology import Topology
-from worker.publishing.timed_search import search_within
 
 Refusal = Literal["pattern", "own_queue", "slow_pattern"]
 
 MAX_SEARCH_SECONDS: Final = 0.01
-"""A usual pattern takes microseconds, and everything else waits for it."""
+"""A usual pattern takes microseconds. Some patterns with nested repeats would take years for some
+names, and everything else waits for the search. The library `re` has no such limit."""
 
 
 class ReplyPolicy:
@@ -24,7 +25,7 @@ class ReplyPolicy:
     def __init__(self, topology: Topology, pattern: str) -> None:
         self._own = {queue.name for queue in topology.queues}
         self._retry_prefix = f"{topology.command_queue}.retry."
-        self._pattern = re.compile(pattern)
+        self._pattern = regex.compile(pattern)
 
     def refusal(self, queue: str) -> Refusal | None:
         """Why a reply may not go to this queue. None if it may."""
@@ -33,7 +34,7 @@ class ReplyPolicy:
         if not self._pattern.pattern:
             return None
         try:
-            is_permitted = search_within(self._pattern, queue, MAX_SEARCH_SECONDS)
+            match = self._pattern.search(queue, timeout=MAX_SEARCH_SECONDS)
         except TimeoutError:
             return "slow_pattern"
-        return None if is_permitted else "pattern"
+        return "pattern" if match is None else None

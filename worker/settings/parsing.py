@@ -13,6 +13,7 @@ from typing import Final, Generic, Literal, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
+import regex
 
 from worker.domain.hosts import IMPOSSIBLE_HOST, is_possible_host
 from worker.domain.rate import Rate
@@ -137,8 +138,8 @@ def matching(pattern: str, description: str) -> Callable[[str], str]:
 def regular_expression(text: str) -> str:
     """Check that the text is a regular expression."""
     try:
-        re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
+        regex.compile(text)
+    except (regex.error, RecursionError, OverflowError) as error:
         raise ValueError(f"must be a regular expression: {error}") from None
     return text
 

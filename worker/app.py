@@ -232,11 +232,21 @@ class Worker:
     # 3. stop in order
 
     async def _drain(self, parts: Bootstrap, consuming: list[asyncio.Task[None]]) -> None:
-        """Receive no more commands, settle the running ones, and publish the committed events."""
-        structlog.get_logger().info("stopping", seconds=self._settings.shutdown_seconds)
+        """Receive no more commands, settle the running ones, and publish the committed events.
+
+        Load balancers need some time to notice that this worker stops. Until then it answers.
+        """
+        delay = self._settings.shutdown_delay_seconds
+        seconds = delay + self._settings.shutdown_seconds
+        structlog.get_logger().info("stopping", seconds=seconds)
+        parts.http_server.announce_stop()
         try:
-            async with asyncio.timeout(self._settings.shutdown_seconds):
-                await asyncio.gather(parts.consumer.drain(), parts.answerer.drain())
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(
+                    parts.consumer.drain(),
+                    parts.answerer.drain(),
+                    wait_until_set(parts.store.is_lost, delay),
+                )
                 await asyncio.wait(consuming)
                 if parts.elector.is_leader():
                     await asyncio.gather(

@@ -1,9 +1,11 @@
 """SIGTERM while there is work."""
 
+import signal
 import uuid
 from pathlib import Path
 
 import aio_pika
+import aiohttp
 
 from recording_sandbox.demo.scenario import deduplicated
 from recording_sandbox.model.faults import Fault
@@ -72,6 +74,29 @@ async def test_a_second_worker_finishes_the_commands_that_the_first_left(
         event_assertions.assert_repeats_are_identical(environment.messages.events)
         meetings = [started.meeting_id for started in environment.sandbox.request_log.started]
         assert len(meetings) == len(set(meetings)) == COMMANDS
+
+
+async def test_a_stopping_worker_is_not_ready_but_answers_webhooks_for_its_delay(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with (
+        open_worker_environment(
+            rabbitmq.amqp_url, names_prefix, tmp_path, WORKER_SHUTDOWN_DELAY_SECONDS="600"
+        ) as environment,
+        aiohttp.ClientSession() as client,
+    ):
+        worker = environment.worker
+        worker.signal(signal.SIGTERM)
+
+        async def is_stopping() -> bool:
+            status, readiness = await worker.probe("/readyz")
+            return status == 503 and "stopping" in readiness["checks"]
+
+        await eventually(is_stopping)
+        unsigned = await client.post(f"{worker.url}/webhooks/realtimekit", data=b"{}")
+        assert (unsigned.status, unsigned.headers["Connection"]) == (401, "close")
+        worker.signal(signal.SIGTERM)
+        assert await worker.ended() != 0
 
 
 async def send_many(environment: WorkerEnvironment) -> set[str]:

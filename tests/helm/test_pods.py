@@ -207,11 +207,26 @@ def test_a_pod_has_no_privileges(values: Values) -> None:
     assert only(found, "ServiceAccount")["automountServiceAccountToken"] is False
 
 
-@pytest.mark.parametrize(("seconds", "grace"), [(None, 45), (90, 105), (0.5, 16)])
-def test_the_grace_period_is_longer_than_the_shutdown(seconds: Any, grace: int) -> None:
-    settings = {} if seconds is None else {"WORKER_SHUTDOWN_SECONDS": seconds}
-    found = manifests(merged(MINIMAL, {"settings": settings}))
-    assert pod(found)["spec"]["terminationGracePeriodSeconds"] == grace
+@pytest.mark.parametrize(
+    ("values", "grace"),
+    [
+        (MINIMAL, 50),
+        (merged(MINIMAL, {"settings": {"WORKER_SHUTDOWN_SECONDS": 90}}), 110),
+        (merged(MINIMAL, {"settings": {"WORKER_SHUTDOWN_SECONDS": 0.5}}), 21),
+        (merged(MINIMAL, {"settings": {"WORKER_SHUTDOWN_DELAY_SECONDS": 60}}), 105),
+        (merged(MINIMAL, {"shutdownDelaySeconds": 12.5}), 58),
+        (MINIMAL_SQLITE, 45),
+    ],
+)
+def test_the_grace_period_is_longer_than_the_shutdown(values: Values, grace: int) -> None:
+    assert pod(manifests(values))["spec"]["terminationGracePeriodSeconds"] == grace
+
+
+@pytest.mark.parametrize(("values", "seconds"), [(MINIMAL, "5"), (MINIMAL_SQLITE, "0")])
+def test_a_stopping_pod_answers_webhooks_until_others_get_them(
+    values: Values, seconds: str
+) -> None:
+    assert environment(manifests(values))["WORKER_SHUTDOWN_DELAY_SECONDS"] == seconds
 
 
 def test_replicas_are_not_set_with_autoscaling() -> None:

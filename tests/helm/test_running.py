@@ -49,6 +49,7 @@ def quick(api: Sandbox, names_prefix: str) -> Values:
     (port,) = free_ports(1)
     return {
         "service": {"port": port},
+        "shutdownDelaySeconds": 0,
         "settings": {
             "HTTP_HOST": "127.0.0.1",
             "REALTIMEKIT_BASE_URL": api.base_url,

@@ -17,6 +17,9 @@ from worker.observability.http_connections import ConnectionGuard, ConnectionLim
 from worker.observability.http_errors import RequestErrorLog
 from worker.observability.listening import listen_on
 
+STOPPING_CHECK: Final = "stopping"
+"""The name of the readiness check that fails while the process stops."""
+
 Check = Callable[[], str | None]
 """Returns None if the check passes, else the reason. Must not block."""
 
@@ -60,6 +63,7 @@ class HttpServer:
     ) -> None:
         self._host = host
         self._port = port
+        self._checks_ready = dict(checks_ready)
         guard = ConnectionGuard(limits)
         app = web.Application(
             middlewares=[_guarding(guard), _errors_in_json, *middlewares],
@@ -68,12 +72,12 @@ class HttpServer:
         app.add_routes(
             [
                 web.get("/livez", _probe(checks_live)),
-                web.get("/readyz", _probe(checks_ready, checks_any or {})),
+                web.get("/readyz", _probe(self._checks_ready, checks_any or {})),
                 web.get("/metrics", _metrics(registry)),
                 *extra_routes,
             ]
         )
-        app.on_response_prepare.extend([_hide_versions, *on_prepare])
+        app.on_response_prepare.extend([_hide_versions, self._close_if_stopping, *on_prepare])
         self._runner = _GuardedRunner(
             app,
             guard,
@@ -100,6 +104,16 @@ class HttpServer:
             raise CannotListen(error.errno, error.strerror or str(error)) from error
         port: int = self._runner.addresses[0][1]
         return port
+
+    def announce_stop(self) -> None:
+        """From now on readiness fails, and each response closes its connection. All requests are
+        still served. So load balancers go to other replicas before this one refuses connections."""
+        self._checks_ready[STOPPING_CHECK] = lambda: "the worker is stopping"
+
+    async def _close_if_stopping(self, _request: web.Request, response: web.StreamResponse) -> None:
+        if STOPPING_CHECK in self._checks_ready:
+            response.headers["Connection"] = "close"
+            response.force_close()
 
     async def stop(self) -> None:
         """Refuse new requests and let running ones finish for 5 s. May be called repeatedly."""

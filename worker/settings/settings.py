@@ -553,8 +553,19 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_SHUTDOWN_SECONDS",
             Seconds(0.1, _HOUR),
-            "How long the worker may take to stop after SIGTERM.",
+            "How long the worker may take to stop after SIGTERM, in addition to "
+            "`WORKER_SHUTDOWN_DELAY_SECONDS`.",
             default="30",
+        ),
+    ]
+    shutdown_delay_seconds: Annotated[
+        float,
+        Variable(
+            "WORKER_SHUTDOWN_DELAY_SECONDS",
+            Seconds(0, _HOUR),
+            "How long the worker still answers webhooks after SIGTERM. `/readyz` fails meanwhile, "
+            "so that load balancers send webhooks to other workers. Commands do not wait for it.",
+            default="0",
         ),
     ]
 

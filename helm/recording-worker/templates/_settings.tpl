@@ -1,8 +1,9 @@
 {{- /* The worker's settings: the ConfigMap, and the paths of the files with secrets. */ -}}
 
 {{- define "recording-worker.settings" -}}
-{{- $own := dict "HTTP_PORT" .Values.service.port }}
+{{- $own := dict "HTTP_PORT" .Values.service.port "WORKER_SHUTDOWN_DELAY_SECONDS" .Values.shutdownDelaySeconds }}
 {{- if eq .Values.database.engine "sqlite" }}
+{{- $_ := set $own "WORKER_SHUTDOWN_DELAY_SECONDS" 0 }}
 {{- $_ := set $own "DATABASE_URL" "sqlite:////var/lib/recording-worker/state.db" }}
 {{- end }}
 {{- with .Values.realtimekit }}
@@ -47,8 +48,10 @@
 {{- end }}
 
 {{- define "recording-worker.shutdownSeconds" -}}
-{{- $seconds := dig "WORKER_SHUTDOWN_SECONDS" 30 (.Values.settings | default dict) | toString | float64 }}
-{{- add (ceil $seconds) .Values.shutdownMarginSeconds }}
+{{- $settings := include "recording-worker.settings" . | fromYaml }}
+{{- $delay := get $settings "WORKER_SHUTDOWN_DELAY_SECONDS" | float64 }}
+{{- $seconds := dig "WORKER_SHUTDOWN_SECONDS" "30" $settings | float64 }}
+{{- add (ceil (addf $delay $seconds)) .Values.shutdownMarginSeconds }}
 {{- end }}
 
 {{- /* The apps file, with the worker's field names. */ -}}

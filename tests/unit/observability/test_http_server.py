@@ -96,6 +96,22 @@ async def test_one_passing_check_of_checks_any_is_enough(
     assert another_fails.status_code == 503
 
 
+async def test_a_server_that_announces_its_stop_is_not_ready_but_answers_and_closes_connections(
+    served: ServerUnderTest,
+) -> None:
+    before = await served.client.post("/echo", content=b"four")
+    served.server.announce_stop()
+    answers = [await served.client.post("/echo", content=b"four") for _ in range(2)]
+    ready, live = await served.client.get("/readyz"), await served.client.get("/livez")
+
+    assert "connection" not in before.headers
+    assert [(answer.text, answer.headers["connection"]) for answer in answers] == [
+        ("4", "close")
+    ] * 2
+    assert (ready.status_code, live.status_code) == (503, 200)
+    assert ready.json()["checks"]["stopping"]["ok"] is False
+
+
 async def test_not_ready_is_still_alive(served: ServerUnderTest) -> None:
     served.ready = "away"
     assert (await served.client.get("/livez")).status_code == 200

@@ -86,13 +86,13 @@ class EventPublisher:
             by_position = await self._send_round(
                 [event for head in heads for event in head], may_continue
             )
-            counts = []
+            are_confirmed = []
             for head in heads:
                 head_results = [(event, by_position[event.position]) for event in head]
-                counts.append(sum(_is_confirmed(result) for _, result in head_results))
+                are_confirmed.append(all(_is_confirmed(result) for _, result in head_results))
                 results += head_results
             is_unavailable = any(map(_is_unavailable, by_position.values()))
-            queues.advance(counts)
+            queues.advance(are_confirmed)
         self._record(results)
         results += [(event, False) for event in refused]
         return PublishedPage(marks=self._policy.marks(results), is_unavailable=is_unavailable)

@@ -8,7 +8,8 @@ queue may be in flight at the same time:
     any other event               that event alone
 
 The next head follows when the broker has confirmed every event of the head. If the broker does not
-confirm one, the subject is blocked, and its later events wait in the outbox.
+confirm one, the subject is blocked, and its later events wait in the outbox. File events that were
+in flight with the unconfirmed one may be confirmed: then it arrives after them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,19 +34,19 @@ class SubjectQueues:
         self._queues = list(by_subject.values())
         self.heads = [_head(queue) for queue in self._queues]
 
-    def advance(self, confirmed: Sequence[int]) -> None:
-        """Drop the heads. `confirmed` has, for each head, how many of its first events the broker
-        confirmed. Blocked subjects and empty queues are dropped as a whole."""
+    def advance(self, are_confirmed: Sequence[bool]) -> None:
+        """Drop the heads. `are_confirmed` says of each head whether the broker confirmed all of its
+        events. The queues of blocked subjects are dropped as a whole, and so are empty ones."""
         self._queues = [
-            queue[count:]
-            for queue, head, count in zip(self._queues, self.heads, confirmed, strict=True)
-            if count == len(head) < len(queue)
+            queue[len(head) :]
+            for queue, head, is_confirmed in zip(
+                self._queues, self.heads, are_confirmed, strict=True
+            )
+            if is_confirmed and len(head) < len(queue)
         ]
         self.heads = [_head(queue) for queue in self._queues]
 
 
 def _head(queue: Sequence[UnsentEvent]) -> Sequence[UnsentEvent]:
-    # The broker takes file events in their order. If it refuses one, those behind it are published
-    # again after it.
     files = list(takewhile(lambda event: event.event_type in FILE_EVENTS, queue))
     return files or queue[:1]

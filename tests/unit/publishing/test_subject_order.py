@@ -37,7 +37,7 @@ def test_one_event_of_each_subject_is_in_flight() -> None:
 
 def test_the_next_event_of_a_subject_follows_its_confirmation() -> None:
     queues = SubjectQueues([event("a", 1), event("b", 2), event("a", 3)])
-    queues.advance([1, 1])
+    queues.advance([True, True])
 
     assert positions(queues) == [[3]]
 
@@ -45,10 +45,10 @@ def test_the_next_event_of_a_subject_follows_its_confirmation() -> None:
 def test_file_events_behind_each_other_are_in_flight_together() -> None:
     files = [event("a", position, FILE_READY) for position in (2, 3, 4)]
     queues = SubjectQueues([event("a", 1), *files, event("a", 5)])
-    queues.advance([1])
+    queues.advance([True])
 
     assert positions(queues) == [[2, 3, 4]]
-    queues.advance([3])
+    queues.advance([True])
     assert positions(queues) == [[5]]
 
 
@@ -63,13 +63,13 @@ def test_archived_files_are_in_flight_together_and_their_recording_follows() -> 
     queues = SubjectQueues([*files, event("a", 4, ARCHIVED), event("a", 5, FILE_ARCHIVED)])
 
     assert positions(queues) == [[1, 2, 3]]
-    queues.advance([3])
+    queues.advance([True])
     assert positions(queues) == [[4]]
 
 
 def test_an_event_that_is_not_confirmed_blocks_its_own_subject_only() -> None:
     queues = SubjectQueues([event("a", 1), event("b", 2), event("a", 3), event("b", 4)])
-    queues.advance([0, 1])
+    queues.advance([False, True])
 
     assert positions(queues) == [[4]]
 
@@ -77,6 +77,6 @@ def test_an_event_that_is_not_confirmed_blocks_its_own_subject_only() -> None:
 def test_a_file_that_is_not_confirmed_blocks_what_follows_the_files() -> None:
     files = [event("a", position, FILE_READY) for position in (1, 2, 3)]
     queues = SubjectQueues([*files, event("a", 4)])
-    queues.advance([1])
+    queues.advance([False])
 
     assert positions(queues) == []

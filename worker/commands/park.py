@@ -10,22 +10,22 @@ from worker.domain.errors import NoSession, StartUnknown
 from worker.store.claims import ClaimResult
 from worker.store.parking import WaitsFor
 
-DOUBT_SECONDS: Final = 60.0
+IGNORE_LISTS_SECONDS: Final = 60.0
 """After a list showed a session that the meeting did not have, lists are ignored for this long.
-So a list that is wrong for hours costs little. A webhook counts at once."""
+So a list that is wrong for hours costs few requests. A webhook counts at once."""
 
 
 class Park(msgspec.Struct, frozen=True, kw_only=True):
     """The command waits in the store for `subject`, and is attempted again when that exists.
 
-    It is attempted at `due_at` (epoch seconds) in any case. Only lists of live sessions that begin
-    after `look_after` count.
+    It is attempted at `due_at` (epoch seconds) in any case. Lists of live sessions that are
+    requested before `ignore_lists_until` (epoch seconds) do not count.
     """
 
     waits_for: WaitsFor
     subject: str
     due_at: float
-    look_after: float
+    ignore_lists_until: float
     reason: ErrorInfo
 
 
@@ -38,7 +38,7 @@ def park_for_session(
         waits_for="session",
         subject=no_session.meeting_id.lower(),
         due_at=policy.session_wait_end(command, since),
-        look_after=0.0 if claim.waits_since is None else now + DOUBT_SECONDS,
+        ignore_lists_until=0.0 if claim.waits_since is None else now + IGNORE_LISTS_SECONDS,
         reason=ErrorInfo(code=no_session.code, message=no_session.message),
     )
 
@@ -53,6 +53,6 @@ def park_for_start(
         waits_for="start",
         subject=unknown.start_id,
         due_at=end,
-        look_after=0.0,
+        ignore_lists_until=0.0,
         reason=ErrorInfo(code=unknown.code, message=unknown.message),
     )

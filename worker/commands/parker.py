@@ -54,7 +54,7 @@ class CommandParker:
             subject=decision.subject,
             now=now,
             due_at=decision.due_at,
-            look_after=decision.look_after,
+            ignore_lists_until=decision.ignore_lists_until,
             message=None if has_secrets else self._kept(delivery, decision.reason),
             last_error=msgspec.json.encode(decision.reason).decode(),
             reply=reply_of_start(delivery, command),

@@ -83,8 +83,8 @@ def _correct_parked(connection: sa.Connection, repair: Repair) -> None:
     for column in (inbox.c.waits_since, inbox.c.woken_at):
         waits = sa.update(inbox).where(UNFINISHED, column > repair.latest)
         connection.execute(waits.values({column: now}))
-    looks = sa.update(parked).where(parked.c.look_after > repair.latest)
-    connection.execute(looks.values(look_after=now))
+    looks = sa.update(parked).where(parked.c.ignore_lists_until > repair.latest)
+    connection.execute(looks.values(ignore_lists_until=now))
     times = sa.update(parked).where(parked.c.parked_at > repair.latest)
     is_due = parked.c.due_at <= now
     wait = parked.c.due_at - parked.c.parked_at

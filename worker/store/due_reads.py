@@ -110,7 +110,7 @@ _IS_DUE: Final = sa.and_(
 _IS_LISTABLE: Final = sa.and_(
     sa.or_(*(recordings.c.status == status for status in sorted(LIVE))),
     recordings.c.read_at > sa.bindparam("swept_at"),
-    recordings.c.told_at >= recordings.c.read_at,
+    recordings.c.webhook_at >= recordings.c.read_at,
 )
 _IS_UPLOAD: Final = sa.and_(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
 _SHARES: Final = {"all": sa.true(), "uploads": _IS_UPLOAD, "others": sa.not_(_IS_UPLOAD)}
@@ -123,7 +123,7 @@ _LISTABLE_DUE: Final = DirectStatement(
 
 
 def _due_statement(due: _Due) -> DirectStatement:
-    not_listable = sa.or_(recordings.c.told_at.is_(None), sa.not_(_IS_LISTABLE))
+    not_listable = sa.or_(recordings.c.webhook_at.is_(None), sa.not_(_IS_LISTABLE))
     return DirectStatement(
         sa.select(recordings.c.state)
         .where(

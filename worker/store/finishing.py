@@ -25,7 +25,7 @@ from worker.store.outbox import (
     resend_outcomes,
     reserve_positions,
 )
-from worker.store.parking import starts_ended
+from worker.store.parking import make_due_after_starts
 from worker.store.recording_rows import lock_rows
 from worker.store.recordings import ApplyResult, apply_observations, recording_ids
 from worker.store.replaying import Replay, replay
@@ -87,7 +87,7 @@ def finish(
     _add_outcomes(connection, requests, outcomes)
     if ended := {request.outcome.command_id for request in requests if request.is_rejected}:
         remove_ended(connection, ended)
-        starts_ended(connection, ended)
+        make_due_after_starts(connection, ended)
     return results
 
 

@@ -38,8 +38,8 @@ class ParkRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that found nothing to act on yet. Times are seconds since the epoch.
 
     `subject` is the meeting or the start that the command waits for. It is attempted again at
-    `due_at` in any case. Only lists of live sessions that began after `look_after` count. `message`
-    is None if it has secrets: then the retry queues keep it.
+    `due_at` in any case. Lists of live sessions that were requested before `ignore_lists_until` do
+    not count. `message` is None if it has secrets: then the retry queues keep it.
     """
 
     command_id: str
@@ -49,7 +49,7 @@ class ParkRequest(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     now: float
     due_at: float
-    look_after: float
+    ignore_lists_until: float
     message: KeptMessage | None
     last_error: str
     reply: Reply
@@ -119,7 +119,7 @@ def _row(request: ParkRequest, *, parked_at: float, due_at: float) -> dict[str, 
         "subject": request.subject,
         "parked_at": parked_at,
         "due_at": due_at,
-        "look_after": request.look_after,
+        "ignore_lists_until": request.ignore_lists_until,
         "body": request.message.body if request.message else None,
         "message": request.message.envelope if request.message else None,
     }
@@ -134,7 +134,7 @@ _insert: Final = bulk_insert(
     "subject",
     "parked_at",
     "due_at",
-    "look_after",
+    "ignore_lists_until",
     "body",
     "message",
 )
@@ -153,7 +153,7 @@ def park_repeat(connection: sa.Connection, request: RepeatRequest) -> bool:
     row = dict(command._mapping) | {  # noqa: SLF001 - the public name of the row's mapping
         "command_id": request.command_id,
         "number": (last or 0) + 1,
-        "look_after": 0.0,
+        "ignore_lists_until": 0.0,
         "body": request.message.body,
         "message": request.message.envelope,
     }
@@ -164,7 +164,7 @@ def park_repeat(connection: sa.Connection, request: RepeatRequest) -> bool:
 # Events that make commands due
 
 
-class SessionsSeen(msgspec.Struct, frozen=True, kw_only=True):
+class LiveSessions(msgspec.Struct, frozen=True, kw_only=True):
     """Live sessions of an app, by the ids of their meetings.
 
     `asked_at` is when their list was requested, in seconds since the epoch. None: a webhook
@@ -176,19 +176,19 @@ class SessionsSeen(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: float | None = None
 
 
-def sessions_seen(connection: sa.Connection, request: SessionsSeen) -> int:
+def make_starts_due(connection: sa.Connection, request: LiveSessions) -> int:
     """Make the starts due that wait for these sessions; returns how many rows."""
     latest = float("inf") if request.asked_at is None else request.asked_at
     waiting = sa.and_(
         parked.c.waits_for == "session",
         parked.c.app == request.app,
         among(parked.c.subject, "meetings"),
-        parked.c.look_after <= latest,
+        parked.c.ignore_lists_until <= latest,
     )
     return _make_due(connection, waiting, {"meetings": set(map(meeting_key, request.meeting_ids))})
 
 
-def starts_ended(connection: sa.Connection, start_ids: Collection[str]) -> None:
+def make_due_after_starts(connection: sa.Connection, start_ids: Collection[str]) -> None:
     """Make the commands due that wait for these starts, because the starts have ended."""
     waiting = sa.and_(parked.c.waits_for == "start", among(parked.c.subject, "starts"))
     _make_due(connection, waiting, {"starts": start_ids})

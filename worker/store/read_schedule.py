@@ -110,15 +110,15 @@ def find_live(connection: sa.Connection, query: LiveQuery) -> dict[str, float]:
 def find_tracked(connection: sa.Connection, ids: Collection[str]) -> dict[str, TrackedRecording]:
     """The recordings among these that the store has, by id."""
     tracked = (
-        TrackedRecording(recording=_decoded(state), read_at=read_at, webhook_at=told_at)
-        for state, read_at, told_at in connection.execute(_TRACKED, {"ids": ids})
+        TrackedRecording(recording=_decoded(state), read_at=read_at, webhook_at=webhook_at)
+        for state, read_at, webhook_at in connection.execute(_TRACKED, {"ids": ids})
     )
     return {read.recording.recording_id: read for read in tracked}
 
 
-_TRACKED: Final = sa.select(recordings.c.state, recordings.c.read_at, recordings.c.told_at).where(
-    open_or_closed(among(recordings.c.recording_id, "ids"))
-)
+_TRACKED: Final = sa.select(
+    recordings.c.state, recordings.c.read_at, recordings.c.webhook_at
+).where(open_or_closed(among(recordings.c.recording_id, "ids")))
 
 
 # Unlisted recordings
@@ -136,7 +136,9 @@ def find_unlisted(connection: sa.Connection, query: UnlistedQuery) -> tuple[Reco
             recordings.c.read_at <= query.now,
             recordings.c.read_at > AT_ONCE,
             recordings.c.status.in_(_LIVE),
-            sa.or_(recordings.c.told_at.is_(None), recordings.c.told_at < recordings.c.read_at),
+            sa.or_(
+                recordings.c.webhook_at.is_(None), recordings.c.webhook_at < recordings.c.read_at
+            ),
         )
         .order_by(recordings.c.read_at)
         .limit(query.limit)

@@ -18,8 +18,8 @@ from worker.store.outbox import add_events, event_rows
 
 
 class RecordingRow(NamedTuple):
-    """A recording, when it must be read, when the last webhook about it arrived (`told_at`), where
-    its events are, and when it must be stopped. The fields have the order of `_STATES`."""
+    """A recording, when it must be read, when the last webhook about it arrived, where its events
+    are, and when it must be stopped. The fields have the order of `_STATES`."""
 
     recording: Recording
     read_at: float | None = None
@@ -83,7 +83,7 @@ _STATES: Final = DirectStatement(
         recordings.c.recording_id,
         recordings.c.state,
         recordings.c.read_at,
-        recordings.c.told_at,
+        recordings.c.webhook_at,
         recordings.c.event_positions,
         recordings.c.stop_at,
     )
@@ -108,7 +108,7 @@ def save_rows(
 
 
 _insert: Final = bulk_insert(recordings)
-_CHANGEABLE = [column.name for column in recordings.c if not column.primary_key]
+_CHANGEABLE = [column.key for column in recordings.c if not column.primary_key]
 _update: Final = DirectStatement(
     sa.update(recordings)
     .where(open_or_closed(recordings.c.recording_id == sa.bindparam("at_id")))
@@ -131,7 +131,7 @@ def _columns(row: RecordingRow) -> dict[str, Any]:
         "changed_at": recording.changed_at.timestamp() if recording.changed_at else 0.0,
         "first_seen_at": recording.first_seen_at and recording.first_seen_at.timestamp(),
         "read_at": row.read_at,
-        "told_at": row.webhook_at,
+        "webhook_at": row.webhook_at,
         "event_positions": row.event_positions,
         "stop_at": row.stop_at,
     }

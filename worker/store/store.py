@@ -52,7 +52,7 @@ from worker.store.late_adoption import LateAdoption, adopt_deferred
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
 from worker.store.outbox_marks import PageMarks
-from worker.store.parking import ParkRequest, RepeatRequest, SessionsSeen, WaitsFor
+from worker.store.parking import LiveSessions, ParkRequest, RepeatRequest, WaitsFor
 from worker.store.people_of_starts import PeopleOfStart
 from worker.store.prune_clock import PruneClock, Pruning
 from worker.store.pruning import PruneRequest, PruneSentRequest, PruneStep
@@ -248,9 +248,9 @@ class Store:
         """
         return await self._group.run(parking.park_repeat, request, urgent=True)
 
-    async def sessions_seen(self, sessions: SessionsSeen) -> int:
+    async def make_starts_due(self, sessions: LiveSessions) -> int:
         """Make the starts due that wait for these sessions; returns how many."""
-        return await self._background.run(parking.sessions_seen, sessions)
+        return await self._background.run(parking.make_starts_due, sessions)
 
     async def awaits_session(self, app: str) -> bool:
         """Whether a start of this app waits for a session."""

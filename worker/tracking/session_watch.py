@@ -14,7 +14,7 @@ import structlog
 from worker.domain.errors import ApiError, StoreUnavailable
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
-from worker.store.parking import SessionsSeen
+from worker.store.parking import LiveSessions
 from worker.store.store import Store
 
 MAX_PAGES: Final = 100
@@ -90,8 +90,8 @@ class SessionWatch:
                 if session.is_live and session.meeting_id
             }
             if new := live - found:
-                sessions = SessionsSeen(app=self._app, meeting_ids=new, asked_at=asked_at)
-                due += await self._store.sessions_seen(sessions)
+                sessions = LiveSessions(app=self._app, meeting_ids=new, asked_at=asked_at)
+                due += await self._store.make_starts_due(sessions)
             # The last page has no new live session, or the API ignores page numbers.
             if page.is_last or not new:
                 break

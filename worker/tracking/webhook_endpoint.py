@@ -33,7 +33,7 @@ from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.decoding.webhooks import decode_webhook_event
 from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.store.observations import WebhookObservation, WebhookResult
-from worker.store.parking import SessionsSeen
+from worker.store.parking import LiveSessions
 from worker.store.store import Store
 from worker.tracking.shown_files import ShownFiles
 from worker.tracking.webhook_registration import PATH
@@ -183,7 +183,9 @@ class WebhookEndpoint:
 
     async def _apply_session(self, app: App, meeting_id: str) -> WebhookAnswer:
         """Make the starts due that wait for the session of this meeting."""
-        due = await self._store.sessions_seen(SessionsSeen(app=app.name, meeting_ids={meeting_id}))
+        due = await self._store.make_starts_due(
+            LiveSessions(app=app.name, meeting_ids={meeting_id})
+        )
         log_fields = {"app": app.name, "meeting_id": meeting_id[:MAX_ID_LENGTH], "due": due}
         return WebhookAnswer("taken" if due else "not_ours", log_fields)
 

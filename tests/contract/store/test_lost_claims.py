@@ -106,7 +106,7 @@ async def test_a_start_that_was_parked_searches_before_it_calls_if_it_called_aft
             subject="m1",
             now=NOW,
             due_at=NOW,
-            look_after=0.0,
+            ignore_lists_until=0.0,
             message=KeptMessage(body=b"{}", envelope="{}"),
             last_error="{}",
             reply=Reply(),

@@ -9,7 +9,7 @@ from tests.contract.store.test_clock_ahead import MONTH, NOW, minutes, prune, st
 from tests.contract.store.test_pruning import claim, rows
 from worker.store.database.schema import inbox, parked
 from worker.store.outbox import Reply
-from worker.store.parking import KeptMessage, ParkRequest, SessionsSeen
+from worker.store.parking import KeptMessage, LiveSessions, ParkRequest
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
@@ -31,7 +31,7 @@ async def park(
         "subject": "m",
         "now": now,
         "due_at": now + due_in,
-        "look_after": 0.0,
+        "ignore_lists_until": 0.0,
         "message": KeptMessage(body=b"{}", envelope="{}"),
         "last_error": "{}",
         "reply": Reply(),
@@ -50,17 +50,17 @@ async def test_their_wait_counts_from_the_present(store: Store, engine: sa.Engin
 
 async def test_commands_that_are_due_stay_due(store: Store, engine: sa.Engine) -> None:
     await park(store, NOW + MONTH)
-    await store.sessions_seen(SessionsSeen(app="default", meeting_ids=["m"]))
+    await store.make_starts_due(LiveSessions(app="default", meeting_ids=["m"]))
     await prune(store, *minutes(NOW + MONTH, 2), *minutes(NOW, 12))
     assert rows(engine, parked.c.due_at) == [0.0]
 
 
 async def test_lists_of_sessions_count_again(store: Store) -> None:
-    await park(store, NOW + MONTH, look_after=(NOW + MONTH).timestamp() + 60)
+    await park(store, NOW + MONTH, ignore_lists_until=(NOW + MONTH).timestamp() + 60)
     await prune(store, *minutes(NOW + MONTH, 2), *minutes(NOW, 12))
     asked_at = (NOW + timedelta(minutes=13)).timestamp()
-    sessions = SessionsSeen(app="default", meeting_ids=["m"], asked_at=asked_at)
-    assert await store.sessions_seen(sessions) == 1
+    sessions = LiveSessions(app="default", meeting_ids=["m"], asked_at=asked_at)
+    assert await store.make_starts_due(sessions) == 1
 
 
 async def test_the_age_of_a_start_that_was_woken_then_counts_from_the_present(
@@ -78,15 +78,15 @@ async def test_the_age_of_a_start_that_was_woken_then_counts_from_the_present(
 
 
 async def woken(store: Store) -> list[int]:
-    await store.sessions_seen(SessionsSeen(app="default", meeting_ids=["m"]))
+    await store.make_starts_due(LiveSessions(app="default", meeting_ids=["m"]))
     due = [command.position for command in await store.due_commands(NOW.timestamp())]
     await store.remove_published(due)
     return due
 
 
 async def test_rows_parked_by_a_right_clock_stay(store: Store, engine: sa.Engine) -> None:
-    await park(store, NOW, look_after=NOW.timestamp() + 60)
+    await park(store, NOW, ignore_lists_until=NOW.timestamp() + 60)
     await prune(store, *minutes(NOW, 3))
     assert rows(engine, parked.c.due_at) == [NOW.timestamp() + WAIT]
-    assert rows(engine, parked.c.look_after) == [NOW.timestamp() + 60]
+    assert rows(engine, parked.c.ignore_lists_until) == [NOW.timestamp() + 60]
     assert rows(engine, inbox.c.waits_since) == [NOW.timestamp()]

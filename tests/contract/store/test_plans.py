@@ -42,7 +42,7 @@ from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, apply_batch
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import Deferral, PageMarks, Release
-from worker.store.parking import KeptMessage, ParkRequest, RepeatRequest, SessionsSeen
+from worker.store.parking import KeptMessage, LiveSessions, ParkRequest, RepeatRequest
 from worker.store.people_of_starts import PeopleOfStart
 from worker.store.prune_clock import Pruning
 from worker.store.pruning import PruneCursor, PruneRequest, PruneSentRequest
@@ -264,7 +264,7 @@ async def parked(store: Any) -> None:
                 subject="w",
                 now=now,
                 due_at=now + 9,
-                look_after=0.0,
+                ignore_lists_until=0.0,
                 message=message,
                 last_error="{}",
                 reply=Reply(),
@@ -273,7 +273,7 @@ async def parked(store: Any) -> None:
         await store.claim(claim(waits_for, slot=f"{waits_for}/track", meeting_id="w"))
         await store.park_repeat(RepeatRequest(command_id=waits_for, message=message))
     await store.awaits_session("default")
-    await store.sessions_seen(SessionsSeen(app="default", meeting_ids=["w", "x"], asked_at=now))
+    await store.make_starts_due(LiveSessions(app="default", meeting_ids=["w", "x"], asked_at=now))
     await store.count_parked()
     due = await store.due_commands(now)
     await store.remove_published([command.position for command in due])

@@ -106,7 +106,7 @@ async def park(store: Store, delivery: Delivery) -> None:
             subject="m",
             now=time.time(),
             due_at=0.0,
-            look_after=0.0,
+            ignore_lists_until=0.0,
             message=KeptMessage(body=delivery.body, envelope=envelope),
             last_error="{}",
             reply=Reply(),

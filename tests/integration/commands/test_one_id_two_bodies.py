@@ -18,7 +18,7 @@ from tests.integration.command_bench import START, CommandBench, open_command_be
 from worker.broker.message_copy import rfc3339
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.domain.errors import Throttled
-from worker.store.parking import SessionsSeen
+from worker.store.parking import LiveSessions
 
 Command = dict[str, Any]
 STORAGE = {"type": "aws", "bucket": "b", "region": "r", "access_key": "AKIA", "secret": "hush!"}
@@ -144,7 +144,7 @@ async def calling(bench: CommandBench, start_id: str = "start-1") -> asyncio.Tas
 
 async def session_begins(bench: CommandBench) -> None:
     bench.sandbox.meetings.join(bench.meeting, person(bench))
-    await bench.store.sessions_seen(SessionsSeen(app="default", meeting_ids={bench.meeting}))
+    await bench.store.make_starts_due(LiveSessions(app="default", meeting_ids={bench.meeting}))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -17,7 +17,7 @@ from tests.store_requests import claim_request
 from worker.domain.errors import ApiError, Unavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.store.outbox import Reply
-from worker.store.parking import KeptMessage, ParkRequest, SessionsSeen
+from worker.store.parking import KeptMessage, LiveSessions, ParkRequest
 from worker.store.store import Store
 from worker.tracking.session_watch import SessionWatch
 
@@ -86,7 +86,7 @@ async def park_many(store: Store, count: int) -> list[str]:
             subject=meeting,
             now=now,
             due_at=now + 86_400,
-            look_after=0.0,
+            ignore_lists_until=0.0,
             message=KeptMessage(body=b"{}", envelope="{}"),
             last_error="{}",
             reply=Reply(),
@@ -192,10 +192,10 @@ async def test_no_list_is_read_while_the_api_is_unavailable(bench: CommandBench)
 
 async def test_a_session_of_another_app_makes_no_start_due(bench: CommandBench) -> None:
     await wait(bench)
-    sessions = SessionsSeen(app="other", meeting_ids={bench.meeting})
-    assert await bench.store.sessions_seen(sessions) == 0
-    sessions = SessionsSeen(app="default", meeting_ids={bench.meeting.upper()})
-    assert await bench.store.sessions_seen(sessions) == 1
+    sessions = LiveSessions(app="other", meeting_ids={bench.meeting})
+    assert await bench.store.make_starts_due(sessions) == 0
+    sessions = LiveSessions(app="default", meeting_ids={bench.meeting.upper()})
+    assert await bench.store.make_starts_due(sessions) == 1
 
 
 async def test_a_list_that_is_wrong_again_and_again_costs_ever_fewer_requests(

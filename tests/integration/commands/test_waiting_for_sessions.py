@@ -10,7 +10,7 @@ from recording_sandbox.model.faults import Fault
 from tests.integration.command_bench import CommandBench, open_command_bench, text_properties
 from worker.broker.message_copy import rfc3339
 from worker.broker.messages import Ack, Retry
-from worker.store.parking import SessionsSeen
+from worker.store.parking import LiveSessions
 
 DAY = 86_400.0
 ASK = "active_session"
@@ -39,7 +39,9 @@ def begin(bench: CommandBench) -> None:
 
 async def report(bench: CommandBench) -> int:
     """A webhook reports that the session began."""
-    return await bench.store.sessions_seen(SessionsSeen(app="default", meeting_ids={bench.meeting}))
+    return await bench.store.make_starts_due(
+        LiveSessions(app="default", meeting_ids={bench.meeting})
+    )
 
 
 async def code_of(bench: CommandBench, command_id: str = "start-1") -> str:

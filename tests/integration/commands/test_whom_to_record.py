@@ -22,7 +22,7 @@ from worker.domain.errors import OutcomeUnknown, Unavailable
 from worker.domain.meeting_participants import People
 from worker.domain.recording import StartContext
 from worker.realtimekit.participant_directory import ParticipantDirectory
-from worker.store.parking import SessionsSeen
+from worker.store.parking import LiveSessions
 from worker.store.queries import RecordingsFilter
 
 LIST = "meeting_participants"
@@ -342,7 +342,7 @@ async def wake_waiting_start(bench: CommandBench, *added: str, **fields: Any) ->
     for custom_id in added:
         bench.sandbox.meetings.register(meeting, custom_id)
     bench.sandbox.meetings.join(meeting, participant_ids(meeting, 1)[0])
-    await bench.store.sessions_seen(SessionsSeen(app="default", meeting_ids={meeting}))
+    await bench.store.make_starts_due(LiveSessions(app="default", meeting_ids={meeting}))
     (delivery,) = await bench.take_due()
     return delivery
 

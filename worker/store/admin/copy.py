@@ -214,8 +214,9 @@ def _copy_table(
 def _batches(side: _Side, table: sa.Table) -> Iterator[list[Row]]:
     with _named_errors(side.name):
         streamed = side.connection.execution_options(yield_per=MAX_ROWS)
-        for part in streamed.execute(sa.select(table)).mappings().partitions():
-            yield [_unleased(table, dict(row)) for row in part]
+        keys = table.c.keys()  # an insert needs these, and a result has the names in the database
+        for part in streamed.execute(sa.select(table)).partitions():
+            yield [_unleased(table, dict(zip(keys, row, strict=True))) for row in part]
 
 
 def _unleased(table: sa.Table, row: Row) -> Row:
@@ -240,7 +241,7 @@ def _tally(table: sa.Table, batches: Iterable[list[Row]]) -> CopiedTable:
     rows = total = 0
     for batch in batches:
         for row in batch:
-            packed = msgspec.msgpack.encode([row[column.name] for column in table.columns])
+            packed = msgspec.msgpack.encode(list(row.values()))
             total += int.from_bytes(hashlib.blake2b(packed, digest_size=16).digest())
         rows += len(batch)
     return CopiedTable(table=str(table.name), rows=rows, checksum=f"{total % _MODULUS:032x}")

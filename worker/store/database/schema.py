@@ -143,8 +143,8 @@ recordings = sa.Table(
     sa.Column("changed_at", sa.Double, nullable=False),
     # When it was first observed; null in rows that older versions wrote.
     sa.Column("first_seen_at", sa.Double),
-    # When the last webhook about it arrived.
-    sa.Column("told_at", sa.Double),
+    # When the last webhook about it arrived. The column has an older name.
+    sa.Column("told_at", sa.Double, key="webhook_at"),
     # When it must be read; null: no read is scheduled.
     sa.Column("read_at", sa.Double),
     # The positions of its events in the outbox. See worker/store/event_positions.py.
@@ -320,8 +320,9 @@ parked = sa.Table(
     sa.Column("subject", sa.String(128), nullable=False),
     sa.Column("parked_at", sa.Double, nullable=False),
     sa.Column("due_at", sa.Double, nullable=False),
-    # A list of live sessions that was requested earlier does not count.
-    sa.Column("look_after", sa.Double, nullable=False),
+    # A list of live sessions that was requested earlier does not count. The column has an older
+    # name.
+    sa.Column("look_after", sa.Double, nullable=False, key="ignore_lists_until"),
     # The message. Null if it has secrets: then its deliveries stay in the retry queues.
     sa.Column("body", sa.LargeBinary),
     # JSON: the properties, routing key and headers of the message.

@@ -197,7 +197,7 @@ def _fill_chunk(connection: sa.Connection, history: History, rows: Rows, first: 
             for number in range(len(LIVES))
             for row in rows[table.name][number]
         ]
-        names = ", ".join(table.c.keys())
+        names = ", ".join(column.name for column in table.c)
         order = " ORDER BY 1" if table is outbox else ""
         connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({names}) {' UNION ALL '.join(parts)}{order}"

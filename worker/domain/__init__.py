@@ -10,6 +10,7 @@ completes. If the API reports nothing more, timeouts end the recording.
     snapshot.py              the API's description of a recording, its files, its participants
     recording.py             the known state of a recording; one observation of it
     transitions.py           observation + recording = new state and events
+    accepted_status.py       which observations count, and the status after one
     recording_events.py      the events that a transition produces
     file_names.py            the parts of a file name
     found_files.py           the files in an answer of the API

@@ -63,10 +63,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recording_schemas import Status
+from worker.domain.accepted_status import webhook_contradicts
 from worker.domain.file_search import settles_at
 from worker.domain.recording import FileSearch, Observation, Recording
 from worker.domain.timeouts import Timeouts
-from worker.domain.transitions import webhook_contradicts
 
 MIN_REREAD_INTERVAL_SECONDS: Final = 1.0
 """The first pause before the next read of missing files or of a missing recording."""

@@ -1,6 +1,6 @@
 """Applies one observation to a recording: the new state and the events it produces. Pure.
 
-`apply_observation` goes through these stages:
+`apply_observation` goes through these stages. `accepted_status` has the first two:
 
     1. ignore     an untrusted observation changes nothing
     2. status     the status that is valid now: the known one or the observed one
@@ -10,9 +10,6 @@
     6. files      announce the files that are new and can be fetched, then URLs that are new
     7. completion announce the end when nothing more is awaited, and again after each later file
     8. count      number the change and its events
-
-Statuses never go back, except between RECORDING and PAUSED. Nothing follows UPLOADED or ERRORED,
-with one exception: if the worker itself ended the recording, the API's later report follows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,19 +18,16 @@ from typing import Final
 
 import msgspec
 
-from recording_schemas import (
-    ErrorInfo,
-    Status,
-)
+from recording_schemas import ErrorInfo, Status
+from worker.domain.accepted_status import is_ignored, status_after
 from worker.domain.file_search import is_ready, search_after
 from worker.domain.max_duration import with_stop_at
-from worker.domain.recording import LIVE, RANK, STALLED, Observation, Recording, RecordingEvent
+from worker.domain.recording import LIVE, Observation, Recording, RecordingEvent
 from worker.domain.recording_events import completed, files_ready, status_changed, urls_renewed
 from worker.domain.track_files import TrackFile
 from worker.domain.url_renewals import PublishedUrl, renewed_files
 
 WITHHELD_MESSAGE: Final = "the API's message is withheld because it may repeat credentials"
-
 
 NO_URLS: Final[Mapping[str, PublishedUrl]] = MappingProxyType({})
 
@@ -61,9 +55,9 @@ def apply_observation(
     are no events. The events are the status change, then the files in their order, then the new
     URLs, then the completion.
     """
-    if recording is not None and _is_ignored(recording, observation):
+    if recording is not None and is_ignored(recording, observation):
         return Transition(after=recording)
-    status = _status_after(recording, observation)
+    status = status_after(recording, observation)
     after = _with_details(recording or _first_state(observation), observation, status)
     events: list[RecordingEvent] = []
     if recording is None or status is not recording.status:
@@ -85,78 +79,6 @@ def apply_observation(
     if after != recording or events:
         after = _numbered(after, len(events))
     return Transition(after=after, events=tuple(events), new_files=new_files, renewed_files=renewed)
-
-
-# 1. Ignore
-
-
-def _is_ignored(recording: Recording, observation: Observation) -> bool:
-    if observation.timeout_error is not None:
-        return not _is_fresh(recording, observation)  # the recording has changed since
-    if observation.observed_by != "webhook" or _is_accepted(recording, observation):
-        return False
-    return observation.snapshot.unknown_status is None or recording.status not in LIVE
-
-
-def webhook_contradicts(recording: Recording, webhook: Observation) -> bool:
-    """Whether a webhook contradicts the state, so that only a request to the API can decide.
-
-    A webhook about an earlier status is merely late.
-    """
-    status = webhook.snapshot.status
-    if webhook.snapshot.unknown_status is not None or status is recording.status:
-        return False
-    if _is_accepted(recording, webhook):
-        return False
-    return recording.timed_out or RANK[status] >= RANK[recording.status]
-
-
-def _is_accepted(recording: Recording, webhook: Observation) -> bool:
-    """Whether a webhook may change the state.
-
-    A webhook has no time. It may be late or a repeat, so its status was valid at some moment only.
-    It can move a recording to a higher rank, but not between RECORDING and PAUSED. If the worker
-    ended the recording, only a final status is accepted, because it stays true.
-    """
-    status = webhook.snapshot.status
-    if recording.kind == "composite" and webhook.snapshot.error_message:
-        return False  # the message may repeat storage secrets; only an API answer can redact them
-    return status not in LIVE if recording.timed_out else RANK[status] > RANK[recording.status]
-
-
-def _is_fresh(recording: Recording, observation: Observation) -> bool:
-    """Whether the request was sent after the last change. An older answer may describe the time
-    before the change."""
-    return recording.changed_at is None or observation.asked_at >= recording.changed_at
-
-
-# 2. Status
-
-
-def _status_after(recording: Recording | None, observation: Observation) -> Status:
-    status = observation.snapshot.status
-    if recording is None or recording.status is status:
-        return status
-    if observation.missing or observation.snapshot.unknown_status is not None:
-        return recording.status
-    if recording.timed_out:
-        return status if _refutes_timeout(recording, observation) else recording.status
-    if RANK[status] != RANK[recording.status]:
-        return max(status, recording.status, key=RANK.__getitem__)
-    if status in LIVE and _is_fresh(recording, observation):
-        return status
-    return recording.status
-
-
-def _refutes_timeout(recording: Recording, observation: Observation) -> bool:
-    """Whether the API shows that the worker ended the recording too early."""
-    status = observation.snapshot.status
-    if status not in LIVE:
-        return True
-    if not _is_fresh(recording, observation):
-        return False
-    stalled = recording.error is not None and recording.error.code == STALLED
-    return not stalled or RANK[status] > RANK[recording.timed_out_from or Status.INVOKED]
 
 
 # 3. Details

@@ -9,9 +9,10 @@ from typing import Final
 import pytest
 
 from recording_schemas import ErrorInfo, Kind, Status
+from worker.domain.accepted_status import webhook_contradicts
 from worker.domain.recording import Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
-from worker.domain.transitions import apply_observation, webhook_contradicts
+from worker.domain.transitions import apply_observation
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 INVOKED, RECORDING, PAUSED, UPLOADING, UPLOADED, ERRORED = Status

@@ -142,7 +142,7 @@ def start_slot(app: str, meeting_id: str, kind: Kind) -> str:
 
 
 def slots_of_recording(app: str, snapshot: RecordingSnapshot) -> list[str]:
-    """The slots of the starts that may have begun this recording. None if its meeting is unknown,
+    """The slots of the starts that may have begun this recording. Empty if its meeting is unknown,
     or if no command began it."""
     if snapshot.meeting_id is None or snapshot.start_reason == "RECORD_ON_START":
         return []

@@ -86,8 +86,8 @@ def url_of_each_host(text: str) -> tuple[str, ...]:
 def hosts_of(netloc: str) -> tuple[Host, ...]:
     """The hosts between `//` and the path, in order. User and password before `@` are skipped.
 
-    Raises: ValueError: a host or a port is impossible. The text repeats nothing, because a password
-    with a slash in it looks like a host with a port.
+    Raises ValueError for an impossible host or port. Its text does not repeat `netloc`, because a
+    password with a slash in it looks like a host with a port.
     """
     return tuple(map(_host, netloc.rpartition("@")[2].split(",")))
 

@@ -124,21 +124,27 @@ STORED_AS: Final = {
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=STORED_AS):
-    """Everything that the worker knows about one recording.
+    """Everything that the worker knows about one recording. Times are aware, durations in seconds.
 
-    Times are aware, durations are in seconds. `version` counts the changes, `sequence` the events.
-    `kind_is_guessed` is true while only the look of its file name shows the kind of another
-    program's recording. `timed_out` is true while the status is an ERRORED that the worker itself
-    set; `timed_out_from` is the status before it. `files_awaited_since` is set while the worker
-    looks for the files of an UPLOADED recording, or for the participants of an ERRORED track
-    recording, who have no file. `file_search` is set while its list of files is
-    not known to be whole. `missing_since` is set while the API answers 404. `file_count` counts the
-    files that were announced. `completed` is true when a completion covers all of them.
-    `surplus_of` is the start command that led to this recording in addition to its own one: it is
-    stopped at once. `cancelled_by` is the stop command that cancelled its start while it was
-    unknown whether the start had been executed: it is stopped at once, too. `unknown_status` is set
-    while the API reports a status that is not documented; `status` is then the last one that is.
-    `stop_at` is when the worker stops it because its start limits its duration (`max_duration`).
+    version              counts the changes
+    sequence             counts the events
+    kind_is_guessed      only the look of its file name shows the kind; another program started it
+    timed_out            the status is an ERRORED that the worker itself set
+    timed_out_from       the status before that
+    missing_since        the first 404 in a row; None if the API has the recording
+    files_awaited_since  set while the worker looks for the files of an UPLOADED recording, or for
+                         the participants of an ERRORED track recording, who have no file
+    file_search          set while its list of files is not known to be whole
+    file_count           counts the files that were announced
+    completed            a completion was announced, and covers all of these files
+    surplus_of           the start that led to this recording in addition to its own one: it is
+                         stopped at once
+    cancelled_by         the stop that cancelled its start while it was unknown whether the API had
+                         executed that start: it is stopped at once, too
+    unknown_status       set while the API reports a status that is not documented; `status` is
+                         then the last one that is
+    stop_at              when the worker stops it because its start limits its duration; see
+                         `max_duration`
     """
 
     recording_id: str
@@ -213,21 +219,25 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """The API's description of one recording, its source, and the time of the request.
 
-    `files` is None if the files were not read, else all files that the API lists, with their
-    owners. Those of an ERRORED track recording are () when its participants were read, and its list
-    of files is not looked at. `completeness` says whether these are all that are expected,
-    `without_file` which people have none, `participants` who was in the session; None if unknown.
-    `listed_hash` is the hash of the API's list if the files have other names here; see
-    `file_search`. `files_final` says that the worker waits for no more of them. `timeout_error` is
-    set if the worker itself ends the recording. `missing` is set if the API answered 404: the
-    snapshot then repeats what was known.
-    `renews_urls`: a command asked for URLs of its files, so new URLs cause events.
-    `archives_again`: its files are to be copied to the archive, also those that were copied before.
-    `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
-    `surplus_of` is set if the start that made the recording has another one, `cancelled_by` if a
-    stop cancelled that start.
-    `awaits_start`: an unfinished start may have begun it. If the store does not have the recording,
-    it is adopted when that start has ended.
+    start           the start command that made the recording, if the observation is by that start
+    surplus_of      the start that made the recording, if that start has another recording
+    cancelled_by    the stop that cancelled the start
+    files           all files that the API lists, with their owners; None if they were not read. For
+                    an ERRORED track recording () means that its participants were read: its list of
+                    files is not looked at.
+    listed_hash     the hash of the API's list, if the files have other names here; see
+                    `file_search`
+    completeness    whether `files` are all that are expected
+    without_file    the people who have no file; None if unknown
+    participants    who was in the session; None if unknown
+    files_final     the worker waits for no more files
+    timeout_error   set if the worker itself ends the recording
+    missing         the API answered 404: the snapshot repeats what was known
+    renews_urls     a command asked for URLs of its files, so new URLs cause events
+    archives_again  its files are to be copied to the archive, also those that were copied before
+    awaits_start    an unfinished start may have begun it. If the store does not have the recording,
+                    it is adopted when that start has ended.
+    read_again_at   when to read the recording by itself again; with None, `read_policy` decides
     """
 
     snapshot: RecordingSnapshot

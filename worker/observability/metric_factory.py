@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 OTHER: Final = "other"
 MAX_LABEL_VALUES: Final = 60
+DELAY_BUCKETS: Final = (0.01, 0.1, 1, 3, 10, 30, 100, 300, 1000, 3600)
+"""The bounds of delays that may last for an hour, in seconds."""
 
 
 class MetricFactory:

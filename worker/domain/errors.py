@@ -12,7 +12,7 @@
     │       │   ├── OverBudget     our own budget is spent
     │       │   ├── LeaseLost      another replica may have the command
     │       │   ├── DeadlinePassed the command's deadline passed before the call
-    │       │   ├── RefusedForNow  403 or 429 of the product: this request alone
+    │       │   ├── RefusedForNow  403, 429 of the product: this request alone
     │       │   └── Unauthorized   401, 403 of the gateway: our token
     │       └── OutcomeUnknown perhaps executed             → look before the retry
     │           └── NothingFound   looked, and found nothing    → look again, until it is certain
@@ -116,8 +116,8 @@ class Throttled(Unavailable):
 class RefusedForNow(Unavailable):
     """The API answered that it does not execute this request for now.
 
-    `code` is `capacity`, for a limit such as that of concurrent recordings, or `forbidden`. Other
-    requests may succeed meanwhile.
+    `code` is `capacity`, for a limit such as that of concurrent recordings, `forbidden`, or
+    `unexpected_status`, if a gateway may have answered. Other requests may succeed meanwhile.
     """
 
 

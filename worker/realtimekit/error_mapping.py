@@ -66,26 +66,34 @@ NO_ROUTE_CODES: Final = frozenset({7000, 7003})
 _ABOUT_THE_REQUEST: Final = frozenset({400, 411, 413, 414, 415, 422, 431})
 """Statuses that refuse the request itself, whichever program on the way answers with them."""
 
+_NOT_OF_GATEWAYS: Final = _ABOUT_THE_REQUEST | {408, 409}
+"""Statuses of the API itself, whatever the form of its JSON. With other ones gateways answer, too,
+for example 404 with `{"message":"no Route matched"}`."""
+
 
 class _ErrorBody(NamedTuple):
     """The message and the codes in the body of an error response.
 
     `names_limit`: its text before redaction says that too many recordings run. `is_of_product`: the
-    body has the product's envelope `error`, and not the gateway's `errors`. `is_of_api`: the body
-    is a JSON object, as all errors of the API. `is_page`: the body is a web page.
+    body has the product's envelope `error`, and not the gateway's `errors`. `is_object`: the body
+    is a JSON object, as all errors of the API. `is_of_api`: it has one of its envelopes. `is_page`:
+    the body is a web page.
     """
 
     message: str
     codes: tuple[int, ...]
     names_limit: bool
     is_of_product: bool = False
+    is_object: bool = False
     is_of_api: bool = False
     is_page: bool = False
 
 
 class _Envelope(msgspec.Struct):
-    """`error`: an object or a text. `errors`: objects. `message`: a text. Nothing is certain."""
+    """`success`: false. `error`: an object or a text. `errors`: objects. `message`: a text. Nothing
+    is certain."""
 
+    success: Any = None
     error: Any = None
     errors: Any = None
     message: Any = None
@@ -182,6 +190,10 @@ def _not_executed(
         # A proxy or the gateway has no way to the product. Its 404 is not that of a recording.
         text = f"a program in front of the API answered with status {status}: {message}"
         return Unavailable("unexpected_status", text, http_status=status, retry_after=pause)
+    if 400 <= status < 500 and status not in _NOT_OF_GATEWAYS and not body.is_of_api:
+        # Probably a gateway's. In case it is the API's after all, no other request waits for it.
+        text = f"status {status} without the form of the API's errors: {message}"
+        return RefusedForNow("unexpected_status", text, http_status=status, retry_after=pause)
     return None
 
 
@@ -189,7 +201,7 @@ def _is_of_another_program(status: int, body: _ErrorBody) -> bool:
     if not 400 <= status < 500 or status == 408:
         return False
     has_no_route = not NO_ROUTE_CODES.isdisjoint(body.codes)
-    return has_no_route or (status not in _ABOUT_THE_REQUEST and not body.is_of_api)
+    return has_no_route or (status not in _ABOUT_THE_REQUEST and not body.is_object)
 
 
 def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
@@ -254,7 +266,8 @@ def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
         tuple(code for error in errors if (code := _code(error.get("code"))) is not None),
         _names_limit(text),
         is_of_product=isinstance(envelope.error, dict) and not envelope.errors,
-        is_of_api=True,
+        is_object=True,
+        is_of_api=isinstance(envelope.error, dict) or envelope.success is False,
     )
 
 

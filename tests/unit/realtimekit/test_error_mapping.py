@@ -354,18 +354,41 @@ async def test_an_answer_of_a_program_in_front_of_the_api_refuses_nothing(
 @pytest.mark.parametrize(
     "content",
     [
-        b"{}",
         b'{"success":false}',
-        b'{"detail":"Not Found"}',
-        b'{"error":404}',
+        b'{"success":false,"message":"not found"}',
         b'{"error":{"message":"half an emoji \\ud83d"}}',
-        b'{"errors":["Not Found"]}',
-        b'{"errors":{"id":"unknown"}}',
+        b'{"success":false,"errors":["Not Found"]}',
+        b'{"success":false,"errors":{"id":"unknown"}}',
     ],
 )
 async def test_an_error_of_the_api_in_another_form_is_its_own_answer(content: bytes) -> None:
     failure = await Api(httpx.Response(404, content=content)).failure(get)
     assert (type(failure), failure.code) == (NotFound, "not_found")
+
+
+@pytest.mark.parametrize("call", [get, stop, start_track, start_composite])
+@pytest.mark.parametrize("status", [404, 405, 410])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{}",
+        b'{"message":"no Route matched with those values"}',
+        b'{"error":"not found"}',
+        b'{"timestamp":1,"status":404,"error":"Not Found","path":"/client"}',
+        b'{"type":"about:blank","title":"Not Found","status":404}',
+        b'{"errors":["Not Found"]}',
+    ],
+)
+async def test_json_that_is_no_error_of_the_api_refuses_nothing_and_concerns_this_request_alone(
+    call: Call, status: int, content: bytes
+) -> None:
+    failure = await Api(httpx.Response(status, content=content)).failure(call)
+    assert (type(failure), failure.code) == (RefusedForNow, "unexpected_status")
+
+
+async def test_a_conflict_is_the_api_s_own_in_any_json() -> None:
+    failure = await Api(httpx.Response(409, json={"message": "already"})).failure(start_composite)
+    assert (type(failure), failure.code) == (Conflict, "already_recording")
 
 
 async def test_a_refusal_of_the_product_with_broken_text_does_not_concern_the_token() -> None:

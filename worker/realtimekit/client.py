@@ -239,7 +239,8 @@ class RealtimeKitClient:
         """Whether the meeting has a live session. Raises no NotFound."""
         path = f"/meetings/{path_segment(meeting_id, 'meeting_id')}/active-session"
         try:
-            session = await self._request("GET", path, decode_session)
+            decode = partial(decode_session, meeting_id=meeting_id)
+            session = await self._request("GET", path, decode)
         except NotFound:
             return False
         return session.is_live

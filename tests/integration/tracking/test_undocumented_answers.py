@@ -217,6 +217,25 @@ async def status_of(api: RealtimeKitClient, recording_id: str) -> Status:
     return (await api.get_recording(recording_id)).status
 
 
+async def test_a_start_that_is_answered_with_the_recording_of_another_meeting_adopts_its_own(
+    bench: CommandBench,
+) -> None:
+    elsewhere = await record_elsewhere(bench)
+    other_meeting = bench.started()[-1].meeting_id
+
+    def answer_with_the_other(request: httpx.Request, body: Any) -> None:
+        if request.method == "POST":
+            body["data"]["recording"] |= {"id": elsewhere, "meeting_id": other_meeting}
+
+    async with aclosing(altered_client(bench.sandbox.base_url, answer_with_the_other)) as api:
+        bench.handler = bench.new_handler(api)
+        assert isinstance(await bench.send(bench.start()), Retry)
+        assert await bench.send(bench.start()) == Ack()
+    own = bench.started()[-1].recording_id
+    assert (await bench.outcome())["data"]["recording_ids"] == [own] != [elsewhere]
+    assert len(bench.started()) == 2
+
+
 async def test_a_stop_of_a_meeting_stops_no_other_if_the_api_ignores_which_meeting_is_meant(
     bench: CommandBench,
 ) -> None:

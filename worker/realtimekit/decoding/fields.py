@@ -30,6 +30,7 @@ with the time overflows."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UUID: Final = re.compile(UUID_PATTERN)
+_UUID_DIGITS: Final = re.compile(r"[0-9a-f]{32}")
 _MAX_INT = 2.0**53
 _REASON_IN_TEXT = re.compile(r"""['"]reason['"]\s*:\s*['"](\w+)['"]""")
 
@@ -81,6 +82,14 @@ def recording_id_of(value: object) -> str | None:
     if recording_id is not None and _UUID.fullmatch(recording_id):
         return recording_id.lower()
     return recording_id
+
+
+def is_another_uuid(answered: str | None, requested: str | None) -> bool:
+    """Whether both are UUIDs, in any spelling, and differ. Ids of another form prove nothing."""
+    if answered is None or requested is None or answered == requested:
+        return False
+    both = [value.replace("-", "").lower() for value in (answered, requested)]
+    return both[0] != both[1] and all(_UUID_DIGITS.fullmatch(value) for value in both)
 
 
 def bounded_id(value: object) -> str | None:

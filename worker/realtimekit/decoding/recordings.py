@@ -18,6 +18,7 @@ from worker.realtimekit.decoding.fields import (
     aware_time,
     caller_type,
     decode,
+    is_another_uuid,
     is_last_page,
     non_negative_int,
     read_paging,
@@ -92,15 +93,17 @@ def decode_recording(
 
     The keyword arguments are known from the request. They replace fields that the body lacks.
     Raises `Unreadable` without an id, without an id and a status in the body itself, and if the
-    body is about another recording than `recording_id`.
+    body is about another recording than `recording_id`, or about another meeting than `meeting_id`.
+    A proxy that confuses its connections answers with the response to another request.
     """
     envelope = decode(body, _RECORDING)
     items = envelope.data if isinstance(envelope.data, list) else [envelope.data]
     if envelope.success is not False:
         for item in items:
-            if snapshot := _snapshot(item, recording_id, meeting_id, kind, status):
+            snapshot = _snapshot(item, recording_id, meeting_id, kind, status)
+            if snapshot and not is_another_uuid(snapshot.meeting_id, meeting_id):
                 return snapshot
-    raise Unreadable("the body has no recording with an id")
+    raise Unreadable("the body has no recording that was requested, with an id")
 
 
 def decode_recording_page(

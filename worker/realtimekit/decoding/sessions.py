@@ -7,6 +7,7 @@ import msgspec
 from worker.realtimekit.decoding.fields import (
     Unreadable,
     decode,
+    is_another_uuid,
     is_last_page,
     read_paging,
     text,
@@ -43,12 +44,13 @@ _SESSION = msgspec.json.Decoder(_SessionEnvelope)
 _SESSIONS = msgspec.json.Decoder(_SessionsEnvelope)
 
 
-def decode_session(body: bytes | bytearray) -> Session:
-    """The session in `data`. Raises `Unreadable` without one."""
+def decode_session(body: bytes | bytearray, *, meeting_id: str) -> Session:
+    """The session in `data`. Raises `Unreadable` without one, and for one of another meeting."""
     envelope = decode(body, _SESSION)
-    if envelope.success is False:
-        raise Unreadable("the body has no session")
-    return _session(envelope.data)
+    session = _session(envelope.data)
+    if envelope.success is False or is_another_uuid(session.meeting_id, meeting_id):
+        raise Unreadable("the body has no session of the meeting")
+    return session
 
 
 def decode_session_page(body: bytes | bytearray, per_page: int | None) -> SessionPage:

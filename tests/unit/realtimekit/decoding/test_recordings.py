@@ -10,6 +10,7 @@ from recording_schemas import Status
 from worker.domain.snapshot import FoundFile, RecordingSnapshot, Storage
 from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.decoding.recordings import decode_recording, decode_recording_page
+from worker.realtimekit.decoding.sessions import decode_session
 from worker.realtimekit.redaction import redact_snapshot
 
 TEMPLATE = (
@@ -127,6 +128,27 @@ def test_an_answer_about_another_recording_is_unreadable() -> None:
 
 
 UUID = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01"
+
+
+OTHER_UUID = "bbbb7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01"
+
+
+@pytest.mark.parametrize("other", [OTHER_UUID, OTHER_UUID.upper().replace("-", "")])
+def test_an_answer_about_another_meeting_is_unreadable(other: str) -> None:
+    row = {"id": "rec-1", "status": "INVOKED", "meeting_id": other}
+    with pytest.raises(Unreadable):
+        decode_recording(body(row), meeting_id=UUID)
+    session = json.dumps({"success": True, "data": {"associated_id": other, "status": "LIVE"}})
+    with pytest.raises(Unreadable):
+        decode_session(session.encode(), meeting_id=UUID)
+
+
+@pytest.mark.parametrize("same", [UUID.upper(), UUID.replace("-", ""), "abcdef-ghijkl", "", None])
+def test_an_answer_about_the_meeting_in_another_spelling_is_taken(same: str | None) -> None:
+    row = {"id": "rec-1", "status": "INVOKED", "meeting_id": same}
+    assert decode_recording(body(row), meeting_id=UUID).recording_id == "rec-1"
+    session = json.dumps({"success": True, "data": {"associated_id": same, "status": "LIVE"}})
+    assert decode_session(session.encode(), meeting_id=UUID).is_live
 
 
 @pytest.mark.parametrize("answered", [UUID, UUID.upper(), UUID.replace("-", "")])

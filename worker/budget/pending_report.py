@@ -48,9 +48,9 @@ class PendingReport:
     def add_limits(self, limits: Iterable[ReportedLimit]) -> None:
         """Add the limits in an API response."""
         for limit in limits:
-            known = self._limits.get(limit.rate, limit)
-            is_scarcer = limit.left is not None and limit.left <= (known.left or limit.left)
-            self._limits[limit.rate] = limit if is_scarcer or known.left is None else known
+            known = self._limits.get(limit.rate, limit).left
+            if known is None or (limit.left is not None and limit.left <= known):
+                self._limits[limit.rate] = limit
 
     def add_pause(self, retry_after: float | None, now: float) -> float:
         """The API throttles, and asks for this pause or for none. Returns the pause in seconds."""

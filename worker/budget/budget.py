@@ -111,7 +111,7 @@ class Budget:
 
     def record_limits(self, limits: Iterable[ReportedLimit]) -> None:
         """Record the limits in an API response, because other programs may use the same token."""
-        self._report.add_limits(limits)
+        self._report.add_limits(limits, self._store.now())
         if self._report.has_pause:
             self._tokens.drop_all()
         if self._report.has_pause or self._has_usage_of_others():
@@ -193,7 +193,7 @@ class Budget:
             ahead=ahead,
             unspent=unspent,
             late=tuple(report.late),
-            limits=report.limits,
+            limits=report.limits(now),
             paused_for=report.pause,
             stops_paused_for=report.stops_pause,
         )

@@ -157,7 +157,7 @@ def _record_limit(windows: dict[Rate, SlidingWindow], limit: ReportedLimit, now:
     reported = sum(window.reported_at is not None for window in windows.values())
     if limit.rate in windows or reported < MAX_REPORTED_LIMITS:
         known = _window_of(windows, limit.rate, now)
-        window = known.report_left(limit.left, now, resets_in=limit.resets_in)
+        window = known.report(limit, now)
         windows[limit.rate] = msgspec.structs.replace(window, reported_at=now)
 
 

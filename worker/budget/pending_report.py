@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from worker.budget.ledger import TokenRequest, Usage
 from worker.budget.sliding_window import ReportedLimit
 from worker.domain.rate import Rate
@@ -27,30 +29,34 @@ class PendingReport:
     def __init__(self) -> None:
         self.late: list[Usage] = []
         self.pause = self.stops_pause = 0.0
-        self._limits: dict[Rate, ReportedLimit] = {}
+        self._limits: dict[Rate, tuple[ReportedLimit, float]] = {}
         self._next_pause = FIRST_PAUSE_SECONDS
         self._paused_until = 0.0
 
-    @property
-    def limits(self) -> tuple[ReportedLimit, ...]:
-        """The scarcest report about each rate."""
-        return tuple(self._limits.values())
+    def limits(self, now: float) -> tuple[ReportedLimit, ...]:
+        """The scarcest report about each rate, with its age at `now`."""
+        return tuple(
+            msgspec.structs.replace(limit, age=max(now - at, 0.0))
+            for limit, at in self._limits.values()
+        )
 
     @property
     def has_pause(self) -> bool:
         """Whether the API stopped all requests."""
-        return self.pause > 0 or any(limit.left == 0 for limit in self.limits)
+        return self.pause > 0 or any(limit.left == 0 for limit, _ in self._limits.values())
 
     def has_less_than(self, quota: int) -> bool:
         """Whether the API reports less than this quota."""
-        return any(limit.left is not None and limit.left < quota for limit in self.limits)
+        return any(
+            limit.left is not None and limit.left < quota for limit, _ in self._limits.values()
+        )
 
-    def add_limits(self, limits: Iterable[ReportedLimit]) -> None:
-        """Add the limits in an API response."""
+    def add_limits(self, limits: Iterable[ReportedLimit], now: float) -> None:
+        """Add the limits in an API response that arrived at `now`."""
         for limit in limits:
-            known = self._limits.get(limit.rate, limit).left
+            known = self._limits[limit.rate][0].left if limit.rate in self._limits else None
             if known is None or (limit.left is not None and limit.left <= known):
-                self._limits[limit.rate] = limit
+                self._limits[limit.rate] = limit, now
 
     def add_pause(self, retry_after: float | None, now: float) -> float:
         """The API throttles, and asks for this pause or for none. Returns the pause in seconds."""

@@ -28,6 +28,9 @@ share is no longer reserved for them."""
 PROBE_INTERVAL_SECONDS: Final = 10.0
 """While everything is reserved, requests are sent at least this far apart."""
 
+MAX_REPORT_AGE_SECONDS: Final = 2.0
+"""Up to this age, every request that the API counted in a report is in our window, too."""
+
 PHASES_PER_WINDOW: Final = 4
 """The usage of other programs is remembered in this many phases for each window."""
 
@@ -50,11 +53,12 @@ A maximum, because while we spend much, our requests in flight hide a part of th
 
 class ReportedLimit(msgspec.Struct, frozen=True):
     """A rate limit from an API response: its rate, how many requests are `left`, and the seconds
-    until there are more, if known."""
+    until there are more, if known. The response is `age` seconds old."""
 
     rate: Rate
     left: int | None = None
     resets_in: float | None = None
+    age: float = 0.0
 
 
 class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
@@ -152,16 +156,20 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
         slots = tuple(by_number[key] for key in sorted(by_number) if by_number[key][1])
         return msgspec.structs.replace(self, slots=slots)
 
-    def report_left(self, left: int | None, now: float, *, resets_in: float | None) -> Self:
-        """The window after the API reported `left` requests, None if it did not say.
+    def report(self, limit: ReportedLimit, now: float) -> Self:
+        """The window after the API reported this limit of its rate.
 
         Requests that are neither left nor ours were spent by other programs. If they spent
-        everything, one request is tried after `resets_in` seconds, unless the API did not give
-        that time.
+        everything, one request is tried when the limit resets, unless the API did not give that
+        time.
         """
+        left, resets_in = limit.left, limit.resets_in
         if left is None:
             return self
         by_others = self.rate.requests - left - sum(requests for _, requests, _ in self.slots)
+        if limit.age > MAX_REPORT_AGE_SECONDS:
+            # The API may have counted requests of ours that are no longer in the window.
+            by_others = min(by_others, self._most_by_others())
         phase, known = self._phase(now), self._without_probe(by_others)
         if by_others > dict(known.others).get(phase, 0):
             earlier = (usage for usage in known.others if usage[0] != phase)
@@ -209,8 +217,11 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
 
     def _reserved_for_others(self) -> int:
         """The quota reserved for other programs: their highest usage plus its square root."""
-        highest = max((requests for _, requests in self.others), default=0)
+        highest = self._most_by_others()
         return highest + math.isqrt(highest)
+
+    def _most_by_others(self) -> int:
+        return max((requests for _, requests in self.others), default=0)
 
     def _others_forgotten_at(self, now: float) -> float:
         last = max((phase for phase, _ in self.others), default=self._phase(now))

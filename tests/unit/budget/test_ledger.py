@@ -348,6 +348,23 @@ def test_a_report_of_less_usage_than_ours_changes_nothing() -> None:
     assert budget.take(limits=[ReportedLimit(Rate(100, 60.0), left=90)]).left == 50
 
 
+OLD_REPORT = ReportedLimit(Rate(100, 60.0), left=30, age=200.0)
+"""The API counted 70 requests in the minute before this report."""
+
+
+def test_an_old_report_counts_no_usage_of_others_because_it_may_have_been_ours() -> None:
+    assert TimedLedger((100, 60.0)).take(limits=[OLD_REPORT]).left == 100
+
+
+def test_an_old_report_still_confirms_the_usage_of_others_that_is_known() -> None:
+    budget = TimedLedger((100, 60.0))
+    budget.take(limits=[ReportedLimit(Rate(100, 60.0), left=84)])
+    budget.now += 63
+    assert budget.take(limits=[OLD_REPORT]).left == 100 - 16 - 4
+    budget.now += 63
+    assert budget.take().left == 100 - 16 - 4
+
+
 def test_a_stricter_policy_becomes_a_window_with_the_usage_so_far() -> None:
     budget = TimedLedger((1000, 300.0))
     budget.take((7, 0, 0))

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from recording_schemas import CommandSucceeded
+from recording_schemas import CommandSucceeded, ObservedBy
 from worker.domain.event_envelopes import outcome_record
-from worker.domain.recording import Observation, ObservedBy
+from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest

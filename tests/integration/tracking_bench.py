@@ -18,9 +18,9 @@ from recording_sandbox.api.server import Sandbox
 from recording_sandbox.model.behaviour import Behaviour
 from recording_sandbox.model.clock import Clock
 from recording_sandbox.model.log_entries import RequestEntry
-from recording_schemas import Kind, Media, Status
+from recording_schemas import Kind, Media, ObservedBy, Status
 from tests.store_requests import observation_of
-from worker.domain.recording import ObservedBy, Recording, StartContext
+from worker.domain.recording import Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeouts import Timeouts
 from worker.observability.metrics import Metrics

@@ -13,9 +13,9 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from recording_sandbox.api.webhook_signing import Signer
-from recording_schemas import Kind, Status
+from recording_schemas import Kind, ObservedBy, Status
 from tests.store_requests import observation_of
-from worker.domain.recording import ObservedBy, Recording, StartContext
+from worker.domain.recording import Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.http_connections import ConnectionLimits
 from worker.observability.http_server import HttpServer

@@ -15,8 +15,8 @@ Result = Literal["ok", "missing", "differs", "refused", "unreadable", "elsewhere
 MAX_MANIFEST_BYTES: Final = 64 * 1024 * 1024
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """The result for one object.
+class Verified(msgspec.Struct, frozen=True):
+    """One object, compared with the archived file. `result` is one of:
 
     ok         the object is as it was archived
     missing    the storage has no such object
@@ -30,10 +30,10 @@ class Verdict(msgspec.Struct, frozen=True):
     detail: str | None = None
 
 
-OK: Final = Verdict("ok")
+OK: Final = Verified("ok")
 
 
-async def verify_copy(storage: ArchiveStorage, copied: CopiedFile) -> Verdict:
+async def verify_copy(storage: ArchiveStorage, copied: CopiedFile) -> Verified:
     """Compare an object's size and SHA-256. Raises StorageUnavailable."""
     key = storage.key_of(copied.archive_url)
     if key is None:
@@ -44,19 +44,19 @@ async def verify_copy(storage: ArchiveStorage, copied: CopiedFile) -> Verdict:
             size += len(block)
             digest.update(block)
             if size > copied.size_bytes:
-                return Verdict("differs", f"it has more than {copied.size_bytes} bytes")
+                return Verified("differs", f"it has more than {copied.size_bytes} bytes")
     except StorageRefused as error:
         return _refusal(error)
     if size != copied.size_bytes:
-        return Verdict("differs", f"it has {size} bytes instead of {copied.size_bytes}")
+        return Verified("differs", f"it has {size} bytes instead of {copied.size_bytes}")
     if digest.hexdigest() != copied.sha256:
-        return Verdict("differs", f"its SHA-256 is {digest.hexdigest()}, not {copied.sha256}")
+        return Verified("differs", f"its SHA-256 is {digest.hexdigest()}, not {copied.sha256}")
     return OK
 
 
 async def verify_manifest(
     storage: ArchiveStorage, manifest_url: str, checksums: tuple[str, ...]
-) -> Verdict:
+) -> Verified:
     """Check that a manifest can be read and has these checksums. Raises StorageUnavailable."""
     key = storage.key_of(manifest_url)
     if key is None:
@@ -66,20 +66,20 @@ async def verify_manifest(
         async for block in storage.read(key):
             body += block
             if len(body) > MAX_MANIFEST_BYTES:
-                return Verdict("differs", f"it has more than {MAX_MANIFEST_BYTES} bytes")
+                return Verified("differs", f"it has more than {MAX_MANIFEST_BYTES} bytes")
     except StorageRefused as error:
         return _refusal(error)
     try:
         manifest = msgspec.json.decode(body, type=Manifest)
     except (ValueError, RecursionError) as error:
-        return Verdict("differs", f"it is no manifest: {error}")
+        return Verified("differs", f"it is no manifest: {error}")
     unnamed = set(checksums) - {file.sha256 for file in manifest.files}
-    return Verdict("differs", f"it lacks {len(unnamed)} archived files") if unnamed else OK
+    return Verified("differs", f"it lacks {len(unnamed)} archived files") if unnamed else OK
 
 
-def _elsewhere(url: str) -> Verdict:
-    return Verdict("elsewhere", f"{url} is not below WORKER_ARCHIVE_URL")
+def _elsewhere(url: str) -> Verified:
+    return Verified("elsewhere", f"{url} is not below WORKER_ARCHIVE_URL")
 
 
-def _refusal(error: StorageRefused) -> Verdict:
-    return Verdict("missing" if isinstance(error, ObjectMissing) else "refused", error.message)
+def _refusal(error: StorageRefused) -> Verified:
+    return Verified("missing" if isinstance(error, ObjectMissing) else "refused", error.message)

@@ -9,7 +9,7 @@ from worker.domain.escaping import escape_controls
 Row = dict[str, Any]
 """The fields of one JSON line, or of one row of a table."""
 
-Kind = Literal["text", "id", "time", "type", "name", "file"]
+ColumnKind = Literal["text", "id", "time", "type", "name", "file"]
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Column(msgspec.Struct, frozen=True):
 
     title: str
     field: str
-    kind: Kind = "text"
+    kind: ColumnKind = "text"
     wide: bool = False
     spare: bool = False
 

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 import click
 
-from worker.cli.columns import Column, Kind, Row, shown_text
+from worker.cli.columns import Column, ColumnKind, Row, shown_text
 from worker.cli.fitting import fit
 from worker.cli.moments import local_time
 from worker.cli.text import cells
@@ -38,7 +38,7 @@ _FOLDING: Final = (
     {"text"},
     {"text", "id"},
     {"text", "id", "type"},
-    frozenset(get_args(Kind)),  # nothing may be cut off
+    frozenset(get_args(ColumnKind)),  # nothing may be cut off
 )
 """The kinds of columns whose cells wrap, in the order in which a table gets narrower."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from recording_schemas import ErrorInfo
 from worker.cli.text import counted
-from worker.console.verdicts import Level, Verdict
+from worker.console.verdicts import Verdict, VerdictLevel
 from worker.domain.archive import ArchiveFile
 from worker.store.admin.archive_pages import ManifestState
 
@@ -47,7 +47,7 @@ def _waiting(files: Sequence[ArchiveFile]) -> Iterator[Verdict]:
 def _manifest(manifest: ManifestState | None) -> Iterator[Verdict]:
     if manifest is None or manifest.due_at is None or manifest.last_error is None:
         return
-    level: Level = "bad" if manifest.last_error.code == REFUSED else "note"
+    level: VerdictLevel = "bad" if manifest.last_error.code == REFUSED else "note"
     text = "The manifest could not be written yet. The worker tries again."
     yield Verdict(level, text + _words(manifest.last_error))
 

@@ -22,13 +22,13 @@ COUNT_TIMEOUT_SECONDS: Final = 2.0
 RECONNECT_SECONDS: Final = 3.0
 LISTENED: Final = ("status", "files", "results")
 
-State = Literal["connecting", "listening", "unavailable"]
+WatchState = Literal["connecting", "listening", "unavailable"]
 
 
 class BrokerState(msgspec.Struct, frozen=True, kw_only=True):
     """Whether events arrive, and what the queues hold. `reason` says why events do not arrive."""
 
-    state: State
+    state: WatchState
     reason: str | None = None
     queues: QueueCounts | None = None
 

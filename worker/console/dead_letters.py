@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.cli.dead.actions import (
-    Action,
     IsKnown,
+    LetterAction,
     act_on_letters,
     drop_letter,
     find_letters,
@@ -95,7 +95,10 @@ class DeadLetters:
         return await self._walk(fingerprints, drop_letter, report)
 
     async def _walk(
-        self, fingerprints: Collection[str], action: Action, report: Report = lambda _row: None
+        self,
+        fingerprints: Collection[str],
+        action: LetterAction,
+        report: Report = lambda _row: None,
     ) -> list[Row]:
         selection = Selection(fingerprints=frozenset(fingerprints))
         async with self._lock, asyncio.timeout(WALK_TIMEOUT_SECONDS):

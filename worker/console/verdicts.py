@@ -13,7 +13,7 @@ from worker.store.admin.command_pages import ParkedCommand
 from worker.store.admin.past_commands import PastCommand
 from worker.store.admin.recording_details import KnownFile, RecordingDetails
 
-Level = Literal["good", "wait", "note", "bad"]
+VerdictLevel = Literal["good", "wait", "note", "bad"]
 
 _LIVE_TEXTS: Final = {
     Status.INVOKED: "The API has accepted the start. The recorder has not begun yet.",
@@ -26,7 +26,7 @@ _LIVE_TEXTS: Final = {
 class Verdict(msgspec.Struct, frozen=True):
     """One sentence: `good` is done, `wait` in progress, `note` worth knowing, `bad` failed."""
 
-    level: Level
+    level: VerdictLevel
     text: str
 
 

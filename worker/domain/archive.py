@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from recording_schemas import ErrorInfo, FileReady, ParticipantWithoutFile, Status
-from worker.domain.recording import ObservedBy, Recording
+from recording_schemas import ErrorInfo, FileReady, ObservedBy, ParticipantWithoutFile, Status
+from worker.domain.recording import Recording
 from worker.domain.snapshot import Participant
 
 REFUSALS_BEFORE_EVENT: Final = 5

@@ -24,6 +24,7 @@ from recording_schemas import (
     FileUrlRenewed,
     Kind,
     Media,
+    ObservedBy,
     ParticipantWithoutFile,
     Status,
     StatusChanged,
@@ -58,7 +59,6 @@ STALLED: Final = "stalled"
 VANISHED: Final = "vanished"
 """The error code if the worker ended a recording because the API answered 404."""
 
-ObservedBy = Literal["command", "webhook", "sweep"]
 RecordingEvent = StatusChanged | FileReady | FileUrlRenewed | Completed | ArchiveEvent
 Completeness = Literal["whole", "lacking", "unknown"]
 """Whether a list of files has all that is expected. See `file_search`."""

@@ -1,15 +1,14 @@
 """Stops, pauses or resumes one recording, and finds the reason of a refusal."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from typing import Final
 
 from recording_schemas import Status
 from worker.domain.errors import NotFound, NotYet, Refused
 from worker.domain.recording import STOPPABLE, STOPPED
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
-
-Action = Literal["stop", "pause", "resume"]
+from worker.realtimekit.models import Action
 
 ACHIEVED: Final[Mapping[Action, frozenset[Status]]] = {
     "stop": STOPPED,

@@ -23,6 +23,7 @@ from worker.realtimekit.decoding.resources import (
 )
 from worker.realtimekit.decoding.sessions import decode_session, decode_session_page
 from worker.realtimekit.models import (
+    Action,
     AttemptHook,
     ParticipantPage,
     RecordingPage,
@@ -157,7 +158,7 @@ class RealtimeKitClient:
     async def control_recording(
         self,
         recording_id: str,
-        action: Literal["stop", "pause", "resume"],
+        action: Action,
         *,
         on_answer_lost: Callable[[], None] | None = None,
     ) -> RecordingSnapshot:

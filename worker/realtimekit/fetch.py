@@ -6,12 +6,12 @@ from typing import Final
 
 import msgspec
 
-from recording_schemas import Kind, ParticipantWithoutFile, Status
+from recording_schemas import Kind, ObservedBy, ParticipantWithoutFile, Status
 from worker.domain.attendance import people_without_file
 from worker.domain.errors import ApiError, Refused, Unavailable
 from worker.domain.file_search import completeness, is_ready, list_hash
 from worker.domain.own_storage import with_requested_storage
-from worker.domain.recording import Completeness, Observation, ObservedBy, Recording
+from worker.domain.recording import Completeness, Observation, Recording
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.domain.track_files import TrackFile, owned_files
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient

@@ -4,7 +4,7 @@ A field of a decoded value is None if the API did not send it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import httpx
 import msgspec
@@ -13,6 +13,9 @@ from worker.domain.errors import ApiError
 from worker.domain.meeting_participants import MeetingParticipant
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.realtimekit.urls import DEFAULT_PORTS
+
+Action = Literal["stop", "pause", "resume"]
+"""What the API can do with a live recording."""
 
 ANY_SUCCESS: Final = 200
 """The status that traces show for every 2xx response: the difference has no meaning here."""

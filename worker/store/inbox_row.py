@@ -11,10 +11,11 @@ import msgspec
 from worker.domain.command_keys import START_TYPES
 from worker.domain.meeting_participants import People
 
-MAX_AHEAD_SECONDS: Final = 600.0
-"""A lease may end this much later than ours would, because replicas may have other settings."""
+MAX_COMMAND_LEASE_EXCESS_SECONDS: Final = 600.0
+"""The lease of another replica's command may end this much later than ours would, because replicas
+may have other settings. One that ends later was written while the clock was ahead."""
 
-State = Literal["running", "waiting", "done"]
+CommandState = Literal["running", "waiting", "done"]
 
 
 class InboxRow(msgspec.Struct, frozen=True):
@@ -23,7 +24,7 @@ class InboxRow(msgspec.Struct, frozen=True):
     command_id: str
     command_type: str
     first_seen_at: float
-    state: State = "waiting"
+    state: CommandState = "waiting"
     attempts: int = 0
     crashes: int = 0
     alone: bool = False
@@ -114,7 +115,7 @@ class InboxRow(msgspec.Struct, frozen=True):
         `lease_seconds` from now.
         """
         longest = now + lease_seconds
-        if (self.lease_until or 0.0) <= longest + MAX_AHEAD_SECONDS:
+        if (self.lease_until or 0.0) <= longest + MAX_COMMAND_LEASE_EXCESS_SECONDS:
             return self
         return msgspec.structs.replace(self, lease_until=longest)
 

@@ -12,8 +12,9 @@ from worker.store.database.schema import leases
 LEADER: Final = "leader"
 """The name of the lease whose owner relays and sweeps."""
 
-MAX_AHEAD_SECONDS: Final = 60.0
-"""A lease may end this much later than ours would, because replicas may have other settings."""
+MAX_LEASE_EXCESS_SECONDS: Final = 60.0
+"""The lease of another replica may end this much later than ours would, because replicas may have
+other settings. One that ends later was written while the clock was ahead."""
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +56,7 @@ def acquire(connection: sa.Connection, request: LeaseRequest) -> LeaseResult:
     columns = (leases.c.until,) if lacking is None else (leases.c.until, lacking)
     other = connection.execute(sa.select(*columns).where(leases.c.name == request.name)).first()
     if other is not None:
-        if other.until > request.until + MAX_AHEAD_SECONDS:
+        if other.until > request.until + MAX_LEASE_EXCESS_SECONDS:
             _shorten(connection, request)
         _note_presence(connection, request)
         return LeaseResult(held=False, lacking_rights=None if lacking is None else other[1])

@@ -18,7 +18,7 @@ from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import HELD, outbox
 from worker.store.database.submissions import LateResult
 
-Exchange = Literal["status", "files", "results", "reply"]
+OutboxExchange = Literal["status", "files", "results", "reply"]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from worker.store.database.direct import DirectStatement, Rows
 from worker.store.database.schema import HELD, outbox
 from worker.store.database.submissions import LateResult
-from worker.store.outbox import Exchange
+from worker.store.outbox import OutboxExchange
 from worker.store.outbox_marks import PageMarks, mark, resume_due, resume_oldest
 from worker.store.replay_pages import wake_next
 
@@ -25,7 +25,7 @@ class UnsentEvent(msgspec.Struct, frozen=True):
     event_id: str
     event_type: str
     subject: str
-    exchange: Exchange
+    exchange: OutboxExchange
     routing_key: str
     correlation_id: str | None
     headers: dict[str, str]

@@ -29,14 +29,14 @@ MAX_RETRY_DELAY_SECONDS: Final = 60.0
 MISS_CHECK_SECONDS: Final = 600.0
 """How often to look whether a webhook did not arrive. Also the least time between registrations."""
 
-Action = Literal["added", "changed", "unchanged"]
+RegistrationAction = Literal["added", "changed", "unchanged"]
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """The app's one subscription, what was done to it, and how many duplicates were removed."""
 
     webhook: Webhook
-    action: Action
+    action: RegistrationAction
     removed: int
 
 
@@ -142,7 +142,7 @@ async def register_as_leader(
 
 async def _ensure(
     api: RealtimeKitClient, url: str, webhook: Webhook | None
-) -> tuple[Webhook, Action]:
+) -> tuple[Webhook, RegistrationAction]:
     if webhook is None:
         return await api.create_webhook(name=NAME, url=url, events=EVENTS), "added"
     if _is_up_to_date(webhook):

@@ -8,10 +8,9 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from recording_schemas import ErrorInfo, Status
+from recording_schemas import ErrorInfo, ObservedBy, Status
 from tests.contract.store.test_pruning import NOW, observation, prune, send_all
 from worker.domain.archive import REFUSALS_BEFORE_EVENT, CopiedFile
-from worker.domain.recording import ObservedBy
 from worker.domain.snapshot import Participant, Storage
 from worker.domain.track_files import TrackFile
 from worker.store.archive_leases import Extension

@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from recording_sandbox.waiting import Eventually
-from recording_schemas import Status
+from recording_schemas import ObservedBy, Status
 from tests.store_requests import claim_request, observation_of, success_of
-from worker.domain.recording import Observation, ObservedBy, StartContext
+from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.database.direct import STATEMENT_WATCHERS
 from worker.store.database.engine import open_engine

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from recording_schemas import ErrorInfo, Status
+from recording_schemas import ErrorInfo, ObservedBy, Status
 from tests.store_requests import observation_of
 from worker.domain.read_policy import is_past_rechecks, next_read_at, read_again_at
-from worker.domain.recording import Completeness, FileSearch, Observation, ObservedBy, Recording
+from worker.domain.recording import Completeness, FileSearch, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeouts import Timeouts
 

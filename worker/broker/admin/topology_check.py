@@ -16,7 +16,7 @@ from worker.broker.connection import BROKER_ERRORS, broker_call, open_channel
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Queue, Topology
 from worker.domain.errors import BrokerUnavailable
 
-State = Literal["ok", "missing", "differs", "no_permission"]
+TopologyState = Literal["ok", "missing", "differs", "no_permission"]
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     kind: Literal["exchange", "queue"]
-    state: State
+    state: TopologyState
     detail: str | None
     messages: int | None = None
     consumers: int | None = None
@@ -93,7 +93,7 @@ async def _compare(
     connection: AbstractConnection,
     declare_passively: Callable[[AbstractChannel], Awaitable[None]],
     declare: Callable[[AbstractChannel], Awaitable[None]],
-) -> tuple[State, str | None]:
+) -> tuple[TopologyState, str | None]:
     """Each call has a separate channel, because the broker closes a channel with a refusal."""
     try:
         await _on_new_channel(connection, declare_passively)

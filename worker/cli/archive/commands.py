@@ -212,13 +212,13 @@ def verify(
 
     settings = _archive_settings(archive_url)
     storage = _open_storage(settings, archive_url)
-    from worker.cli.archive.verifying import Verifier, print_fault, print_verdict, summary
+    from worker.cli.archive.verifying import Verifier, print_fault, print_verified, summary
 
     whole_ids = [complete(settings, "RECORDING", text, "recording") for text in recording_ids]
     condition = CopiesFilter(recording_ids=tuple(map(str, whole_ids)), app=app, since=since)
     stored = each_stored(settings.database_url.reveal(), condition, pooler=settings.database_pooler)
     is_only = archive_url is not None
-    verifier = Verifier(storage, print_verdict if as_json else print_fault, only_here=is_only)
+    verifier = Verifier(storage, print_verified if as_json else print_fault, only_here=is_only)
     totals = verifier.totals
     try:
         asyncio.run(verifier.verify(stored, concurrency=concurrency))

@@ -11,7 +11,7 @@ import msgspec
 
 from worker.archive.errors import StorageUnavailable
 from worker.archive.storage import ArchiveStorage
-from worker.archive.verification import Verdict, verify_copy, verify_manifest
+from worker.archive.verification import Verified, verify_copy, verify_manifest
 from worker.cli.archive.places import Places
 from worker.cli.output import print_json
 from worker.domain.escaping import escape_controls
@@ -23,7 +23,7 @@ MAX_UNREADABLE: Final = 5
 _PROGRESS_INTERVAL_SECONDS: Final = 0.2
 
 Stored = StoredCopy | StoredManifest
-Report = Callable[[Stored, Verdict], None]
+Report = Callable[[Stored, Verified], None]
 
 
 class Totals(msgspec.Struct):
@@ -69,45 +69,45 @@ class Verifier:
 
     async def _take_turns(self, objects: Iterator[Stored]) -> None:
         for stored in objects:  # the tasks share the iterator
-            verdict = await self._verdict(stored)
+            verified = await self._verify_one(stored)
             if self._write_error is not None:
                 return
             try:
-                self._show(stored, verdict)
+                self._show(stored, verified)
             except OSError as error:
                 self._write_error = error
                 return
 
-    def _show(self, stored: Stored, verdict: Verdict) -> None:
-        self._count(stored, verdict)
+    def _show(self, stored: Stored, verified: Verified) -> None:
+        self._count(stored, verified)
         self._clear_progress()
-        if verdict.result != "elsewhere" or not self._only_here:
-            self._report(stored, verdict)
+        if verified.result != "elsewhere" or not self._only_here:
+            self._report(stored, verified)
         self._show_progress()
 
-    async def _verdict(self, stored: Stored) -> Verdict:
+    async def _verify_one(self, stored: Stored) -> Verified:
         try:
             if isinstance(stored, StoredCopy):
-                verdict = await verify_copy(self._storage, stored.copied)
+                verified = await verify_copy(self._storage, stored.copied)
             else:
-                verdict = await verify_manifest(
+                verified = await verify_manifest(
                     self._storage, stored.manifest_url, stored.checksums
                 )
         except StorageUnavailable as error:
             self._unreadable += 1
             if self._unreadable >= MAX_UNREADABLE:
                 raise
-            return Verdict("unreadable", error.message)
+            return Verified("unreadable", error.message)
         self._unreadable = 0
-        return verdict
+        return verified
 
-    def _count(self, stored: Stored, verdict: Verdict) -> None:
-        if verdict.result == "elsewhere":
+    def _count(self, stored: Stored, verified: Verified) -> None:
+        if verified.result == "elsewhere":
             self.totals.elsewhere.add(_url(stored))
             return
         self.totals.objects += 1
-        self.totals.faults += verdict.result != "ok"
-        if isinstance(stored, StoredCopy) and verdict.result == "ok":
+        self.totals.faults += verified.result != "ok"
+        if isinstance(stored, StoredCopy) and verified.result == "ok":
             self.totals.size_bytes += stored.copied.size_bytes
 
     def _show_progress(self) -> None:
@@ -128,25 +128,25 @@ def summary(totals: Totals) -> str:
     return f"{objects}, {totals.size_bytes:,} bytes: {faults}"
 
 
-def print_verdict(stored: Stored, verdict: Verdict) -> None:
+def print_verified(stored: Stored, verified: Verified) -> None:
     """Print one JSON line. A manifest has no `file_name`."""
     print_json(
         {
             "recording_id": stored.recording_id,
             "file_name": _file_name(stored),
             "archive_url": _url(stored),
-            "result": verdict.result,
-            "detail": verdict.detail,
+            "result": verified.result,
+            "detail": verified.detail,
         }
     )
 
 
-def print_fault(stored: Stored, verdict: Verdict) -> None:
+def print_fault(stored: Stored, verified: Verified) -> None:
     """Print an object that differs from the archived file. Those elsewhere are only counted."""
-    if verdict.result not in {"ok", "elsewhere"}:
-        label = click.style(verdict.result.ljust(10), fg="red", bold=True)
+    if verified.result not in {"ok", "elsewhere"}:
+        label = click.style(verified.result.ljust(10), fg="red", bold=True)
         name = _file_name(stored) or "(manifest)"
-        text = f"{stored.recording_id}  {name}  {verdict.detail}"
+        text = f"{stored.recording_id}  {name}  {verified.detail}"
         click.echo(f"{label}  {escape_controls(text)}")
 
 

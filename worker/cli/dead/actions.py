@@ -25,7 +25,7 @@ MAY_BE_HELD = "If another command or a console reads the letters at this moment,
 _NEW_IDS: Final = uuid.UUID("5f0c3f7e-52f4-4bb5-9d0a-6c1d0f4f9b57")
 """The namespace of new command ids. A change would give an interrupted replay another id."""
 
-Action = Callable[["DeadLetterQueue", DecodedLetter], Awaitable[Row]]
+LetterAction = Callable[["DeadLetterQueue", DecodedLetter], Awaitable[Row]]
 """Acts on one letter and returns the fields of its result."""
 
 IsKnown = Callable[[str], Awaitable[bool | None]]
@@ -86,7 +86,7 @@ async def act_on_letters(
     settings: "CommonSettings",
     selection: Selection,
     limit: int | None,
-    action: Action,
+    action: LetterAction,
     report: Callable[[Row], None],
 ) -> list[Row]:
     """Act on every selected letter, oldest first, and report each as soon as it is done.

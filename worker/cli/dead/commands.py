@@ -11,7 +11,7 @@ import msgspec
 from worker.cli.context import common_settings
 from worker.cli.dead.actions import (
     MAY_BE_HELD,
-    Action,
+    LetterAction,
     UnknownLetter,
     act_on_letters,
     drop_letter,
@@ -199,7 +199,7 @@ def drop(context: click.Context, /, change: Change, yes: bool, as_json: bool) ->
 
 
 def _apply(
-    settings: "CommonSettings", change: Change, action: Action, *, would: str, as_json: bool
+    settings: "CommonSettings", change: Change, action: LetterAction, *, would: str, as_json: bool
 ) -> list[Row]:
     """Act on the selected letters and print each. A dry run only prints `would` as the result."""
 

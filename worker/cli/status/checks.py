@@ -19,7 +19,7 @@ from worker.store.admin.overview import BudgetUsage, Overview, SweepInfo
 from worker.store.archive_reading import ArchiveDepth
 from worker.store.due_commands import ParkedCount
 
-State = Literal["ok", "warning", "failed", "unknown"]
+CheckState = Literal["ok", "warning", "failed", "unknown"]
 
 MAX_OUTBOX_AGE_SECONDS: Final = 60.0
 MAX_SILENCE_SECONDS: Final = 900.0
@@ -41,24 +41,24 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the screen. `see` is a command that shows more."""
 
     name: str
-    state: State
+    state: CheckState
     text: str
     see: str | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """All checks. `healthy` is None if neither a worker nor the database can be read."""
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """All checks. `is_healthy` is None if neither a worker nor the database can be read."""
 
-    healthy: bool | None
+    is_healthy: bool | None
     checks: tuple[Check, ...]
 
 
-def judge(facts: Facts) -> Verdict:
+def judge(facts: Facts) -> Health:
     """Whether the workers are healthy. Warnings and unknown values do not count against them."""
     checks = tuple(_checks(facts))
     is_failed = any(check.state == "failed" for check in checks)
     is_unknown = isinstance(facts.readiness, str) and isinstance(facts.overview, str)
-    return Verdict(healthy=False if is_failed else None if is_unknown else True, checks=checks)
+    return Health(is_healthy=False if is_failed else None if is_unknown else True, checks=checks)
 
 
 def _checks(facts: Facts) -> Iterator[Check]:
@@ -89,7 +89,7 @@ def _worker_checks(facts: Facts) -> Iterator[Check]:
     yield Check(name="worker", state="ok", text=f"answers at {facts.worker_url}")
     for name, check in facts.readiness.checks.items():
         # One app that can be used is enough to be ready.
-        state: State = "warning" if facts.readiness.ok else "failed"
+        state: CheckState = "warning" if facts.readiness.ok else "failed"
         text = _CLOSED if check.ok and name.partition("/")[0] == "api" else ""
         yield Check(name=name, state="ok" if check.ok else state, text=check.reason or text)
 
@@ -180,7 +180,7 @@ def _outbox(overview: Overview) -> Check:
     parts += [f"{outbox.deferred} refused by RabbitMQ"] if outbox.deferred else []
     parts += [f"{outbox.set_aside} set aside"] if outbox.set_aside else []
     is_wrong = outbox.deferred or outbox.set_aside
-    state: State = "warning" if is_wrong else "ok"
+    state: CheckState = "warning" if is_wrong else "ok"
     return Check(
         name="outbox",
         state="failed" if age > MAX_OUTBOX_AGE_SECONDS else state,
@@ -199,13 +199,13 @@ def _budget(name: str, usage: BudgetUsage, now: float) -> Check:
     if paused_for > 0:
         allowed = "no requests" if usage.stops_paused_until > now else "stops alone"
         parts.insert(0, f"{allowed} for {span(paused_for)}, because the API throttles")
-    state: State = "warning" if is_short or paused_for > 0 else "ok"
+    state: CheckState = "warning" if is_short or paused_for > 0 else "ok"
     return Check(name=name, state=state, text=", ".join(parts))
 
 
 def _sweep(name: str, sweep: SweepInfo, now: float) -> Check:
     age = now - sweep.swept_at
-    state: State = "warning" if age > MAX_SILENCE_SECONDS else "ok"
+    state: CheckState = "warning" if age > MAX_SILENCE_SECONDS else "ok"
     return Check(name=name, state=state, text=f"the last one completed {span(age)} ago")
 
 
@@ -243,7 +243,7 @@ def _archive(archive: ArchiveDepth, now: float) -> Check:
     parts += [f"{archive.refused} refused by the storage"] if archive.refused else []
     parts += [f"{archive.failed} given up"] if archive.failed else []
     is_late = age > MAX_ARCHIVE_AGE_SECONDS
-    state: State = "warning" if is_late or archive.failed else "ok"
+    state: CheckState = "warning" if is_late or archive.failed else "ok"
     if archive.refused or left < MIN_EXPIRY_SECONDS:
         state = "failed"
     see = None if state == "ok" else "recording-worker archive list"
@@ -282,7 +282,7 @@ def _queue_checks(queues: QueueCounts, replicas: int | None) -> Iterator[Check]:
         f"{later} to try again later",
         counted(consumers, "consumer"),
     ]
-    state: State = "ok" if consumers else "failed"
+    state: CheckState = "ok" if consumers else "failed"
     if replicas is not None and consumers > replicas:
         state = "warning"
         parts.append(f"but {counted(replicas, 'replica')} of this database: {_FOREIGN_CONSUMERS}")

@@ -12,7 +12,7 @@ from worker.cli.output import json_option, print_json
 from worker.cli.worker_url import worker_url_option
 
 if TYPE_CHECKING:
-    from worker.cli.status.checks import Verdict
+    from worker.cli.status.checks import Health
     from worker.cli.status.sources import Facts
 
 HEALTHY: Final = 0
@@ -63,8 +63,8 @@ def command(
     try:
         while True:
             facts = gather_facts(settings, worker_url)
-            verdict = judge(facts)
-            _print(facts, verdict, as_json=as_json, watch=watch)
+            health = judge(facts)
+            _print(facts, health, as_json=as_json, watch=watch)
             if not watch:
                 break
             threading.Event().wait(interval)
@@ -72,15 +72,15 @@ def command(
         if not watch:
             raise
         return
-    context.exit({True: HEALTHY, False: NOT_HEALTHY, None: CANNOT_TELL}[verdict.healthy])
+    context.exit({True: HEALTHY, False: NOT_HEALTHY, None: CANNOT_TELL}[health.is_healthy])
 
 
-def _print(facts: "Facts", verdict: "Verdict", *, as_json: bool, watch: bool) -> None:
+def _print(facts: "Facts", health: "Health", *, as_json: bool, watch: bool) -> None:
     from worker.cli.status.format import status_json, status_lines
 
     if as_json:
-        print_json(status_json(facts, verdict))
+        print_json(status_json(facts, health))
         return
     if watch and sys.stdout.isatty():
         click.echo(_NEW_SCREEN, nl=False)
-    click.echo("\n".join(status_lines(facts, verdict)))
+    click.echo("\n".join(status_lines(facts, health)))

@@ -1,4 +1,4 @@
-"""Renders the verdict and its checks: a screen for users, one JSON object for scripts."""
+"""Renders the workers' health and its checks: a screen for users, one JSON object for scripts."""
 
 import shutil
 import textwrap
@@ -11,7 +11,7 @@ import msgspec
 
 from worker.cli.moments import iso_time
 from worker.cli.output import Row
-from worker.cli.status.checks import Check, Verdict
+from worker.cli.status.checks import Check, Health
 from worker.cli.status.sources import Facts
 from worker.domain.escaping import escape_controls
 from worker.observability.probe_client import Readiness
@@ -22,16 +22,16 @@ _STATE_WIDTH: Final = max(map(len, _COLOURS))
 _MIN_WIDTH: Final = 60
 
 
-def status_json(facts: Facts, verdict: Verdict) -> Row:
+def status_json(facts: Facts, health: Health) -> Row:
     """One object with everything that is known. Unknown values are null."""
     overview = facts.overview if isinstance(facts.overview, Overview) else None
     queues = None if isinstance(facts.queues, str) else msgspec.to_builtins(facts.queues)
     return {
-        "healthy": verdict.healthy,
+        "healthy": health.is_healthy,
         "at": iso_time(overview.at) if overview else datetime.now(UTC).isoformat(),
         "checks_from": checks_from(facts),
         "worker_url": facts.worker_url,
-        "checks": [msgspec.structs.asdict(check) for check in verdict.checks],
+        "checks": [msgspec.structs.asdict(check) for check in health.checks],
         **_overview_json(overview),
         "queues": queues,
     }
@@ -70,28 +70,28 @@ def checks_from(facts: Facts) -> str:
     return "state" if isinstance(facts.overview, Overview) else "nobody"
 
 
-def status_lines(facts: Facts, verdict: Verdict) -> Iterator[str]:
+def status_lines(facts: Facts, health: Health) -> Iterator[str]:
     """The lines of the screen, no wider than the terminal."""
     width = max(min(shutil.get_terminal_size().columns, 120), _MIN_WIDTH)
-    yield click.style(_headline(verdict), bold=True)
+    yield click.style(_headline(health), bold=True)
     yield from textwrap.wrap(_origin(facts), width)
     yield ""
-    name_width = max(len(check.name) for check in verdict.checks)
-    for check in verdict.checks:
+    name_width = max(len(check.name) for check in health.checks)
+    for check in health.checks:
         yield from _check_lines(check, name_width, width)
 
 
-def _headline(verdict: Verdict) -> str:
-    by_state = {state: _names(verdict, state) for state in _COLOURS}
-    if verdict.healthy is False:
+def _headline(health: Health) -> str:
+    by_state = {state: _names(health, state) for state in _COLOURS}
+    if health.is_healthy is False:
         return f"Not healthy: {by_state['failed']}"
-    if verdict.healthy is None:
+    if health.is_healthy is None:
         return "Unknown: neither a worker nor the database answers"
     return f"Healthy, but look at: {by_state['warning']}" if by_state["warning"] else "Healthy"
 
 
-def _names(verdict: Verdict, state: str) -> str:
-    names = (check.name for check in verdict.checks if check.state == state)
+def _names(health: Health, state: str) -> str:
+    names = (check.name for check in health.checks if check.state == state)
     return escape_controls(", ".join(dict.fromkeys(names)))
 
 

@@ -26,12 +26,12 @@ from worker.domain.recording import STOPPED, Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.actions import (
     TOO_EARLY_CODES,
-    Action,
     Ended,
     Gone,
     act_on_recording,
 )
 from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.models import Action
 
 MAX_CONCURRENT: Final = 10
 """The worker acts on at most this many recordings of a meeting at a time, so that a slow call

@@ -11,9 +11,9 @@ from worker.commands.operations.context import OperationContext
 from worker.domain.errors import NotFound, NotYet, Refused, StartUnknown, Unavailable
 from worker.domain.recording import LIVE, STOPPED, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
-from worker.realtimekit.actions import Action
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_all_recordings
+from worker.realtimekit.models import Action
 
 ControlCommand = StopRecording | PauseRecording | ResumeRecording
 

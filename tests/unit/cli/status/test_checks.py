@@ -72,13 +72,13 @@ def screen(of: Facts) -> str:
     return "\n".join(status_lines(of, judge(of)))
 
 
-# The verdict
+# The health
 
 
 def test_workers_are_healthy_if_no_check_fails() -> None:
-    verdict = judge(facts())
-    assert verdict.healthy is True
-    assert {each.state for each in verdict.checks} == {"ok"}
+    health = judge(facts())
+    assert health.is_healthy is True
+    assert {each.state for each in health.checks} == {"ok"}
     assert screen(facts()).startswith("\x1b[1mHealthy\x1b[0m\n")
 
 
@@ -98,7 +98,7 @@ def test_workers_are_healthy_if_no_check_fails() -> None:
 def test_the_verdict_follows_from_the_sources_that_answer(
     healthy: bool | None, answered: Any
 ) -> None:
-    assert judge(facts(**answered)).healthy is healthy
+    assert judge(facts(**answered)).is_healthy is healthy
 
 
 @pytest.mark.parametrize("name", ["readiness", "overview", "queues"])
@@ -121,10 +121,10 @@ def test_the_reasons_of_the_worker_are_shown_without_control_characters() -> Non
 def test_an_app_that_cannot_be_used_beside_one_that_can_is_a_warning() -> None:
     apps = {"api/eu": CheckAnswer(ok=False, reason="unauthorized"), "api/us": CheckAnswer(ok=True)}
 
-    verdict = judge(facts(readiness=Readiness(ok=True, checks=apps)))
+    health = judge(facts(readiness=Readiness(ok=True, checks=apps)))
 
-    assert verdict.healthy is True
-    assert [each.state for each in verdict.checks[:3]] == ["ok", "warning", "ok"]
+    assert health.is_healthy is True
+    assert [each.state for each in health.checks[:3]] == ["ok", "warning", "ok"]
 
 
 def test_only_a_worker_knows_whether_its_circuit_to_the_api_is_open() -> None:

@@ -224,6 +224,7 @@ class RealtimeKitClient:
             # A page without a new participant means that the API ignores `page_no`.
             if page.is_last or len(found) == before:
                 break
+            # The API may refuse a page behind the last one. Without a total, that ends the list.
             may_have_ended = not page.is_counted
         return tuple(found.values())
 

@@ -17,6 +17,7 @@ from worker.store.store import Store
 
 PRUNE_INTERVAL_SECONDS: Final = 60.0
 KEEP_LEASES_SECONDS: Final = 3600.0
+"""A lease is removed this long after its end, because its owner died."""
 STEP_PAUSE_SECONDS: Final = 0.1
 """The pause between two steps, so that other requests can commit."""
 
@@ -31,7 +32,8 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 class Pruner:
     """Prunes the store while this replica is the leader.
 
-    `read_ahead` is more than any read of a recording is ever scheduled ahead, in seconds.
+    No read of a recording is scheduled further ahead than `read_ahead`, in seconds. A later time
+    was written while the clock was ahead.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ from tests.integration.archive.file_source import FileSource
 from worker.archive.download import Download
 from worker.archive.download.name_lookup import MAX_LOOKUPS
 from worker.archive.errors import SourceUnavailable
+from worker.settings.proxies import Proxies, proxy_url
 
 HANGING = "https://hangs.example.com/a.webm?signature=sesame"
 DEADLINE_SECONDS = 20.0
@@ -38,10 +39,13 @@ async def read(download: Download, url: str) -> bytes:
         return b"".join([block async for block in file.blocks()])
 
 
+@pytest.mark.parametrize(
+    "proxies", [Proxies(), Proxies(https=proxy_url("http://hangs.example.com:3128"))]
+)
 async def test_look_ups_without_an_answer_keep_no_thread_that_others_need(
-    resolver: threading.Event,
+    resolver: threading.Event, proxies: Proxies
 ) -> None:
-    patient = Download(timeout_seconds=60, allow_private_sources=True)
+    patient = Download(timeout_seconds=60, allow_private_sources=True, proxies=proxies)
     waiting = [asyncio.create_task(read(patient, HANGING)) for _ in range(MAX_LOOKUPS)]
     async with FileSource(BODY) as source, asyncio.timeout(DEADLINE_SECONDS):
         await asyncio.sleep(0)  # each download has begun

@@ -15,8 +15,9 @@ import httpx
 
 from worker.archive.download.addresses import resolve
 from worker.archive.download.connection import StreamConnection
-from worker.archive.download.name_lookup import AddressInfo
+from worker.archive.download.name_lookup import AddressInfo, look_up
 from worker.settings.proxies import Proxies
+from worker.settings.proxy_transport import open_proxy_transport
 from worker.settings.trusted_authorities import tls_context
 
 HAPPY_EYEBALLS_DELAY_SECONDS: Final = 0.25
@@ -33,11 +34,7 @@ def open_transport(
     proxy = proxies.choose(str(url)).proxy
     if proxy is None:
         return CheckedTransport(allow_private=allow_private)
-    proxy_url = httpx.URL(proxy.reveal())
-    of_proxy = tls_context() if proxy_url.scheme == "https" else None
-    return httpx.AsyncHTTPTransport(
-        verify=tls_context(), proxy=httpx.Proxy(proxy_url, ssl_context=of_proxy)
-    )
+    return open_proxy_transport(proxy.reveal(), look_up, httpx.Limits())
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):

@@ -6,12 +6,14 @@ from typing import Any, Final
 
 import httpx
 
+from worker.realtimekit.http.name_lookups import NameLookups
 from worker.realtimekit.http.transport import (
     IDLE_TIMEOUT_SECONDS,
     MAX_CONNECTIONS,
     HttpTransport,
 )
 from worker.settings.proxies import Proxies
+from worker.settings.proxy_transport import open_proxy_transport
 from worker.settings.trusted_authorities import tls_context
 
 _LIMITS: Final = httpx.Limits(
@@ -36,13 +38,8 @@ class ProxyTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, proxy_url: str) -> None:
-        context = tls_context()
-        url = httpx.URL(proxy_url)
-        of_proxy = context if url.scheme == "https" else None
-        self._address = url.netloc.decode("ascii")
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=context, limits=_LIMITS, proxy=httpx.Proxy(url, ssl_context=of_proxy)
-        )
+        self._address = httpx.URL(proxy_url).netloc.decode("ascii")
+        self._transport = open_proxy_transport(proxy_url, NameLookups().look_up, _LIMITS)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response."""

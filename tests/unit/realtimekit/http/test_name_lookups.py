@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from worker.realtimekit.http.name_lookups import NameLookups
+from worker.realtimekit.http.proxy import ProxyTransport
 from worker.realtimekit.http.transport import HttpTransport
 
 HANGING = "hangs.example.com"
@@ -40,8 +41,11 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     fake.answers.set()
 
 
-async def test_requests_to_a_name_without_an_answer_share_one_thread(resolver: Resolver) -> None:
-    transport = HttpTransport()
+@pytest.mark.parametrize("way", ["direct", "proxy"])
+async def test_requests_to_a_name_without_an_answer_share_one_thread(
+    resolver: Resolver, way: str
+) -> None:
+    transport = HttpTransport() if way == "direct" else ProxyTransport(f"http://{HANGING}:3128")
     request = httpx.Request(
         "GET", f"http://{HANGING}/", extensions={"timeout": {"connect": 0.01, "pool": 1.0}}
     )

@@ -42,6 +42,8 @@ class HttpProtocol(asyncio.Protocol):
         self._response: asyncio.Future[RawResponse] | None = None
         self._keep_alive = True
         self._received = 0
+        self.opened_at = 0.0
+        """When the connection was opened, by the clock of the event loop."""
         self._reset_response()
 
     @property
@@ -79,6 +81,7 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport of the open connection."""
         self._transport = cast("asyncio.Transport", transport)
+        self.opened_at = asyncio.get_running_loop().time()
 
     def data_received(self, data: bytes) -> None:
         """Parse a part of a response."""

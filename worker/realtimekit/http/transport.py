@@ -24,6 +24,10 @@ MAX_CONNECTIONS: Final = 500
 IDLE_TIMEOUT_SECONDS: Final = 15.0
 """A connection that was unused for this long is closed: the API may be about to close it, too."""
 
+LIFETIME_SECONDS: Final = 60.0
+"""A connection is used for this long. So a change of the host's addresses counts after a minute,
+even if requests never pause and the old address still answers, for example with 503."""
+
 HAPPY_EYEBALLS_DELAY_SECONDS: Final = 0.25
 """After this long without an answer from one address of a host, the next one is tried in
 parallel."""
@@ -48,10 +52,16 @@ class HttpTransport(httpx.AsyncBaseTransport):
     certainly not sent; other errors of httpx and ResponseTooLarge when it may have been executed.
     """
 
-    def __init__(self, *, idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS,
+        lifetime_seconds: float = LIFETIME_SECONDS,
+    ) -> None:
         # Longest unused first. The last one is used next, so those that only a burst needed age.
         self._idle: dict[Origin, deque[_IdleConnection]] = {}
         self._idle_timeout = idle_timeout_seconds
+        self._lifetime = lifetime_seconds
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._names = NameLookups()
         self._closed = False
@@ -122,8 +132,9 @@ class HttpTransport(httpx.AsyncBaseTransport):
 
     def _release(self, origin: Origin, connection: HttpProtocol) -> None:
         self._slots.release()
-        if connection.is_usable and not self._closed:
-            now = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        is_old = now - connection.opened_at > self._lifetime
+        if connection.is_usable and not is_old and not self._closed:
             self._idle.setdefault(origin, deque()).append(_IdleConnection(connection, now))
         else:
             connection.close()

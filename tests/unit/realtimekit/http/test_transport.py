@@ -266,6 +266,23 @@ async def test_connections_that_only_a_burst_needed_are_closed_while_others_are_
         await transport.aclose()
 
 
+@pytest.mark.parametrize(("lifetime_seconds", "connections"), [(3600.0, 1), (-1.0, 3)])
+async def test_a_connection_that_is_always_in_use_is_replaced_after_its_lifetime(
+    lifetime_seconds: float, connections: int
+) -> None:
+    async def scene(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.send(GOOD)
+
+    async with met(scene, scene, scene) as (server, _):
+        transport = HttpTransport(lifetime_seconds=lifetime_seconds)
+        for _ in range(3):
+            assert await send(transport, server.url) == (200, b"ok")
+        assert server.connections == connections
+        await transport.aclose()
+
+
 async def test_a_cancelled_request_closes_its_connection() -> None:
     requested, left = asyncio.Event(), asyncio.Event()
 

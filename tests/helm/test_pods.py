@@ -292,6 +292,16 @@ def test_ingress_is_limited_to_scrapes_and_webhooks_at_one_port() -> None:
     assert [port["name"] for port in container(found)["ports"]] == ["http"]
 
 
+def test_by_default_names_are_resolved_by_the_cluster_or_by_a_cache_on_the_node() -> None:
+    spec = only(manifests(merged(MINIMAL, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
+    (dns,) = [rule for rule in spec["spec"]["egress"] if rule["ports"] == TARGETS["dns"]]
+    pods, node = dns["to"]
+    (label,) = pods["podSelector"]["matchExpressions"]
+    assert (label["key"], label["values"]) == ("k8s-app", ["kube-dns", "node-local-dns"])
+    for address in ("169.254.20.10", "169.254.25.10"):  # NodeLocal DNSCache, and Kubespray's
+        assert ip_address(address) in ip_network(node["ipBlock"]["cidr"])
+
+
 def test_by_default_the_api_is_outside_the_cluster() -> None:
     spec = only(manifests(merged(MINIMAL, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
     (api,) = [rule for rule in spec["spec"]["egress"] if rule["ports"] == TARGETS["api"]]

@@ -161,7 +161,7 @@ class Budget:
         self._wakeup.clear()
         now = self._store.now()
         if self._last and self._last.at > now + CLOCK_STEP_SECONDS:
-            self._forget_grant()
+            self._forget_grant(now)
         request = self._next_request(now)
         if request is None:
             self._queue.reject_unservable(now, [self._available_at(tier) for tier in Tier])
@@ -240,11 +240,12 @@ class Budget:
 
     # Derived from grants and reports
 
-    def _forget_grant(self) -> None:
+    def _forget_grant(self, now: float) -> None:
         """Forget the last grant, because the clock was set back and the grant's times are in the
         future."""
         self._last, self._prefetch_at = None, 0.0
         self._tokens.drop_all()
+        self._queue.restart_waits(now)
 
     def _has_usage_of_others(self) -> bool:
         """Whether the API reports less quota than our own requests explain: others use it, too."""

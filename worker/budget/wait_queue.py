@@ -73,6 +73,14 @@ class WaitQueue:
                     waiter.token.set_exception(over_budget_error(at - now))
         self._update(now)
 
+    def restart_waits(self, now: float) -> None:
+        """Count the waiting time of requests from `now`, if they came later by a clock that was set
+        back since. Otherwise they would wait longer by that difference."""
+        for queue in self._queues.values():
+            waiting = [_counted_from(now, waiter) for waiter in queue]
+            queue.clear()
+            queue.extend(waiting)
+
     def reject_all(self, error: Exception) -> None:
         """End every waiting request with `error`."""
         for queue in self._queues.values():
@@ -119,6 +127,13 @@ class WaitQueue:
         for waiter in promoted:
             reads.remove(waiter)
             self._queues[Priority.COMMAND].append(waiter)
+
+
+def _counted_from(now: float, waiter: Waiter) -> Waiter:
+    earlier_by = waiter.queued_at - now
+    if earlier_by <= 0 or waiter.deadline is None:
+        return waiter
+    return waiter._replace(queued_at=now, deadline=waiter.deadline - earlier_by)
 
 
 def over_budget_error(seconds: float) -> OverBudget:

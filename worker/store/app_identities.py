@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.store.database.schema import marks, recordings
+from worker.store.database.schema import named_times, recordings
 
 _DIGEST_DIGITS: Final = 16
 
@@ -27,16 +27,16 @@ def adopt(connection: sa.Connection, identity: AppIdentity) -> int:
     note stays as it was.
     """
     prefix = f"app/{identity.name}/"  # existing databases contain this
-    names = marks.c.name.startswith(prefix, autoescape=True)
-    noted = set(connection.execute(sa.select(marks.c.name).where(names)).scalars())
-    mark = prefix + _digest(identity)
-    if noted == {mark}:
+    names = named_times.c.name.startswith(prefix, autoescape=True)
+    noted = set(connection.execute(sa.select(named_times.c.name).where(names)).scalars())
+    name = prefix + _digest(identity)
+    if noted == {name}:
         return 0
     if noted and (count := _count_open(connection, identity.name)):
         return count
-    connection.execute(sa.delete(marks).where(names))
+    connection.execute(sa.delete(named_times).where(names))
     # Two replicas may insert at the same time. Then the second transaction is run again.
-    connection.execute(sa.insert(marks).values(name=mark, at=identity.now))
+    connection.execute(sa.insert(named_times).values(name=name, at=identity.now))
     return 0
 
 

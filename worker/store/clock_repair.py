@@ -25,7 +25,7 @@ from worker.store.database.schema import (
     HELD,
     UNFINISHED,
     inbox,
-    marks,
+    named_times,
     outbox,
     parked,
     recordings,
@@ -35,14 +35,14 @@ MAX_AHEAD_SECONDS: Final = 7_200.0
 """Valid times of events and cursors are never this far ahead."""
 
 MAX_RECORDINGS: Final = 100
-"""The rows that one step corrects."""
+"""One step corrects at most this many recordings for each of their times."""
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """Asks to correct the times that are too far ahead of `now`, in seconds since the epoch.
 
-    `read_ahead` is more than any read is ever scheduled ahead, in seconds. `all_ahead` asks to
-    correct all times ahead.
+    No read is scheduled further ahead than `read_ahead`, in seconds. `all_ahead` asks to correct all
+    times ahead of `now`.
     """
 
     now: float
@@ -67,7 +67,8 @@ def correct_times(connection: sa.Connection, repair: Repair) -> bool:
     if connection.execute(events.values(retry_at=repair.now)).rowcount:
         notify_on_commit(connection, "outbox")
         notify_on_commit(connection, "replies")
-    cursors = sa.update(marks).where(marks.c.at > latest, ~marks.c.name.startswith("prune/"))
+    is_cursor = ~named_times.c.name.startswith("prune/")
+    cursors = sa.update(named_times).where(named_times.c.at > latest, is_cursor)
     connection.execute(cursors.values(at=repair.now))
     calls = sa.update(inbox).where(UNFINISHED, inbox.c.last_called_at > latest)
     # `called_at` stays, because it shows that the time of the call is unknown.

@@ -5,7 +5,7 @@ from hashlib import sha256
 import msgspec
 import sqlalchemy as sa
 
-from worker.store.database.schema import marks
+from worker.store.database.schema import named_times
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,14 +51,17 @@ def archive_folder_cursor(folder: str) -> str:
 
 def find_cursor(connection: sa.Connection, name: str) -> float | None:
     """The time of a cursor; None if it does not exist."""
-    return connection.execute(sa.select(marks.c.at).where(marks.c.name == name)).scalar()
+    query = sa.select(named_times.c.at).where(named_times.c.name == name)
+    return connection.execute(query).scalar()
 
 
 def set_cursor(connection: sa.Connection, cursor: Cursor) -> None:
     """Move or remove a cursor."""
-    same_name = marks.c.name == cursor.name
+    same_name = named_times.c.name == cursor.name
     if cursor.at is None:
-        connection.execute(sa.delete(marks).where(same_name))
-    elif not connection.execute(sa.update(marks).where(same_name).values(at=cursor.at)).rowcount:
+        connection.execute(sa.delete(named_times).where(same_name))
+        return
+    change = sa.update(named_times).where(same_name).values(at=cursor.at)
+    if not connection.execute(change).rowcount:
         # Two replicas may insert at the same time. Then the second transaction is run again.
-        connection.execute(sa.insert(marks).values(name=cursor.name, at=cursor.at))
+        connection.execute(sa.insert(named_times).values(name=cursor.name, at=cursor.at))

@@ -1,8 +1,8 @@
 """Recordings that a command acted on, and that an unfinished start may have begun.
 
 Only that start may adopt such a recording, with its `start_id` and `metadata`. If it does not, the
-worker adopts the recording when the start has ended (`late_adoption`). Until then, this has what
-commands observed of it.
+worker adopts the recording when the start has ended (`late_adoption`). Until then, a table keeps
+the observations of the commands.
 """
 
 from collections.abc import Collection, Iterable

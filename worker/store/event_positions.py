@@ -25,12 +25,12 @@ class PositionRange(NamedTuple):
 def with_positions(text: str | None, first: int, last: int) -> str:
     """The text with one more range, behind all others."""
     if not text:
-        return _written(first, last)
+        return _as_text(first, last)
     before, _, end = text.rpartition(" ")
     start, _, stop = end.partition("-")
     if first - int(stop or start) > MAX_GAP + 1:
-        return f"{text} {_written(first, last)}"
-    merged = _written(int(start), last)
+        return f"{text} {_as_text(first, last)}"
+    merged = _as_text(int(start), last)
     return f"{before} {merged}" if before else merged
 
 
@@ -50,5 +50,5 @@ def positions_by_subject(rows: Iterable[tuple[str, int]]) -> dict[str, PositionR
     return found
 
 
-def _written(first: int, last: int) -> str:
+def _as_text(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}-{last}"

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.store.database.schema import marks
+from worker.store.database.schema import named_times
 
 MAX_STEP_SECONDS: Final = 120.0
 """A longer time between two prunings, which are a minute apart, is a jump."""
@@ -98,19 +98,19 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True):
 
 def advance(connection: sa.Connection, pruning: Pruning) -> PruneClock:
     """Note a pruning. Returns the clock for it."""
-    names = marks.c.name.startswith("prune/")
-    rows = connection.execute(sa.select(marks.c.name, marks.c.at).where(names))
+    names = named_times.c.name.startswith("prune/")
+    rows = connection.execute(sa.select(named_times.c.name, named_times.c.at).where(names))
     times = {row.name: row.at for row in rows}
     last, back = times.pop(_LAST, None), times.pop(_BACK, None)
     jumps = {float(name.removeprefix(_JUMP)): size for name, size in times.items()}
     known = PruneClock(last=last, jumps=jumps, went_back=back)
     clock = known.advance(pruning.now, longest=pruning.longest)
-    connection.execute(sa.delete(marks).where(names))
-    connection.execute(sa.insert(marks), [{"name": n, "at": at} for n, at in _marks(clock)])
+    connection.execute(sa.delete(named_times).where(names))
+    connection.execute(sa.insert(named_times), [{"name": n, "at": at} for n, at in _times(clock)])
     return clock
 
 
-def _marks(clock: PruneClock) -> Iterator[tuple[str, float]]:
+def _times(clock: PruneClock) -> Iterator[tuple[str, float]]:
     if clock.last is not None:
         yield _LAST, clock.last
     if clock.went_back is not None:

@@ -31,7 +31,7 @@ from worker.store.admin.copy import COPIED, CopiedStore, copy_store
 from worker.store.claims import ClaimRequest
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
-from worker.store.database.schema import marks
+from worker.store.database.schema import named_times
 from worker.store.finishing import FinishRequest
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import Reply
@@ -291,7 +291,7 @@ async def test_nobody_writes_to_either_database_while_it_is_copied(
 
     def try_to_write(_table: str, _rows: int) -> None:
         engine = open_engine(f"{empty_postgresql_url}?options=-clock_timeout%3D50")
-        insert = sa.insert(marks).values(name="mine", at=1.0)
+        insert = sa.insert(named_times).values(name="mine", at=1.0)
         with pytest.raises(sa.exc.DBAPIError) as caught, engine.begin() as connection:
             connection.execute(insert)
         refused.append(str(caught.value.orig))

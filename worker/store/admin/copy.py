@@ -30,7 +30,7 @@ COPIED: Final = (
     schema.outbox,
     schema.parked,
     schema.replays,
-    schema.marks,
+    schema.named_times,
     schema.budgets,
 )
 """The tables to copy. Leases and sessions are left out, because their owners no longer run."""

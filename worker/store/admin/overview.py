@@ -17,7 +17,7 @@ from worker.domain.recording import LIVE
 from worker.store.archive_reading import ArchiveDepth
 from worker.store.archive_reading import measure as measure_archive
 from worker.store.cursors import missed_webhook_cursor, sweep_cursor, webhook_cursor
-from worker.store.database.schema import budgets, leases, marks, recordings
+from worker.store.database.schema import budgets, leases, named_times, recordings
 from worker.store.due_commands import ParkedCount, count_parked
 from worker.store.leases import LEADER
 from worker.store.parking import WaitsFor
@@ -174,7 +174,7 @@ def _windows(ledger: Ledger, now: float) -> Iterator[BudgetWindow]:
 
 
 def _sweeps(connection: sa.Connection) -> list[SweepInfo]:
-    rows = connection.execute(sa.select(marks.c.name, marks.c.at))
+    rows = connection.execute(sa.select(named_times.c.name, named_times.c.at))
     times = {row.name: row.at for row in rows}
     apps = (name.partition("/")[2] for name in times)
     by_app = {app: times[sweep_cursor(app)] for app in apps if sweep_cursor(app) in times}

@@ -368,8 +368,9 @@ budgets = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
 )
 
-# Cursors: named times up to which something was followed. See worker/store/cursors.py.
-marks = sa.Table(
+# Cursors (worker/store/cursors.py), the clock of pruning (prune_clock.py), and which app has a name
+# (app_identities.py).
+named_times = sa.Table(
     "marks",
     metadata,
     sa.Column("name", sa.String(128), primary_key=True),

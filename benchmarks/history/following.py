@@ -16,30 +16,32 @@ from worker.store.stop_times import DueStopsQuery
 
 async def _sweep(place: Place, repetition: int) -> None:
     store, now = place.store, place.store.now()
-    await store.live(APP)
+    await store.find_live(APP)
     first = repetition * LISTED % LIVE
     listed = [live_id(number) for number in range(first, first + LISTED)]
-    await store.tracked(listed)
-    await store.starting([f"meeting-{recording_id}/track" for recording_id in listed])
+    await store.find_tracked(listed)
+    await store.find_starting([f"meeting-{recording_id}/track" for recording_id in listed])
     await store.apply([observed(recording_id, now) for recording_id in listed])
-    await store.unlisted(UnlistedQuery(app=APP, now=now))
+    await store.find_unlisted(UnlistedQuery(app=APP, now=now))
     late = dict.fromkeys((Status.INVOKED, Status.UPLOADING), now - 600.0)
     overdue = OverdueQuery(app=APP, now=now, changed_before=late, first_seen_before=late)
     await store.schedule_overdue(overdue)
-    await store.overdue(overdue)
+    await store.find_overdue(overdue)
 
 
 async def _due(place: Place, repetition: int) -> None:
     now = place.store.now()
     query = DueQuery(app=APP, now=now, swept_at=now - 60, max_single_reads=9, limit=20)
-    await place.store.due(query)
+    await place.store.find_due_reads(query)
     await place.store.due_stops(DueStopsQuery(app=APP, now=now, limit=9))
 
 
 async def _late_list(place: Place, repetition: int) -> None:
     """A page of the list with only recordings of the past."""
     observations = [_seen_again(place, repetition * LISTED + number) for number in range(LISTED)]
-    await place.store.tracked([observation.snapshot.recording_id for observation in observations])
+    await place.store.find_tracked(
+        [observation.snapshot.recording_id for observation in observations]
+    )
     await place.store.apply(observations)
 
 

@@ -174,7 +174,7 @@ class WebhookBench:
         return recording
 
     async def is_read_due(self, recording_id: str) -> bool:
-        found = (await self.store.tracked([recording_id]))[recording_id]
+        found = (await self.store.find_tracked([recording_id]))[recording_id]
         return found.read_at is not None and found.read_at <= self.time.timestamp()
 
     def verdict_counts(self) -> dict[str, int]:

@@ -110,7 +110,7 @@ class AttemptRunner:
             session_wait=self._session_wait(command, claim),
             progress=progress,
             find_replayable=self._store.find_replayable,
-            find_starting=self._store.starting,
+            find_starting=self._store.find_starting,
             find_start_id=self._store.find_start_id,
             storage_profiles=self._storage_profiles,
             archives=self._archives,

@@ -41,8 +41,8 @@ MAX_RECORDINGS: Final = 100
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """Asks to correct the times that are too far ahead of `now`, in seconds since the epoch.
 
-    No read is scheduled further ahead than `read_ahead`, in seconds. `all_ahead` asks to correct all
-    times ahead of `now`.
+    No read is scheduled further ahead than `read_ahead`, in seconds. `all_ahead` asks to correct
+    all times ahead of `now`.
     """
 
     now: float

@@ -15,7 +15,7 @@ def find_starting(
     return _find_called(connection, requests, sa.true())
 
 
-def find_calling(connection: sa.Connection, requests: Sequence[Collection[str]]) -> list[bool]:
+def any_calling(connection: sa.Connection, requests: Sequence[Collection[str]]) -> list[bool]:
     """Operation: whether a start in one of each request's slots is running and may be calling."""
     running = _find_called(connection, requests, inbox.c.state == "running")
     return [bool(called) for called in running]

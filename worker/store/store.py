@@ -67,7 +67,7 @@ from worker.store.read_schedule import (
 from worker.store.recordings import ApplyResult
 from worker.store.releasing import ReleaseRequest
 from worker.store.replicas import Replicas
-from worker.store.slots import find_calling, find_starting
+from worker.store.slots import any_calling, find_starting
 from worker.store.stop_times import DueStop, DueStopsQuery, MovedStop
 from worker.store.unsent_events import OutboxDepth, PageRequest, UnsentEvent
 
@@ -197,12 +197,13 @@ class Store:
         return until is not None and now + max(database_time - self.now(), 0.0) < until
 
     async def keep_people(self, request: PeopleOfStart) -> bool:
-        """Keep whom a claimed start is about to ask for. False if the claim is lost."""
+        """Store the people whom a claimed start will ask the API to record. False if the claim is
+        lost."""
         return await self._group.run(people_of_starts.keep_people, request, urgent=True)
 
     async def keep_intent(self, intent: ActionIntent, adopted: Sequence[Observation]) -> bool:
-        """Keep which recordings a claimed command is about to act on, and the observations of those
-        that it adopts. False if the claim is lost."""
+        """Store the recordings that a claimed command is about to act on, and the observations of
+        those that it adopts. False if the claim is lost."""
         kept: Awaitable[bool] = self._group.submit(keep_intent, intent, urgent=True)
         if not adopted:
             return await kept
@@ -226,14 +227,14 @@ class Store:
         """The recordings among these of which any event is still kept."""
         return await self._group.run(replaying.find_replayable, recording_ids, urgent=True)
 
-    async def starting(self, slots: Collection[str]) -> dict[str, float]:
+    async def find_starting(self, slots: Collection[str]) -> dict[str, float]:
         """The slots among these in which an unfinished start may have begun a recording, each with
         the time of its first call in seconds since the epoch."""
         return await self._background.submit(find_starting, slots)
 
-    async def calling(self, slots: Collection[str]) -> bool:
+    async def is_any_calling(self, slots: Collection[str]) -> bool:
         """Whether a start in any of the slots may be waiting for the API's answer now."""
-        return await self._background.submit(find_calling, slots)
+        return await self._background.submit(any_calling, slots)
 
     # Parked commands
 
@@ -346,7 +347,7 @@ class Store:
 
     # What to read next
 
-    async def live(self, app: str) -> dict[str, float]:
+    async def find_live(self, app: str) -> dict[str, float]:
         """The app's live recordings by id, read in steps.
 
         The value is when the recording was first observed, in seconds since the epoch. It is 0 if
@@ -362,19 +363,19 @@ class Store:
                 return found
             after = next(reversed(page))
 
-    async def tracked(self, ids: Collection[str]) -> dict[str, TrackedRecording]:
+    async def find_tracked(self, ids: Collection[str]) -> dict[str, TrackedRecording]:
         """The recordings among these that the store has, by id."""
         return await self._background.run(read_schedule.find_tracked, ids)
 
-    async def due(self, query: DueQuery) -> DueReads:
+    async def find_due_reads(self, query: DueQuery) -> DueReads:
         """Recordings to read one by one now."""
         return await self._background.run(due_reads.find_due, query)
 
-    async def unlisted(self, query: UnlistedQuery) -> tuple[Recording, ...]:
+    async def find_unlisted(self, query: UnlistedQuery) -> tuple[Recording, ...]:
         """Live recordings that a list lacked and that were not read since."""
         return await self._background.run(read_schedule.find_unlisted, query)
 
-    async def overdue(self, query: OverdueQuery) -> tuple[Recording, ...]:
+    async def find_overdue(self, query: OverdueQuery) -> tuple[Recording, ...]:
         """Open recordings that have not moved on for too long, at most 500."""
         return await self._background.run(read_schedule.find_overdue, query)
 

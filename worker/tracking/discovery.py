@@ -195,8 +195,8 @@ class ExternalRecordingDiscovery:
         ]
         # In this order: a recording claimed by a start is known once that start has finished.
         slots = [slot for snapshot in recent for slot in slots_of_recording(self._app, snapshot)]
-        starting = await self._store.starting(slots)
-        known = await self._store.tracked([snapshot.recording_id for snapshot in recent])
+        starting = await self._store.find_starting(slots)
+        known = await self._store.find_tracked([snapshot.recording_id for snapshot in recent])
         unknown = [snapshot for snapshot in recent if snapshot.recording_id not in known]
         deferred = [
             snapshot
@@ -242,7 +242,7 @@ class ExternalRecordingDiscovery:
 
         If the start has ended since the recording was read, the store has its recording.
         """
-        return bool(await self._store.starting(slots_of_recording(self._app, snapshot)))
+        return bool(await self._store.find_starting(slots_of_recording(self._app, snapshot)))
 
     async def _read(self, recording_id: str) -> Observation | None:
         try:

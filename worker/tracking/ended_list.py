@@ -122,7 +122,7 @@ class EndedList:
     async def apply(self, page: RecordingPage, asked_at: datetime) -> EndedResult:
         """Apply the ends on a page that was requested at `asked_at`, in the order of ending."""
         rows = [snapshot for snapshot in page.recordings if _shows_enough(snapshot)]
-        known = await self._store.tracked([snapshot.recording_id for snapshot in rows])
+        known = await self._store.find_tracked([snapshot.recording_id for snapshot in rows])
         ended = [
             snapshot
             for snapshot in sorted(rows, key=_stopped_at)
@@ -146,7 +146,7 @@ class EndedList:
         return sorted(
             (
                 recording
-                for recording in await self._store.unlisted(query)
+                for recording in await self._store.find_unlisted(query)
                 if recording.invoked_time and recording.recording_id not in self._looked_for
             ),
             key=_invoked_at,

@@ -90,7 +90,7 @@ class LiveList:
         `since` is when the sweep before this one began, in seconds. Ends at the next page if this
         replica stops being the leader. Raises ApiError and StoreUnavailable.
         """
-        live = await self._store.live(self._app)
+        live = await self._store.find_live(self._app)
         if not live and self._discovery is None:
             return ListResult()
         guess = self._last_page or -(-len(live) // PAGE_SIZE)
@@ -154,7 +154,9 @@ class LiveList:
         self, page: RecordingPage, asked_at: datetime, reading: _Reading
     ) -> Mapping[str, TrackedRecording]:
         """Apply the changes on a page. Returns its recordings that are already tracked."""
-        known = await self._store.tracked([snapshot.recording_id for snapshot in page.recordings])
+        known = await self._store.find_tracked(
+            [snapshot.recording_id for snapshot in page.recordings]
+        )
         changes = []
         for snapshot in page.recordings:
             if (tracked := known.get(snapshot.recording_id)) is None:

@@ -140,7 +140,7 @@ class Refresher:
             return ()
         uploads = sum(self._in_progress.values())
         sweep = self._sweep_state()
-        due = await self._store.due(
+        due = await self._store.find_due_reads(
             DueQuery(
                 app=self._app,
                 now=self._now().timestamp(),

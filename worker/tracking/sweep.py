@@ -185,7 +185,7 @@ class Sweep:
         if self._health.is_usable or elapsed < self._interval.base_interval:
             return
         self._single_reads_at = self._monotonic()
-        live = sorted(await self._store.live(self._app))
+        live = sorted(await self._store.find_live(self._app))
         count = max(int(self._interval.rate * self._interval.base_interval), 1)
         later = [recording_id for recording_id in live if recording_id > self._last_single_read]
         ids = (later or live)[:count]
@@ -243,7 +243,7 @@ class Sweep:
     async def _end_unanswered(self) -> None:
         now = self._now()
         cutoffs = self._timeouts.give_up_cutoffs(now.timestamp())
-        recordings = await self._store.overdue(self._overdue(cutoffs, now.timestamp()))
+        recordings = await self._store.find_overdue(self._overdue(cutoffs, now.timestamp()))
         observations = [
             give_up_observation(recording, self._timeouts, asked_at=now, now=now)
             for recording in recordings

@@ -50,5 +50,5 @@ class WebhookCoverage:
     async def has_missed(self) -> bool:
         """Whether no webhook has reported a remembered change by now. Removes the changes."""
         unreported, self._unreported = self._unreported, {}
-        known = await self._store.tracked(list(unreported)[:MAX_UNREPORTED_CHECKED])
+        known = await self._store.find_tracked(list(unreported)[:MAX_UNREPORTED_CHECKED])
         return any((tracked.webhook_at or 0.0) < unreported[key] for key, tracked in known.items())

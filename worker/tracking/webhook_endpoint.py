@@ -223,7 +223,7 @@ class WebhookEndpoint:
             result = await self._store.apply_webhook(self._observation(app, snapshot))
             if result.known:
                 return result
-            if not slots or not await self._store.calling(slots):
+            if not slots or not await self._store.is_any_calling(slots):
                 # A start that ran during the first try may be committed by now.
                 return await self._store.apply_webhook(
                     self._observation(app, snapshot, follow_all=app.follow_all)

@@ -183,7 +183,7 @@ async def test_times_of_a_clock_that_was_ahead_are_brought_back_when_it_is_stead
     assert rows(engine, recordings.c.read_at) == [now, now]
     assert {retry_at for retry_at in rows(engine, outbox.c.retry_at) if retry_at} == {now}
     assert await store.cursor("stranger/default") == now
-    due = await store.due(
+    due = await store.find_due_reads(
         DueQuery(app="default", now=now, limit=10, swept_at=0.0, max_single_reads=None)
     )
     states = {recording.recording_id: recording for recording in due.reads}
@@ -322,6 +322,6 @@ async def test_the_search_for_files_that_began_a_month_ahead_counts_from_the_pre
     listed = observation("a", Status.UPLOADED, at=ahead, files=(file,), completeness="lacking")
     await store.apply([listed])
     await prune(store, *minutes(ahead, 2), *minutes(NOW, 12))
-    search = (await store.tracked(["a"]))["a"].recording.file_search
+    search = (await store.find_tracked(["a"]))["a"].recording.file_search
     assert search is not None
     assert search.listed_since <= NOW + timedelta(minutes=12)

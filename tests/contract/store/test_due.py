@@ -17,7 +17,7 @@ from worker.store.store import Store
 async def due(store: Store, **more: Any) -> list[str]:
     fields = {"now": NOW.timestamp(), "swept_at": 0.0, "max_single_reads": 1, "limit": 8, **more}
     query = DueQuery(app="default", **fields)
-    return [read.recording_id for read in (await store.due(query)).reads]
+    return [read.recording_id for read in (await store.find_due_reads(query)).reads]
 
 
 def known_for(hours: float) -> OverdueQuery:
@@ -40,9 +40,9 @@ async def test_a_change_does_not_reset_when_a_recording_was_first_seen(
         await store.apply([observation(name, Status.PAUSED, at=NOW - timedelta(hours=1))])
     await store.schedule_overdue(known_for(hours=25))
     assert await due(store) == ["long"]
-    assert [recording.recording_id for recording in await store.overdue(known_for(hours=25))] == [
-        "long"
-    ]
+    assert [
+        recording.recording_id for recording in await store.find_overdue(known_for(hours=25))
+    ] == ["long"]
 
 
 async def test_a_recording_stored_by_an_older_version_counts_as_first_seen_at_its_last_change(

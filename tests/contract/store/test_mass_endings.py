@@ -163,7 +163,7 @@ async def test_a_composite_that_a_webhook_ends_with_its_files_is_not_read_though
     query = DueQuery(
         app="default", now=NOW.timestamp() + 1, swept_at=0.0, max_single_reads=None, limit=9
     )
-    assert [read.recording_id for read in (await store.due(query)).reads] == reads
+    assert [read.recording_id for read in (await store.find_due_reads(query)).reads] == reads
 
 
 async def test_reads_of_thousands_are_scheduled_in_steps(store: Store) -> None:
@@ -176,7 +176,7 @@ async def test_reads_of_thousands_are_scheduled_in_steps(store: Store) -> None:
     assert await is_overtaken_by_a_claim(scheduling, store, block)
     await scheduling
     query = DueQuery(app="default", now=2.0, swept_at=0.0, max_single_reads=None, limit=2 * MANY)
-    assert len((await store.due(query)).reads) == MANY
+    assert len((await store.find_due_reads(query)).reads) == MANY
 
 
 async def test_a_command_does_not_wait_until_all_live_recordings_are_read(store: Store) -> None:
@@ -188,7 +188,7 @@ async def test_a_command_does_not_wait_until_all_live_recordings_are_read(store:
     await store.apply([msgspec.structs.replace(observation(count), app="other")])
     block = _Block(store)
     await block.begin()
-    reading = asyncio.ensure_future(store.live("default"))
+    reading = asyncio.ensure_future(store.find_live("default"))
     await asyncio.sleep(0)
     assert await is_overtaken_by_a_claim(reading, store, block)
     assert (await reading).keys() == {f"r{number}" for number in range(count)}

@@ -306,9 +306,9 @@ async def follow(store: Any) -> None:
     await store.apply_webhook(WebhookObservation(observation=external, follow_all=True))
     await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now))
     await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now + 1, postpone=True))
-    await store.unlisted(UnlistedQuery(app="default", now=now + 9))
+    await store.find_unlisted(UnlistedQuery(app="default", now=now + 9))
     for few, besides in ((0, ()), (9, ("x",))):
-        await store.due(
+        await store.find_due_reads(
             DueQuery(
                 app="default",
                 now=now + 9,
@@ -325,12 +325,12 @@ async def follow(store: Any) -> None:
         changed_before={Status.INVOKED: now, Status.UPLOADING: now - 9},
         first_seen_before={Status.RECORDING: now, Status.UPLOADING: now - 9},
     )
-    await store.overdue(overdue)
+    await store.find_overdue(overdue)
     await store.schedule_overdue(overdue)
-    await store.live("default")
-    await store.tracked(["a", "old1"])
-    await store.starting(["n/track", "m/composite"])
-    await store.calling(["n/track", "m/composite"])
+    await store.find_live("default")
+    await store.find_tracked(["a", "old1"])
+    await store.find_starting(["n/track", "m/composite"])
+    await store.is_any_calling(["n/track", "m/composite"])
     await store.set_cursor(Cursor(name="followed/default", at=now))
     await store.cursor("followed/default")
     await store.due_stops(DueStopsQuery(app="default", now=now, limit=9, exclude=("x",)))

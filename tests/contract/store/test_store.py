@@ -229,7 +229,7 @@ async def test_a_finish_that_fails_half_way_commits_nothing(
     with pytest.raises(IntegrityError):
         await store.finish(finish("c1", observation()))
 
-    assert await store.tracked(["r1"]) == {}
+    assert await store.find_tracked(["r1"]) == {}
     assert (await store.claim(claim(now=1001.0))).verdict == "again"
 
 

@@ -240,7 +240,7 @@ async def test_a_pruned_recording_that_never_ends_is_not_adopted_again(
         PageMarks(sent=[event.position for event in await bench.store.unsent(1000)]), 0.0
     )
     await bench.store.prune_recordings(PruneRequest(before=bench.now().timestamp() - 86_400))
-    assert await bench.store.tracked([zombie]) == {}
+    assert await bench.store.find_tracked([zombie]) == {}
     await bench.sweep_and_read(10)
     assert await bench.events(zombie) == []
 

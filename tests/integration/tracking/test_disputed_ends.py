@@ -245,7 +245,7 @@ async def test_an_end_that_cannot_be_checked_is_left_alone_after_a_day(
     assert await follow_while_others_can_be_read(bench, 49) > 10
     await follow_while_others_can_be_read(bench, 4)
     assert await follow_while_others_can_be_read(bench, 4) == 0
-    found = await bench.store.tracked([recording_id])
+    found = await bench.store.find_tracked([recording_id])
     assert found[recording_id].read_at is None, "or it would never be forgotten"
 
 

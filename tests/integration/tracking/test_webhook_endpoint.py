@@ -199,7 +199,7 @@ async def test_the_time_of_the_last_webhook_is_stored(bench: WebhookBench) -> No
     recording_id = await bench.known_recording()
     for status in ("RECORDING", "RECORDING", "INVOKED"):
         await bench.send_status(recording_id, status)
-        found = (await bench.store.tracked([recording_id]))[recording_id]
+        found = (await bench.store.find_tracked([recording_id]))[recording_id]
         assert found.webhook_at == bench.time.timestamp()
 
 

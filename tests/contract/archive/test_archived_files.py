@@ -96,7 +96,9 @@ SELECTIONS: Final[list[tuple[dict[str, Any], list[str]]]] = [
 ]
 
 
-async def test_entries_can_be_selected(store: Store, database_url: str) -> None:
+async def test_each_condition_selects_the_entries_that_fulfil_it(
+    store: Store, database_url: str
+) -> None:
     await fill(store)
 
     for condition, recordings in SELECTIONS:

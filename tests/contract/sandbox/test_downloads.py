@@ -105,7 +105,7 @@ async def test_a_range_behind_the_end_is_refused(url: str, store: httpx.AsyncCli
     assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */700000")
 
 
-async def test_a_range_is_ignored_if_the_behaviour_says_so(
+async def test_a_range_is_ignored_if_download_ranges_is_off(
     client: Client, url: str, store: httpx.AsyncClient
 ) -> None:
     client.sandbox.behaviour.download_ranges = False

@@ -201,7 +201,9 @@ async def test_nothing_is_brought_back_while_the_clock_is_behind_for_a_moment(
     assert rows(engine, recordings.c.changed_at) == before
 
 
-async def test_valid_times_ahead_stay(store: Store, engine: sa.Engine) -> None:
+async def test_a_read_that_is_scheduled_for_tomorrow_keeps_its_time(
+    store: Store, engine: sa.Engine
+) -> None:
     await store.apply([observation("a", at=NOW)])
     tomorrow = (NOW + timedelta(days=1)).timestamp()
     await store.schedule_read(ScheduledRead(ids=("a",), at=tomorrow, postpone=True))

@@ -88,7 +88,7 @@ async def test_a_recording_that_a_stop_ended_while_a_start_was_in_doubt_is_adopt
 
 
 @pytest.mark.parametrize("command_type", ["stop_recording", "pause_recording"])
-async def test_so_is_one_that_a_command_named_by_its_id(
+async def test_a_recording_named_by_a_command_while_a_start_was_in_doubt_is_adopted_after_the_start(
     bench: CommandBench, command_type: str
 ) -> None:
     await start_with_lost_answer(bench, executed=False)
@@ -100,7 +100,9 @@ async def test_so_is_one_that_a_command_named_by_its_id(
     assert await statuses(bench, external) == [(after, None)]
 
 
-async def test_so_is_one_whose_stop_dies(bench: CommandBench, eventually: Eventually) -> None:
+async def test_a_recording_whose_stop_died_while_a_start_was_in_doubt_is_adopted_after_the_start(
+    bench: CommandBench, eventually: Eventually
+) -> None:
     await start_with_lost_answer(bench, executed=False)
     external = await start_external(bench)
     bench.sandbox.faults.add(Fault(kind="lost_hang", operation="change_recording"))

@@ -156,7 +156,7 @@ async def test_a_repeat_gets_the_first_metadata_again(bench: CommandBench) -> No
     assert len({outcome["id"] for outcome in found}) == 1
 
 
-async def test_other_outcomes_and_those_of_starts_without_metadata_have_null(
+async def test_only_outcomes_of_starts_with_metadata_have_metadata(
     bench: CommandBench,
 ) -> None:
     await bench.send(bench.start("plain"))

@@ -283,7 +283,7 @@ async def test_an_outage_does_not_delay_the_answer_to_a_repeat(bench: CommandBen
 # What publishers and operators see
 
 
-async def test_a_reply_to_a_second_body_says_so(bench: CommandBench) -> None:
+async def test_a_reply_to_a_second_body_has_the_header_of_a_conflict(bench: CommandBench) -> None:
     for name, command in (
         ("first", first(bench)),
         ("repeat", first(bench)),

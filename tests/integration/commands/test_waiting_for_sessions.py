@@ -78,7 +78,9 @@ async def test_a_start_that_does_not_wait_asks_for_no_session(bench: CommandBenc
     assert await code_of(bench) == "bad_request"
 
 
-async def test_time_in_the_store_does_not_count_for_its_age(bench: CommandBench) -> None:
+async def test_the_time_of_a_start_in_the_store_does_not_count_for_its_age(
+    bench: CommandBench,
+) -> None:
     await bench.send(waiting(bench))
     bench.pass_time(7 * 3600)
     begin(bench)
@@ -91,7 +93,9 @@ async def test_time_in_the_store_does_not_count_for_its_age(bench: CommandBench)
     assert len(bench.started()) == 1
 
 
-async def test_its_age_counts_again_once_its_session_has_begun(bench: CommandBench) -> None:
+async def test_the_age_of_a_start_counts_again_once_its_session_has_begun(
+    bench: CommandBench,
+) -> None:
     await bench.send(waiting(bench))
     begin(bench)
     await report(bench)
@@ -159,7 +163,7 @@ async def test_a_start_waits_again_if_its_session_ends_during_the_call(bench: Co
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 422])
-async def test_a_refusal_between_two_sessions_does_not_end_it(
+async def test_a_refusal_between_two_sessions_does_not_end_a_start_that_may_wait(
     bench: CommandBench, status: int
 ) -> None:
     begin(bench)
@@ -180,7 +184,7 @@ def stop(**more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("by", ["start_id", "meeting_id"])
 @pytest.mark.parametrize("hours", [0, 20])
-async def test_a_stop_cancels_it(bench: CommandBench, by: str, hours: int) -> None:
+async def test_a_stop_cancels_a_waiting_start(bench: CommandBench, by: str, hours: int) -> None:
     await bench.send(waiting(bench), **text_properties("answers", "mine"))
     bench.pass_time(hours * 3600)
     await bench.send(stop(**{by: "start-1" if by == "start_id" else bench.meeting}))
@@ -195,7 +199,7 @@ async def test_a_stop_cancels_it(bench: CommandBench, by: str, hours: int) -> No
     assert bench.started() == []
 
 
-async def test_a_stop_of_a_meeting_that_the_api_does_not_know_cancels_it(
+async def test_a_stop_of_a_meeting_that_the_api_does_not_know_cancels_its_waiting_start(
     bench: CommandBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings", status=404))
@@ -205,7 +209,7 @@ async def test_a_stop_of_a_meeting_that_the_api_does_not_know_cancels_it(
     assert (await bench.outcome("stop"))["data"]["recording_ids"] == []
 
 
-async def test_a_stop_during_its_attempt_ends_it(bench: CommandBench) -> None:
+async def test_a_stop_during_the_attempt_of_a_waiting_start_cancels_it(bench: CommandBench) -> None:
     await bench.send(waiting(bench))
     await report(bench)
     (delivery,) = await bench.take_due()

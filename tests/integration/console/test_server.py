@@ -224,7 +224,7 @@ async def test_a_browser_that_connects_later_learns_that_the_broker_is_unavailab
         assert (await next_message(stream, "broker"))["state"] == "unavailable"
 
 
-async def test_too_many_browsers_are_told_to_come_back(console: ConsoleClient) -> None:
+async def test_too_many_browsers_get_503(console: ConsoleClient) -> None:
     async with AsyncExitStack() as streams:
         for _ in range(MAX_CLIENTS):
             await streams.enter_async_context(console.stream())

@@ -260,7 +260,7 @@ async def test_a_malformed_request_leaves_one_line_without_a_traceback(
     assert len(lines[0]) < 500
 
 
-async def test_the_line_has_an_ipv4_address_as_such_if_the_server_listens_on_both_protocols(
+async def test_an_ipv4_client_is_logged_by_its_ipv4_address_if_the_server_listens_on_both_protocols(
     log_lines: io.StringIO,
 ) -> None:
     async with open_server(LIMITS, host="::") as clients:

@@ -79,7 +79,7 @@ async def test_a_new_authority_is_trusted_by_the_next_connection_without_a_resta
         await transport.aclose()
 
 
-async def test_a_damaged_file_changes_nothing_and_is_told_until_it_is_whole(
+async def test_a_damaged_file_of_authorities_changes_nothing_and_is_logged_until_it_is_whole(
     trusted: Path, tmp_path: Path
 ) -> None:
     second = Authority("second")

@@ -392,7 +392,7 @@ async def test_files_are_read_in_the_order_of_ending(bench: TrackingBench) -> No
     assert [key for key, _ in groupby(uploaded)][: len(order)] == order
 
 
-async def test_the_ends_of_others_are_not_behind_the_files_of_thousands(
+async def test_ends_that_a_sweep_finds_do_not_wait_for_the_files_of_thousands(
     bench: TrackingBench,
 ) -> None:
     uploads = await started(bench, 60, "track")

@@ -218,7 +218,7 @@ async def test_a_stop_is_not_tried_again_before_the_time_that_the_api_asked_for(
 
 
 @pytest.mark.parametrize("kind", ["lost_reset", "lost_502"])
-async def test_a_stop_whose_answer_is_lost_is_found_out_about(
+async def test_a_stop_whose_answer_is_lost_is_not_sent_again_after_its_effect(
     bench: TrackingBench, kind: Any
 ) -> None:
     recording_id = await limited(bench)

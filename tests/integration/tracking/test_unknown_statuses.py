@@ -250,7 +250,7 @@ async def start_external(commands: CommandBench) -> str:
     return started.recording_id
 
 
-async def test_a_sync_of_others_with_an_unknown_status_waits_for_a_known_one(
+async def test_a_sync_of_another_programs_recording_waits_for_a_known_status(
     commands: CommandBench,
 ) -> None:
     sync = {"type": "sync_recording", "id": "sync", "recording_id": await start_external(commands)}
@@ -265,7 +265,7 @@ async def test_a_sync_of_others_with_an_unknown_status_waits_for_a_known_one(
     assert keys == ["track.recording", "sync_recording.succeeded"]
 
 
-async def test_a_sync_of_others_whose_status_stays_unknown_fails_in_the_usual_time(
+async def test_a_sync_of_another_programs_recording_fails_in_time_if_its_status_stays_unknown(
     commands: CommandBench,
 ) -> None:
     sync = {"type": "sync_recording", "id": "sync", "recording_id": await start_external(commands)}
@@ -279,7 +279,7 @@ async def test_a_sync_of_others_whose_status_stays_unknown_fails_in_the_usual_ti
 @pytest.mark.parametrize(
     ("by", "listed"), [("recording_id", []), ("meeting_id", ["track.recording"])]
 )
-async def test_a_stop_of_others_that_leads_to_an_unknown_status_invents_no_status(
+async def test_a_stop_of_another_programs_recording_invents_no_status_for_an_unknown_one(
     commands: CommandBench, by: str, listed: list[str]
 ) -> None:
     target = {"recording_id": await start_external(commands), "meeting_id": commands.meeting}[by]

@@ -236,7 +236,9 @@ async def test_a_webhook_before_the_commit_of_its_start_is_published_after_it(
         assert bench.verdict_counts() == {"taken": 1}
 
 
-async def test_a_webhook_whose_start_does_not_finish_is_503(bench: WebhookBench) -> None:
+async def test_a_webhook_whose_start_does_not_finish_in_time_is_answered_with_503(
+    bench: WebhookBench,
+) -> None:
     await call_a_start(bench.store)
     assert await bench.send_status("early", "RECORDING") == 503
     await bench.observe("early", "INVOKED")

@@ -54,7 +54,7 @@ def test_a_container_without_a_duration_has_none(name: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"\x1a", b"\x1a\x45\xdf\xa3", b"{}", b"\0" * 100, bytes(range(256)) * 50]
 )
-def test_other_bytes_have_none(body: bytes) -> None:
+def test_bytes_of_no_container_have_no_duration(body: bytes) -> None:
     assert duration(body) is None
     assert duration(body, 1) is None
 

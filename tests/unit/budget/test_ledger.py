@@ -268,7 +268,7 @@ def test_one_request_is_sent_when_the_api_says_that_there_is_quota_again() -> No
 
 
 @pytest.mark.parametrize("tier", Tier)
-def test_a_request_of_any_kind_may_be_the_one(tier: Tier) -> None:
+def test_a_request_of_any_tier_may_be_the_one_that_is_sent_then(tier: Tier) -> None:
     budget = TimedLedger((1200, 300.0))
     budget.take(limits=[used_up()])
     budget.now += 3

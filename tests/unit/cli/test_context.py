@@ -40,7 +40,9 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_the_first_signal_stops_it_and_the_second_ends_it(number: signal.Signals) -> None:
+def test_the_first_signal_lets_a_command_stop_and_the_second_ends_it(
+    number: signal.Signals,
+) -> None:
     with command() as process:
         process.send_signal(number)
         assert line_of(process) == "stopping\n"
@@ -50,7 +52,7 @@ def test_the_first_signal_stops_it_and_the_second_ends_it(number: signal.Signals
     assert process.returncode == -number
 
 
-def test_under_nohup_it_does_not_stop_when_the_terminal_is_closed() -> None:
+def test_under_nohup_a_command_does_not_stop_when_the_terminal_is_closed() -> None:
     with command(hangup="SIG_IGN") as process:
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGTERM)

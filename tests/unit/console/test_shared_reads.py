@@ -44,7 +44,7 @@ async def test_requests_during_a_read_share_the_next_read() -> None:
     assert await reads.get(24, source.read) == 3
 
 
-async def test_other_keys_do_not_wait() -> None:
+async def test_a_read_of_one_key_does_not_wait_for_a_read_of_another() -> None:
     reads, source = SharedReads[int](), Source()
     tasks = [asyncio.create_task(reads.get(key, source.read)) for key in (1, 24)]
     await settle()

@@ -109,7 +109,7 @@ def test_parts_that_do_not_change_the_execution_do_not_count(same: Fields) -> No
     ],
     ids=str,
 )
-def test_every_other_field_counts(other: Fields) -> None:
+def test_a_field_that_changes_the_execution_counts(other: Fields) -> None:
     fields = TRACK | other
     if fields["type"] == "start_recording":
         fields = {name: fields[name] for name in ("type", "id", "meeting_id")}
@@ -121,7 +121,7 @@ def test_a_list_that_is_left_out_counts() -> None:
     assert digest(everybody) != digest(TRACK)
 
 
-def test_people_in_the_other_list_are_others() -> None:
+def test_the_same_ids_in_the_other_list_of_people_count_as_others() -> None:
     custom = {"custom_participant_ids": TRACK["user_ids"]}
     everybody = {name: value for name, value in TRACK.items() if name != "user_ids"}
     assert digest(everybody | custom) != digest(TRACK)

@@ -292,5 +292,5 @@ async def test_all_views_of_a_client_know_the_number_of_the_first_page(view: str
         ([], Position.NO_LIST),
     ],
 )
-def test_a_page_shows_whether_others_come_before_it(body: Any, position: Position) -> None:
+def test_a_page_shows_whether_another_page_comes_before_it(body: Any, position: Position) -> None:
     assert view_of(json.dumps(body).encode()).position is position

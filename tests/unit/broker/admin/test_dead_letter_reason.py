@@ -63,7 +63,7 @@ def test_the_time_of_the_first_attempt_survives_replays() -> None:
     assert found.first_seen == NOON.replace(hour=9)
 
 
-def test_the_latest_record_counts() -> None:
+def test_the_reason_is_that_of_the_brokers_latest_record() -> None:
     deaths = [death("rejected"), death("delivery_limit")]
 
     assert reason_from_headers({"x-death": deaths}, dead_queue=QUEUE).code == "rejected"

@@ -14,6 +14,9 @@ The event that tries is known in memory only. If it is overdue, one of those tha
 place: it may have been set aside, be moved by a replay, or wait for another event of its recording.
 A new leader lets one event of each destination try. An event that cost a channel before never waits
 for another one, because the destination may not be the reason.
+
+An event that RabbitMQ did not confirm, or not permit, may have reached none of the queues. When a
+full queue is the only obstacle left, such events are published once, for the other queues.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +34,7 @@ from worker.domain.errors import (
     NotTried,
 )
 from worker.observability.metrics import Metrics
-from worker.store.outbox_marks import SET_ASIDE, Deferral, PageMarks, Release
+from worker.store.outbox_marks import SET_ASIDE, Deferral, Offer, PageMarks, Release
 from worker.store.unsent_events import UnsentEvent
 
 Result = tuple[UnsentEvent, PublishResult]
@@ -51,11 +54,12 @@ NOT_TRIED_DELAY_SECONDS: Final = 1.0
 
 class _Probe(NamedTuple):
     """The event that tries for its destination: its position, how often it or those before it were
-    refused, and when it is tried again."""
+    refused, and when it is tried again. `error` is the destination's last one."""
 
     position: int
     refusals: int
     due_at: float
+    error: str = ""
 
 
 class FailurePolicy:
@@ -79,11 +83,15 @@ class FailurePolicy:
                 deferred.append(_deferral(event, result, retry_at, event.losses))
             elif isinstance(result, ChannelLost | MessageRefused | NotConfirmed):
                 refused.setdefault(destination(event), []).append((event, result))
+        offers: list[Offer] = []
         for events in refused.values():
+            offers += self._offers(events)
             deferred += self._after_refusal(events)
-        released = list(self._releases(sent, set(refused)))
         return PageMarks(
-            sent=[event.position for event in sent], deferred=deferred, released=released
+            sent=[event.position for event in sent],
+            deferred=deferred,
+            released=list(self._releases(sent, set(refused))),
+            offers=offers,
         )
 
     def replace_overdue(self) -> Sequence[Release]:
@@ -111,6 +119,13 @@ class FailurePolicy:
         self._metrics.record_event_deferred("channel_lost")
         return _deferral(event, error, self._now() + LOSS_DELAYS_SECONDS[losses - 1], losses)
 
+    def _offers(self, events: Sequence[tuple[UnsentEvent, BrokerUnavailable]]) -> Iterable[Offer]:
+        """The offer to the other queues, if a queue refuses events now and did not before."""
+        key, refusal = destination(events[0][0]), _queue_refusal(events)
+        probe = self._probes.get(key)
+        if refusal is not None and (probe is None or probe.error != str(refusal)):
+            yield Offer(exchange=key[0], routing_key=key[1], error=str(refusal))
+
     def _after_refusal(
         self, events: Sequence[tuple[UnsentEvent, BrokerUnavailable]]
     ) -> Iterable[Deferral]:
@@ -123,7 +138,7 @@ class FailurePolicy:
         probe_delay = min(MAX_REFUSAL_DELAY_SECONDS, 2.0**probe.refusals)
         if probe.position in positions:
             probe = probe._replace(refusals=probe.refusals + 1, due_at=now + probe_delay)
-        self._probes[key] = probe
+        self._probes[key] = probe._replace(error=str(_queue_refusal(events) or events[0][1]))
         for event, error in events:
             self._metrics.record_event_deferred("refused")
             tries_itself = event.position == probe.position or event.losses
@@ -147,6 +162,12 @@ class FailurePolicy:
 def destination(event: UnsentEvent) -> Destination:
     """The exchange and the routing key, which together decide on the queues."""
     return event.exchange, event.routing_key
+
+
+def _queue_refusal(
+    events: Sequence[tuple[UnsentEvent, BrokerUnavailable]],
+) -> MessageRefused | None:
+    return next((error for _, error in events if isinstance(error, MessageRefused)), None)
 
 
 def _is_permission(result: PublishResult) -> bool:

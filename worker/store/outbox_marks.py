@@ -42,15 +42,25 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
 
 
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue of the destination refuses events, with this error. Publish those once that had
+    another error: the other queues may not have got them."""
+
+    exchange: str
+    routing_key: str
+    error: str
+
+
 class PageMarks(msgspec.Struct, frozen=True, kw_only=True):
     """The results of publishing a page. `sent` has the positions of confirmed events."""
 
     sent: Sequence[int] = ()
     deferred: Sequence[Deferral] = ()
     released: Sequence[Release] = ()
+    offers: Sequence[Offer] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.sent or self.deferred or self.released)
+        return bool(self.sent or self.deferred or self.released or self.offers)
 
 
 class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +92,15 @@ def mark(connection: sa.Connection, requests: Sequence[tuple[PageMarks, float]])
                     "to_exchange": release.exchange,
                     "to_key": release.routing_key,
                     "rows": release.limit,
+                },
+            )
+        for offer in marks.offers:
+            connection.execute(
+                _OFFER,
+                {
+                    "to_exchange": offer.exchange,
+                    "to_key": offer.routing_key,
+                    "error": _stored_error(offer.error),
                 },
             )
     return [None] * len(requests)
@@ -128,8 +147,12 @@ def _deferred_row(deferral: Deferral) -> dict[str, Any]:
         "retry_at": deferral.retry_at,
         "tries": deferral.tries,
         "losses": deferral.losses,
-        "last_error": strip_nul(deferral.error[:MAX_ERROR_LENGTH]),
+        "last_error": _stored_error(deferral.error),
     }
+
+
+def _stored_error(text: str) -> str:
+    return strip_nul(text[:MAX_ERROR_LENGTH])
 
 
 _mark_sent: Final = bulk_update(outbox.c.position, "sent_at")
@@ -202,5 +225,10 @@ _RELEASE: Final = (
             )
         )
     )
+    .values(retry_at=0.0)
+)
+_OFFER: Final = (
+    sa.update(outbox)
+    .where(_IS_REFUSED, _HAS_DESTINATION, outbox.c.last_error != sa.bindparam("error"))
     .values(retry_at=0.0)
 )

@@ -3,15 +3,18 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from worker.domain.errors import ChannelLost, MessageRefused
+from worker.domain.errors import ChannelLost, MessageRefused, NotConfirmed
 from worker.observability.metrics import Metrics
 from worker.publishing.failure_policy import WAIT_FOR_PROBE_SECONDS, FailurePolicy
-from worker.store.outbox_marks import Release
+from worker.store.outbox_marks import Offer, Release
 from worker.store.unsent_events import UnsentEvent
 
 NOW = 1000.0
 FULL = MessageRefused("a queue is full")
 LOST = ChannelLost("PRECONDITION_FAILED")
+DENIED = ChannelLost("ACCESS_REFUSED", is_permission=True)
+LATE = NotConfirmed("no confirmation within 5 s")
+OFFER = Offer(exchange="status", routing_key="track.invoked", error=str(FULL))
 
 
 class Clock:
@@ -80,3 +83,12 @@ def test_an_event_that_tries_in_time_is_not_replaced(policy: FailurePolicy, cloc
         clock.now += 2.0
         assert policy.replace_overdue() == []
         policy.marks([(event(1), FULL)])
+
+
+@pytest.mark.parametrize("error", [DENIED, LATE])
+def test_events_that_may_have_reached_no_queue_are_offered_once_when_one_queue_is_full(
+    policy: FailurePolicy, error: ChannelLost | NotConfirmed
+) -> None:
+    assert policy.marks([(event(1), error), (event(2), error)]).offers == []
+    assert policy.marks([(event(1), FULL)]).offers == [OFFER]
+    assert policy.marks([(event(1), FULL), (event(2), FULL)]).offers == []

@@ -5,9 +5,13 @@ from typing import Final, Literal
 import msgspec
 
 Place = Literal["rejected", "failed", "errored", "archive", "retry"]
-"""Where a code is sent: in one of two outcomes, in the event of a recording that ended as ERRORED,
-in the event of a file that is not archived, or in the header `x-reason-code` of a copy that waits
-in a retry queue."""
+"""Where a code is sent.
+
+    rejected, failed  in this outcome of a command
+    errored           in the event of a recording that ended as ERRORED
+    archive           in the event of a file that is not archived
+    retry             in the header `x-reason-code` of a message that waits in a retry queue
+"""
 
 Resend = Literal["corrected", "unchanged", "never", "by_worker", "file_by_worker", "archive_again"]
 """Whether the publisher should send the command again, and how."""

@@ -1,10 +1,10 @@
 """Decides when to give up a file whose source keeps refusing it.
 
-what happened                     reaction
-the URL is denied, and there is   at once with that one; later if it is denied, too; after
-a new one                         `MAX_DENIALS` in a row, in about a day, give up
-an answer that means the loss of  later, with a new URL if the API gives one; give up when it has
-the file if it is true (`_DOUBTS`)  been the same for a number of times in a row
+    answer                            reaction
+    the URL is denied, and the API    try the new URL at once. If it is denied too, try later. Give
+    gives a new one                   up after `MAX_DENIALS` in a row, which take about a day.
+    one that would mean the loss of   try later, with a new URL if the API gives one. Give up after
+    the file (`_DOUBTS`)              the same answer for a number of times in a row.
 
 One wrong answer of the API, a name server, a proxy or the source must not lose a file.
 

@@ -6,9 +6,9 @@ it from its store. Two facts prove this. The delivery names the default exchange
 every message that was published to the exchange of commands. And `x-death`, which the broker
 writes, names a retry queue, or there is `x-unparked`.
 
-A client that may publish to the default exchange can forge both. That harms only its own command:
-the command expires early, or runs while no other crash suspect runs, or is executed although it is
-parked, or adopts a recording of its meeting that no start began.
+A client that may publish to the default exchange can forge both. That harms only its own command.
+The command may expire early, wait for crash suspects, be executed although it is parked, or adopt
+a recording of its meeting that no start began.
 """
 
 from collections.abc import Mapping

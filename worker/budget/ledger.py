@@ -223,12 +223,12 @@ def _allocate(
     Tokens for expected requests come only from the first half of each quota.
     """
     active = _active(windows, request, now)
-    spent = [(window.rate.requests, *window.spent()) for window in active]
+    usages = [(window.rate.requests, *window.spent()) for window in active]
     available = pace.available()
     tokens = [0, 0, 0]
     for counts, only_plenty in ((request.needed, False), (request.ahead, True)):
         for tier in Tier:
-            free = min(_free(*window, tokens, tier, only_plenty=only_plenty) for window in spent)
+            free = min(_free(*usage, tokens, tier, only_plenty=only_plenty) for usage in usages)
             if tier is Tier.BACKGROUND:
                 free = min(free, available - tokens[tier])
             tokens[tier] += max(min(counts[tier], free), 0)

@@ -19,7 +19,7 @@ class SharedReads(Generic[T]):
         self._next: dict[int, asyncio.Task[T]] = {}
 
     async def get(self, key: int, read: Callable[[], Awaitable[T]]) -> T:
-        """The result of `read`, or of another one's read of this key. Raises what the read does."""
+        """The result of `read`, or of a read of this key for another request. Raises its errors."""
         task = self._next.get(key)
         if task is None:
             waits = self._after(self._running.get(key), key, read)

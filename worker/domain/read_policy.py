@@ -27,8 +27,8 @@ the end again, perhaps hours later.
 the moment that it describes is unknown. Only an end stays true: a sweep that missed the recording
 on its list made it due, and the end explains that. Webhooks that contradict each other also make it
 due, and then only a read can decide. Recordings are read in the order of `read_at`. A list shows
-many ends at once, so the `read_at` of an end that a list or a read showed is the time when the
-recording was stopped, but at most ten minutes ago: files are looked for in the order of ending.
+many ends at once, and their files are to be read in the order of ending. So if a list or a read
+showed the end, `read_at` is the time when the recording was stopped, at most ten minutes ago.
 
 `read_again_at` returns the time to put into the observation of a read by itself:
 

@@ -40,7 +40,7 @@ class HttpServer:
     """Serves `GET /livez`, `GET /readyz`, `GET /metrics` and `extra_routes` from start to stop.
 
     A probe answers 200 if all its checks return None, else 503. Its body lists each check with the
-    reason. Readiness also lists `checks_any`, of which one that returns None is enough. A request
+    reason. Readiness also lists `checks_any`: it is enough if one of these returns None. A request
     body above `max_body_bytes` gets 413. Each header may have 8 KiB. `limits` bounds the
     connections and their times. `middlewares` are aiohttp's, for every route. `on_prepare` may
     add headers to every response.

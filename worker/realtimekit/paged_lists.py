@@ -12,7 +12,7 @@ from worker.realtimekit.urls import query_params
 
 T = TypeVar("T")
 PageDecoder = Callable[[bytes | bytearray, int | None], T]
-"""Decodes a page, of which so many items were requested."""
+"""Decodes the body of a page. The number is how many items were requested, None without one."""
 
 RequestPage = Callable[[Mapping[str, str], Decoder[T]], Awaitable[T]]
 """Requests a page with these parameters, and decodes it."""

@@ -95,8 +95,8 @@ def find_unqueued_of(connection: sa.Connection, after: RecordingCursor) -> Unque
 
 
 def _missing(connection: sa.Connection, keys: Sequence[tuple[str, int]]) -> tuple[str, ...]:
-    """The recordings of those files that were never queued, and those of which the archive does not
-    know that they are complete."""
+    """The recordings whose file was never queued, or whose completion the archive does not know.
+    `keys` are recording ids with file numbers."""
     ids = sorted({recording_id for recording_id, _ in keys})
     if not ids:
         return ()

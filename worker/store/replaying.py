@@ -35,7 +35,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_replayable(connection: sa.Connection, ids: Collection[str]) -> frozenset[str]:
-    """The recordings among these of which the outbox still has any event."""
+    """Those of the recordings that still have an event in the outbox."""
     found = _positions(connection, ids)
     return frozenset(
         recording_id

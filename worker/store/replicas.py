@@ -87,7 +87,7 @@ class Replicas:
         replica may have taken over an earlier lease meanwhile."""
 
     def is_proved(self) -> bool:
-        """Whether no other replica can have taken over this one's leases before their end."""
+        """Whether its leases certainly last: no other replica can have taken them over."""
         return not self._is_registered or boottime() < self._checked_at + PROOF_SECONDS
 
     async def has_ended(self, owner: str, *, waited: float) -> bool:

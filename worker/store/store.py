@@ -224,7 +224,7 @@ class Store:
         return await self._group.run(queries.find_start_id, recording_id, urgent=True)
 
     async def find_replayable(self, recording_ids: Collection[str]) -> frozenset[str]:
-        """The recordings among these of which any event is still kept."""
+        """Those of the recordings that still have an event in the outbox."""
         return await self._group.run(replaying.find_replayable, recording_ids, urgent=True)
 
     async def find_starting(self, slots: Collection[str]) -> dict[str, float]:

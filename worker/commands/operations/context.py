@@ -74,7 +74,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
                     command
     keep_intent     commits which recordings a command is about to act on, after the observations of
                     those that it adopts; raises LeaseLost if another replica has the command
-    find_replayable finds the recordings of which any event is still kept
+    find_replayable finds those of some recordings that still have an event in the outbox
     find_starting   finds the slots in which an unfinished start may have begun a recording, and
                     when the start first called
     find_start_id   finds the id of the start that began a recording; None if no start did

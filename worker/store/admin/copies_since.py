@@ -1,6 +1,6 @@
 """Reads the copies since a time in the order of copying: `archive verify --since`.
 
-It reads no earlier ones, of which there may be millions.
+It does not read the earlier ones, because there may be millions.
 """
 
 from collections.abc import Iterator

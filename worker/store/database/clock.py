@@ -4,7 +4,7 @@ Replicas compare leases and other times, but the clocks of their machines may di
 PostgreSQL's clock is the same for all of them. SQLite serves one process, so its machine's clock is
 enough.
 
-Both clocks take part in every transaction, some of which run at the same time.
+Both clocks take part in every transaction. Some transactions run at the same time.
 """
 
 import time

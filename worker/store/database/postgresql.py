@@ -127,17 +127,17 @@ def connection_parameters(
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        of_url = conninfo_to_dict(url)
+        url_parameters = conninfo_to_dict(url)
     except ProgrammingError:
         raise WrongSettings([URL_SYNTAX]) from None
     # Overrides the role's settings and PGCLIENTENCODING: commands and events may have any
     # character.
-    parameters = {**_CLIENT, **of_url, "client_encoding": "UTF8"}
+    parameters = {**_CLIENT, **url_parameters, "client_encoding": "UTF8"}
     _choose_server(parameters, may_write=session is WRITER)
     if pooler == "transaction":
         return {**parameters, "prepare_threshold": None}
     ours = " ".join(f"-c {name}={_escaped(value)}" for name, value in session.items())
-    parameters["options"] = f"{ours} {of_url.get('options', '')}".rstrip()
+    parameters["options"] = f"{ours} {url_parameters.get('options', '')}".rstrip()
     return parameters
 
 
@@ -149,8 +149,8 @@ def current_parameters(
     They are those of `connection_parameters`, with the user and the password of the current URL.
     Raises WrongSettings as that function does.
     """
-    of_start = connection_parameters(url, pooler=pooler)
-    return lambda: of_start | new_credentials(url, current_url())
+    parameters = connection_parameters(url, pooler=pooler)
+    return lambda: parameters | new_credentials(url, current_url())
 
 
 def new_credentials(url: str, current: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ reports every fault at once. `parsing` has one parser for each kind of value; `a
 their files. `apps` and `storage_profiles` read the two files that settings can name; `small_files`
 bounds them, and `json_files` decodes them. `archive` has the settings of the archive, and
 `archive_reader` those of tools that read it. `otel` and `otel_checks` check the variables of
-OpenTelemetry, `authorities` and `proxies` those of TLS and of proxies, and `trusted_authorities`
-follows a changed file of authorities.
+OpenTelemetry, `authorities` and `proxies` those of TLS and of proxies. `trusted_authorities`
+follows a changed file of authorities, and `proxy_transport` connects through a proxy, for the API
+and for downloads.
 """

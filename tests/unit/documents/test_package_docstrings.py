@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PACKAGES = sorted(
     init.parent
-    for source in ("worker", "sandbox/recording_sandbox", "schemas/recording_schemas")
+    for source in ("worker", "sandbox/recording_sandbox", "schemas/recording_schemas", "benchmarks")
     for init in (ROOT / source).glob("**/__init__.py")
 )
 NAMES = re.compile(r"`(\w+)/?`|\b(\w+)\.py\b|^ *(\w+)/ |\b([A-Z]+_[A-Z]+)\b", re.MULTILINE)

@@ -5,7 +5,9 @@ URL anew. Therefore only a requested observation (`renews_urls`) publishes new U
 
     the URL of a file                                  its event
     the same as the one that was published last        none
-    another one, which expires no later                none, because it has no advantage
+    another one, which expires earlier                 none, because it has no advantage
+    another one, which expires at the same time        `file_url_renewed`: the API may report the
+                                                       end of the file, not that of the signature
     another one, which expires later                   `file_url_renewed`
     another one, and one of the two has no expiry      `file_url_renewed`
     none, or the file was not announced before         none
@@ -53,4 +55,4 @@ def _is_renewed(url: str | None, expiry: datetime | None, known: PublishedUrl) -
         return False
     if expiry is None or known.expires_at is None:
         return True
-    return expiry.timestamp() > known.expires_at
+    return expiry.timestamp() >= known.expires_at

@@ -42,7 +42,7 @@ def read(
     ("url", "expiry", "known", "is_news"),
     [
         (OLD, LATER, KNOWN, False),
-        (NEW, EXPIRY, KNOWN, False),
+        (NEW, EXPIRY, KNOWN, True),
         (NEW, EXPIRY - timedelta(days=1), KNOWN, False),
         (NEW, LATER, KNOWN, True),
         (NEW, None, KNOWN, True),
@@ -52,7 +52,7 @@ def read(
         (None, None, PublishedUrl(), False),
     ],
 )
-def test_a_url_is_renewed_if_it_is_another_one_and_expires_later(
+def test_a_url_is_renewed_if_it_is_another_one_and_expires_no_earlier(
     url: str | None, expiry: datetime | None, known: PublishedUrl, is_news: bool
 ) -> None:
     assert bool(renewed_files(read(url, expiry), {"a.webm": known})) is is_news

@@ -36,10 +36,10 @@ def open_tracing(
     try:
         return connect()
     except Exception as error:  # noqa: BLE001 - whatever a variable makes the SDK raise
-        return _connect_without_culprit(connect) or _give_up(error)
+        return _connect_without_refused_variable(connect) or _give_up(error)
 
 
-def _connect_without_culprit(connect: Callable[[], Tracing]) -> Tracing | None:
+def _connect_without_refused_variable(connect: Callable[[], Tracing]) -> Tracing | None:
     """Leave out the one variable that the SDK refuses. None if it refuses several."""
     for variable in sorted(name for name in os.environ if name.startswith("OTEL_")):
         text = os.environ.pop(variable)

@@ -51,7 +51,7 @@ class DirectStatement:
         values = {**constants, **values}
         rows = driver.later_rows(connection, text, values)
         if STATEMENT_WATCHERS:
-            _tell_watchers(text, values)
+            _notify_watchers(text, values)
         return rows
 
     def execute(self, connection: sa.Connection, values: Values) -> None:
@@ -61,7 +61,7 @@ class DirectStatement:
         values = {**constants, **values}
         driver.execute(connection, text, values)
         if STATEMENT_WATCHERS:
-            _tell_watchers(text, values)
+            _notify_watchers(text, values)
 
     def execute_for_each(self, connection: sa.Connection, rows: Sequence[Values]) -> None:
         """Execute it for each of the rows, in order."""
@@ -101,7 +101,7 @@ class LaterRows:
         self._rows = rows
 
 
-def _tell_watchers(text: str, values: Values) -> None:
+def _notify_watchers(text: str, values: Values) -> None:
     for watcher in STATEMENT_WATCHERS:
         watcher(text, values)
 
@@ -153,7 +153,7 @@ def commit(connection: sa.Connection) -> None:
     driver.send_queued(connection)
 
 
-def send_before_sqlalchemys(engine: sa.Engine) -> None:
+def send_queue_before_sqlalchemy(engine: sa.Engine) -> None:
     """Send queued statements before those that SQLAlchemy executes."""
 
     @sa.event.listens_for(engine, "before_cursor_execute")
@@ -192,7 +192,7 @@ class _Driver:
             else:
                 self._connection.execute(text, values)
         except Exception as error:
-            _raise_as_sqlalchemys(connection, error)
+            _raise_sqlalchemy_error(connection, error)
             raise
 
     def later_rows(self, connection: sa.Connection, text: str, values: Values) -> LaterRows:
@@ -205,7 +205,7 @@ class _Driver:
             queue.later.append((len(queue.texts), later))
             queue.texts.append(self._with_literals(text, values))
         except Exception as error:
-            _raise_as_sqlalchemys(connection, error)
+            _raise_sqlalchemy_error(connection, error)
             raise
         return later
 
@@ -225,7 +225,7 @@ class _Driver:
                 for index, rows in later:
                     rows.set(results[index - len(texts)])
         except Exception as error:
-            _raise_as_sqlalchemys(connection, error)
+            _raise_sqlalchemy_error(connection, error)
             raise
 
     def _with_literals(self, text: str, values: Values | None) -> str:
@@ -257,7 +257,7 @@ def _last_results(cursor: Any, count: int) -> Sequence[Rows]:  # noqa: ANN401 - 
             return results
 
 
-def _raise_as_sqlalchemys(connection: sa.Connection, error: Exception) -> None:
+def _raise_sqlalchemy_error(connection: sa.Connection, error: Exception) -> None:
     """Raise SQLAlchemy's error for one of the driver's, and invalidate a lost connection. Returns
     for any other error."""
     dialect = connection.dialect

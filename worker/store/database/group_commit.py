@@ -155,7 +155,9 @@ class GroupCommit:
         if isinstance(done, Exception):
             done = BatchResult([done] * len(batch))
         self.commit_error = _commit_error(done.results)
-        set_results([request for request, _ in done.attached], [made for _, made in done.attached])
+        set_results(
+            [request for request, _ in done.attached], [result for _, result in done.attached]
+        )
         set_results(batch, done.results)
         if self._files is not None and self._files.must_end:
             self.must_end.set()

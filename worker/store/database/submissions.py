@@ -81,13 +81,13 @@ def run_operations(
     indexes_of: dict[Operation[Any, Any], list[int]] = {}
     for index in indexes:
         indexes_of.setdefault(batch[index].operation, []).append(index)
-    for operation, its_indexes in indexes_of.items():
-        answers = operation(connection, [batch[index].request for index in its_indexes])
-        for index, answer in zip(its_indexes, answers, strict=True):
+    for operation, own_indexes in indexes_of.items():
+        answers = operation(connection, [batch[index].request for index in own_indexes])
+        for index, answer in zip(own_indexes, answers, strict=True):
             results[index] = answer
 
 
-def made(result: Any) -> Any:  # noqa: ANN401 - of any operation
+def final_result(result: Any) -> Any:  # noqa: ANN401 - of any operation
     """The result after the commit, or the exception that is raised while it is made."""
     if not isinstance(result, LateResult):
         return result

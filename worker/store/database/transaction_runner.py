@@ -10,10 +10,15 @@ from sqlalchemy import exc
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.advice import READ_ONLY_SQLSTATE, reason_of
 from worker.store.database.clock import TransactionClock
-from worker.store.database.direct import begin, commit, connect_direct, send_before_sqlalchemys
+from worker.store.database.direct import begin, commit, connect_direct, send_queue_before_sqlalchemy
 from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.sqlite_files import FilesLost, SqliteFiles
-from worker.store.database.submissions import AttachedRequest, Submission, made, run_operations
+from worker.store.database.submissions import (
+    AttachedRequest,
+    Submission,
+    final_result,
+    run_operations,
+)
 
 MAX_TRIES: Final = 3
 
@@ -58,7 +63,7 @@ class TransactionRunner:
         self._clock = clock
         self._files = files
         if engine.dialect.name == "postgresql":
-            send_before_sqlalchemys(engine)
+            send_queue_before_sqlalchemy(engine)
         self._connection: sa.Connection | None = None
 
     def run(self, batch: list[Submission], attached: Sequence[AttachedRequest]) -> BatchResult:
@@ -147,8 +152,8 @@ class TransactionRunner:
         if after_commit is not None:
             after_commit()
         return BatchResult(
-            [made(result) for result in results],
-            list(zip(included, map(made, answers), strict=True)),
+            [final_result(result) for result in results],
+            list(zip(included, map(final_result, answers), strict=True)),
             topics,
         )
 

@@ -34,8 +34,20 @@ async def fetch_all_recordings(
     A page without a new recording counts as the last one, because the numbers and the size of pages
     are not documented. So does a short page if the API counts no more recordings than were read.
     With `whole`, raises Unavailable if the list has a recording without an id that can
-    be read: it may be any recording.
+    be read: it may be any recording. A list with nothing but recordings of other meetings is then
+    read twice, because a proxy may have confused it with the answer to another request.
     """
+    found = await _fetch_pages(api, meeting_id, statuses, whole=whole)
+    wanted = [snapshot for snapshot in found if _is_wanted(snapshot, meeting_id, statuses)]
+    if whole and found and not wanted:
+        found = await _fetch_pages(api, meeting_id, statuses, whole=whole)
+        wanted = [snapshot for snapshot in found if _is_wanted(snapshot, meeting_id, statuses)]
+    return wanted
+
+
+async def _fetch_pages(
+    api: RealtimeKitClient, meeting_id: str | None, statuses: Sequence[Status], *, whole: bool
+) -> list[RecordingSnapshot]:
     found: dict[str, RecordingSnapshot] = {}
     page_no, before, seen = 1, -1, 0
     while before < len(found):
@@ -52,7 +64,7 @@ async def fetch_all_recordings(
         if length < SHORT_PAGE and page.total_count is not None and seen >= page.total_count:
             break
         page_no += 1
-    return [snapshot for snapshot in found.values() if _is_wanted(snapshot, meeting_id, statuses)]
+    return list(found.values())
 
 
 def _is_wanted(

@@ -90,8 +90,8 @@ class _ErrorBody(NamedTuple):
 
 
 class _Envelope(msgspec.Struct):
-    """`success`: false. `error`: an object or a text. `errors`: objects. `message`: a text. Nothing
-    is certain."""
+    """`success`: false. `error`: an object or a text. `errors`: objects. `message`: a text, or
+    texts. Nothing is certain."""
 
     success: Any = None
     error: Any = None
@@ -257,10 +257,11 @@ def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
         return _ErrorBody(_clean(plain, request), (), _names_limit(plain), is_page=is_page)
     several = envelope.errors if isinstance(envelope.errors, list) else []
     errors = [error for error in (envelope.error, *several) if isinstance(error, dict)]
-    messages = [error.get("message") for error in errors]
-    if not any(messages):
-        messages = [envelope.error if isinstance(envelope.error, str) else envelope.message]
-    text = "; ".join(text for text in messages if isinstance(text, str))
+    text = "; ".join(text for error in errors for text in _texts(error.get("message")))
+    if not text:
+        # `error` may be the name of the status only. Then `message` says what is wrong.
+        parts = ("; ".join(_texts(part)) for part in (envelope.error, envelope.message))
+        text = ": ".join(filter(None, parts))
     return _ErrorBody(
         _clean(text or _plain_text(response.body), request),
         tuple(code for error in errors if (code := _code(error.get("code"))) is not None),
@@ -269,6 +270,13 @@ def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
         is_object=True,
         is_of_api=isinstance(envelope.error, dict) or envelope.success is False,
     )
+
+
+def _texts(value: object) -> list[str]:
+    """A text, or the texts in a list. Empty for every other value."""
+    return [
+        text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
+    ]
 
 
 def _code(value: object) -> int | None:

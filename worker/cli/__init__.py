@@ -7,7 +7,7 @@ starts the worker, and `open_files` raises its limit of open files. `send`, `tai
 operators.
 
 They share `context` (settings and signals, with `default_signals`), `database` (queries to the
-state), `exit_codes`, and the options. `ids` completes short ids, `moments` reads durations and
+state), `exit_codes`, and the options. `ids` completes short ids, `times` reads durations and
 times, and `worker_url` has a worker's address. `groups` suggests the right name for a misspelt one,
 with `suggestions`. `command_builder` turns flags into a command, and `sending` publishes it.
 `event_filter` and `event_format` are for events, `redaction` is for secrets. `output` prints tables

@@ -24,8 +24,8 @@ from recording_schemas import (
     StatusChanged,
     outcome_of,
 )
-from worker.cli.moments import here
 from worker.cli.text import cells, counted, cut_end, cut_middle, listed_people
+from worker.cli.times import in_local_zone
 from worker.domain.escaping import escape_controls
 from worker.domain.short_ids import SHOWN_DIGITS, UUID
 
@@ -75,7 +75,7 @@ def _fitted(text: str, width: int) -> str:
 
 def _parts(event: CloudEvent) -> tuple[str, str, str]:
     """The styled time and label, and the text."""
-    time = click.style(f"{here(event.time):%H:%M:%S}", dim=True)
+    time = click.style(f"{in_local_zone(event.time):%H:%M:%S}", dim=True)
     match event.data:
         case StatusChanged() as data:
             label = _label(data.status.value, COLOURS[data.status])

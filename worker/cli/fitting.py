@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from worker.cli.columns import Column, Row, shown_text
-from worker.cli.moments import span
 from worker.cli.text import cells, cut_middle
+from worker.cli.times import rounded_duration
 from worker.domain.short_ids import MAX_WHOLE_LENGTH, SHOWN_LETTERS, shorten
 
 MIN_FILE: Final = 22
@@ -119,4 +119,4 @@ def relative_time(value: float | datetime | None, now: float | None = None) -> s
         return None
     seconds = value.timestamp() if isinstance(value, datetime) else value
     age = (time.time() if now is None else now) - seconds
-    return f"{span(age)} ago" if age >= 0 else f"in {span(-age)}"
+    return f"{rounded_duration(age)} ago" if age >= 0 else f"in {rounded_duration(-age)}"

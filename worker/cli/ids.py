@@ -44,11 +44,12 @@ def only_id_that_begins(settings: "CommonSettings", text: str, *kinds: "IdKind")
         return text
     for kind in kinds:
         if found := read_state(settings, find_whole_ids, text + ELLIPSIS, (kind,)):
-            return _only(found, text)
+            return _announce_if_single(found, text)
     return text
 
 
-def _only(found: Sequence[str], text: str) -> str:
+def _announce_if_single(found: Sequence[str], text: str) -> str:
+    """The only id found, named on standard error because the user did not type it; else `text`."""
     if len(found) > 1:
         return text
     click.echo(f"No id is {escape_controls(text)}{candidates(found)}", err=True)

@@ -9,10 +9,10 @@ import msgspec
 from worker.cli.context import common_settings
 from worker.cli.database import read_state
 from worker.cli.ids import complete, ids_that_begin, only_id_that_begins
-from worker.cli.moments import iso_time, moment
 from worker.cli.output import Column, Row, limit_option, print_rows, table_options
 from worker.cli.suggestions import Choice, suggestion
 from worker.cli.text import utf8
+from worker.cli.times import iso_time, time_or_age
 
 if TYPE_CHECKING:
     from worker.settings.settings import CommonSettings
@@ -83,13 +83,13 @@ shows the last one of each group.
 @click.option(
     "--since",
     metavar="TIME",
-    callback=moment,
+    callback=time_or_age,
     help="Only commands that ended at this time or later.",
 )
 @click.option(
     "--until",
     metavar="TIME",
-    callback=moment,
+    callback=time_or_age,
     help="Only commands that ended at this time or earlier.",
 )
 @limit_option(
@@ -143,7 +143,7 @@ def _show_commands(
     to_row = command_json if as_json else _table_row
     rows = [to_row(command) for command in found.commands]
     print_rows(COLUMNS, rows, as_json=as_json, nothing=NOTHING)
-    _say_what_is_left(found.looked_back_to, len(found.commands), condition.limit)
+    _print_how_to_see_more(found.looked_back_to, len(found.commands), condition.limit)
 
 
 def _show_summary(
@@ -156,10 +156,10 @@ def _show_summary(
     if as_json:
         rows = [{**row, "latest_at": iso_time(row["latest_at"])} for row in rows]
     print_rows(SUMMARY_COLUMNS, rows, as_json=as_json, nothing=NOTHING)
-    _say_what_is_left(summary.looked_back_to, len(rows), condition.limit)
+    _print_how_to_see_more(summary.looked_back_to, len(rows), condition.limit)
 
 
-def _say_what_is_left(looked_back_to: float | None, count: int, limit: int) -> None:
+def _print_how_to_see_more(looked_back_to: float | None, count: int, limit: int) -> None:
     if looked_back_to is not None:
         until = iso_time(looked_back_to)
         click.echo(f"Earlier commands were not read. Continue with --until {until}", err=True)

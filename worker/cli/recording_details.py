@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from worker.cli.moments import iso_time, local_time
 from worker.cli.outcomes import command_json
 from worker.cli.output import Row
 from worker.cli.tables import is_wide
 from worker.cli.text import cut_middle
+from worker.cli.times import iso_time, local_time
 from worker.domain.escaping import escape_controls
 
 if TYPE_CHECKING:

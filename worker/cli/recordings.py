@@ -10,7 +10,6 @@ from worker.cli.context import common_settings
 from worker.cli.database import read_state
 from worker.cli.groups import SuggestingGroup
 from worker.cli.ids import complete, ids_that_begin, only_id_that_begins
-from worker.cli.moments import duration
 from worker.cli.output import (
     Column,
     Row,
@@ -22,6 +21,7 @@ from worker.cli.output import (
 )
 from worker.cli.suggestions import Choice
 from worker.cli.text import utf8
+from worker.cli.times import duration
 
 if TYPE_CHECKING:
     from worker.domain.recording import Recording
@@ -175,12 +175,12 @@ def command(
         rows = [_table_row(recording) for recording in recordings]
         print_rows(COLUMNS, rows, as_json=False, nothing="No recording matches.")
     if not recordings:
-        _say_what_begins(settings, filters)
+        _print_ids_that_begin(settings, filters)
     if len(recordings) == limit:
         click.echo(f"There may be more: --limit is {limit}", err=True)
 
 
-def _say_what_begins(settings: "CommonSettings", filters: dict[str, Any]) -> None:
+def _print_ids_that_begin(settings: "CommonSettings", filters: dict[str, Any]) -> None:
     """For each given id that is incomplete, print the ids that begin with it."""
     for flag, kind in _ID_FLAGS.items():
         text = filters[f"{kind}_id"]

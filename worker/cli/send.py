@@ -10,9 +10,9 @@ import click
 from recording_schemas import COMMAND_TYPES
 from worker.cli.context import common_settings
 from worker.cli.ids import complete_if_readable
-from worker.cli.moments import duration
 from worker.cli.output import json_option, print_json
 from worker.cli.suggestions import Choice
+from worker.cli.times import duration
 
 if TYPE_CHECKING:
     from recording_schemas import CloudEvent, Command
@@ -162,26 +162,26 @@ def command(
     elif outcome is None:
         click.echo(
             f"Error: no outcome of {built.id} within {timeout:g} s (--timeout). The command stays "
-            f"valid: send it again with --id {built.id} to wait longer. {_why_none(built)}",
+            f"valid: send it again with --id {built.id} to wait longer. {_what_to_check(built)}",
             err=True,
         )
         context.exit(NO_OUTCOME)
     else:
         _print_outcome(outcome.event, as_json=as_json)
         if outcome.id_conflict:
-            click.echo(_other_body(built), err=True)
+            click.echo(_id_conflict_text(built), err=True)
         context.exit(OTHER_BODY if outcome.id_conflict else EXIT_CODES[outcome.event.type])
 
 
-def _other_body(command: "Command") -> str:
+def _id_conflict_text(command: "Command") -> str:
     return (
         f"Error: another command with the id {command.id} arrived first, and this is its "
         "outcome. Your command was not executed: send it with another --id."
     )
 
 
-def _why_none(command: "Command") -> str:
-    """Say what the command may wait for."""
+def _what_to_check(command: "Command") -> str:
+    """How to find out what the command waits for."""
     if getattr(command, "wait_for_session", False):
         return (
             "A start with wait_for_session has no outcome before its meeting begins. "

@@ -9,8 +9,8 @@ import click
 
 from worker.cli.columns import Column, ColumnKind, Row, shown_text
 from worker.cli.fitting import fit
-from worker.cli.moments import local_time
 from worker.cli.text import cells
+from worker.cli.times import local_time
 
 WIDE: Final = f"{__name__}.wide"
 """In the context of a command: whether --wide is given."""

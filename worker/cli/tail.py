@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from worker.cli.context import common_settings, stopped_by_signals, topology_from
-from worker.cli.moments import duration
 from worker.cli.output import print_json, table_options
 from worker.cli.suggestions import Choice
 from worker.cli.tables import is_wide
+from worker.cli.times import duration
 from worker.domain.escaping import escape_controls
 
 if TYPE_CHECKING:

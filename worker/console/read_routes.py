@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 
 from recording_schemas import COMMAND_TYPES
-from worker.cli.moments import iso_time
 from worker.cli.outcomes import OUTCOMES
+from worker.cli.times import iso_time
 from worker.console import queries, views
 from worker.console.archive_verdicts import archive_verdicts
 from worker.console.shared_reads import SharedReads

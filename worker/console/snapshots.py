@@ -10,9 +10,9 @@ import structlog
 
 from worker.broker.admin.queue_counts import QueueCounts
 from worker.budget.priorities import Tier, quota_left
-from worker.cli.moments import iso_time
 from worker.cli.status.checks import Check, judge
 from worker.cli.status.sources import Facts
+from worker.cli.times import iso_time
 from worker.console.state import ConsoleState
 from worker.console.worker_probe import WorkerProbe
 from worker.domain.errors import StoreUnavailable

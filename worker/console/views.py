@@ -5,9 +5,9 @@ from typing import Any, Final
 import msgspec
 
 from recording_schemas import CloudEvent
-from worker.cli.moments import iso_time
 from worker.cli.outcomes import command_json
 from worker.cli.recording_details import details_json
+from worker.cli.times import iso_time
 from worker.domain.archive import ArchiveFile
 from worker.domain.recording import Recording
 from worker.observability.tracing import trace_id_of

@@ -10,7 +10,6 @@ import click
 from worker.cli.context import common_settings, silence_libraries
 from worker.cli.database import read_state
 from worker.cli.ids import complete, complete_if_readable, ids_that_begin
-from worker.cli.moments import moment
 from worker.cli.output import (
     Column,
     json_option,
@@ -21,6 +20,7 @@ from worker.cli.output import (
 )
 from worker.cli.suggestions import Choice
 from worker.cli.text import utf8
+from worker.cli.times import time_or_age
 
 if TYPE_CHECKING:
     from worker.archive.storage import ArchiveStorage
@@ -180,7 +180,10 @@ def retry(
 @click.argument("recording_ids", metavar="[RECORDING]...", nargs=-1)
 @click.option("--app", callback=utf8, help="Only files of this app.")
 @click.option(
-    "--since", metavar="TIME", callback=moment, help="Only files archived at this time or later."
+    "--since",
+    metavar="TIME",
+    callback=time_or_age,
+    help="Only files archived at this time or later.",
 )
 @click.option(
     "--archive-url",

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from worker.cli.moments import iso_time, span
 from worker.cli.output import Column, Row
+from worker.cli.times import iso_time, rounded_duration
 from worker.store.admin.archived_files import ArchiveEntry
 
 COLUMNS: Final = (
@@ -76,7 +76,7 @@ def _why(entry: ArchiveEntry, now: float, error: str | None) -> str | None:
     if entry.is_taken:
         return "a worker is copying or writing it" + (f"; before: {error}" if error else "")
     pause = (entry.due_at or now) - now
-    next_attempt = f"in {span(pause)}" if pause > 0 else "now"
+    next_attempt = f"in {rounded_duration(pause)}" if pause > 0 else "now"
     if error is None and entry.file is not None and not entry.has_url:
         return f"it has no download URL yet; next attempt {next_attempt}"
     return f"{error}; next attempt {next_attempt}" if error else f"next attempt {next_attempt}"

@@ -9,8 +9,8 @@ import msgspec
 
 from recording_schemas import COMMAND_TYPES
 from worker.cli.dead.selection import Selection
-from worker.cli.moments import moment
 from worker.cli.suggestions import Choice
+from worker.cli.times import time_or_age
 
 Function = Callable[..., Any]
 
@@ -32,7 +32,7 @@ _FILTERS: Final = (
     click.option(
         "--before",
         metavar="TIME",
-        callback=moment,
+        callback=time_or_age,
         help="Only letters that were dead-lettered before this time.",
     ),
 )

@@ -11,9 +11,9 @@ import msgspec
 
 from recording_schemas import Status
 from worker.broker.admin.queue_counts import QueueCounts
-from worker.cli.moments import span
 from worker.cli.status.sources import Facts
 from worker.cli.text import counted
+from worker.cli.times import rounded_duration
 from worker.observability.probe_client import Readiness
 from worker.store.admin.overview import BudgetUsage, Overview, SweepInfo
 from worker.store.archive_reading import ArchiveDepth
@@ -135,7 +135,7 @@ def _leader(overview: Overview) -> Check:
     if leader is None:
         text = "no replica holds the lease: nothing is published or followed"
         return Check(name="leader", state="failed", text=text)
-    text = f"holds the lease for {span(leader.until - overview.at)} more"
+    text = f"holds the lease for {rounded_duration(leader.until - overview.at)} more"
     return Check(name="leader", state="ok", text=f"{text}, {counted(overview.replicas, 'replica')}")
 
 
@@ -151,12 +151,12 @@ def _recordings(overview: Overview) -> Iterator[Check]:
             yield Check(
                 name="stalled",
                 state="warning",
-                text=f"one has been {status} for {span(age)}",
+                text=f"one has been {status} for {rounded_duration(age)}",
                 see=f"recording-worker recordings --sort unchanged --status {status}",
             )
     due_since = overview.staleness.due_since
     if due_since is not None and overview.at - due_since > MAX_SILENCE_SECONDS:
-        text = f"one was due to be read {span(overview.at - due_since)} ago"
+        text = f"one was due to be read {rounded_duration(overview.at - due_since)} ago"
         yield Check(name="reads", state="warning", text=text)
 
 
@@ -176,7 +176,7 @@ def _outbox(overview: Overview) -> Check:
     outbox = overview.outbox
     age = 0.0 if outbox.oldest_at is None else overview.at - outbox.oldest_at
     parts = [f"{counted(outbox.events, 'event')} to publish"]
-    parts += [f"the oldest for {span(age)}"] if outbox.events else []
+    parts += [f"the oldest for {rounded_duration(age)}"] if outbox.events else []
     parts += [f"{outbox.deferred} refused by RabbitMQ"] if outbox.deferred else []
     parts += [f"{outbox.set_aside} set aside"] if outbox.set_aside else []
     is_wrong = outbox.deferred or outbox.set_aside
@@ -198,7 +198,7 @@ def _budget(name: str, usage: BudgetUsage, now: float) -> Check:
     paused_for = usage.paused_until - now
     if paused_for > 0:
         allowed = "no requests" if usage.stops_paused_until > now else "stops alone"
-        parts.insert(0, f"{allowed} for {span(paused_for)}, because the API throttles")
+        parts.insert(0, f"{allowed} for {rounded_duration(paused_for)}, because the API throttles")
     state: CheckState = "warning" if is_short or paused_for > 0 else "ok"
     return Check(name=name, state=state, text=", ".join(parts))
 
@@ -206,7 +206,7 @@ def _budget(name: str, usage: BudgetUsage, now: float) -> Check:
 def _sweep(name: str, sweep: SweepInfo, now: float) -> Check:
     age = now - sweep.swept_at
     state: CheckState = "warning" if age > MAX_SILENCE_SECONDS else "ok"
-    return Check(name=name, state=state, text=f"the last one completed {span(age)} ago")
+    return Check(name=name, state=state, text=f"the last one completed {rounded_duration(age)} ago")
 
 
 def _webhooks(name: str, sweep: SweepInfo, now: float) -> Check:
@@ -214,10 +214,10 @@ def _webhooks(name: str, sweep: SweepInfo, now: float) -> Check:
     if arrived is None:
         text = "none arrived for a live recording; sweeps find the changes"
         return Check(name=name, state="ok", text=text)
-    text = f"came {span(now - arrived)} ago"
+    text = f"came {rounded_duration(now - arrived)} ago"
     if missed is None or missed <= arrived:
         return Check(name=name, state="ok", text=f"{text}; no change was missed since")
-    text = f"{text}; a change was missed {span(now - missed)} ago"
+    text = f"{text}; a change was missed {rounded_duration(now - missed)} ago"
     return Check(name=name, state="warning", text=text, see="recording-worker webhooks list")
 
 
@@ -231,15 +231,19 @@ def _parked(overview: Overview) -> Check:
 def _waiting(waits_for: str, count: ParkedCount, now: float) -> str:
     text = f"{counted(count.commands, 'command')} for a {waits_for}"
     since = count.oldest_at
-    return text if since is None else f"{text}, the oldest for {span(now - since)}"
+    return text if since is None else f"{text}, the oldest for {rounded_duration(now - since)}"
 
 
 def _archive(archive: ArchiveDepth, now: float) -> Check:
     age = 0.0 if archive.oldest_at is None else now - archive.oldest_at
     left = inf if archive.first_expiry is None else archive.first_expiry - now
     parts = [f"{counted(archive.queued, 'file')} to copy"]
-    parts += [f"the oldest for {span(age)}"] if archive.queued else []
-    parts += [f"the first URL expires in {span(left)}"] if archive.queued and left < inf else []
+    parts += [f"the oldest for {rounded_duration(age)}"] if archive.queued else []
+    parts += (
+        [f"the first URL expires in {rounded_duration(left)}"]
+        if archive.queued and left < inf
+        else []
+    )
     parts += [f"{archive.refused} refused by the storage"] if archive.refused else []
     parts += [f"{archive.failed} given up"] if archive.failed else []
     is_late = age > MAX_ARCHIVE_AGE_SECONDS

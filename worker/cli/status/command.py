@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from worker.cli.context import common_settings
-from worker.cli.moments import duration
 from worker.cli.output import json_option, print_json
+from worker.cli.times import duration
 from worker.cli.worker_url import worker_url_option
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Any, Final
 import click
 import msgspec
 
-from worker.cli.moments import iso_time
 from worker.cli.output import Row
 from worker.cli.status.checks import Check, Health
 from worker.cli.status.sources import Facts
+from worker.cli.times import iso_time
 from worker.domain.escaping import escape_controls
 from worker.observability.probe_client import Readiness
 from worker.store.admin.overview import Overview

@@ -1,4 +1,4 @@
-"""Durations and moments on the command line: one way to write them everywhere."""
+"""Durations and times on the command line: one way to write them everywhere."""
 
 import time
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from worker.cli.moments import duration, moment
+from worker.cli.times import duration, time_or_age
 
 
 def parsed(callback: Any, text: str) -> Any:
@@ -50,20 +50,20 @@ def test_a_duration_outside_of_its_limits_is_refused(text: str, limit: str) -> N
     ],
 )
 def test_a_moment_is_a_time_or_the_beginning_of_a_date(text: str, time: datetime) -> None:
-    assert parsed(moment, text) == time.timestamp()
+    assert parsed(time_or_age, text) == time.timestamp()
 
 
 @pytest.mark.parametrize(("text", "age"), [("90s", 90), ("2h", 7200), ("3d", 259_200)])
 def test_a_duration_is_a_moment_before_now(text: str, age: float) -> None:
-    assert parsed(moment, text) == pytest.approx(time.time() - age, abs=30)
+    assert parsed(time_or_age, text) == pytest.approx(time.time() - age, abs=30)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2030-01-01T10:00:00", "2030-13-01", "90"])
 def test_anything_else_is_no_moment(text: str) -> None:
-    assert "is neither a time such as" in parsed(moment, text)
+    assert "is neither a time such as" in parsed(time_or_age, text)
 
 
 @pytest.mark.parametrize("text", ["0001-01-01", "0001-01-01T00:00:00+14:00", "999999999d"])
 def test_a_moment_at_the_edge_of_the_calendar_ends_in_no_traceback(text: str) -> None:
-    answer = parsed(moment, text)
+    answer = parsed(time_or_age, text)
     assert isinstance(answer, float) or "is neither a time" in answer

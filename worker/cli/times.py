@@ -1,4 +1,4 @@
-"""Durations and moments on the command line, and how they are shown."""
+"""Durations and times on the command line: how they are read, and how they are shown."""
 
 import re
 from collections.abc import Callable
@@ -38,7 +38,9 @@ def duration(
     return parse
 
 
-def moment(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
+def time_or_age(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> float | None:
     """The callback of a flag with an RFC 3339 time, a date, or a duration before now.
 
     A date is its beginning in the machine's time zone. Returns epoch seconds.
@@ -68,7 +70,7 @@ def _seconds(text: str) -> float | None:
     return float(match[1]) * _SECONDS[match[2]] if match else None
 
 
-def span(seconds: float) -> str:
+def rounded_duration(seconds: float) -> str:
     """A number of seconds in its largest unit, rounded down: 42s, 5m, 3h, 12d."""
     whole = max(int(seconds), 0)
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
@@ -85,10 +87,10 @@ def local_time(time: datetime | float | str | None) -> str | None:
         time = datetime.fromisoformat(time)
     elif isinstance(time, float | int):
         time = datetime.fromtimestamp(time, UTC)
-    return f"{here(time):%Y-%m-%d %H:%M:%S}"
+    return f"{in_local_zone(time):%Y-%m-%d %H:%M:%S}"
 
 
-def here(time: datetime) -> datetime:
+def in_local_zone(time: datetime) -> datetime:
     """The time in the machine's time zone, or unchanged if it would leave the calendar."""
     try:
         return time.astimezone()

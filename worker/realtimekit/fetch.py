@@ -34,15 +34,13 @@ async def fetch_all_recordings(
     A page without a new recording counts as the last one, because the numbers and the size of pages
     are not documented. So does a short page if the API counts no more recordings than were read.
     With `whole`, raises Unavailable if the list has a recording without an id that can
-    be read: it may be any recording. A list with nothing but recordings of other meetings is then
-    read twice, because a proxy may have confused it with the answer to another request.
+    be read: it may be any recording. A list with nothing but recordings of other meetings is read
+    twice, because a proxy may have confused it with the answer to another request.
     """
     found = await _fetch_pages(api, meeting_id, statuses, whole=whole)
-    wanted = [snapshot for snapshot in found if _is_wanted(snapshot, meeting_id, statuses)]
-    if whole and found and not wanted:
+    if found and not any(_is_of_meeting(snapshot, meeting_id) for snapshot in found):
         found = await _fetch_pages(api, meeting_id, statuses, whole=whole)
-        wanted = [snapshot for snapshot in found if _is_wanted(snapshot, meeting_id, statuses)]
-    return wanted
+    return [snapshot for snapshot in found if _is_wanted(snapshot, meeting_id, statuses)]
 
 
 async def _fetch_pages(
@@ -75,10 +73,14 @@ def _is_wanted(
     An API that ignores a parameter lists other meetings, too. A stop must not end their recordings,
     and a start must not adopt one of them.
     """
-    listed = snapshot.meeting_id
-    if meeting_id is not None and listed is not None and listed.lower() != meeting_id.lower():
+    if not _is_of_meeting(snapshot, meeting_id):
         return False
     return not statuses or snapshot.unknown_status is not None or snapshot.status in statuses
+
+
+def _is_of_meeting(snapshot: RecordingSnapshot, meeting_id: str | None) -> bool:
+    listed = snapshot.meeting_id
+    return meeting_id is None or listed is None or listed.lower() == meeting_id.lower()
 
 
 async def fetch_recording(

@@ -205,11 +205,13 @@ def _print(webhooks: "Sequence[Webhook]", our_url: str | None, *, as_json: bool)
 
 
 def _row(webhook: "Webhook", our_url: str | None, *, as_json: bool) -> Row:
+    from worker.realtimekit.urls import is_same_url
+
     return {
         "webhook_id": webhook.webhook_id,
         "name": webhook.name,
         "url": webhook.url,
         "events": webhook.events if as_json else ", ".join(webhook.events),
         "enabled": webhook.enabled,
-        "ours": None if our_url is None else webhook.url == our_url,
+        "ours": None if our_url is None else is_same_url(webhook.url, our_url),
     }

@@ -39,3 +39,11 @@ def path_segment(value: str, field: str) -> str:
 def query_params(**params: str | int | None) -> dict[str, str]:
     """The parameters that are not None, as text."""
     return {name: str(value) for name, value in params.items() if value is not None}
+
+
+def is_same_url(one: str, other: str) -> bool:
+    """Whether both are one URL: a host in capitals or a default port makes no difference."""
+    try:
+        return one == other or httpx.URL(one) == httpx.URL(other)
+    except httpx.InvalidURL:
+        return False

@@ -16,6 +16,7 @@ from worker.domain.errors import ApiError, NotFound, StoreUnavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.decoding.webhooks import MEETING_STARTED, RECORDING_STATUS_UPDATE
 from worker.realtimekit.models import Webhook
+from worker.realtimekit.urls import is_same_url
 from worker.store.cursors import missed_webhook_cursor
 from worker.store.store import Store
 
@@ -73,8 +74,11 @@ async def remove(api: RealtimeKitClient, url: str) -> tuple[Webhook, ...]:
 
 
 async def find_subscriptions(api: RealtimeKitClient, url: str) -> list[Webhook]:
-    """The subscriptions to `url`, in an order that is the same for every caller."""
-    found = [webhook for webhook in await api.list_webhooks() if webhook.url == url]
+    """The subscriptions to `url`, in an order that is the same for every caller.
+
+    The API may return a URL in another spelling than it was registered in.
+    """
+    found = [webhook for webhook in await api.list_webhooks() if is_same_url(webhook.url, url)]
     return sorted(found, key=lambda webhook: webhook.webhook_id)
 
 

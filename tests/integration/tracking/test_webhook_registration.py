@@ -55,6 +55,21 @@ def api_of(sandbox: Sandbox, budget: Budget | None = None) -> RealtimeKitClient:
     )
 
 
+@pytest.mark.parametrize(
+    "registered",
+    [
+        "https://Recordings.Example.com/webhooks/realtimekit",
+        "https://recordings.example.com:443/webhooks/realtimekit",
+    ],
+)
+async def test_a_subscription_in_another_spelling_of_the_url_is_not_doubled(
+    api: RealtimeKitClient, registered: str
+) -> None:
+    await api.create_webhook(name="recording-worker", url=registered, events=EVENTS)
+    assert (await register(api, URL)).action == "unchanged"
+    assert len(await api.list_webhooks()) == 1
+
+
 def asked(sandbox: Sandbox) -> list[str]:
     return [request.operation for request in sandbox.request_log.requests]
 

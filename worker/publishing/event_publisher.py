@@ -24,7 +24,7 @@ from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.publishing.failure_policy import Destination, FailurePolicy, Result, destination
 from worker.publishing.reply_policy import ReplyPolicy
 from worker.publishing.subject_order import SubjectQueues
-from worker.store.outbox_marks import PageMarks, Release
+from worker.store.outbox_marks import PageMarks
 from worker.store.unsent_events import UnsentEvent
 
 DIRECT_REPLY_PREFIX: Final = "amq.rabbitmq.reply-to."
@@ -96,10 +96,6 @@ class EventPublisher:
         self._record(results)
         results += [(event, False) for event in refused]
         return PublishedPage(marks=self._policy.marks(results), is_unavailable=is_unavailable)
-
-    def replace_overdue(self) -> Sequence[Release]:
-        """Let another event try for each destination whose event should have tried by now."""
-        return self._policy.replace_overdue()
 
     def _is_refused(self, event: UnsentEvent) -> bool:
         """Whether it is a reply that may not go to its queue. Counts and logs it."""

@@ -10,10 +10,11 @@
 A destination is an exchange and a routing key: all its events go to the same queues. Queues that
 accepted a refused event get it once more with each try. That is why only one event tries.
 
-The event that tries is known in memory only. If it is overdue, one of those that wait takes its
-place: it may have been set aside, be moved by a replay, or wait for another event of its recording.
-A new leader lets one event of each destination try. An event that cost a channel before never waits
-for another one, because the destination may not be the reason.
+The event that tries is known by its time: it is tried within MAX_REFUSAL_DELAY_SECONDS. It may be
+set aside, be moved by a replay, or wait for another event of its recording. So the relay checks the
+outbox for destinations without one (`relay.TRY_INTERVAL_SECONDS`), and another event tries. An
+event that cost a channel before never waits for another one, because the destination may not be the
+reason.
 
 An event that RabbitMQ did not confirm, or not permit, may have reached none of the queues. When a
 full queue is the only obstacle left, such events are published once, for the other queues.
@@ -41,9 +42,6 @@ Result = tuple[UnsentEvent, PublishResult]
 Destination = tuple[str, str]
 
 MAX_REFUSAL_DELAY_SECONDS: Final = 30.0
-OVERDUE_AFTER_SECONDS: Final = 5.0
-"""A due event is usually published within two seconds."""
-
 WAIT_FOR_PROBE_SECONDS: Final = 3600.0
 """How long events wait for the event that tries, which may be lost with this process."""
 
@@ -93,14 +91,6 @@ class FailurePolicy:
             released=list(self._releases(sent, set(refused))),
             offers=offers,
         )
-
-    def replace_overdue(self) -> Sequence[Release]:
-        """Let another event try for each destination whose event should have tried by now."""
-        limit = self._now() - OVERDUE_AFTER_SECONDS
-        overdue = [key for key, probe in self._probes.items() if probe.due_at < limit]
-        for key in overdue:
-            del self._probes[key]
-        return [Release(exchange=key[0], routing_key=key[1], limit=1) for key in overdue]
 
     def _after_loss(self, event: UnsentEvent, error: ChannelLost | MessageUnsendable) -> Deferral:
         losses = event.losses + 1

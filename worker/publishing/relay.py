@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-import msgspec
 import structlog
 
 from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
 from worker.publishing.event_publisher import EventPublisher
+from worker.publishing.failure_policy import MAX_REFUSAL_DELAY_SECONDS
 from worker.store.outbox_marks import PageMarks
 from worker.store.repeated_warning import RepeatedWarning
 from worker.store.store import Store
@@ -27,6 +27,9 @@ MAX_PAGES: Final = 20
 
 RESUME_INTERVAL_SECONDS: Final = 1.0
 """How often the relay checks whether deferred events are due."""
+
+TRY_INTERVAL_SECONDS: Final = 5.0
+"""How often the relay checks for destinations for which no refused event is tried soon."""
 
 MARK_DELAY_SECONDS: Final = 0.2
 """Confirmed events are marked with the next page, at the latest after this time. A crash meanwhile
@@ -66,7 +69,8 @@ class OutboxRelay:
         self._idle_interval_seconds = idle_interval_seconds
         self._is_leader: Callable[[], bool] = lambda: True
         self._is_running = False
-        self._is_new_leader = True
+        self._try_checked_at = -math.inf
+        self._is_broker_available = True
         self._woken = asyncio.Event()
         self._lock = asyncio.Lock()
         self._next_page: asyncio.Future[list[UnsentEvent]] | None = None
@@ -128,7 +132,7 @@ class OutboxRelay:
     async def _end_leading(self) -> None:
         """Mark published events, and drop the page that a commit has read: another replica may
         have published it since."""
-        self._is_new_leader = True
+        self._try_checked_at = -math.inf
         async with self._lock:
             self._take_next_page()
             self._marks = _without_deferrals(self._marks)
@@ -159,6 +163,7 @@ class OutboxRelay:
         """Publish the page, and keep its marks. Returns whether the broker is unavailable."""
         result = await self._events.publish(page, self._is_leader)
         self._marks = result.marks if self._is_leader() else _without_deferrals(result.marks)
+        self._is_broker_available = not result.is_unavailable
         self._log.add(result.marks)
         return result.is_unavailable
 
@@ -179,23 +184,29 @@ class OutboxRelay:
     def _is_resume_due(self) -> bool:
         return not self._resumed_at <= self._now() < self._resumed_at + RESUME_INTERVAL_SECONDS
 
+    def _is_try_check_due(self) -> bool:
+        """While the broker is unavailable, events that try stay ready, and no others are needed."""
+        checked_at = self._try_checked_at
+        is_recent = checked_at <= self._now() < checked_at + TRY_INTERVAL_SECONDS
+        return self._is_broker_available and not is_recent
+
     async def _read_page(self) -> list[UnsentEvent]:
         """Mark the events of the last page, and read the next page."""
-        now, resume = self._now(), self._is_resume_due() or self._is_new_leader
-        if resume:
-            released = (*self._marks.released, *self._events.replace_overdue())
-            self._marks = msgspec.structs.replace(self._marks, released=released)
+        now, resume, checks = self._now(), self._is_resume_due(), self._is_try_check_due()
         page = await self._store.unsent(
             self._page_size,
             marks=self._marks,
             now=now,
             replies=self._replies,
             resume=resume,
-            take_over=self._is_new_leader,
+            next_try_by=now + MAX_REFUSAL_DELAY_SECONDS if checks else None,
         )
         self._marks = PageMarks()
         if resume:
-            self._resumed_at, self._is_new_leader = now, False
+            self._resumed_at = now
+        if checks:
+            self._try_checked_at = now
+        self._is_broker_available |= not page  # nothing waits for it
         return page
 
     async def _mark(self) -> None:

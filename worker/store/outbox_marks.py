@@ -111,9 +111,9 @@ def resume_due(connection: sa.Connection, now: float) -> None:
     _RESUME_DUE.execute(connection, {"now": now})
 
 
-def resume_oldest(connection: sa.Connection) -> None:
-    """Make the oldest refused event of each destination ready."""
-    connection.execute(_RESUME_OLDEST)
+def resume_untried(connection: sa.Connection, next_try_by: float, *, replies: bool | None) -> None:
+    """Make a refused event ready for each destination of which none is due by `next_try_by`."""
+    connection.execute(_RESUME_UNTRIED[replies], {"next_try_by": next_try_by})
 
 
 def set_aside_events(connection: sa.Connection, limit: int) -> list[SetAsideEvent]:
@@ -179,26 +179,30 @@ _WAITS_FOR_ANOTHER_DESTINATION: Final = sa.exists().where(
 _MAY_TRY: Final = sa.and_(_IS_REFUSED, sa.not_(_WAITS_FOR_ANOTHER_DESTINATION))
 
 
-def _oldest_of_each_destination(
-    condition: sa.ColumnElement[bool],
-) -> sa.Select[tuple[int]]:
-    return (
-        sa.select(sa.func.min(outbox.c.position))
-        .where(condition)
-        .group_by(outbox.c.exchange, outbox.c.routing_key)
-    )
-
-
-_RESUME_OLDEST: Final = (
-    sa.update(outbox)
-    .where(
-        sa.or_(
-            outbox.c.position.in_(_oldest_of_each_destination(_IS_REFUSED)),
-            outbox.c.position.in_(_oldest_of_each_destination(_MAY_TRY)),
-        )
-    )
-    .values(retry_at=0.0)
+_DESTINATION: Final = (outbox.c.exchange, outbox.c.routing_key)
+_UNTRIED: Final = (
+    sa.select(*_DESTINATION)
+    .where(_IS_REFUSED)
+    .group_by(*_DESTINATION)
+    .having(sa.func.min(outbox.c.retry_at) > sa.bindparam("next_try_by"))
 )
+
+
+def _resume_oldest(condition: sa.ColumnElement[bool]) -> sa.Update:
+    """Makes the oldest event ready that may try for each untried destination."""
+    oldest = (
+        sa.select(sa.func.min(outbox.c.position))
+        .where(_MAY_TRY, condition, sa.tuple_(*_DESTINATION).in_(_UNTRIED))
+        .group_by(*_DESTINATION)
+    )
+    return sa.update(outbox).where(outbox.c.position.in_(oldest)).values(retry_at=0.0)
+
+
+_RESUME_UNTRIED: Final = {
+    None: _resume_oldest(sa.true()),
+    True: _resume_oldest(outbox.c.exchange == "reply"),
+    False: _resume_oldest(outbox.c.exchange != "reply"),
+}
 _HAS_DESTINATION: Final = sa.and_(
     outbox.c.exchange == sa.bindparam("to_exchange"),
     outbox.c.routing_key == sa.bindparam("to_key"),

@@ -306,13 +306,13 @@ class Store:
         now: float = 0.0,
         replies: bool | None = None,
         resume: bool = False,
-        take_over: bool = False,
+        next_try_by: float | None = None,
     ) -> list[UnsentEvent]:
         """The oldest events that are to be published now.
 
         The same transaction first marks the events of the page before, at `now`. `replies` picks
         replies or all others. With `resume`, deferred events that are due are ready again, and with
-        `take_over` also the oldest of each destination.
+        `next_try_by` also one of each destination of which none is due by that time.
         """
         request = PageRequest(
             limit=limit,
@@ -320,7 +320,7 @@ class Store:
             now=now,
             replies=replies,
             resume=resume,
-            take_over=take_over,
+            next_try_by=next_try_by,
         )
         return await self._group.submit(unsent_events.read_unsent, request, urgent=True)
 

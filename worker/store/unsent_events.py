@@ -10,7 +10,7 @@ from worker.store.database.direct import DirectStatement, Rows
 from worker.store.database.schema import HELD, outbox
 from worker.store.database.submissions import LateResult
 from worker.store.outbox import OutboxExchange
-from worker.store.outbox_marks import PageMarks, mark, resume_due, resume_oldest
+from worker.store.outbox_marks import PageMarks, mark, resume_due, resume_untried
 from worker.store.replay_pages import wake_next
 
 
@@ -39,8 +39,9 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for the oldest events to publish now.
 
     `marks` has the results of the previous page, at `now`. `replies` picks replies or all others;
-    None picks both. With `resume`, deferred events that are due become ready. With `take_over`, so
-    does the oldest refused event of each destination: the previous leader knew which of them tries.
+    None picks both. With `resume`, deferred events that are due become ready. With `next_try_by`,
+    so does a refused event of each destination of which none is due by that time. The one that was
+    to try may be set aside, moved by a replay, or wait for another event of its recording.
     """
 
     limit: int
@@ -48,7 +49,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     now: float
     replies: bool | None
     resume: bool = False
-    take_over: bool = False
+    next_try_by: float | None = None
 
 
 def read_unsent(
@@ -61,12 +62,13 @@ def read_unsent(
     """
     mark(connection, [(request.marks, request.now) for request in requests])
     for request in requests:
+        if request.next_try_by is not None:
+            # Before the events that try become ready, because it would not count them.
+            resume_untried(connection, request.next_try_by, replies=request.replies)
         if request.resume:
             # Before deferred events become ready, because it postpones the barriers.
             wake_next(connection, request.now)
             resume_due(connection, request.now)
-        if request.take_over:
-            resume_oldest(connection)
     return [
         LateResult(
             _READY[request.replies].later_rows(connection, {"limit": request.limit}), _events

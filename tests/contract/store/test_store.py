@@ -275,21 +275,30 @@ async def test_repeats_of_an_outcome_that_the_broker_refuses_do_not_pile_up(stor
     assert (await store.outbox_depth()).events == 1
 
 
-async def test_a_new_leader_reads_the_oldest_refused_event_of_each_destination(
-    store: Store,
+@pytest.mark.parametrize("tried", ["nothing", "the oldest", "a poisonous one"])
+async def test_a_refused_event_becomes_ready_if_none_of_its_destination_is_due_soon(
+    store: Store, tried: str
 ) -> None:
-    for number in range(2):
+    for number in range(3):
         await store.claim(claim(f"c{number}"))
-        await store.finish(finish(f"c{number}", reply=Reply(reply_to="asker")))
-    events = await store.unsent(10)
-    deferred = [
-        Deferral(position=event.position, retry_at=9000.0, tries=1, losses=0, error="full")
-        for event in events
-    ]
-    await store.mark_page(PageMarks(deferred=deferred), 1001.0)
-    assert await store.unsent(10, now=1002.0, resume=True) == []
-    oldest = await store.unsent(10, now=1002.0, resume=True, take_over=True)
-    assert [event.position for event in oldest] == [event.position for event in events[:2]]
+        await store.finish(finish(f"c{number}"))
+    refused = await store.unsent(10)
+    first, second, _ = (event.position for event in refused)
+    deferred = {
+        event.position: Deferral(
+            position=event.position, retry_at=4600.0, tries=1, losses=0, error="full"
+        )
+        for event in refused
+    }
+    if tried != "nothing":
+        losses = int(tried == "a poisonous one")
+        deferred[first] = msgspec.structs.replace(deferred[first], retry_at=1030.0, losses=losses)
+    await store.mark_page(PageMarks(deferred=list(deferred.values())), 1001.0)
+
+    ready = await store.unsent(10, now=1002.0, resume=True, next_try_by=1032.0)
+
+    expected = {"nothing": [first], "the oldest": [], "a poisonous one": [second]}
+    assert [event.position for event in ready] == expected[tried]
 
 
 async def test_a_burst_of_repeats_shares_one_publication_but_every_reply_is_sent(

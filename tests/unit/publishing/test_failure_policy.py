@@ -6,33 +6,19 @@ from prometheus_client import CollectorRegistry
 from worker.domain.errors import ChannelLost, MessageRefused, NotConfirmed
 from worker.observability.metrics import Metrics
 from worker.publishing.failure_policy import WAIT_FOR_PROBE_SECONDS, FailurePolicy
-from worker.store.outbox_marks import Offer, Release
+from worker.store.outbox_marks import Offer
 from worker.store.unsent_events import UnsentEvent
 
 NOW = 1000.0
 FULL = MessageRefused("a queue is full")
-LOST = ChannelLost("PRECONDITION_FAILED")
 DENIED = ChannelLost("ACCESS_REFUSED", is_permission=True)
 LATE = NotConfirmed("no confirmation within 5 s")
 OFFER = Offer(exchange="status", routing_key="track.invoked", error=str(FULL))
 
 
-class Clock:
-    """The time of the policy."""
-
-    now = NOW
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def policy(clock: Clock) -> FailurePolicy:
-    return FailurePolicy(
-        metrics=Metrics(CollectorRegistry(), version="test"), now=lambda: clock.now
-    )
+def policy() -> FailurePolicy:
+    return FailurePolicy(metrics=Metrics(CollectorRegistry(), version="test"), now=lambda: NOW)
 
 
 def event(position: int, *, losses: int = 0) -> UnsentEvent:
@@ -62,27 +48,6 @@ def test_one_refused_event_of_a_destination_tries_and_the_others_wait(
 def test_a_refused_event_that_cost_a_channel_before_tries_by_itself(policy: FailurePolicy) -> None:
     marks = policy.marks([(event(1), FULL), (event(2, losses=1), FULL)])
     assert [mark.retry_at - NOW for mark in marks.deferred] == [1.0, 1.0]
-
-
-def test_another_event_tries_if_the_first_one_was_set_aside(
-    policy: FailurePolicy, clock: Clock
-) -> None:
-    policy.marks([(event(1), FULL), (event(2), FULL)])
-    clock.now += 1.0
-    policy.marks([(event(1, losses=2), LOST)])
-    assert policy.replace_overdue() == []
-    clock.now += 10.0
-    released = [Release(exchange="status", routing_key="track.invoked", limit=1)]
-    assert policy.replace_overdue() == released
-    assert policy.replace_overdue() == []
-
-
-def test_an_event_that_tries_in_time_is_not_replaced(policy: FailurePolicy, clock: Clock) -> None:
-    policy.marks([(event(1), FULL), (event(2), FULL)])
-    for _ in range(8):
-        clock.now += 2.0
-        assert policy.replace_overdue() == []
-        policy.marks([(event(1), FULL)])
 
 
 @pytest.mark.parametrize("error", [DENIED, LATE])

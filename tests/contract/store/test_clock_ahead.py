@@ -120,6 +120,17 @@ async def test_a_leaders_lease_of_a_clock_that_was_ahead_ends_in_time(store: Sto
     assert successor.is_leader()
 
 
+async def test_only_the_lease_that_is_asked_for_is_shortened(store: Store) -> None:
+    ahead, now = (NOW + MONTH).timestamp(), NOW.timestamp()
+    for name in ("leader", "other"):
+        request = LeaseRequest(name=name, owner="dead", now=ahead, until=ahead + 15)
+        assert await store.acquire_lease(request)
+    await store.acquire_lease(LeaseRequest(name="leader", owner="me", now=now, until=now + 15))
+    for name, is_free in (("leader", True), ("other", False)):
+        later = LeaseRequest(name=name, owner="me", now=now + 16, until=now + 31)
+        assert await store.acquire_lease(later) is is_free
+
+
 async def test_a_commands_lease_of_a_clock_that_was_ahead_ends_in_time(store: Store) -> None:
     await store.claim(claim("c", slot="m/track", owner="dead", now=(NOW + MONTH).timestamp()))
 

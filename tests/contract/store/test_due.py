@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from tests.contract.store.test_pruning import NOW, observation
+from tests.contract.store.test_pruning import NOW, observation, rows
 from worker.store.database.schema import recordings
 from worker.store.due_reads import DueQuery
-from worker.store.read_schedule import OverdueQuery
+from worker.store.read_schedule import OverdueQuery, ScheduledRead
 from worker.store.store import Store
 
 
@@ -54,6 +54,33 @@ async def test_a_recording_stored_by_an_older_version_counts_as_first_seen_at_it
         connection.execute(sa.update(recordings).values(first_seen_at=None))
     await store.schedule_overdue(known_for(hours=25))
     assert await due(store) == ["long"]
+
+
+MINUTE = 60.0
+
+
+@pytest.mark.parametrize(
+    ("read_at", "scheduled"),
+    [(None, 0.0), (NOW.timestamp() - MINUTE, 0.0), (NOW.timestamp() + MINUTE,) * 2],
+    ids=["no read", "due", "postponed"],
+)
+async def test_an_overdue_recording_is_read_before_all_others_unless_its_read_was_postponed(
+    store: Store, engine: sa.Engine, read_at: float | None, scheduled: float
+) -> None:
+    await store.apply([observation("r", at=NOW - timedelta(hours=30))])
+    if read_at is not None:
+        await store.schedule_read(ScheduledRead(ids=["r"], at=read_at, postpone=True))
+    await store.schedule_overdue(known_for(hours=25))
+    assert rows(engine, recordings.c.read_at) == [scheduled]
+
+
+async def test_a_recording_that_was_found_overdue_before_wakes_no_reader(store: Store) -> None:
+    await store.apply([observation("r", at=NOW - timedelta(hours=30))])
+    woken: list[str] = []
+    store.subscribe("due", lambda: woken.append("due"))
+    for _ in range(2):
+        await store.schedule_overdue(known_for(hours=25))
+    assert woken == ["due"]
 
 
 async def overdue_and_uploaded(store: Store, uploaded: int) -> None:

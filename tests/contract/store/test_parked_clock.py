@@ -21,8 +21,14 @@ WAIT = 86_400.0
 async def park(
     store: Store, at: datetime, command_id: str = "c", *, due_in: float = WAIT, **more: Any
 ) -> None:
+    await store.claim(claim(command_id, slot="m/track", now=at.timestamp()))
+    assert await store.park(park_request(at, command_id, due_in=due_in, **more))
+
+
+def park_request(
+    at: datetime, command_id: str = "c", *, due_in: float = WAIT, **more: Any
+) -> ParkRequest:
     now = at.timestamp()
-    await store.claim(claim(command_id, slot="m/track", now=now))
     request: dict[str, Any] = {
         "command_id": command_id,
         "owner": "me",
@@ -36,7 +42,7 @@ async def park(
         "last_error": "{}",
         "reply": Reply(),
     }
-    assert await store.park(ParkRequest(**(request | more)))
+    return ParkRequest(**(request | more))
 
 
 async def test_their_wait_counts_from_the_present(store: Store, engine: sa.Engine) -> None:

@@ -307,6 +307,27 @@ async def test_a_sweep_completes_although_the_api_refuses_the_list_of_ended_reco
     assert asked.count("list_recordings") <= 12
 
 
+@pytest.mark.parametrize(("status", "is_tried"), [(503, True), (422, False)])
+async def test_a_sweep_tries_a_list_by_time_again_after_an_outage_but_not_after_a_refusal(
+    bench: TrackingBench, http: httpx.Client, status: int, is_tried: bool
+) -> None:
+    by_time: list[bool] = []
+
+    def refusing(params: httpx.QueryParams, list_page: Callable[[httpx.QueryParams], Any]) -> Any:
+        by_time.append("start_time" in params)
+        if len(by_time) > 1 and sum(by_time) == 1 and by_time[-1]:
+            raise Refusal(status)
+        return list_page(params)
+
+    ids = await started(bench, 12, "composite")
+    await end(bench, ids)
+    list_answering(bench, http, refusing)
+    await bench.sweep.sweep()
+    by_time.clear()
+    await bench.sweep.sweep()
+    assert any(by_time) is is_tried
+
+
 async def test_recordings_that_end_while_the_lists_are_read_are_found(
     bench: TrackingBench, http: httpx.Client
 ) -> None:

@@ -109,6 +109,16 @@ async def test_sweeps_get_every_second_background_token_while_one_waits() -> Non
     assert dispatch_order(queue, waiting, tokens(background=10)) == [0, 4, 1, 5, 2, 3]
 
 
+async def test_a_command_between_a_read_and_a_sweep_does_not_take_the_sweeps_turn() -> None:
+    queue = WaitQueue()
+    waiting = enqueue(queue, Priority.READ, Priority.READ, Priority.SWEEP)
+    assert dispatch_order(queue, waiting, tokens(background=1)) == [0]
+    waiting += enqueue(queue, Priority.COMMAND)
+    for _ in range(2):
+        queue.dispatch(tokens(background=1).spend, NOON)
+    assert [waiter.token.done() for waiter in waiting] == [True, False, True, True]
+
+
 async def test_a_stop_is_served_before_a_thousand_sweeps() -> None:
     queue = WaitQueue()
     enqueue(queue, *[Priority.SWEEP] * 1000)
@@ -152,6 +162,15 @@ async def test_a_request_whose_token_would_be_too_late_is_rejected_at_once() -> 
     error = start.token.exception()
     assert isinstance(error, OverBudget)
     assert error.retry_after == 120
+
+
+async def test_a_read_is_rejected_only_if_a_token_for_commands_would_be_too_late_as_well() -> None:
+    queue = WaitQueue()
+    (read,) = enqueue(queue, Priority.READ, deadline=NOON + 5)
+    queue.reject_unservable(NOON, (NOON, NOON + 4, NOON + 120))
+    assert not read.token.done()
+    queue.reject_unservable(NOON, (NOON, NOON + 6, NOON + 120))
+    assert isinstance(read.token.exception(), OverBudget)
 
 
 async def test_an_error_is_raised_to_all_waiting_requests() -> None:

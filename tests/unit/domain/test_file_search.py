@@ -184,6 +184,19 @@ def test_a_list_with_a_file_that_has_no_url_never_settles() -> None:
     assert not settled(files, files, asked_at=60)
 
 
+EMPTY = FileSearch(list_hash=hash_of([]), listed_since=T0, completeness="lacking")
+
+
+@pytest.mark.parametrize("search", [None, EMPTY])
+def test_an_empty_list_neither_changes_the_search_nor_settles(search: FileSearch | None) -> None:
+    before = msgspec.structs.replace(recording(), file_search=search)
+    snapshot = RecordingSnapshot(recording_id="r1", status=Status.UPLOADED)
+    observation = observation_of(snapshot, at(60), files=(), completeness="whole")
+
+    assert search_after(before, observation) == search
+    assert not has_settled(before, observation, settle=10)
+
+
 def test_a_list_that_changes_after_the_completion_keeps_the_time_of_the_completion() -> None:
     search = FileSearch(
         list_hash=hash_of([file("p1")]), listed_since=T0, completeness="lacking", ended_at=at(5)

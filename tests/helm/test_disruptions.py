@@ -50,6 +50,11 @@ def test_a_minimum_of_available_replicas_replaces_the_maximum_of_unavailable_one
     assert "maxUnavailable" not in spec
 
 
+def test_corrected_values_replace_a_pod_of_the_stateful_set_that_is_not_ready() -> None:
+    """With the default, `OrderedReady`, Kubernetes waits for the old pod forever."""
+    assert workload(manifests(MINIMAL_SQLITE))["spec"]["podManagementPolicy"] == "Parallel"
+
+
 @pytest.mark.parametrize("values", [MINIMAL_SQLITE, merged(MINIMAL, {"replicas": 1})])
 def test_one_replica_has_no_budget(values: Values) -> None:
     assert of_kind(manifests(values), "PodDisruptionBudget") == []

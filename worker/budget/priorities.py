@@ -52,6 +52,9 @@ BACKGROUND_FLOOR: Final = 0.1
 """The background keeps this share however many commands there are, because the recordings that
 commands start must be followed."""
 
+SMALLEST_SHARED_QUOTA: Final = 3
+"""From this quota on, the background keeps at least one request."""
+
 BURST_SHARE: Final = 0.02
 """The part of its share that the background may use at once. It is paced evenly beyond that."""
 
@@ -70,7 +73,7 @@ def quota_left(quota: int, spent: int, background: int, tier: Tier) -> int:
     is spent, at least one request of each tier fits.
     """
     for_commands = max(int(quota * COMMAND_SHARE), 1)
-    floor = int(quota * BACKGROUND_FLOOR)
+    floor = _background_floor(quota)
     match tier:
         case Tier.STOP:
             return quota - spent
@@ -84,6 +87,11 @@ def quota_left(quota: int, spent: int, background: int, tier: Tier) -> int:
             reserve = min(max(expected, 0), int(quota * COMMAND_RESERVE))
             of_share = background_quota(quota) - spent - reserve
             return max(of_share, min(floor - background, for_commands - spent))
+
+
+def _background_floor(quota: int) -> int:
+    share = int(quota * BACKGROUND_FLOOR)
+    return max(share, 1) if quota >= SMALLEST_SHARED_QUOTA else share
 
 
 def background_quota(quota: int) -> int:

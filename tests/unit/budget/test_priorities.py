@@ -30,3 +30,12 @@ def test_stops_commands_and_the_background_keep_their_shares_of_a_quota(
 @pytest.mark.parametrize("quota", [1, 2, 5, 9, 10])
 def test_one_request_of_each_tier_fits_into_any_quota_that_nobody_has_used(quota: int) -> None:
     assert all(quota_left(quota, 0, 0, tier) >= 1 for tier in Tier)
+
+
+@pytest.mark.parametrize("quota", [3, 4, 8, 9, 10])
+def test_commands_leave_a_request_to_reads_and_sweeps_also_of_a_small_quota(quota: int) -> None:
+    commands = 0
+    while quota_left(quota, commands, 0, Tier.COMMAND) >= 1:
+        commands += 1
+    assert quota_left(quota, commands, 0, Tier.BACKGROUND) >= 1
+    assert quota_left(quota, commands + 1, 1, Tier.STOP) >= 1

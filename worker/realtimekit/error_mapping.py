@@ -63,6 +63,10 @@ _NOT_SENT = (
 NO_ROUTE_CODES: Final = frozenset({7000, 7003})
 """The error codes of Cloudflare's gateway for a URL that it does not pass on."""
 
+TOKEN_CODES: Final = frozenset({6003, 6111, 9103, 9106, 9109, 10000})
+"""The error codes of Cloudflare's gateway for a token that it does not accept, with any status. For
+one that cannot be a token, such as a placeholder, that is 400 with 6003."""
+
 _ABOUT_THE_REQUEST: Final = frozenset({400, 411, 413, 414, 415, 422, 431})
 """Statuses that refuse the request itself, whichever program on the way answers with them."""
 
@@ -182,7 +186,7 @@ def _not_executed(
         return RefusedForNow("forbidden", message, http_status=status, retry_after=pause)
     if is_throttled:
         return Throttled("throttled", message, http_status=status, retry_after=pause)
-    if status in (401, 403):
+    if status in (401, 403) or (400 <= status < 500 and _is_about_token(body)):
         return Unauthorized("unauthorized", message, http_status=status)
     if status == 425:
         return Unavailable("too_early", message, http_status=status, retry_after=pause)
@@ -195,6 +199,10 @@ def _not_executed(
         text = f"status {status} without the form of the API's errors: {message}"
         return RefusedForNow("unexpected_status", text, http_status=status, retry_after=pause)
     return None
+
+
+def _is_about_token(body: _ErrorBody) -> bool:
+    return not body.is_of_product and not TOKEN_CODES.isdisjoint(body.codes)
 
 
 def _is_of_another_program(status: int, body: _ErrorBody) -> bool:

@@ -310,6 +310,23 @@ async def test_the_pause_is_at_least_the_retry_after(status: int) -> None:
     assert 7.0 <= api.slept[0] <= 7.25
 
 
+@pytest.mark.parametrize("call", [get, stop, start_track, start_composite])
+@pytest.mark.parametrize("code", [6003, 9106, 10000])
+async def test_a_400_of_the_gateway_for_a_malformed_token_concerns_the_token(
+    call: Call, code: int
+) -> None:
+    """The answer of Cloudflare to `Bearer <token>`, a placeholder in a Secret."""
+    chain = [{"code": 6111, "message": "Invalid format for Authorization header"}]
+    error = {"code": code, "message": "Invalid request headers", "error_chain": chain}
+    reply = httpx.Response(400, json={"success": False, "errors": [error], "result": None})
+    assert type(await Api(reply).failure(call)) is Unauthorized
+
+
+async def test_a_400_of_the_product_concerns_the_request_whatever_its_code() -> None:
+    reply = httpx.Response(400, json={"success": False, "error": {"code": 6003, "message": "bad"}})
+    assert type(await Api(reply).failure(start_track)) is Refused
+
+
 BLOCKED = b"\n<!DOCTYPE html><head><title>Attention Required! | Cloudflare</title></head>"
 
 

@@ -58,7 +58,7 @@ FAILED_CODES: Final = (
     _failed("too_early", "The API answered 425.", "Nothing."),
     _failed(
         "unauthorized",
-        "The API does not accept the worker's token: 401, or 403 of the gateway.",
+        "The API does not accept the worker's token: 401, or 403 or 400 of the gateway.",
         "Replace the token. The worker reads it again.",
     ),
     _failed(

@@ -168,7 +168,8 @@ class Consumer:
             ends = (*is_lost, self._draining.wait, self._prefetch_changed.wait)
             is_silent = await self._watch(connection, queue, *ends)
             if is_silent or self._draining.is_set():
-                await self._finish(channel, queue, tag)
+                # A call in progress may outlast the channel, until its time-out.
+                await first_of(channel.closed(), self._finish(channel, queue, tag))
                 return not self._draining.is_set()
             if not self._prefetch_changed.is_set():
                 return False

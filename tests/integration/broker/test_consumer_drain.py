@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from recording_sandbox.waiting import Eventually
 from tests.integration.broker.broker_bench import (
     BrokerBenches,
@@ -109,3 +111,21 @@ async def test_a_drain_ends_at_once_while_publishing_is_not_ready(
         group.create_task(consumer.run())
         await eventually(publisher.wait_begun.is_set)
         await consumer.drain()
+
+
+@pytest.mark.parametrize("turns", range(2, 9))
+async def test_a_drain_ends_with_its_connection_although_a_call_is_in_progress(
+    benches: BrokerBenches, eventually: Eventually, turns: int
+) -> None:
+    """In some turns of the event loop the library loses the end of the call. It would take 15 s."""
+    link = await benches.proxy()
+    bench = await benches.bench(acknowledge, proxy=link)
+    async with bench.running():
+        await eventually(lambda: bench.consuming.unavailable_reason is None)
+        link.refuse()
+        link.cut()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await bench.consumer.drain()
+            await asyncio.wait([bench.consumer_task])

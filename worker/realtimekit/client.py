@@ -200,7 +200,9 @@ class RealtimeKitClient:
         )
 
         def decode(body: bytes | bytearray, length: int | None) -> RecordingPage:
-            return decode_recording_page(body, per_page=length, meeting_id=meeting_id)
+            return decode_recording_page(
+                body, page_no=page_no, per_page=length, meeting_id=meeting_id
+            )
 
         return await self._request_page(page_no, per_page, "/recordings", decode, query)
 
@@ -212,9 +214,8 @@ class RealtimeKitClient:
         may_have_ended = False
         for page_no in range(1, MAX_PARTICIPANT_PAGES + 1):
             try:
-                page = await self._request_page(
-                    page_no, PAGE_SIZE, path, decode_participants, query
-                )
+                decode = partial(decode_participants, page_no=page_no)
+                page = await self._request_page(page_no, PAGE_SIZE, path, decode, query)
             except Refused:
                 if not may_have_ended:
                     raise
@@ -233,7 +234,7 @@ class RealtimeKitClient:
         path = f"/meetings/{path_segment(meeting_id, 'meeting_id')}/participants"
 
         def decode(body: bytes | bytearray, _length: int | None) -> ParticipantPage:
-            return decode_meeting_participants(body)
+            return decode_meeting_participants(body, page_no=page_no)
 
         return await self._request_page(page_no, PAGE_SIZE, path, decode, {})
 
@@ -254,7 +255,8 @@ class RealtimeKitClient:
             sort_by="createdAt",
             sort_order="DESC",
         )
-        return await self._request_page(page_no, PAGE_SIZE, "/sessions", decode_session_page, query)
+        decode = partial(decode_session_page, page_no=page_no)
+        return await self._request_page(page_no, PAGE_SIZE, "/sessions", decode, query)
 
     # Webhooks
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -155,6 +156,22 @@ def caller_type(value: object) -> str | None:
 def read_paging(value: object) -> Paging | None:
     """The `paging` object. None if it is no object: then the length of the list is unknown."""
     return msgspec.convert(value, Paging) if isinstance(value, dict) else None
+
+
+def listed(
+    rows: Sequence[T] | None, paging: Paging | None, *, page_no: int, what: str
+) -> Sequence[T]:
+    """The rows of a page. A list that is null is empty where no row is expected: behind the first
+    page, or if `paging` counts no row.
+
+    Raises `Unreadable` if the list is null nevertheless.
+    """
+    if rows is not None:
+        return rows
+    total = non_negative_int(paging.total_count) if paging else None
+    if page_no == 1 and total != 0:
+        raise Unreadable(f"the body has no list of {what}")
+    return ()
 
 
 def is_last_page(paging: Paging | None, items: int, per_page: int | None) -> bool:

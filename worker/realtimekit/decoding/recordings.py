@@ -20,6 +20,7 @@ from worker.realtimekit.decoding.fields import (
     decode,
     is_another_uuid,
     is_last_page,
+    listed,
     non_negative_int,
     read_paging,
     reason,
@@ -107,19 +108,22 @@ def decode_recording(
 
 
 def decode_recording_page(
-    body: bytes | bytearray, *, per_page: int | None = None, meeting_id: str | None = None
+    body: bytes | bytearray,
+    *,
+    page_no: int = 1,
+    per_page: int | None = None,
+    meeting_id: str | None = None,
 ) -> RecordingPage:
     """One page of the list. Items without an id are counted and left out.
 
-    Raises `Unreadable` without a list. A list that is null counts as an empty one only if the API
-    also says that it counts no recording.
+    Raises `Unreadable` without a list.
     """
     envelope = _decode_page(body)
     paging = read_paging(envelope.paging)
     total_count = non_negative_int(paging.total_count) if paging else None
-    items = [] if envelope.data is None and total_count == 0 else envelope.data
-    if envelope.success is False or items is None:
+    if envelope.success is False:
         raise Unreadable("the body has no list of recordings")
+    items = listed(envelope.data, paging, page_no=page_no, what="recordings")
     snapshots = [_snapshot(item, None, meeting_id, None, None) for item in items]
     readable = tuple(snapshot for snapshot in snapshots if snapshot is not None)
     return RecordingPage(

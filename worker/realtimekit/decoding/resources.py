@@ -13,6 +13,7 @@ from worker.realtimekit.decoding.fields import (
     bounded_text,
     decode,
     is_last_page,
+    listed,
     non_negative_int,
     participant_id,
     read_paging,
@@ -41,7 +42,7 @@ class _Webhook(msgspec.Struct):
 
 
 class _ParticipantList(msgspec.Struct):
-    participants: list[_Participant | None]
+    participants: list[_Participant | None] | None
     paging: Any = None
 
 
@@ -52,12 +53,12 @@ class _ParticipantsEnvelope(msgspec.Struct):
 
 
 class _AnyRows(msgspec.Struct):
-    participants: list[Any]
+    participants: list[Any] | None
     paging: Any = None
 
 
 class _MeetingParticipantsEnvelope(msgspec.Struct):
-    data: list[Any] | _AnyRows
+    data: list[Any] | _AnyRows | None
     success: Any = None
     paging: Any = None
 
@@ -78,13 +79,15 @@ _WEBHOOK = msgspec.json.Decoder(_WebhookEnvelope)
 _WEBHOOKS = msgspec.json.Decoder(_WebhooksEnvelope)
 
 
-def decode_participants(body: bytes | bytearray, per_page: int | None) -> StayPage:
+def decode_participants(
+    body: bytes | bytearray, per_page: int | None, *, page_no: int = 1
+) -> StayPage:
     """One page of participants without rows that lack an id. Raises `Unreadable` without a list."""
     envelope = decode(body, _PARTICIPANTS)
     if envelope.success is False:
         raise Unreadable("the body has no list of participants")
-    rows = envelope.data.participants
     paging = read_paging(envelope.paging) or read_paging(envelope.data.paging)
+    rows = listed(envelope.data.participants, paging, page_no=page_no, what="participants")
     return StayPage(
         participants=tuple(participant for row in rows if (participant := _participant(row))),
         is_last=is_last_page(paging, len(rows), per_page),
@@ -92,7 +95,7 @@ def decode_participants(body: bytes | bytearray, per_page: int | None) -> StayPa
     )
 
 
-def decode_meeting_participants(body: bytes | bytearray) -> ParticipantPage:
+def decode_meeting_participants(body: bytes | bytearray, *, page_no: int = 1) -> ParticipantPage:
     """One page of the people who may join a meeting, from `data` or `data.participants`.
 
     Rows without a usable id are counted and left out, because one bad row must not prevent every
@@ -102,10 +105,11 @@ def decode_meeting_participants(body: bytes | bytearray) -> ParticipantPage:
     if envelope.success is False:
         raise Unreadable("the body has no list of participants")
     data = envelope.data
-    rows, inner_paging = (
-        (data, None) if isinstance(data, list) else (data.participants, data.paging)
+    found, inner_paging = (
+        (data.participants, data.paging) if isinstance(data, _AnyRows) else (data, None)
     )
     paging = read_paging(envelope.paging) or read_paging(inner_paging)
+    rows = listed(found, paging, page_no=page_no, what="participants")
     readable = tuple(person for row in rows if (person := _meeting_participant(row)))
     return ParticipantPage(
         participants=readable,

@@ -9,6 +9,7 @@ from worker.realtimekit.decoding.fields import (
     decode,
     is_another_uuid,
     is_last_page,
+    listed,
     read_paging,
     text,
 )
@@ -30,7 +31,7 @@ class _SessionEnvelope(msgspec.Struct):
 
 
 class _SessionList(msgspec.Struct):
-    sessions: list[_Session | None]
+    sessions: list[_Session | None] | None
     paging: Any = None
 
 
@@ -53,13 +54,15 @@ def decode_session(body: bytes | bytearray, *, meeting_id: str) -> Session:
     return session
 
 
-def decode_session_page(body: bytes | bytearray, per_page: int | None) -> SessionPage:
+def decode_session_page(
+    body: bytes | bytearray, per_page: int | None, *, page_no: int = 1
+) -> SessionPage:
     """One page of sessions. Raises `Unreadable` without a list."""
     envelope = decode(body, _SESSIONS)
     if envelope.success is False:
         raise Unreadable("the body has no list of sessions")
-    rows = envelope.data.sessions
     paging = read_paging(envelope.paging) or read_paging(envelope.data.paging)
+    rows = listed(envelope.data.sessions, paging, page_no=page_no, what="sessions")
     return SessionPage(
         sessions=tuple(_session(row) for row in rows if row),
         is_last=is_last_page(paging, len(rows), per_page),

@@ -428,8 +428,9 @@ def test_an_item_of_any_form_and_odd_paging_do_not_hide_the_other_items(
     assert len(page.recordings) + page.unreadable_count == 2
 
 
-def test_a_list_that_is_null_is_empty_only_if_the_api_counts_no_recording() -> None:
+def test_a_list_that_is_null_is_empty_only_behind_the_first_page_or_without_recordings() -> None:
     assert decode_recording_page(body(None, **paging(0, 0))).recordings == ()
+    assert decode_recording_page(body(None, **paging(1, 1)), page_no=2).recordings == ()
     with pytest.raises(Unreadable):
         decode_recording_page(body(None, **paging(1, 1)))
 

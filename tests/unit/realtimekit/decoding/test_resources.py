@@ -120,6 +120,37 @@ CALLS: dict[str, Callable[[RealtimeKitClient], Awaitable[Any]]] = {
     "create_webhook": lambda client: client.create_webhook(name="n", url="u", events=()),
 }
 
+NONE = {"total_count": 0, "start_offset": 0, "end_offset": 0}
+NULL_LISTS: dict[str, tuple[object, Callable[[RealtimeKitClient, int], Awaitable[Any]]]] = {
+    "recordings": (None, lambda client, number: client.list_recordings(page_no=number)),
+    "participants": (
+        None,
+        lambda client, number: client.list_meeting_participants("m", page_no=number),
+    ),
+    "sessions": (
+        {"sessions": None},
+        lambda client, number: client.list_live_sessions(page_no=number),
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "get_page"), NULL_LISTS.values(), ids=NULL_LISTS)
+async def test_a_list_that_is_null_ends_every_list_but_counts_as_empty_only_if_the_api_counts_none(
+    data: object, get_page: Callable[[RealtimeKitClient, int], Awaitable[Any]]
+) -> None:
+    counted = {"success": True, "data": data, "paging": NONE}
+    assert (await get_page(answered_client(lambda _: httpx.Response(200, json=counted)), 1)).is_last
+    client = Api(data).client
+    assert (await get_page(client, 2)).is_last
+    with pytest.raises(Unavailable):
+        await get_page(client, 1)
+
+
+async def test_a_list_of_a_sessions_participants_may_end_with_null() -> None:
+    full, end = people("a", "b"), {"data": {"participants": None}}
+    full["paging"] = {"total_count": 3, "end_offset": 2}
+    assert await Api(pages={1: full, 2: end}).client.list_participants("s") == named("a", "b")
+
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("data", [None, 7, "text", {}, {"participants": 7}])

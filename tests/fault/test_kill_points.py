@@ -60,9 +60,9 @@ SCENARIOS: dict[type[StartScenario], tuple[str, ...]] = {
         "Store.finish",
     ),
     UnparkScenario: ("Store.due_commands", "Store.remove_published"),
-    SweepScenario: ("Store.live", "RealtimeKitClient.list_recordings", "Store.schedule_read"),
+    SweepScenario: ("Store.find_live", "RealtimeKitClient.list_recordings", "Store.schedule_read"),
     RefreshScenario: (
-        "Store.due",
+        "Store.find_due_reads",
         "RealtimeKitClient.get_recording",
         "RealtimeKitClient.list_participants",
         "Store.apply",

@@ -7,7 +7,7 @@ In reading order: `app_opener` and `apps` (the apps that a worker serves), `clie
 operations), `paged_lists`, `page_numbers` and `page_size` (one page of a list), `fetch`, `actions`
 and `participant_directory` (several requests for one result), `session` (one request: attempts,
 response). `request_headers`, `response_redactor`, `redaction` and `spellings` keep secrets inside
-this package. `retry`, `circuit_breaker`, `error_mapping` (failures to our errors) and
+this package. `retry`, `circuit_breaker`, `error_body`, `error_mapping` (failures to our errors) and
 `setting_hints` (the setting behind a failure) handle errors. `rate_limit_headers`, `http_dates`,
 `urls`, `models` and `decoding/` convert headers and bodies to values. `http/` is an httpx
 transport, and `webhook_signature` has the key that webhooks are signed with.

@@ -1,4 +1,4 @@
-"""Maps statuses, bodies and broken connections to our errors.
+"""Maps statuses, bodies of errors and broken connections to our errors.
 
 The question is whether the request was certainly not executed. A GET, PUT, PATCH or DELETE can
 simply be sent again. The outcome of a POST that may have been executed is unknown.
@@ -6,10 +6,9 @@ simply be sent again. The outcome of a POST that may have been executed is unkno
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import httpx
-import msgspec
 
 from worker.domain.errors import (
     AnswerLost,
@@ -23,30 +22,17 @@ from worker.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from worker.realtimekit.decoding.fields import Unreadable, decode
+from worker.realtimekit.error_body import ErrorBody, clean_text, read_error_body
 from worker.realtimekit.http.protocol import NO_HTTP_RESPONSE
 from worker.realtimekit.http_dates import parse_http_date
 from worker.realtimekit.models import ApiRequest, ApiResponse
-from worker.realtimekit.redaction import redact
 from worker.realtimekit.retry import retry_after_seconds
 
 THROTTLED_CODE: Final = 971
 """The error code with which the API throttles, with any status."""
 
-MAX_MESSAGE_LENGTH: Final = 500
-MAX_PLAIN_BODY_LENGTH: Final = 65_536
-MAX_TITLE_OFFSET: Final = 4_096
 MAX_RAY_LENGTH: Final = 64
 
-_TOO_MANY_RECORDINGS = re.compile(
-    r"\b(?:concurrent(?:ly)?|simultaneous|parallel) (?:\w+ )?recordings?\b"
-    r"|\brecordings? concurrency\b"
-    r"|\btoo many (?:\w+ ){0,3}recordings\b"
-    r"|\b(?:maximum|limit|quota)\b.{0,30}\brecordings\b.{0,30}\b(?:reached|exceeded)\b"
-    r"|\brecordings? (?:limit|quota)\b.{0,30}\b(?:reached|exceeded)\b",
-    re.IGNORECASE,
-)
-_TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 _FIELD = re.compile(
     r'"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*)"'
     r" (?:is|must|has|contains|with|fails|length|needs|does|cannot|can)\b"
@@ -75,46 +61,15 @@ _NOT_OF_GATEWAYS: Final = _ABOUT_THE_REQUEST | {408, 409}
 for example 404 with `{"message":"no Route matched"}`."""
 
 
-class _ErrorBody(NamedTuple):
-    """The message and the codes in the body of an error response.
-
-    `names_limit`: its text before redaction says that too many recordings run. `is_of_product`: the
-    body has the product's envelope `error`, and not the gateway's `errors`. `is_object`: the body
-    is a JSON object, as all errors of the API. `is_of_api`: it has one of its envelopes. `is_page`:
-    the body is a web page.
-    """
-
-    message: str
-    codes: tuple[int, ...]
-    names_limit: bool
-    is_of_product: bool = False
-    is_object: bool = False
-    is_of_api: bool = False
-    is_page: bool = False
-
-
-class _Envelope(msgspec.Struct):
-    """`success`: false. `error`: an object or a text. `errors`: objects. `message`: a text, or
-    texts. Nothing is certain."""
-
-    success: Any = None
-    error: Any = None
-    errors: Any = None
-    message: Any = None
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-
-
 def error_from_status(response: ApiResponse, request: ApiRequest) -> ApiError:
     """The error for a response whose status is not 2xx."""
-    body = _error_body(response, request)
+    body = read_error_body(response, request)
     return _error_of(response.status, body, response, request)
 
 
 def error_from_unreadable_body(response: ApiResponse, request: ApiRequest, why: str) -> ApiError:
     """The error for a 2xx response that cannot be used. Its body may still report a failure."""
-    body = _error_body(response, request)
+    body = read_error_body(response, request)
     status = next((code for code in body.codes if 400 <= code < 600), None)
     is_limit = _is_limit_of_recordings(body, request)
     if status is not None or THROTTLED_CODE in body.codes or is_limit:
@@ -138,9 +93,7 @@ def error_from_exception(error: BaseException, request: ApiRequest) -> ApiError:
     return _maybe_executed(request, "connection_lost", message)
 
 
-def _error_of(
-    status: int, body: _ErrorBody, response: ApiResponse, request: ApiRequest
-) -> ApiError:
+def _error_of(status: int, body: ErrorBody, response: ApiResponse, request: ApiRequest) -> ApiError:
     message = body.message or f"the API responded with status {status}"
     pause = _retry_after(response)
     if status == 403 and body.is_page and _is_start_call(request):
@@ -163,7 +116,7 @@ def _blocked_by_firewall(message: str, response: ApiResponse, request: ApiReques
 
     The firewall judges the content of the start, and not the token. So other requests may pass.
     """
-    ray = _clean(response.headers.get("cf-ray", "")[:MAX_RAY_LENGTH], request)
+    ray = clean_text(response.headers.get("cf-ray", "")[:MAX_RAY_LENGTH], request)
     text = f"a firewall in front of the API blocks this start: {message}"
     text += f" (CF-Ray {ray})" if ray else ""
     return RefusedForNow(
@@ -172,7 +125,7 @@ def _blocked_by_firewall(message: str, response: ApiResponse, request: ApiReques
 
 
 def _not_executed(
-    status: int, body: _ErrorBody, message: str, pause: float | None, request: ApiRequest
+    status: int, body: ErrorBody, message: str, pause: float | None, request: ApiRequest
 ) -> Unavailable | None:
     """The error of a request that was certainly not executed, and may succeed later.
 
@@ -201,28 +154,23 @@ def _not_executed(
     return None
 
 
-def _is_about_token(body: _ErrorBody) -> bool:
+def _is_about_token(body: ErrorBody) -> bool:
     return not body.is_of_product and not TOKEN_CODES.isdisjoint(body.codes)
 
 
-def _is_of_another_program(status: int, body: _ErrorBody) -> bool:
+def _is_of_another_program(status: int, body: ErrorBody) -> bool:
     if not 400 <= status < 500 or status == 408:
         return False
     has_no_route = not NO_ROUTE_CODES.isdisjoint(body.codes)
     return has_no_route or (status not in _ABOUT_THE_REQUEST and not body.is_object)
 
 
-def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
+def _is_limit_of_recordings(body: ErrorBody, request: ApiRequest) -> bool:
     """Whether a start met the limit of concurrent recordings, by any status and envelope.
 
     Nothing was started, so the start is safe to repeat after another recording has ended.
     """
     return _is_start_call(request) and body.names_limit
-
-
-def _names_limit(text: str) -> bool:
-    """Whether the API's text names the limit. A secret that was sent may be one of these words."""
-    return _TOO_MANY_RECORDINGS.search(" ".join(text[:MAX_PLAIN_BODY_LENGTH].split())) is not None
 
 
 def _is_start_call(request: ApiRequest) -> bool:
@@ -253,59 +201,6 @@ def _maybe_executed(
 ) -> ApiError:
     error = OutcomeUnknown if request.method == "POST" else AnswerLost
     return error(code, message, http_status=status, retry_after=retry_after)
-
-
-def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
-    """The API's message and codes, from whichever of its envelopes the body has."""
-    try:
-        envelope = decode(response.body, _ENVELOPE)
-    except Unreadable:
-        is_page = response.body[:MAX_TITLE_OFFSET].lstrip().startswith(b"<")
-        plain = _plain_text(response.body)
-        return _ErrorBody(_clean(plain, request), (), _names_limit(plain), is_page=is_page)
-    several = envelope.errors if isinstance(envelope.errors, list) else []
-    errors = [error for error in (envelope.error, *several) if isinstance(error, dict)]
-    text = "; ".join(text for error in errors for text in _texts(error.get("message")))
-    if not text:
-        # `error` may be the name of the status only. Then `message` says what is wrong.
-        parts = ("; ".join(_texts(part)) for part in (envelope.error, envelope.message))
-        text = ": ".join(filter(None, parts))
-    return _ErrorBody(
-        _clean(text or _plain_text(response.body), request),
-        tuple(code for error in errors if (code := _code(error.get("code"))) is not None),
-        _names_limit(text),
-        is_of_product=isinstance(envelope.error, dict) and not envelope.errors,
-        is_object=True,
-        is_of_api=isinstance(envelope.error, dict) or envelope.success is False,
-    )
-
-
-def _texts(value: object) -> list[str]:
-    """A text, or the texts in a list. Empty for every other value."""
-    return [
-        text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
-    ]
-
-
-def _code(value: object) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        return int(value)
-    return int(value) if isinstance(value, int | float) and abs(value) < 1e9 else None
-
-
-def _plain_text(body: bytearray) -> str:
-    text = bytes(body[:MAX_PLAIN_BODY_LENGTH]).decode("utf-8", "replace")
-    if text.lstrip().startswith("<"):
-        title = _TITLE.search(text[:MAX_TITLE_OFFSET])
-        return title[1] if title else ""
-    return text
-
-
-def _clean(text: str, request: ApiRequest) -> str:
-    # Redact first: half a secret, or one without its line breaks, is not recognised.
-    text = redact(text, request.secrets)[: MAX_MESSAGE_LENGTH * 4]
-    text = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(text.split())[:MAX_MESSAGE_LENGTH]
 
 
 def _retry_after(response: ApiResponse) -> float | None:

@@ -20,7 +20,7 @@ from worker.domain.errors import ApiError, NotYet
 from worker.domain.meeting_participants import UNKNOWN
 from worker.domain.recording import STALLED, VANISHED
 from worker.realtimekit.actions import TOO_EARLY_CODES
-from worker.realtimekit.error_mapping import MAX_MESSAGE_LENGTH
+from worker.realtimekit.error_body import MAX_MESSAGE_LENGTH
 
 ROOT: Final = Path(__file__).parents[3]
 CALLS: Final = {
